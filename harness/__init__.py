@@ -1,0 +1,44 @@
+"""A benchmark and numerical-precision harness for top-k selection in PyTorch.
+
+    study = harness.load_study("studies/smoke.toml")
+    run = harness.run(study)            # measure into results/
+    run.timings, run.discrepancies      # data frames with typed columns; harness.read(folder) reads a run again
+
+By hand:
+
+    problem = harness.draw(harness.Case(n=4096, k=64, dtype="bfloat16"))
+    values, indices = harness.method("dense").forward(problem.y, 64)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.cells import Case as Case
+    from harness.methods import method as method
+    from harness.problems import draw as draw
+    from harness.runs import load_study as load_study
+    from harness.runs import resume as resume
+    from harness.runs import run as run
+    from harness.tables import read as read
+
+_HOMES = {
+    "Case": "harness.cells",
+    "draw": "harness.problems",
+    "load_study": "harness.runs",
+    "method": "harness.methods",
+    "read": "harness.tables",
+    "resume": "harness.runs",
+    "run": "harness.runs",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: `--help` needs none of these."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'harness' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,174 @@
+"""A study as cases and cells: their identity, how many there are, and the bytes that each needs."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.vocabulary import AXES, ITEMSIZE, YARDSTICKS
+
+if TYPE_CHECKING:
+    from harness.study import Study
+
+Scalar = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One point of the axes. All methods of a case share the same tensors.
+
+    n: length of the vector that is selected from; k: how many are kept; rows: independent vectors;
+    d: with 0, y (rows by n) itself is drawn, else x (rows by d) and W (n by d) with y = x Wᵀ;
+    parameters: the study's own axes, as (name, value) pairs.
+    """
+
+    n: int
+    k: int = 64
+    dtype: str = "float32"
+    device: str = "cpu"
+    rows: int = 1
+    d: int = 0
+    distribution: str = "normal"
+    seed: int = 0
+    mode: str = "ieee"
+    transform: str = "eager"
+    threads: int = 1
+    parameters: tuple[tuple[str, Scalar], ...] = ()
+
+    @property
+    def axes(self) -> dict[str, Scalar]:
+        """The axes and the study's own parameters, in column order."""
+        return {name: getattr(self, name) for name in AXES} | dict(self.parameters)
+
+    @property
+    def id(self) -> str:
+        """First 12 hex digits of the SHA-256 of the canonical JSON of the axes."""
+        text = json.dumps(self.axes, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def itemsize(self) -> int:
+        return ITEMSIZE[self.dtype]
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of y (d = 0), or of x, W and y."""
+        return self.itemsize * (self.rows * self.n + self.d * (self.rows + self.n))
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes of the values and of the gradient of every input."""
+        return self.itemsize * self.rows * self.k + self.input_bytes
+
+    @classmethod
+    def from_axes(cls, axes: Mapping[str, Any]) -> Case:
+        """The case whose `axes` these are."""
+        own = tuple((name, value) for name, value in axes.items() if name not in AXES)
+        return cls(**{name: axes[name] for name in AXES}, parameters=own)
+
+
+assert {field.name for field in fields(Case)} == {*AXES, "parameters"}
+
+
+class PlannedMethod(Protocol):
+    """What planning needs to know of a method."""
+
+    @property
+    def matrix_bytes(self) -> Callable[[Case], int]: ...
+
+    @property
+    def gradient_bytes(self) -> Callable[[Case], int]: ...
+
+    def phases_for(self, case: Case) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A case and a method; `skip` is the reason why it will not be measured, or ''."""
+
+    case: Case
+    method: str
+    predicted_bytes: int
+    skip: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cases and cells of a study, made one after the other, never all at once."""
+
+    study: Study
+    methods: Mapping[str, PlannedMethod]
+
+    @property
+    def notes(self) -> list[str]:
+        """What became of values that give no case of their own: one line each."""
+        lines = []
+        for n in self.study.axes.n:
+            for k in self.study.axes.k:
+                resolved = resolve_k(k, n)
+                if resolved == 0 or resolved > n:
+                    lines.append(f"n = {n}: k = {k} is {resolved}, dropped (1 <= k <= n)")
+            kept = [resolve_k(k, n) for k in self.study.axes.k if 1 <= resolve_k(k, n) <= n]
+            lines += [f"n = {n}: {kept.count(k)} values of k are {k}, merged" for k in sorted(set(kept)) if kept.count(k) > 1]
+        if 0 in self.study.axes.d:
+            only = [name for name in self.method_names if self.methods[name].phases_for(Case(n=1, k=1)) == ()]
+            lines += [f"d = 0: {name} has no phase that works without W and x, dropped" for name in only]
+        return lines
+
+    @property
+    def method_names(self) -> tuple[str, ...]:
+        """The study's methods, and the yardsticks where it times."""
+        return tuple(dict.fromkeys((*self.study.methods, *(YARDSTICKS if self.study.timing else ()))))
+
+    def __iter__(self) -> Iterator[tuple[Case, list[Cell]]]:
+        """Every case with its cells, in the order of the axes; cases without a cell are left out."""
+        for case in cases(self.study):
+            cells = [self._cell(case, name) for name in self.method_names if self._has(case, name)]
+            if cells:
+                yield case, cells
+
+    def _has(self, case: Case, method: str) -> bool:
+        if not self.methods[method].phases_for(case):
+            return False
+        return not any(_matches(rule, case, method) for rule in self.study.exclude)
+
+    def _cell(self, case: Case, name: str) -> Cell:
+        method = self.methods[name]
+        needed = case.input_bytes + case.output_bytes + method.matrix_bytes(case)
+        if "dS" in self.study.comparison.tensors:
+            needed += method.gradient_bytes(case)
+        limit = int(self.study.limits.memory)
+        over = f"needs {needed} bytes, over limits.memory = {limit}" if needed > limit else ""
+        return Cell(case, name, needed, over)
+
+
+def resolve_k(k: int | str, n: int) -> int:
+    """k as a number: 'all' is n and 'n/4' is n // 4."""
+    if isinstance(k, int):
+        return k
+    return n if k == "all" else n // int(k.removeprefix("n/"))
+
+
+def cases(study: Study) -> Iterator[Case]:
+    """The product of the axes, with k resolved for each n; k = 0 and k > n are dropped, equal ones merged."""
+    axes = study.axes
+    names = [name for name in AXES if name not in ("n", "k")]
+    own = [[(name, value) for value in values] for name, values in study.parameters.items()]
+    for n in axes.n:
+        ks = dict.fromkeys(resolve_k(k, n) for k in axes.k)
+        for k in (k for k in ks if 1 <= k <= n):
+            for point in itertools.product(*(getattr(axes, name) for name in names)):
+                for parameters in itertools.product(*own):
+                    yield Case(n=n, k=k, **dict(zip(names, point, strict=True)), parameters=parameters)
+
+
+def _matches(rule: Mapping[str, tuple[Scalar, ...]], case: Case, method: str) -> bool:
+    axes = case.axes | {"method": method}
+    return all(
+        axes[key] in ([resolve_k(each, case.n) for each in values] if key == "k" else values)  # type: ignore[arg-type]
+        for key, values in rule.items()
+    )

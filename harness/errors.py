@@ -1,0 +1,18 @@
+"""The one error that a user can cause, and the words it is told in."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Bad input: one line that names where, the wrong word and what is allowed. The CLI exits with 2."""
+
+
+def unknown(where: str, kind: str, word: object, allowed: Iterable[str]) -> UserError:
+    """The error for a word that is not in a vocabulary, with its nearest neighbour as a guess."""
+    words = [str(each) for each in allowed]
+    near = difflib.get_close_matches(str(word), words, n=1, cutoff=0.5)
+    guess = f"; did you mean '{near[0]}'?" if near else ""
+    return UserError(f"{where}: unknown {kind} '{word}' (allowed: {', '.join(words)}){guess}")

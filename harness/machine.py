@@ -1,0 +1,77 @@
+"""Where it ran: facts of this machine and of the code, never a host name or a path."""
+
+from __future__ import annotations
+
+import platform
+import re
+import subprocess
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The facts that name a machine: runs of machines that differ in one of them are not compared."""
+
+    cpu: str
+    cores: int
+    memory_gib: int
+    os: str
+    accelerator: str = ""
+
+    @property
+    def slug(self) -> str:
+        """The name of its folder in results/."""
+        words = [self.cpu, f"{self.cores} cores", f"{self.memory_gib} GiB", self.os, self.accelerator]
+        return "_".join(re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-") for word in words if word)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return asdict(self) | {"slug": self.slug}
+
+
+def this_machine(accelerator: str = "") -> Machine:
+    """This machine; the name of the accelerator comes from whoever has torch."""
+    import cpuinfo
+    import psutil
+
+    return Machine(
+        cpu=cpuinfo.get_cpu_info().get("brand_raw") or platform.machine(),
+        cores=psutil.cpu_count() or 1,
+        memory_gib=round(psutil.virtual_memory().total / GIB),
+        os=platform.system(),
+        accelerator=accelerator,
+    )
+
+
+@dataclass(frozen=True)
+class Revision:
+    """The commit of the working tree, and whether it has changes; 'none' outside a repository."""
+
+    commit: str
+    dirty: bool
+
+    @property
+    def label(self) -> str:
+        return self.commit[:8] + ("-dirty" if self.dirty else "")
+
+
+def this_revision() -> Revision:
+    """The revision of the current folder."""
+    commit = _git("rev-parse", "HEAD")
+    return Revision(commit or "none", bool(commit and _git("status", "--porcelain")))
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,60 @@
+"""The clock: one reading before and one after a loop of calls, the device idle at both."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+Call = Callable[[], Any]
+
+CALIBRATION_SHARE = 0.25
+"""A calibration loop that lasted this share of a block is long enough to tell the time of one call."""
+
+
+def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Clock:
+    """synchronize waits until the device is idle; counter reads nanoseconds."""
+
+    synchronize: Callable[[], Any] = _nothing
+    counter: Callable[[], int] = time.perf_counter_ns
+
+    def block(self, call: Call, calls: int) -> float:
+        """Seconds per call over a loop of `calls` calls, with the garbage collector off."""
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            self.synchronize()
+            begin = self.counter()
+            for _ in repeat(None, calls):
+                call()
+            self.synchronize()
+            end = self.counter()
+        finally:
+            if collecting:
+                gc.enable()
+        return (end - begin) * 1e-9 / calls
+
+    def calls_for(self, call: Call, seconds: float) -> int:
+        """How many calls last about `seconds`, at least one."""
+        calls = 1
+        while True:
+            each = self.block(call, calls)
+            if each * calls >= CALIBRATION_SHARE * seconds:
+                return max(1, math.ceil(seconds / each))
+            calls *= 2
+
+
+def clock_for(device: str) -> Clock:
+    """The clock of a device: an accelerator is synchronised, a CPU has nothing to wait for."""
+    import torch
+
+    return Clock() if device == "cpu" else Clock(torch.accelerator.synchronize)

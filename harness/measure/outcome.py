@@ -1,0 +1,139 @@
+"""One method run once on one problem: its values, its selection and all its gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.methods import Method
+from harness.precision.reference import Solution
+from harness.problems import Problem
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method gave, as torch gave it; `dS` is dense, COO or CSR, and `missing` says why a gradient is not there."""
+
+    indices: torch.Tensor
+    y: torch.Tensor
+    values: torch.Tensor
+    dy: torch.Tensor | None
+    dx: torch.Tensor | None
+    dW: torch.Tensor | None
+    dS: torch.Tensor | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def loss_of(values: torch.Tensor, indices: torch.Tensor, weights: torch.Tensor, loss: str) -> torch.Tensor:
+    """`linear`: the sum of weights[i] values over the selected i; `square`: the sum of squares."""
+    return (weights.gather(-1, indices) * values).sum() if loss == "linear" else (values * values).sum()
+
+
+def cotangent_of(values: torch.Tensor, indices: torch.Tensor, weights: torch.Tensor, loss: str) -> torch.Tensor:
+    """The gradient of the loss by the values."""
+    return weights.gather(-1, indices) if loss == "linear" else 2 * values.detach()
+
+
+def run_once(method: Method, problem: Problem, loss: str, with_dS: bool) -> Outcome:
+    """The outcome of a method; raises what torch raises where the method is not supported."""
+    implementation, k = method.implementation, problem.case.k
+    leaves = {}
+    if problem.x is None or problem.W is None:
+        y = leaves["dy"] = problem.y.detach().clone().requires_grad_()
+    else:
+        x = leaves["dx"] = problem.x.detach().clone().requires_grad_()
+        W = leaves["dW"] = problem.W.detach().clone().requires_grad_()
+        y = x @ W.mT
+        if implementation.forward is None and implementation.project is not None:
+            values, indices = implementation.project(W, x, k)
+            return _differentiate(values, indices, y, leaves, problem, loss)
+        leaves["dy"] = y
+    if implementation.build is not None and implementation.apply is not None:
+        indices = y.detach().topk(k).indices
+        S = implementation.build(indices, y.shape[-1], y.dtype)
+        if with_dS and method.has_matrix:
+            leaves["dS"] = S.requires_grad_()
+        values = implementation.apply(S, y)
+    else:
+        values, indices = method.forward(y, k)
+    return _differentiate(values, indices, y, leaves, problem, loss)
+
+
+def solution_of(outcome: Outcome) -> Solution:
+    """The outcome in float64 NumPy, the selected entries in the order of their indices."""
+    indices = _rows(outcome.indices).cpu().numpy()
+    order = np.argsort(indices, axis=-1)
+    indices = np.take_along_axis(indices, order, -1)
+    values = np.take_along_axis(as_float64(_rows(outcome.values)), order, -1)
+    dy = np.full(values.shape, np.nan)
+    if outcome.dy is not None:
+        dy = np.take_along_axis(as_float64(_rows(outcome.dy)), indices, -1)
+    dx = None if outcome.dx is None else as_float64(_rows(outcome.dx))
+    dW = None if outcome.dW is None else as_float64(outcome.dW)
+    return Solution(indices, as_float64(_rows(outcome.y)), values, dy, dx, dW)
+
+
+def matrix_gradient(outcome: Outcome) -> np.ndarray:
+    """dS in float64: (rows, k, n), or (rows, k) at the entries of S where it is sparse, in the order of the indices."""
+    if outcome.dS is None:
+        raise ValueError("this outcome has no dS")
+    indices = _rows(outcome.indices)
+    if outcome.dS.layout == torch.sparse_coo:
+        gradient = outcome.dS.coalesce().values().reshape(indices.shape)
+    elif outcome.dS.layout == torch.sparse_csr:
+        gradient = outcome.dS.values().reshape(indices.shape)
+    elif outcome.dS.dim() == 3 or indices.shape[0] == 1:
+        gradient = outcome.dS.reshape(*indices.shape, -1)
+    else:
+        gradient = _diagonal_blocks(outcome.dS, *indices.shape)
+    order = torch.argsort(indices, dim=-1)
+    rows = torch.arange(indices.shape[0], device=indices.device).unsqueeze(-1)
+    return as_float64(gradient[rows, order])
+
+
+def inputs_of(problem: Problem) -> dict[str, np.ndarray]:
+    """The inputs as the dtype holds them, in float64, with a leading axis of rows."""
+    held = {"weights": as_float64(_rows(problem.weights))}
+    if problem.x is None or problem.W is None:
+        return held | {"y": as_float64(_rows(problem.y))}
+    return held | {"x": as_float64(_rows(problem.x)), "W": as_float64(problem.W)}
+
+
+def original_inputs_of(problem: Problem) -> dict[str, np.ndarray]:
+    """The float64 inputs before rounding and cast, with a leading axis of rows."""
+    return {name: array if name == "W" else np.atleast_2d(array) for name, array in problem.original.items()}
+
+
+def as_float64(tensor: torch.Tensor) -> np.ndarray:
+    """Every dtype of the harness converts to float64 without rounding."""
+    array: np.ndarray = tensor.detach().to("cpu", torch.float64).numpy()
+    return array
+
+
+def _diagonal_blocks(dS: torch.Tensor, rows: int, k: int) -> torch.Tensor:
+    """(rows, k, n) of a dense gradient (rows k, rows n) of a block-diagonal S."""
+    each = torch.arange(rows, device=dS.device)
+    return dS.view(rows, k, rows, -1)[each, :, each, :]
+
+
+def _rows(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.unsqueeze(0) if tensor.dim() == 1 else tensor
+
+
+def _differentiate(
+    values: torch.Tensor, indices: torch.Tensor, y: torch.Tensor, leaves: dict[str, Any], problem: Problem, loss: str
+) -> Outcome:
+    total = loss_of(values, indices, problem.weights, loss)
+    missing = {}
+    S = leaves.pop("dS", None)
+    gradients = dict(zip(leaves, torch.autograd.grad(total, list(leaves.values()), retain_graph=True), strict=True))
+    if S is not None:
+        try:
+            (gradients["dS"],) = torch.autograd.grad(total, [S])
+        except RuntimeError as error:
+            missing["dS"] = str(error).partition("\n")[0]
+    found = {name: gradients.get(name) for name in ("dy", "dx", "dW", "dS")}
+    return Outcome(indices, y.detach(), values.detach(), **found, missing=missing)

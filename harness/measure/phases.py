@@ -1,0 +1,100 @@
+"""What is inside a block: for each phase, the tensors it reads and the closure over them that is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from harness.measure.outcome import cotangent_of, loss_of
+from harness.methods import Method
+from harness.problems import Problem
+
+
+@dataclass(frozen=True)
+class PreparedPhase:
+    """bind(*copies of reads) prepares all that is not timed, and returns the call that is."""
+
+    reads: tuple[torch.Tensor, ...]
+    bind: Callable[..., Callable[[], Any]]
+
+
+def prepare(method: Method, phases: Iterable[str], problem: Problem, loss: str) -> dict[str, PreparedPhase]:
+    """The phases of a method on a problem; those that apply a matrix share one."""
+    makers = _Phases(method, problem, loss)
+    return {phase: getattr(makers, phase)() for phase in phases}
+
+
+@dataclass(frozen=True)
+class _Phases:
+    method: Method
+    problem: Problem
+    loss: str
+
+    @cached_property
+    def _indices(self) -> torch.Tensor:
+        return self.problem.y.topk(self.problem.case.k).indices
+
+    @cached_property
+    def _map(self) -> Any:
+        return self._closure("build")(self._indices, self.problem.case.n, self.problem.y.dtype)
+
+    def _closure(self, name: str) -> Callable[..., Any]:
+        closure = getattr(self.method.implementation, name)
+        if closure is None:
+            raise TypeError(f"method {self.method.name} has no {name}")
+        found: Callable[..., Any] = closure
+        return found
+
+    def build(self) -> PreparedPhase:
+        build, n, dtype = self._closure("build"), self.problem.case.n, self.problem.y.dtype
+        return PreparedPhase((self._indices,), lambda indices: lambda: build(indices, n, dtype))
+
+    def apply(self) -> PreparedPhase:
+        apply = self._closure("apply")
+        if self.method.implementation.build is None:
+            return PreparedPhase((self.problem.y,), lambda y: lambda: apply(None, y))
+        return PreparedPhase((self._map, self.problem.y), lambda S, y: lambda: apply(S, y))
+
+    def forward(self) -> PreparedPhase:
+        forward, k = self._closure("forward"), self.problem.case.k
+        return PreparedPhase((self.problem.y,), lambda y: lambda: forward(y, k))
+
+    def backward(self) -> PreparedPhase:
+        """The gradient of the values by y alone; S is constant, the graph is prepared outside and kept."""
+        values, indices = self.method.forward(self.problem.y, self.problem.case.k)
+        cotangent = cotangent_of(values, indices, self.problem.weights, self.loss)
+        if self.method.implementation.build is None:
+            forward, k = self._closure("forward"), self.problem.case.k
+            return PreparedPhase(
+                (self.problem.y, cotangent), lambda y, given: _gradient(forward(y.requires_grad_(), k)[0], y, given)
+            )
+        apply = self._closure("apply")
+        return PreparedPhase(
+            (self._map, self.problem.y, cotangent), lambda S, y, given: _gradient(apply(S, y.requires_grad_()), y, given)
+        )
+
+    def pipeline(self) -> PreparedPhase:
+        """topk(W x), the loss, and the gradients of W and x."""
+        project, k, loss, problem = self._closure("project"), self.problem.case.k, self.loss, self.problem
+        if problem.W is None or problem.x is None:
+            raise TypeError("the phase pipeline needs d > 0")
+
+        def bind(W: torch.Tensor, x: torch.Tensor, weights: torch.Tensor) -> Callable[[], Any]:
+            W.requires_grad_()
+            x.requires_grad_()
+
+            def call() -> Any:
+                values, indices = project(W, x, k)
+                return torch.autograd.grad(loss_of(values, indices, weights, loss), (W, x))
+
+            return call
+
+        return PreparedPhase((problem.W, problem.x, problem.weights), bind)
+
+
+def _gradient(values: torch.Tensor, y: torch.Tensor, cotangent: torch.Tensor) -> Callable[[], Any]:
+    return lambda: torch.autograd.grad(values, y, cotangent, retain_graph=True)

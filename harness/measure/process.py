@@ -1,0 +1,111 @@
+"""The handle of a worker process: start it, ask it, and know how it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.errors import UserError
+
+START_SECONDS = 120.0
+"""A worker that has not greeted by then never will: importing torch takes seconds, on a cold disk tens of them."""
+
+
+class WorkerLost(Exception):
+    """The worker did not answer; `status` is 'crashed' or 'timeout', and the message says why."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+@dataclass
+class Worker:
+    """A running worker process. Its cores are those that it pins itself to, as many as a case has threads."""
+
+    process: subprocess.Popen[bytes]
+    cores: tuple[int, ...]
+    log: Any
+    greeting: dict[str, Any] = field(default_factory=dict)
+    _unread: bytes = b""
+
+    @classmethod
+    def start(cls, cores: tuple[int, ...] = (), interpreter: str = sys.executable) -> Worker:
+        """A worker that has greeted; raises UserError where none can be started."""
+        log = tempfile.TemporaryFile()
+        process = subprocess.Popen(
+            [interpreter, "-m", "harness.measure.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            bufsize=0,
+        )
+        worker = cls(process, cores, log)
+        try:
+            worker.greeting = worker._reply(START_SECONDS)
+        except WorkerLost as error:
+            raise UserError(f"worker: {interpreter} cannot start one: {error.reason}") from None
+        return worker
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def ask(self, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """The reply to a request; raises WorkerLost when there is none within `seconds`, and the worker is gone."""
+        try:
+            assert self.process.stdin is not None
+            self.process.stdin.write(json.dumps(request).encode() + b"\n")
+        except OSError:
+            raise self._lost() from None
+        return self._reply(seconds)
+
+    def stop(self) -> None:
+        """End the process, whatever it is doing."""
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.log):
+            stream.close()
+
+    def _reply(self, seconds: float) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._unread:
+                left = deadline - time.monotonic()
+                if left <= 0 or not selector.select(left):
+                    self.process.kill()
+                    raise WorkerLost("timeout", f"no answer within {seconds:.3g} s")
+                data = os.read(self.process.stdout.fileno(), 1 << 16)
+                if not data:
+                    raise self._lost()
+                self._unread += data
+        line, _, self._unread = self._unread.partition(b"\n")
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    def _lost(self) -> WorkerLost:
+        code = self.process.wait()
+        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        self.log.seek(0)
+        said = self.log.read().decode(errors="replace").strip().splitlines()
+        return WorkerLost("crashed", f"the worker ended {how}" + (f": {said[-1]}" if said else ""))
+
+
+def cores_for_workers() -> tuple[int, ...]:
+    """The cores that a worker may pin itself to, the last first: the first is left to the system and the parent."""
+    if not hasattr(os, "sched_getaffinity"):
+        return ()
+    return tuple(sorted(os.sched_getaffinity(0), reverse=True))

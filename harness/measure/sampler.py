@@ -1,0 +1,65 @@
+"""Whose turn it is: rounds of one block of every arm, in balanced random order.
+
+Drift hits all arms of a round alike, so the unit of analysis is the ratio within a round. The sampler does not know
+whether two arms are two methods in one worker or one method in two workers.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One contestant of a round; time() runs one block and returns its seconds per call."""
+
+    method: str
+    phase: str
+    calls: int
+    time: Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One timed block: which arm, in which round (from 0), at which position in it; seconds per call."""
+
+    arm: Arm
+    round: int
+    position: int
+    seconds: float
+
+
+def balanced_orders(arms: int, rounds: int, rng: random.Random) -> Iterator[list[int]]:
+    """Orders of the arms, one a round: random, and in every `arms` rounds each arm has each position once.
+
+    Rows of a cyclic Latin square over a random order of the arms, in random order; a new square every `arms` rounds.
+    """
+    done = 0
+    while done < rounds:
+        base = rng.sample(range(arms), arms)
+        for shift in rng.sample(range(arms), min(arms, rounds - done)):
+            yield base[shift:] + base[:shift]
+        done += arms
+
+
+def sample(
+    arms: Sequence[Arm],
+    rounds: int,
+    seed: int,
+    deadline: float = float("inf"),
+    now: Callable[[], float] = time.monotonic,
+) -> Iterator[Block]:
+    """Blocks, round by round; a round that would end after `deadline` (by `now`) is not begun, but the first is."""
+    if not arms:
+        return
+    longest = 0.0
+    for number, order in enumerate(balanced_orders(len(arms), rounds, random.Random(seed))):
+        begin = now()
+        if number and begin + longest > deadline:
+            return
+        for position, index in enumerate(order):
+            yield Block(arms[index], number, position, arms[index].time())
+        longest = max(longest, now() - begin)

@@ -1,0 +1,186 @@
+"""The worker process: it opens a case, checks its methods, times one block when asked, and closes the case.
+
+It speaks JSON lines: a request a line on standard input, a reply a line on standard output, first of all a greeting
+with its protocol and what torch it has. It needs torch, numpy and the standard library only. When its input ends,
+it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import numpy
+import torch
+
+from harness.cells import Case
+from harness.measure.checks import changed, tensors_of, wrong_outcome, wrong_yardstick
+from harness.measure.clock import Call, Clock, clock_for
+from harness.measure.discrepancies import References, figures
+from harness.measure.memory import Heap, peak_bytes
+from harness.measure.outcome import run_once
+from harness.measure.phases import PreparedPhase, prepare
+from harness.methods import Method, named
+from harness.problems import Problem, draw
+from harness.vocabulary import YARDSTICKS
+
+PROTOCOL = 1
+"""Raised when a request or a reply changes its meaning; both sides of a duel must have the same."""
+
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+"""What torch's CPU allocators say, in a RuntimeError, when there is none left."""
+
+LONGEST_REASON = 300
+
+
+class OpenCase:
+    """A case on this worker: its tensors, its references, and the phases that were prepared for timing."""
+
+    def __init__(self, request: Mapping[str, Any]) -> None:
+        self.problem: Problem = draw(Case.from_axes(request["case"]))
+        self.settings = request
+        self.clock: Clock = clock_for(self.problem.case.device)
+        self.heap = Heap(self.problem.case.seed)
+        self.prepared: dict[tuple[str, str], PreparedPhase] = {}
+        native = run_once(named(["native"])["native"], self.problem, self.loss, with_dS=False)
+        self.references = References(self.problem, native, self.loss)
+
+    @property
+    def loss(self) -> str:
+        return str(self.settings["loss"])
+
+    def check(self, name: str, measure: bool) -> dict[str, Any]:
+        """Run a method once, hold it to what is right, prepare its phases; `measure` its errors and memory too."""
+        method = named([name])[name]
+        reply: dict[str, Any] = {"status": "ok", "reason": "", "calls": {}, "memory": [], "figures": []}
+        if name in YARDSTICKS:
+            wrong = wrong_yardstick(method, self.problem)
+        else:
+            wrong, reply["reason"], reply["figures"] = self._compare(method, measure)
+        if wrong:
+            return reply | {"status": "incorrect", "reason": wrong, "figures": []}
+        phases = [each for each in method.phases_for(self.problem.case) if each in self.settings["phases"]]
+        for phase, prepared in prepare(method, phases, self.problem, self.loss).items():
+            self.prepared[name, phase] = prepared
+            if measure:
+                peak = peak_bytes(self._fresh_call(prepared), self.problem.case.device)
+                reply["memory"].append([phase, method.least_bytes(phase, self.problem.case), peak])
+            reply["calls"][phase] = self._calibrate(prepared)
+        return reply
+
+    def time(self, name: str, phase: str, calls: int) -> float:
+        """Seconds per call of one block, in new memory, after one call that is not timed."""
+        call = self._fresh_call(self.prepared[name, phase])
+        call()
+        return self.clock.block(call, calls)
+
+    def _compare(self, method: Method, measure: bool) -> tuple[str, str, list[list[Any]]]:
+        """Why it is wrong or '', what is missing or '', and the figures."""
+        settings, case = self.settings, self.problem.case
+        before = [each.clone() for each in tensors_of(self.problem)]
+        outcome = run_once(method, self.problem, self.loss, with_dS=measure and "dS" in settings["tensors"])
+        if changed(self.problem, before):
+            for tensor, saved in zip(tensors_of(self.problem), before, strict=True):
+                tensor.copy_(saved)
+            return "changes its input", "", []
+        wrong = wrong_outcome(method, outcome, self.problem, self.loss)
+        missing = "; ".join(f"no {tensor}: {why}" for tensor, why in outcome.missing.items())
+        if wrong or not measure:
+            return wrong, missing, []
+        found = figures(
+            outcome, self.references, case.dtype, settings["tensors"], settings["references"], settings["metrics"]
+        )
+        return "", missing, [[f.tensor, f.of, f.reference, f.metric, f.value] for f in found]
+
+    def _fresh_call(self, prepared: PreparedPhase) -> Call:
+        if self.settings["fresh_memory"]:
+            return prepared.bind(*self.heap.fresh(prepared.reads))
+        return prepared.bind(*(each.detach() for each in prepared.reads))
+
+    def _calibrate(self, prepared: PreparedPhase) -> int:
+        """Calls of a block: it lasts block_seconds, and as long as what must be prepared for it."""
+        begin = time.perf_counter()
+        call = self._fresh_call(prepared)
+        call()
+        preparation = time.perf_counter() - begin
+        return self.clock.calls_for(call, max(self.settings["block_seconds"], preparation))
+
+
+def greeting() -> dict[str, Any]:
+    """The protocol, and the facts of this interpreter and its torch."""
+    devices = ["cpu"]
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if accelerator is not None:
+        devices.append(accelerator.type)
+    return {
+        "protocol": PROTOCOL,
+        "python": sys.version.split()[0],
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "devices": devices,
+        "accelerator": torch.cuda.get_device_name() if "cuda" in devices else "",
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "build": torch.__config__.show(),
+    }
+
+
+def failure(error: BaseException) -> dict[str, str]:
+    """The status and reason of what a method raised: torch's own message, on one line."""
+    lines = str(error).strip().splitlines() or [""]
+    text = lines[0][:LONGEST_REASON] or type(error).__name__
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in OUT_OF_MEMORY):
+        return {"status": "out_of_memory", "reason": text}
+    if isinstance(error, RuntimeError):  # NotImplementedError too
+        return {"status": "unsupported", "reason": text}
+    return {"status": "crashed", "reason": f"{type(error).__name__}: {text}"}
+
+
+def serve(requests: TextIO, replies: TextIO) -> None:
+    """Answer requests until there are no more."""
+
+    def reply(message: Mapping[str, Any]) -> None:
+        replies.write(json.dumps(message) + "\n")
+        replies.flush()
+
+    reply(greeting())
+    case: OpenCase | None = None
+    for line in requests:
+        request = json.loads(line)
+        try:
+            match request["op"]:
+                case "open":
+                    case = None
+                    _set_threads(int(request["case"]["threads"]), request["cores"])
+                    case = OpenCase(request)
+                    reply({"status": "ok"})
+                case "check" if case is not None:
+                    reply(case.check(request["method"], request["measure"]))
+                case "time" if case is not None:
+                    reply({"seconds": case.time(request["method"], request["phase"], request["calls"])})
+                case other:
+                    reply({"status": "crashed", "reason": f"the worker cannot '{other}' now"})
+        except Exception as error:  # whatever a method raises is a row, not the end of the worker
+            reply(failure(error))
+
+
+def _set_threads(threads: int, cores: list[int]) -> None:
+    """Torch's threads, pinned to as many cores; an empty list pins nothing."""
+    torch.set_num_threads(threads)
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores[:threads])
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")  # torch warns that CSR is in beta; the capability is what the rows say
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever else prints must not end up between the replies
+    serve(sys.stdin, replies)
+
+
+if __name__ == "__main__":
+    main()

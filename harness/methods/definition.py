@@ -1,0 +1,150 @@
+"""What a method is, and the four decorators that make one of a function.
+
+The decorated function takes nothing, imports what it needs (so that listing methods imports no torch) and
+returns the closure or closures that are timed. Shapes: with rows = 1, y is (n,) and indices (k,), else
+(rows, n) and (rows, k); x and W are (d,) or (rows, d), and (n, d).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.vocabulary import INDEX_BYTES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harness.cells import Case
+
+Bytes = Callable[["Case"], int]
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """The closures of a method.
+
+    build(indices, n, dtype) -> prepared map; apply(prepared, y) -> values; forward(y, k) and
+    project(W, x, k) -> (values, indices). A method has those that it can do.
+    """
+
+    build: Callable[..., Any] | None = None
+    apply: Callable[..., Any] | None = None
+    forward: Callable[..., Any] | None = None
+    project: Callable[..., Any] | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to select k of n values.
+
+    exact: it returns the k largest values themselves (relaxations do not).
+    matrix_bytes, gradient_bytes: bytes of S and of its gradient in a case.
+    reads_all: applying the prepared map reads every y, not only the selected.
+    """
+
+    name: str
+    summary: str
+    phases: tuple[str, ...]
+    make: Callable[[], Implementation]
+    exact: bool = True
+    matrix_bytes: Bytes = lambda case: 0
+    gradient_bytes: Bytes = lambda case: 0
+    reads_all: bool = False
+
+    @functools.cached_property
+    def implementation(self) -> Implementation:
+        """The closures; made once, because making them imports torch."""
+        return self.make()
+
+    @property
+    def has_matrix(self) -> bool:
+        """Whether S is a tensor that can require a gradient (dS)."""
+        return "build" in self.phases
+
+    def forward(self, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The k values selected from each row of y, and their indices."""
+        if self.implementation.forward is None:
+            raise TypeError(f"{self.name} has no forward phase")
+        values, indices = self.implementation.forward(y, k)
+        return values, indices
+
+    def phases_for(self, case: Case) -> tuple[str, ...]:
+        """The phases that the method has in this case: pipeline needs W and x."""
+        return tuple(phase for phase in self.phases if case.d or phase != "pipeline")
+
+    def least_bytes(self, phase: str, case: Case) -> int:
+        """The fewest bytes that a phase must move: each input read once, each output written once."""
+        y = case.itemsize * case.rows * case.n
+        values = case.itemsize * case.rows * case.k
+        indices = INDEX_BYTES * case.rows * case.k
+        matrix = self.matrix_bytes(case)
+        forward = y + values + indices + 2 * matrix
+        if phase == "build":
+            return indices + matrix
+        if phase == "apply":
+            return matrix + (y if self.reads_all else values) + values
+        if phase == "forward":
+            return forward
+        if phase == "backward":
+            return values + (matrix or indices) + y
+        weights = case.itemsize * case.d * (case.n + case.rows)
+        return 2 * weights + forward + values + y
+
+
+Decorator = Callable[[Callable[[], Any]], Method]
+
+
+def selector(*, exact: bool = True) -> Decorator:
+    """The function returns select(y, k) -> (values, indices), which chooses for itself."""
+
+    def implement(select: Callable[..., Any]) -> Implementation:
+        return Implementation(forward=select, project=lambda W, x, k: select(x @ W.mT, k))
+
+    return _decorator(implement, ("forward", "backward", "pipeline"), exact=exact)
+
+
+def matrix(*, matrix_bytes: Bytes, gradient_bytes: Bytes | None = None, reads_all: bool = False) -> Decorator:
+    """The function returns build(indices, n, dtype) -> S and apply(S, y) -> values."""
+    return _decorator(
+        _through_map,
+        ("build", "apply", "forward", "backward", "pipeline"),
+        matrix_bytes=matrix_bytes,
+        gradient_bytes=gradient_bytes or matrix_bytes,
+        reads_all=reads_all,
+    )
+
+
+def index_map() -> Decorator:
+    """The function returns build and apply, where the prepared map is the indices: there is no matrix to build."""
+    return _decorator(_through_map, ("apply", "forward", "backward", "pipeline"))
+
+
+def product() -> Decorator:
+    """The function returns project(W, x, k) -> (values, indices), which never makes y differentiable."""
+    return _decorator(lambda project: Implementation(project=project), ("pipeline",))
+
+
+def yardstick() -> Decorator:
+    """The function returns apply(y), a fixed amount of memory traffic."""
+    return _decorator(lambda work: Implementation(apply=lambda _, y: work(y)), ("apply",), reads_all=True)
+
+
+def _decorator(implement: Callable[[Any], Implementation], phases: tuple[str, ...], **facts: Any) -> Decorator:
+    def decorate(function: Callable[[], Any]) -> Method:
+        summary = (function.__doc__ or "").strip().partition("\n")[0]
+        return Method(function.__name__, summary, phases, lambda: implement(function()), **facts)
+
+    return decorate
+
+
+def _through_map(closures: tuple[Callable[..., Any], Callable[..., Any]]) -> Implementation:
+    build, apply = closures
+
+    def forward(y: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        indices = y.detach().topk(k).indices
+        return apply(build(indices, y.shape[-1], y.dtype), y), indices
+
+    return Implementation(build, apply, forward, lambda W, x, k: forward(x @ W.mT, k))

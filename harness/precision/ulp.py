@@ -1,0 +1,67 @@
+"""Units in the last place of the four formats, of float64 numbers that stand for exact ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Format:
+    """A binary format: p significant bits, normal exponents emin to emax (IEEE 754-2019, section 3.3; bfloat16
+    has the exponents of binary32)."""
+
+    p: int
+    emin: int
+    emax: int
+
+    @property
+    def unit_roundoff(self) -> float:
+        """2^-p, the largest relative error of rounding to nearest (Higham 2002, section 2.1)."""
+        return 2.0**-self.p
+
+
+FORMATS = {
+    "float16": Format(p=11, emin=-14, emax=15),
+    "bfloat16": Format(p=8, emin=-126, emax=127),
+    "float32": Format(p=24, emin=-126, emax=127),
+    "float64": Format(p=53, emin=-1022, emax=1023),
+}
+
+
+def ulp(x: np.ndarray, dtype: str) -> np.ndarray:
+    """Spacing of the format at x: 2^(max(floor(log2|x|), emin) - p + 1), and NaN where x is not finite.
+
+    Taken of the exact value, not of the rounded one; zeros and subnormals have the spacing at emin.
+    """
+    form = FORMATS[dtype]
+    _, exponent = np.frexp(x)  # |x| = f 2^exponent with 1/2 <= f < 1
+    floor_log2 = np.where(x == 0, form.emin, exponent - 1)
+    spacing = np.ldexp(1.0, np.maximum(floor_log2, form.emin) - form.p + 1)
+    return np.where(np.isfinite(x), spacing, np.nan)
+
+
+def round_to(x: np.ndarray, dtype: str) -> np.ndarray:
+    """x rounded once to the format, half to even, overflow to infinity; float64 in and out."""
+    form = FORMATS[dtype]
+    if dtype == "float64":
+        return np.array(x, dtype=np.float64)
+    spacing = ulp(x, dtype)
+    with np.errstate(invalid="ignore"):
+        rounded = np.where(np.isfinite(x), np.rint(x / spacing) * spacing, x)
+    largest = np.ldexp(2.0 - 2.0 ** (1 - form.p), form.emax)
+    rounded = np.where(np.abs(rounded) > largest, np.copysign(np.inf, x), rounded)
+    return np.where(np.isnan(x), np.nan, rounded)
+
+
+def ulp_error(got: np.ndarray, want: np.ndarray, dtype: str) -> np.ndarray:
+    """|got - want| in ulps of want, entry by entry.
+
+    Both NaN, or the same infinity: 0. One of the two not finite, or infinities of different sign: inf.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.abs(got - want) / ulp(want, dtype)
+    same = (got == want) | (np.isnan(got) & np.isnan(want))
+    unlike = ~same & ~(np.isfinite(got) & np.isfinite(want))
+    return np.where(same, 0.0, np.where(unlike, np.inf, error))

@@ -1,0 +1,35 @@
+"""What there is to choose from: studies, methods, distributions, metrics."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.methods import registered
+from harness.precision.metrics import METRICS
+from harness.precision.selection import SELECTION_METRICS
+from harness.problems import DISTRIBUTIONS
+
+
+def listing(studies: Path) -> Iterator[str]:
+    """Lines: a heading a kind, then each name with its first line."""
+    found = {path.stem: _title(path) for path in sorted(studies.glob("*.toml"))}
+    metrics = {name: (each.__doc__ or "").strip().partition("\n")[0] for name, each in (METRICS | SELECTION_METRICS).items()}
+    for heading, entries in (
+        ("studies", found),
+        ("methods", {name: f"{each.summary} [{' '.join(each.phases)}]" for name, each in registered().items()}),
+        ("distributions", {name: each.summary for name, each in DISTRIBUTIONS.items()}),
+        ("metrics", metrics),
+    ):
+        yield f"{heading}:"
+        width = max(map(len, entries), default=0)
+        for name, summary in entries.items():
+            yield f"  {name:{width}}  {summary}"
+
+
+def _title(path: Path) -> str:
+    try:
+        return str(tomllib.loads(path.read_text(encoding="utf-8")).get("title", ""))
+    except (OSError, ValueError):
+        return "(cannot be read)"

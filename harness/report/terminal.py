@@ -1,0 +1,58 @@
+"""The closing table of a run: at most ten lines, a line a method."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from harness.tables import Run
+from harness.verdicts.ratios import speedups
+from harness.vocabulary import YARDSTICKS
+
+CLOSING_LINES = 10
+
+
+def closing_table(run: Run) -> str:
+    """What became of each method: status counts, speed over native with its range over cases, errors, flips."""
+    methods = [each for each in run.cells["method"].unique() if each not in YARDSTICKS]
+    columns = {"cells": _statuses(run)} | _speed(run) | _errors(run)
+    table = pd.DataFrame(columns, index=methods).fillna("-")
+    lines = table.to_string().splitlines()
+    if len(lines) > CLOSING_LINES:
+        lines = [*lines[: CLOSING_LINES - 1], f"... and {len(lines) - CLOSING_LINES + 1} more methods: see cells.csv"]
+    return "\n".join(lines)
+
+
+def _statuses(run: Run) -> pd.Series:
+    counts = run.cells.groupby(["method", "status"], sort=False).size()
+    return counts.groupby("method").agg(
+        lambda each: ", ".join(f"{count} {status}" for (_, status), count in each.items())
+    )
+
+
+def _speed(run: Run) -> dict[str, pd.Series]:
+    if run.timings.empty:
+        return {}
+    found = speedups(run.timings)
+    found = found[(found["method"] != "native") & ~found["method"].isin(YARDSTICKS)]
+
+    def spread(each: pd.Series) -> str:
+        low, middle, high = each.quantile([0.0, 0.5, 1.0])
+        return f"{middle:.2g}x ({low:.2g}..{high:.2g})"
+
+    chosen = [phase for phase in ("forward", "backward", "pipeline") if phase in set(found["phase"])]
+    return {
+        f"{phase} vs native": found[found["phase"] == phase].groupby("method")["speedup"].agg(spread) for phase in chosen
+    }
+
+
+def _errors(run: Run) -> dict[str, pd.Series]:
+    rows = run.discrepancies
+    columns = {}
+    for reference in rows["reference"].unique():
+        of = rows[(rows["reference"] == reference) & (rows["of"] == "method")]
+        worst = of[of["metric"] == "rel_l2"].groupby("method")["value"].max()
+        columns[f"worst rel_l2, {reference}"] = worst.map("{:.1e}".format)
+        flips = of[of["metric"] == "flips"].groupby("method")["value"].sum()
+        if reference != "native" and not flips.empty:
+            columns[f"flips, {reference}"] = flips.map("{:.0f}".format)
+    return {name: column for name, column in columns.items() if not column.empty}

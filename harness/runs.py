@@ -1,0 +1,152 @@
+"""A run from beginning to end: its folder, where it comes from, how it is resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from harness.cells import Plan
+from harness.errors import UserError
+from harness.machine import this_machine, this_revision, utc_now
+from harness.measure.case import CaseRunner
+from harness.measure.process import Worker, cores_for_workers
+from harness.methods import named, registered
+from harness.precision import registered_metrics
+from harness.problems import DISTRIBUTIONS
+from harness.scripts import STUDIES, load_script
+from harness.study import Known, Study, narrow, parse_study, read_study
+from harness.sweep import Sweep
+from harness.tables import SCHEMA_VERSION, Run, RunWriter, parameter_types, read, recover, replace_text
+
+RESULTS = Path("results")
+
+Say = Callable[[str], None]
+
+
+def known_names() -> Known:
+    """The registered names that a study may use."""
+    parameters = [name for each in DISTRIBUTIONS.values() for name in each.parameters]
+    return Known(tuple(registered()), tuple(DISTRIBUTIONS), registered_metrics(), tuple(dict.fromkeys(parameters)))
+
+
+def load_study(path: str | Path, only: Iterable[str] = ()) -> Study:
+    """The study in a TOML file, narrowed to `only` (such as 'dtype=float16'). Raises UserError, one line."""
+    study = narrow(read_study(Path(path), known_names()), only)
+    _check_weights(study, str(path))
+    return study
+
+
+def plan_of(study: Study) -> Plan:
+    """The cases and cells of a study. Raises UserError for an import path that leads to no method."""
+    return Plan(study, named(Plan(study, {}).method_names))
+
+
+def run(
+    study: Study, results: str | Path = RESULTS, only: Iterable[str] = (), studies: Path = STUDIES, say: Say = print
+) -> Run:
+    """Measure a study into a new folder of `results`, and read it back.
+
+    only: what the study was narrowed to, repeated on resume; studies: where its script lies; say: takes a line for
+    the person who waits. Raises UserError where nothing can be measured.
+    """
+    plan_of(study)
+    with Worker.start(cores_for_workers()) as worker:
+        machine, revision = this_machine(worker.greeting["accelerator"]), this_revision()
+        info = {
+            "schema": SCHEMA_VERSION,
+            "study": study.name,
+            "text": study.text,
+            "only": list(only),
+            "parameters": {name: kind.__name__ for name, kind in parameter_types(study.parameters).items()},
+            "commit": revision.commit,
+            "dirty": revision.dirty,
+            "machine": machine.facts,
+            "torch": worker.greeting,
+            "pinned_to": list(worker.cores[:1]),
+            "timing": study.timing.model_dump() if study.timing else None,
+            "digests": {"study": hashlib.sha256(study.text.encode()).hexdigest()},
+            "begin": utc_now().isoformat(timespec="seconds"),
+            "end": None,
+        }
+        folder = _new_folder(Path(results) / machine.slug / study.name, revision.label)
+        _write_info(folder, info)
+        return _measure(study, folder, info, worker, studies, say)
+
+
+def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print) -> Run:
+    """Go on with a run that was stopped, by the study in its run.json.
+
+    Raises UserError where the run is complete, its study file has changed, or this is another machine.
+    """
+    path = Path(folder)
+    info = dict(read(path).info)
+    if info["end"]:
+        raise UserError(f"{path}: this run is complete")
+    source = studies / f"{info['study']}.toml"
+    if source.is_file() and source.read_text(encoding="utf-8") != info["text"]:
+        raise UserError(f"{source}: has changed since {path.name} began: restore it, or begin a new run")
+    study = narrow(parse_study(info["text"], info["study"], str(path / "run.json"), known_names()), info["only"])
+    with Worker.start(cores_for_workers()) as worker:
+        here = this_machine(worker.greeting["accelerator"]).slug
+        if here != info["machine"]["slug"]:
+            raise UserError(f"{path}: begun on {info['machine']['slug']}, and this is {here}")
+        return _measure(study, path, info, worker, studies, say)
+
+
+def _measure(study: Study, folder: Path, info: dict[str, Any], first: Worker, studies: Path, say: Say) -> Run:
+    present = _on_present_devices(study, first.greeting["devices"], say)
+    plan = plan_of(present)
+    for line in plan.notes:
+        say(line)
+    with RunWriter(folder, parameter_types(study.parameters)) as writer:
+        committed = recover(folder, {case.id: len(cells) for case, cells in plan})
+        writer.open()
+        with CaseRunner(present, lambda: Worker.start(cores_for_workers()), first) as runner:
+            for rows in Sweep(plan, runner, info["machine"]["slug"], committed, read(folder)).rows():
+                writer.commit(rows)
+        measure = load_script(study.name, studies).measure
+        if measure is not None:
+            writer.write_facts(measure())
+        read(folder).check()
+        _write_info(folder, info | {"end": utc_now().isoformat(timespec="seconds")})
+    return read(folder)
+
+
+def _on_present_devices(study: Study, devices: list[str], say: Say) -> Study:
+    here = [each for each in study.axes.device if each in devices]
+    absent = ", ".join(each for each in study.axes.device if each not in devices)
+    if not here:
+        raise UserError(f"{study.name}: no device of this study is present ({absent})")
+    if absent:
+        say(f"{absent} is not present: its cells are dropped")
+    return narrow(study, [f"device={','.join(here)}"])
+
+
+def _check_weights(study: Study, source: str) -> None:
+    if any(study.axes.d):
+        for name in study.axes.distribution:
+            if not DISTRIBUTIONS[name].has_weights:
+                fitting = ", ".join(each.name for each in DISTRIBUTIONS.values() if each.has_weights)
+                raise UserError(f"{source}: distribution '{name}' is of y alone; with d > 0 take one of {fitting}")
+
+
+def _new_folder(parent: Path, label: str) -> Path:
+    """A folder of this run alone: made, never shared."""
+    stamp = utc_now().strftime("%Y%m%dT%H%M%SZ")
+    for suffix in ("", *(f"_{number}" for number in range(2, 100))):
+        folder = parent / f"{stamp}_{label}{suffix}"
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError(f"{folder}: {error.strerror}") from None
+    raise UserError(f"{parent}: too many runs begun in the same second")
+
+
+def _write_info(folder: Path, info: dict[str, Any]) -> None:
+    replace_text(folder / "run.json", json.dumps(info, indent=1) + "\n")

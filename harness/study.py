@@ -1,0 +1,268 @@
+"""A study file (TOML), read strictly: every mistake is one line that says what is allowed."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from harness.errors import UserError, unknown
+from harness.vocabulary import AXES, Device, Dtype, Loss, Mode, Phase, Reference, Tensor, Transform
+
+Scalar = bool | int | float | str
+Value = TypeVar("Value")
+
+
+def _as_list(value: object) -> object:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _without_repeats(values: tuple[Value, ...]) -> tuple[Value, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def _well_formed_k(value: int | str) -> int | str:
+    if isinstance(value, int) and value >= 0:
+        return value
+    if isinstance(value, str) and re.fullmatch(r"all|n/[1-9][0-9]*", value):
+        return value
+    raise ValueError("k is a number, a fraction of n such as 'n/4', or 'all'")
+
+
+Some = Annotated[tuple[Value, ...], BeforeValidator(_as_list), Field(min_length=1), AfterValidator(_without_repeats)]
+Positive = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+K = Annotated[int | str, AfterValidator(_well_formed_k)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Axes(_Strict):
+    """The swept dimensions; a single value may stand without its brackets."""
+
+    dtype: Some[Dtype] = ("float32",)
+    device: Some[Device] = ("cpu",)
+    n: Some[Positive]
+    k: Some[K] = (64,)
+    rows: Some[Positive] = (1,)
+    d: Some[Natural] = (0,)
+    distribution: Some[str] = ("normal",)
+    seed: Some[Natural] = (0,)
+    mode: Some[Mode] = ("ieee",)
+    transform: Some[Transform] = ("eager",)
+    threads: Some[Positive] = (1,)
+
+
+class Timing(_Strict):
+    """How a cell is timed (design of the blocks: see harness/measure/sampler.py). Seconds and counts."""
+
+    block_seconds: Seconds = 0.001
+    rounds: Positive = 10
+    launches: Positive = 3
+    width: Annotated[float, Field(gt=0)] | None = None
+    budget_seconds: Seconds | None = None
+    fresh_memory: bool = True
+
+
+class Precision(_Strict):
+    """What is compared with what. The defaults are the few figures that a timing study writes all the same."""
+
+    tensors: Some[Tensor] = ("values", "dy", "dx", "dW", "selection")
+    references: Some[Reference] = ("native",)
+    metrics: Some[str] = ("abs_max", "rel_l2", "equal_share", "flips")
+    loss: Loss = "square"
+
+
+
+class Limits(_Strict):
+    """Where a cell is given up: bytes of its tensors, and seconds of a case in one launch."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)  # ByteSize reads "4 GiB" from a string
+
+    memory: ByteSize = ByteSize(4 * 2**30)
+    seconds: Seconds = 60.0
+
+
+class Gate(_Strict):
+    """Tolerances of the verdicts, as shares of the base."""
+
+    time: Share = 0.02
+    memory: Share = 0.05
+    error: Share = 0.10
+
+
+class Study(_Strict):
+    """One study file. `name` and `text` (its bytes, verbatim) come from the file itself, not from a key."""
+
+    title: str
+    methods: Some[str]
+    phases: Some[Phase] = ("build", "apply", "forward", "backward", "pipeline")
+    axes: Axes
+    parameters: dict[str, Some[Scalar]] = {}
+    exclude: tuple[dict[str, Some[Scalar]], ...] = ()
+    timing: Timing | None = None
+    precision: Precision | None = None
+    limits: Limits = Limits()
+    gate: Gate = Gate()
+
+    _name: str = PrivateAttr(default="unnamed")
+    _text: str = PrivateAttr(default="")
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def text(self) -> str:
+        return self._text
+
+    @property
+    def comparison(self) -> Precision:
+        """What is compared, also where the study has no [precision] table."""
+        return self.precision or Precision()
+
+    @property
+    def launches(self) -> int:
+        """Launches of a run; a study without [timing] needs one, since errors do not vary between launches."""
+        return self.timing.launches if self.timing else 1
+
+    @field_validator("exclude", mode="before")
+    @classmethod
+    def _tuple(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _exclude_keys(self) -> Study:
+        for rule in self.exclude:
+            for key in rule:
+                if key not in (*AXES, "method", *self.parameters):
+                    raise unknown("exclude", "key", key, (*AXES, "method", *self.parameters))
+        return self
+
+
+@dataclass(frozen=True)
+class Known:
+    """The registered names that a study may use; import paths ('package.module:name') are methods too."""
+
+    methods: tuple[str, ...]
+    distributions: tuple[str, ...]
+    metrics: tuple[str, ...]
+    parameters: tuple[str, ...]
+
+
+def parse_study(text: str, name: str, source: str, known: Known) -> Study:
+    """The study that `text` describes.
+
+    Raises UserError, one line that begins with `source`, for anything that is not allowed.
+    """
+    try:
+        study = Study.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{source}: not TOML: {error}") from None
+    except ValidationError as error:
+        raise UserError(f"{source}: {_one_line(error)}") from None
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
+    study._name, study._text = name, text
+    _check_names(study, source, known)
+    return study
+
+
+def read_study(path: Path, known: Known) -> Study:
+    """The study in a file; raises UserError where it cannot be read or is not allowed."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8 text") from None
+    return parse_study(text, path.stem, str(path), known)
+
+
+def narrow(study: Study, only: Iterable[str]) -> Study:
+    """The study with axes, or `method`, cut to the values of `only`: items such as 'dtype=float16,float32'."""
+    axes, methods = dict(study.axes), study.methods
+    for item in only:
+        key, _, words = item.partition("=")
+        if key not in (*AXES, "method"):
+            raise unknown(f"--only {item}", "axis", key, (*AXES, "method"))
+        present: tuple[Any, ...] = methods if key == "method" else axes[key]
+        by_word = {str(value): value for value in present}
+        for word in words.split(","):
+            if word not in by_word:
+                raise unknown(f"--only {item}", f"{key} in this study", word, by_word)
+        kept = tuple(by_word[word] for word in words.split(","))
+        if key == "method":
+            methods = kept
+        else:
+            axes[key] = kept
+    narrowed = study.model_copy(update={"axes": Axes(**axes), "methods": methods})
+    narrowed._name, narrowed._text = study.name, study.text
+    return narrowed
+
+
+def _check_names(study: Study, source: str, known: Known) -> None:
+    for kind, words, allowed in (
+        ("method", [each for each in study.methods if ":" not in each], known.methods),
+        ("distribution", study.axes.distribution, known.distributions),
+        ("metric", study.comparison.metrics, known.metrics),
+        ("parameter", study.parameters, known.parameters),
+    ):
+        for word in words:
+            if word not in allowed:
+                raise unknown(source, kind, word, allowed)
+
+
+def _one_line(error: ValidationError) -> str:
+    # A misspelt key is also a missing one: the misspelling is the error to tell.
+    details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    return _describe(details[0]) + more
+
+
+def _describe(detail: ErrorDetails) -> str:
+    path = [str(part) for part in detail["loc"]]
+    where = ".".join(path) or "the file"
+    if detail["type"] == "extra_forbidden":
+        return str(unknown(".".join(path[:-1]) or "the file", "key", path[-1], _keys_at(path[:-1])))
+    if detail["type"] == "literal_error":
+        expected = re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected", "")))
+        return str(unknown(where, "word", detail["input"], expected))
+    if detail["type"] == "missing":
+        return f"{where}: this key is required"
+    return f"{where}: {detail['msg'].removeprefix('Value error, ')}, got {detail['input']!r}"
+
+
+def _keys_at(path: list[str]) -> Mapping[str, Any]:
+    model: type[BaseModel] = Study
+    tables: dict[str, type[BaseModel]] = {
+        "axes": Axes,
+        "timing": Timing,
+        "precision": Precision,
+        "limits": Limits,
+        "gate": Gate,
+    }
+    for part in path:
+        model = tables.get(part, model)
+    return model.model_fields

@@ -1,0 +1,163 @@
+"""The order of launches and cases, progress and resume: the one loop that measures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from tqdm import tqdm
+
+from harness.cells import Case, Cell, Plan
+from harness.measure.case import CaseResult, CaseRunner
+from harness.study import Study
+from harness.tables import Row, Run
+from harness.verdicts.ratios import intervals, launch_medians, paired_log_ratios
+
+LOOKS = (3, 5, 8, 12, 20, 32)
+"""Numbers of launches after which the width of the intervals is looked at: who looks after every one stops at the
+luckiest."""
+
+
+@dataclass
+class Sweep:
+    """Measures a plan: launches in the outer loop, cases in the inner one, each (launch, case) once.
+
+    committed: the (launch, case) that an earlier part of the run has; earlier: that part, to be read.
+    """
+
+    plan: Plan
+    runner: CaseRunner
+    machine: str
+    committed: set[tuple[int, str]]
+    earlier: Run
+    exhausted: dict[str, int] = field(default_factory=dict)
+    """method -> the fewest bytes at which it ran out of memory."""
+
+    def __post_init__(self) -> None:
+        short = self.earlier.cells.query("status == 'out_of_memory'")
+        self.exhausted = short.groupby("method")["predicted_bytes"].min().astype(int).to_dict()
+
+    @property
+    def study(self) -> Study:
+        return self.plan.study
+
+    def rows(self) -> Iterator[dict[str, list[Row]]]:
+        """table -> rows, for one (launch, case) after the other; they are to be committed before the next is asked for."""
+        cases = sum(1 for _ in self.plan)
+        turns = cases * self.study.launches
+        budget = _Budget(self.study, float(self.earlier.cells["wall_seconds"].sum()), turns - len(self.committed))
+        with tqdm(total=turns, initial=len(self.committed), unit="case", disable=None, dynamic_ncols=True) as progress:
+            for launch in range(1, self.study.launches + 1):
+                self.runner.renew()
+                settled = self._settled(launch)
+                for number, (case, cells) in enumerate(self.plan):
+                    identity = case.id
+                    if (launch, identity) in self.committed:
+                        continue
+                    progress.set_postfix_str(f"launch {launch}, n={case.n} k={case.k} {case.dtype}", refresh=False)
+                    why = settled.get(identity, "") or budget.spent()
+                    planned = [self._skip(cell, why) for cell in cells]
+                    seed = launch * cases + number
+                    result = self.runner.run(case, planned, seed, budget.share(), measure=launch == 1)
+                    budget.done()
+                    self._remember_exhausted(result)
+                    yield rows_of(case, identity, launch, self.machine, result)
+                    progress.update()
+
+    def _skip(self, cell: Cell, why: str) -> Cell:
+        limit = self.exhausted.get(cell.method)
+        if not why and limit is not None and cell.predicted_bytes >= limit:
+            why = f"needs {cell.predicted_bytes} bytes, and {limit} bytes were out of memory"
+        return Cell(cell.case, cell.method, cell.predicted_bytes, cell.skip or why)
+
+    def _remember_exhausted(self, result: CaseResult) -> None:
+        for each in result.cells:
+            if each.status == "out_of_memory":
+                needed = each.cell.predicted_bytes
+                self.exhausted[each.cell.method] = min(needed, self.exhausted.get(each.cell.method, needed))
+
+    def _settled(self, launch: int) -> dict[str, str]:
+        """case -> why it needs no further launch: every interval was narrower than `width` at the last look."""
+        timing = self.study.timing
+        looks = [look for look in LOOKS if look < launch]
+        if timing is None or timing.width is None or not looks:
+            return {}
+        # Run caches its tables, and this one has grown since.
+        timings = Run(self.earlier.path, self.earlier.info).timings
+        past = timings[timings["launch"] <= looks[-1]]
+        by = ["case", "method", "phase"]
+        found = intervals(launch_medians(paired_log_ratios(past), by, "log_ratio"), by, "log_ratio")
+        found["width"] = found["high"] - found["low"]
+        widest = found[found["method"] != "native"].groupby("case")["width"].agg(lambda each: np.max(each.to_numpy()))
+        reason = f"settled: its intervals are narrower than {timing.width:g} after {looks[-1]} launches"
+        return {str(case): reason for case, width in widest.items() if width < timing.width}
+
+
+@dataclass
+class _Budget:
+    """budget_seconds shared fairly: what a case does not use goes to those after it."""
+
+    study: Study
+    used: float
+    turns: int
+    begin: float = field(default_factory=time.monotonic)
+
+    def left(self) -> float:
+        budget = self.study.timing.budget_seconds if self.study.timing else None
+        return float("inf") if budget is None else budget - self.used - (time.monotonic() - self.begin)
+
+    def share(self) -> float:
+        return self.left() / max(1, self.turns)
+
+    def done(self) -> None:
+        self.turns -= 1
+
+    def spent(self) -> str:
+        return "" if self.left() > 0 else "the budget of the study (timing.budget_seconds) is spent"
+
+
+def rows_of(case: Case, identity: str, launch: int, machine: str, result: CaseResult) -> dict[str, list[Row]]:
+    """The rows of every table for one case in one launch."""
+
+    def key(method: str) -> Row:
+        return {"case": identity, "method": method} | case.axes
+
+    return {
+        "cells": [
+            {
+                **key(each.cell.method),
+                "launch": launch,
+                "status": each.status,
+                "reason": each.reason,
+                "machine": machine,
+                "predicted_bytes": each.cell.predicted_bytes,
+                "wall_seconds": each.wall_seconds,
+            }
+            for each in result.cells
+        ],
+        "timings": [
+            {
+                **key(block.arm.method),
+                "phase": block.arm.phase,
+                "launch": launch,
+                "round": block.round,
+                "position": block.position,
+                "calls": block.arm.calls,
+                "seconds": block.seconds,
+            }
+            for block in result.blocks
+        ],
+        "memory": [
+            {**key(each.cell.method), **dict(zip(("phase", "min_bytes", "peak_bytes"), row, strict=True))}
+            for each in result.cells
+            for row in each.memory
+        ],
+        "discrepancies": [
+            {**key(each.cell.method), **dict(zip(("tensor", "of", "reference", "metric", "value"), row, strict=True))}
+            for each in result.cells
+            for row in each.figures
+        ],
+    }
+

@@ -1,0 +1,51 @@
+"""Ratios of times: paired within a round, then one median a launch, then an interval over launches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from harness.vocabulary import BASE_PHASE
+
+CONFIDENCE = 0.95
+
+
+def paired_log_ratios(timings: pd.DataFrame, base: str = "native", base_phase: str | None = None) -> pd.DataFrame:
+    """Rows of `timings` with log_ratio = ln(seconds / seconds of the base in the same round).
+
+    The base of a phase is that phase of `base`, of build and apply its forward; or always `base_phase`. Rows of
+    cases without the base are left out.
+    """
+    in_round = ["case", "launch", "round"]
+    wanted = timings.assign(base_phase=base_phase or timings["phase"].map(BASE_PHASE))
+    chosen = timings.loc[timings["method"] == base, [*in_round, "phase", "seconds"]]
+    chosen = chosen.rename(columns={"phase": "base_phase", "seconds": "base_seconds"})
+    paired = wanted.merge(chosen, on=[*in_round, "base_phase"])
+    return paired.assign(log_ratio=np.log(paired["seconds"] / paired["base_seconds"])).drop(columns="base_phase")
+
+
+def launch_medians(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+    """The median of a column in each launch: the unit of every interval."""
+    return frame.groupby([*by, "launch"], sort=False, observed=True)[value].median().reset_index()
+
+
+def intervals(medians: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+    """Mean and Student's t interval (95 %) over launches: columns `mean low high launches`.
+
+    With one launch there is no interval: low and high are NaN.
+    """
+    grouped = medians.groupby(by, sort=False, observed=True)[value]
+    table = grouped.agg(mean="mean", spread="std", launches="count").reset_index()
+    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, np.maximum(table["launches"] - 1, 1))
+    half = quantile * table["spread"] / np.sqrt(table["launches"])
+    return table.assign(low=table["mean"] - half, high=table["mean"] + half).drop(columns="spread")
+
+
+def speedups(timings: pd.DataFrame, base: str = "native") -> pd.DataFrame:
+    """How many times faster than the base each cell's phase is: columns `speedup low high launches`."""
+    by = [name for name in timings.columns if name not in ("launch", "round", "position", "calls", "seconds")]
+    medians = launch_medians(paired_log_ratios(timings, base), by, "log_ratio")
+    table = intervals(medians, by, "log_ratio")
+    faster = {"speedup": np.exp(-table["mean"]), "low": np.exp(-table["high"]), "high": np.exp(-table["low"])}
+    return table.drop(columns=["mean"]).assign(**faster)

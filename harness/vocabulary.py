@@ -1,0 +1,38 @@
+"""The words that a study may use for what is built in. Standard library only: the worker reads them too."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Dtype = Literal["float16", "bfloat16", "float32", "float64"]
+Device = Literal["cpu", "cuda"]
+Mode = Literal["ieee"]
+Transform = Literal["eager"]
+Phase = Literal["build", "apply", "forward", "backward", "pipeline"]
+Tensor = Literal["values", "dy", "dx", "dW", "dS", "selection"]
+Reference = Literal["native", "float64", "original"]
+Loss = Literal["linear", "square"]
+Status = Literal["ok", "unsupported", "out_of_memory", "skipped", "timeout", "crashed", "incorrect"]
+
+AXES = ("dtype", "device", "n", "k", "rows", "d", "distribution", "seed", "mode", "transform", "threads")
+DTYPES: tuple[str, ...] = get_args(Dtype)
+PHASES: tuple[str, ...] = get_args(Phase)
+STATUSES: tuple[str, ...] = get_args(Status)
+
+ITEMSIZE = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
+"""dtype -> bytes of one element."""
+
+INDEX_BYTES = 8
+"""Bytes of one index: torch.topk returns int64, and sparse layouts here store int64."""
+
+YARDSTICKS = ("copy", "read")
+"""Methods that every timed case has, so that every time is also a multiple of one read."""
+
+BASE_PHASE = {
+    "build": "forward",
+    "apply": "forward",
+    "forward": "forward",
+    "backward": "backward",
+    "pipeline": "pipeline",
+}
+"""phase -> the phase of native that it is a ratio to: native has no matrix to build or apply."""
