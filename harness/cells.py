@@ -113,7 +113,9 @@ class Plan:
                 if resolved == 0 or resolved > n:
                     lines.append(f"n = {n}: k = {k} is {resolved}, dropped (1 <= k <= n)")
             kept = [resolve_k(k, n) for k in self.study.axes.k if 1 <= resolve_k(k, n) <= n]
-            lines += [f"n = {n}: {kept.count(k)} values of k are {k}, merged" for k in sorted(set(kept)) if kept.count(k) > 1]
+            lines += [
+                f"n = {n}: {kept.count(k)} values of k are {k}, merged" for k in sorted(set(kept)) if kept.count(k) > 1
+            ]
         if 0 in self.study.axes.d:
             only = [name for name in self.method_names if self.methods[name].phases_for(Case(n=1, k=1)) == ()]
             lines += [f"d = 0: {name} has no phase that works without W and x, dropped" for name in only]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ def cli() -> None:
 
     Example: python -m harness run smoke --plot
     """
-    sys.path.insert(0, os.getcwd())  # methods may be named by an import path from here
+    sys.path.insert(0, str(Path.cwd()))  # methods may be named by an import path from here
 
 
 @cli.command()
@@ -70,7 +69,12 @@ def plan(study: str, only: tuple[str, ...], studies: Path) -> None:
 @_STUDIES
 @_RESULTS
 def run(
-    studies_named: tuple[str, ...], only: tuple[str, ...], folder: Path | None, drawn: bool, studies: Path, results: Path
+    studies_named: tuple[str, ...],
+    only: tuple[str, ...],
+    folder: Path | None,
+    drawn: bool,
+    studies: Path,
+    results: Path,
 ) -> None:
     """Measure studies, each into a new folder of results.
 

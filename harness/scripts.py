@@ -47,7 +47,8 @@ def load_script(name: str, folder: Path) -> Script:
     sys.path.insert(0, str(folder.resolve()))  # a script may share code with those beside it
     try:
         spec = importlib.util.spec_from_file_location(f"study_{name}", path)
-        assert spec is not None and spec.loader is not None
+        if spec is None or spec.loader is None:
+            raise UserError(f"{path}: cannot be imported")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     finally:

@@ -94,7 +94,6 @@ class Precision(_Strict):
     loss: Loss = "square"
 
 
-
 class Limits(_Strict):
     """Where a cell is given up: bytes of its tensors, and seconds of a case in one launch."""
 

@@ -37,21 +37,23 @@ class Sweep:
 
     def __post_init__(self) -> None:
         short = self.earlier.cells.query("status == 'out_of_memory'")
-        self.exhausted = short.groupby("method")["predicted_bytes"].min().astype(int).to_dict()
+        needed = short.groupby("method")["predicted_bytes"].min()
+        self.exhausted = {str(method): int(least) for method, least in needed.items()}
 
     @property
     def study(self) -> Study:
         return self.plan.study
 
     def rows(self) -> Iterator[dict[str, list[Row]]]:
-        """table -> rows, for one (launch, case) after the other; they are to be committed before the next is asked for."""
+        """table -> rows, one (launch, case) after the other, each to be committed before the next is asked for."""
         cases = sum(1 for _ in self.plan)
         turns = cases * self.study.launches
-        budget = _Budget(self.study, float(self.earlier.cells["wall_seconds"].sum()), turns - len(self.committed))
+        budget = _Budget(self.study, float(self.earlier.cells["wall_seconds"].sum()))
         with tqdm(total=turns, initial=len(self.committed), unit="case", disable=None, dynamic_ncols=True) as progress:
             for launch in range(1, self.study.launches + 1):
                 self.runner.renew()
                 settled = self._settled(launch)
+                budget.begin_launch(launch, sum(1 for done, _ in self.committed if done == launch), cases)
                 for number, (case, cells) in enumerate(self.plan):
                     identity = case.id
                     if (launch, identity) in self.committed:
@@ -61,7 +63,7 @@ class Sweep:
                     planned = [self._skip(cell, why) for cell in cells]
                     seed = launch * cases + number
                     result = self.runner.run(case, planned, seed, budget.share(), measure=launch == 1)
-                    budget.done()
+                    budget.turns -= 1
                     self._remember_exhausted(result)
                     yield rows_of(case, identity, launch, self.machine, result)
                     progress.update()
@@ -97,22 +99,24 @@ class Sweep:
 
 @dataclass
 class _Budget:
-    """budget_seconds shared fairly: what a case does not use goes to those after it."""
+    """budget_seconds, shared equally by the launches; what a case does not use goes to those after it."""
 
     study: Study
     used: float
-    turns: int
     begin: float = field(default_factory=time.monotonic)
+    launch_end: float = float("inf")
+    turns: int = 1
+
+    def begin_launch(self, launch: int, done: int, cases: int) -> None:
+        self.turns = max(1, cases - done)
+        self.launch_end = time.monotonic() + self.left() / (self.study.launches - launch + 1)
 
     def left(self) -> float:
         budget = self.study.timing.budget_seconds if self.study.timing else None
         return float("inf") if budget is None else budget - self.used - (time.monotonic() - self.begin)
 
     def share(self) -> float:
-        return self.left() / max(1, self.turns)
-
-    def done(self) -> None:
-        self.turns -= 1
+        return max(0.0, self.launch_end - time.monotonic()) / max(1, self.turns)
 
     def spent(self) -> str:
         return "" if self.left() > 0 else "the budget of the study (timing.budget_seconds) is spent"
@@ -160,4 +164,3 @@ def rows_of(case: Case, identity: str, launch: int, machine: str, result: CaseRe
             for row in each.figures
         ],
     }
-

@@ -30,7 +30,9 @@ from harness.vocabulary import DTYPES, PHASES, STATUSES
 SCHEMA_VERSION = 1
 
 _KEY = {
-    "case": pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{12}$"), description="identity of the case: a digest of its axes"),
+    "case": pa.Column(
+        str, pa.Check.str_matches(r"^[0-9a-f]{12}$"), description="identity of the case: a digest of its axes"
+    ),
     "method": pa.Column(str, pa.Check.str_length(min_value=1), description="the way to select, or the yardstick"),
     "dtype": pa.Column(str, pa.Check.isin(DTYPES), description="torch dtype of every tensor"),
     "device": pa.Column(str, description="torch device"),
@@ -91,7 +93,15 @@ Row = Mapping[str, Any]
 LONGEST_REASON = 300
 """Characters of an error: pandera lists every failing value."""
 
-_COLUMN_TYPES = {"bool": bool, "int": int, "int64": int, "float": float, "float64": float, "str": str, "string[python]": str}
+_COLUMN_TYPES = {
+    "bool": bool,
+    "int": int,
+    "int64": int,
+    "float": float,
+    "float64": float,
+    "str": str,
+    "string[python]": str,
+}
 
 
 def schema(table: str, parameters: Mapping[str, type] | None = None) -> pa.DataFrameSchema:
@@ -103,11 +113,13 @@ def schema(table: str, parameters: Mapping[str, type] | None = None) -> pa.DataF
 def parameter_types(parameters: Mapping[str, Sequence[Any]]) -> dict[str, type]:
     """The type of each parameter's column: that of its values, or str where they have several."""
     kinds = {name: {type(value) for value in values} for name, values in parameters.items()}
-    return {name: float if kind == {int, float} else kind.pop() if len(kind) == 1 else str for name, kind in kinds.items()}
+    return {
+        name: float if kind == {int, float} else kind.pop() if len(kind) == 1 else str for name, kind in kinds.items()
+    }
 
 
 class RunWriter:
-    """Appends to the tables of one run folder, one (case, launch) at a time. One writer a folder: others are refused."""
+    """Appends to the tables of one run folder, one (case, launch) at a time; a second writer is refused."""
 
     def __init__(self, folder: Path, parameters: Mapping[str, type]) -> None:
         self._folder = folder
@@ -142,7 +154,9 @@ class RunWriter:
         """Write facts.csv, whole."""
         kinds = self._kinds["facts"]
         defaults = {name: kind() for name, kind in kinds.items()}
-        text = _lines([dict.fromkeys(kinds)], kinds, header=True) + _lines((defaults | dict(row) for row in rows), kinds)
+        text = _lines([dict.fromkeys(kinds)], kinds, header=True) + _lines(
+            (defaults | dict(row) for row in rows), kinds
+        )
         replace_text(self._folder / "facts.csv", text)
 
     def _open(self, table: str) -> io.BufferedWriter:
@@ -265,7 +279,7 @@ def replace_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def newest_run(results: Path, word: str) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from harness.measure.outcome import Outcome, as_float64, cotangent_of, inputs_of, solution_of
+from harness.measure.outcome import Outcome, as_float64, cotangent_of, solution_of
 from harness.methods import Method
 from harness.precision.reference import Solution, weight_gradients
 from harness.precision.selection import flips
@@ -33,13 +33,29 @@ def wrong_outcome(method: Method, outcome: Outcome, problem: Problem, loss: str)
     got = solution_of(outcome)
     if (np.diff(got.indices, axis=-1) == 0).any():
         return "an index is selected twice"
-    return _wrong_values(got, problem) or _wrong_cotangent(outcome, problem, loss) or _wrong_sums(got, problem)
+    return _wrong_values(got, problem) or _wrong_cotangent(outcome, problem, loss) or _wrong_sums(got, outcome, problem)
+
+
+def same_bits(outcome: Outcome, other: Outcome) -> bool:
+    """Whether two outcomes are equal to the last bit, once the selected are in the order of their indices."""
+    if outcome.values.shape != other.values.shape or outcome.indices.shape != other.indices.shape:
+        return False
+    places, others = outcome.indices.argsort(-1), other.indices.argsort(-1)
+    pairs = [
+        (outcome.indices.gather(-1, places), other.indices.gather(-1, others)),
+        (outcome.values.gather(-1, places), other.values.gather(-1, others)),
+    ]
+    for name in ("dy", "dx", "dW"):
+        one, two = getattr(outcome, name), getattr(other, name)
+        if one is not None and two is not None:
+            pairs.append((one, two))
+    return all(one.dtype == two.dtype and torch.equal(_bits(one), _bits(two)) for one, two in pairs)
 
 
 def changed(problem: Problem, before: list[torch.Tensor]) -> bool:
     """Whether a method wrote into the inputs, of which `before` are copies."""
     pairs = zip(tensors_of(problem), before, strict=True)
-    return not all(torch.equal(now.view(torch.uint8), then.view(torch.uint8)) for now, then in pairs)
+    return not all(torch.equal(_bits(now), _bits(then)) for now, then in pairs)
 
 
 def tensors_of(problem: Problem) -> list[torch.Tensor]:
@@ -53,8 +69,10 @@ def wrong_yardstick(method: Method, problem: Problem) -> str:
         return "has no apply"
     y, output = problem.y, method.implementation.apply(None, problem.y)
     if output.shape == y.shape:
-        return "" if torch.equal(output.view(torch.uint8), y.view(torch.uint8)) else "copy differs from y"
-    return "" if (y.view(output.dtype) <= output).all() and (y.view(output.dtype) == output).any() else "not the largest"
+        return "" if torch.equal(_bits(output), _bits(y)) else "copy differs from y"
+    return (
+        "" if (y.view(output.dtype) <= output).all() and (y.view(output.dtype) == output).any() else "not the largest"
+    )
 
 
 def _wrong_values(got: Solution, problem: Problem) -> str:
@@ -89,21 +107,25 @@ def _wrong_cotangent(outcome: Outcome, problem: Problem, loss: str) -> str:
     return f"{int(unequal.sum())} entries of dy are not the cotangent of their value"
 
 
-def _wrong_sums(got: Solution, problem: Problem) -> str:
+def _wrong_sums(got: Solution, outcome: Outcome, problem: Problem) -> str:
     """dx and dW against float64 sums of the method's own dy: |error| <= gamma_m(u) sum |terms| + underflow."""
-    if got.dx is None or got.dW is None or problem.x is None:
+    if got.dx is None or got.dW is None or outcome.dW is None or problem.x is None or problem.W is None:
         return ""
-    inputs = inputs_of(problem)
-    dy = got.dy if not np.isnan(got.dy).all() else 2 * got.values
-    if not all(np.isfinite(each).all() for each in (dy, *inputs.values())):
+    dy = 2 * got.values if outcome.dy is None else got.dy
+    x, W = as_float64(problem.x).reshape(problem.case.rows, -1), as_float64(problem.W[torch.from_numpy(got.touched)])
+    finite = bool(problem.W.isfinite().all() and problem.x.isfinite().all()) and np.isfinite(dy).all()
+    if not finite:
         return ""  # 0 times a non-finite entry is NaN in some methods and not in others: no bound holds
+    elsewhere = int(torch.count_nonzero(outcome.dW.any(dim=-1))) - int(np.count_nonzero(got.dW.any(axis=-1)))
+    if elsewhere:
+        return f"{elsewhere} rows of dW that were not selected are not zero"
+    places = np.searchsorted(got.touched, got.indices)
+    dx, dW = weight_gradients(places, dy, x, W)
+    dx_size, dW_size = weight_gradients(places, np.abs(dy), np.abs(x), np.abs(W))
     form = FORMATS[problem.case.dtype]
-    dx, dW = weight_gradients(got.indices, dy, inputs["x"], inputs["W"])
-    dx_size, dW_size = weight_gradients(got.indices, np.abs(dy), np.abs(inputs["x"]), np.abs(inputs["W"]))
-    times = np.bincount(got.indices.ravel(), minlength=problem.case.n)[:, None]
     for name, have, want, size, terms in (
         ("dx", got.dx, dx, dx_size, np.full((1, 1), problem.case.k)),
-        ("dW", got.dW, dW, dW_size, times),
+        ("dW", got.dW, dW, dW_size, np.bincount(places.ravel())[:, None]),
     ):
         with np.errstate(invalid="ignore"):
             bound = _gamma(terms + 2, form.unit_roundoff) * size + (terms + 1) * 2.0 ** (form.emin - form.p + 1)
@@ -115,8 +137,11 @@ def _wrong_sums(got: Solution, problem: Problem) -> str:
 
 def _product_bound(got: Solution, problem: Problem) -> np.ndarray:
     """2 gamma_d |W||x| at the selected: two sums of the same d products in different orders."""
-    inputs, form = inputs_of(problem), FORMATS[problem.case.dtype]
-    size = np.take_along_axis(np.abs(inputs["x"]) @ np.abs(inputs["W"]).T, got.indices, -1)
+    if problem.x is None or problem.W is None:
+        raise ValueError("there is no product to bound where y itself was drawn")
+    form = FORMATS[problem.case.dtype]
+    x, W = as_float64(problem.x).reshape(problem.case.rows, -1), as_float64(problem.W[torch.from_numpy(got.touched)])
+    size = np.take_along_axis(np.abs(x) @ np.abs(W).T, np.searchsorted(got.touched, got.indices), -1)
     underflow = problem.case.d * 2.0 ** (form.emin - form.p + 1)
     bound: np.ndarray = 2 * _gamma(np.array(problem.case.d + 2), form.unit_roundoff) * size + underflow
     return bound
@@ -126,6 +151,11 @@ def _gamma(m: np.ndarray, u: float) -> np.ndarray:
     """gamma_m = m u / (1 - m u), infinite where m u >= 1 (Higham 2002, lemma 3.1)."""
     with np.errstate(divide="ignore"):
         return np.where(m * u < 1, m * u / np.maximum(1 - m * u, 0), np.inf)
+
+
+def _bits(tensor: torch.Tensor) -> torch.Tensor:
+    integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return tensor.contiguous().view(integers[tensor.element_size()])
 
 
 def _kind(tensor: torch.Tensor) -> str:

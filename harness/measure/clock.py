@@ -12,8 +12,13 @@ from typing import Any
 
 Call = Callable[[], Any]
 
-CALIBRATION_SHARE = 0.25
-"""A calibration loop that lasted this share of a block is long enough to tell the time of one call."""
+CALIBRATION_SECONDS = 0.0005
+"""A loop that lasted so long tells the time of one call well enough to choose the length of a block."""
+
+UNDISTURBED_OF = 3
+UNDISTURBED_SECONDS = 0.02
+"""What is shorter than this is timed three times for the shortest, lest the turn of another process, a few
+milliseconds, be taken for the work: one arm would get longer blocks, interrupted more often, than the next."""
 
 
 def _nothing() -> None:
@@ -47,10 +52,19 @@ class Clock:
         """How many calls last about `seconds`, at least one."""
         calls = 1
         while True:
-            each = self.block(call, calls)
-            if each * calls >= CALIBRATION_SHARE * seconds:
+            each = self.undisturbed(lambda: self.block(call, calls) * calls) / calls  # noqa: B023  (called at once)
+            if each * calls >= min(CALIBRATION_SECONDS, seconds):
                 return max(1, math.ceil(seconds / each))
             calls *= 2
+
+    def undisturbed(self, measure: Callable[[], float]) -> float:
+        """The shortest of a few measurements in seconds; a long one is believed at once."""
+        shortest = measure()
+        for _ in range(UNDISTURBED_OF - 1):
+            if shortest >= UNDISTURBED_SECONDS:
+                break
+            shortest = min(shortest, measure())
+        return shortest
 
 
 def clock_for(device: str) -> Clock:

@@ -34,7 +34,9 @@ class References:
         self._problem, self._native, self._loss = problem, native, loss
 
     def __getitem__(self, name: str) -> Solution:
-        return {"native": lambda: self.native, "float64": lambda: self.float64, "original": lambda: self.original}[name]()
+        return {"native": lambda: self.native, "float64": lambda: self.float64, "original": lambda: self.original}[
+            name
+        ]()
 
     @cached_property
     def native(self) -> Solution:
@@ -87,8 +89,7 @@ def _compare(
     elif tensor == "dx" and got.dx is not None and want.dx is not None:
         pair = got.dx, want.dx
     elif tensor == "dW" and got.dW is not None and want.dW is not None:
-        touched = np.union1d(got.indices, want.indices)
-        pair = got.dW[touched], want.dW[touched]
+        pair = _align(got.touched[None], got.dW[None], want.touched[None], want.dW[None])
     elif tensor == "dS" and outcome.dS is not None:
         pair = _compare_matrix_gradient(outcome, got, want, dtype, rounded)
     else:
@@ -122,5 +123,3 @@ def _align(
             spread[np.searchsorted(union, indices[row])] = entries[row]
             side.append(spread)
     return np.concatenate(sides[0]), np.concatenate(sides[1])
-
-

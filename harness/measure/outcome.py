@@ -15,7 +15,7 @@ from harness.problems import Problem
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method gave, as torch gave it; `dS` is dense, COO or CSR, and `missing` says why a gradient is not there."""
+    """What a method gave, as torch gave it; `dS` is dense, COO or CSR; `missing` says why a gradient is not there."""
 
     indices: torch.Tensor
     y: torch.Tensor
@@ -72,8 +72,9 @@ def solution_of(outcome: Outcome) -> Solution:
     if outcome.dy is not None:
         dy = np.take_along_axis(as_float64(_rows(outcome.dy)), indices, -1)
     dx = None if outcome.dx is None else as_float64(_rows(outcome.dx))
-    dW = None if outcome.dW is None else as_float64(outcome.dW)
-    return Solution(indices, as_float64(_rows(outcome.y)), values, dy, dx, dW)
+    touched = np.unique(indices)
+    dW = None if outcome.dW is None else as_float64(outcome.dW[torch.from_numpy(touched).to(outcome.dW.device)])
+    return Solution(indices, as_float64(_rows(outcome.y)), values, dy, touched, dx, dW)
 
 
 def matrix_gradient(outcome: Outcome) -> np.ndarray:

@@ -74,7 +74,8 @@ class _Phases:
             )
         apply = self._closure("apply")
         return PreparedPhase(
-            (self._map, self.problem.y, cotangent), lambda S, y, given: _gradient(apply(S, y.requires_grad_()), y, given)
+            (self._map, self.problem.y, cotangent),
+            lambda S, y, given: _gradient(apply(S, y.requires_grad_()), y, given),
         )
 
     def pipeline(self) -> PreparedPhase:

@@ -41,7 +41,7 @@ class Worker:
     @classmethod
     def start(cls, cores: tuple[int, ...] = (), interpreter: str = sys.executable) -> Worker:
         """A worker that has greeted; raises UserError where none can be started."""
-        log = tempfile.TemporaryFile()
+        log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by stop)
         process = subprocess.Popen(
             [interpreter, "-m", "harness.measure.worker"],
             stdin=subprocess.PIPE,
@@ -76,7 +76,8 @@ class Worker:
         self.process.kill()
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout, self.log):
-            stream.close()
+            if stream is not None:
+                stream.close()
 
     def _reply(self, seconds: float) -> dict[str, Any]:
         assert self.process.stdout is not None

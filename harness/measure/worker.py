@@ -19,13 +19,13 @@ import numpy
 import torch
 
 from harness.cells import Case
-from harness.measure.checks import changed, tensors_of, wrong_outcome, wrong_yardstick
+from harness.measure.checks import changed, same_bits, tensors_of, wrong_outcome, wrong_yardstick
 from harness.measure.clock import Call, Clock, clock_for
 from harness.measure.discrepancies import References, figures
 from harness.measure.memory import Heap, peak_bytes
 from harness.measure.outcome import run_once
 from harness.measure.phases import PreparedPhase, prepare
-from harness.methods import Method, named
+from harness.methods import Method, method
 from harness.problems import Problem, draw
 from harness.vocabulary import YARDSTICKS
 
@@ -37,6 +37,10 @@ OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 LONGEST_REASON = 300
 
+TIMED_OVER_PREPARED = 2.0
+"""A block lasts so many times what must be prepared for it (copies, one untimed call): most of the wall time of a
+run is then inside blocks."""
+
 
 class OpenCase:
     """A case on this worker: its tensors, its references, and the phases that were prepared for timing."""
@@ -47,8 +51,10 @@ class OpenCase:
         self.clock: Clock = clock_for(self.problem.case.device)
         self.heap = Heap(self.problem.case.seed)
         self.prepared: dict[tuple[str, str], PreparedPhase] = {}
-        native = run_once(named(["native"])["native"], self.problem, self.loss, with_dS=False)
-        self.references = References(self.problem, native, self.loss)
+        native = method("native")
+        self.native = run_once(native, self.problem, self.loss, with_dS=False)
+        self.native_is_wrong = wrong_outcome(native, self.native, self.problem, self.loss)
+        self.references = References(self.problem, self.native, self.loss)
 
     @property
     def loss(self) -> str:
@@ -56,20 +62,20 @@ class OpenCase:
 
     def check(self, name: str, measure: bool) -> dict[str, Any]:
         """Run a method once, hold it to what is right, prepare its phases; `measure` its errors and memory too."""
-        method = named([name])[name]
+        chosen = method(name)
         reply: dict[str, Any] = {"status": "ok", "reason": "", "calls": {}, "memory": [], "figures": []}
         if name in YARDSTICKS:
-            wrong = wrong_yardstick(method, self.problem)
+            wrong = wrong_yardstick(chosen, self.problem)
         else:
-            wrong, reply["reason"], reply["figures"] = self._compare(method, measure)
+            wrong, reply["reason"], reply["figures"] = self._compare(chosen, measure)
         if wrong:
             return reply | {"status": "incorrect", "reason": wrong, "figures": []}
-        phases = [each for each in method.phases_for(self.problem.case) if each in self.settings["phases"]]
-        for phase, prepared in prepare(method, phases, self.problem, self.loss).items():
+        phases = [each for each in chosen.phases_for(self.problem.case) if each in self.settings["phases"]]
+        for phase, prepared in prepare(chosen, phases, self.problem, self.loss).items():
             self.prepared[name, phase] = prepared
             if measure:
                 peak = peak_bytes(self._fresh_call(prepared), self.problem.case.device)
-                reply["memory"].append([phase, method.least_bytes(phase, self.problem.case), peak])
+                reply["memory"].append([phase, chosen.least_bytes(phase, self.problem.case), peak])
             reply["calls"][phase] = self._calibrate(prepared)
         return reply
 
@@ -79,16 +85,19 @@ class OpenCase:
         call()
         return self.clock.block(call, calls)
 
-    def _compare(self, method: Method, measure: bool) -> tuple[str, str, list[list[Any]]]:
+    def _compare(self, chosen: Method, measure: bool) -> tuple[str, str, list[list[Any]]]:
         """Why it is wrong or '', what is missing or '', and the figures."""
         settings, case = self.settings, self.problem.case
         before = [each.clone() for each in tensors_of(self.problem)]
-        outcome = run_once(method, self.problem, self.loss, with_dS=measure and "dS" in settings["tensors"])
+        outcome = run_once(chosen, self.problem, self.loss, with_dS=measure and "dS" in settings["tensors"])
         if changed(self.problem, before):
             for tensor, saved in zip(tensors_of(self.problem), before, strict=True):
                 tensor.copy_(saved)
             return "changes its input", "", []
-        wrong = wrong_outcome(method, outcome, self.problem, self.loss)
+        if same_bits(outcome, self.native):
+            wrong = self.native_is_wrong
+        else:
+            wrong = wrong_outcome(chosen, outcome, self.problem, self.loss)
         missing = "; ".join(f"no {tensor}: {why}" for tensor, why in outcome.missing.items())
         if wrong or not measure:
             return wrong, missing, []
@@ -103,12 +112,15 @@ class OpenCase:
         return prepared.bind(*(each.detach() for each in prepared.reads))
 
     def _calibrate(self, prepared: PreparedPhase) -> int:
-        """Calls of a block: it lasts block_seconds, and as long as what must be prepared for it."""
-        begin = time.perf_counter()
+        """Calls of a block: it lasts block_seconds, and longer where preparing it takes long."""
+        preparation = self.clock.undisturbed(lambda: self._seconds_to_prepare(prepared))
         call = self._fresh_call(prepared)
-        call()
-        preparation = time.perf_counter() - begin
-        return self.clock.calls_for(call, max(self.settings["block_seconds"], preparation))
+        return self.clock.calls_for(call, max(self.settings["block_seconds"], TIMED_OVER_PREPARED * preparation))
+
+    def _seconds_to_prepare(self, prepared: PreparedPhase) -> float:
+        begin = time.perf_counter()
+        self._fresh_call(prepared)()
+        return time.perf_counter() - begin
 
 
 def greeting() -> dict[str, Any]:

@@ -43,6 +43,7 @@ class Method:
     exact: it returns the k largest values themselves (relaxations do not).
     matrix_bytes, gradient_bytes: bytes of S and of its gradient in a case.
     reads_all: applying the prepared map reads every y, not only the selected.
+    passes: of a yardstick, how often it moves all of y.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Method:
     matrix_bytes: Bytes = lambda case: 0
     gradient_bytes: Bytes = lambda case: 0
     reads_all: bool = False
+    passes: int = 0
 
     @functools.cached_property
     def implementation(self) -> Implementation:
@@ -81,6 +83,8 @@ class Method:
         values = case.itemsize * case.rows * case.k
         indices = INDEX_BYTES * case.rows * case.k
         matrix = self.matrix_bytes(case)
+        if self.passes:
+            return self.passes * y
         forward = y + values + indices + 2 * matrix
         if phase == "build":
             return indices + matrix
@@ -127,9 +131,9 @@ def product() -> Decorator:
     return _decorator(lambda project: Implementation(project=project), ("pipeline",))
 
 
-def yardstick() -> Decorator:
-    """The function returns apply(y), a fixed amount of memory traffic."""
-    return _decorator(lambda work: Implementation(apply=lambda _, y: work(y)), ("apply",), reads_all=True)
+def yardstick(*, passes: int) -> Decorator:
+    """The function returns apply(y), which moves all of y so many times."""
+    return _decorator(lambda work: Implementation(apply=lambda _, y: work(y)), ("apply",), passes=passes)
 
 
 def _decorator(implement: Callable[[Any], Implementation], phases: tuple[str, ...], **facts: Any) -> Decorator:

@@ -7,13 +7,13 @@ from typing import Any
 from harness.methods.definition import yardstick
 
 
-@yardstick()
+@yardstick(passes=2)
 def copy() -> Any:
     """y.clone(): one read and one write of y."""
     return lambda y: y.clone()
 
 
-@yardstick()
+@yardstick(passes=1)
 def read() -> Any:
     """The largest of y seen as integers of its width: one read of y, vectorised for every dtype, no NaN logic."""
     import torch

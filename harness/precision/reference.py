@@ -17,13 +17,15 @@ class Solution:
     """A selection and what follows from it, all float64; the indices ascend in each row.
 
     indices, values, dy: (rows, k), dy at the selected indices (elsewhere it is zero); y: (rows, n);
-    dx: (rows, d) and dW: (n, d), or None where there are no weights.
+    touched: (t,) ascending, the indices that any row selected; dx: (rows, d) and dW: (t, d), the touched rows of it
+    (elsewhere it is zero), or None where there are no weights.
     """
 
     indices: np.ndarray
     y: np.ndarray
     values: np.ndarray
     dy: np.ndarray
+    touched: np.ndarray
     dx: np.ndarray | None
     dW: np.ndarray | None
 
@@ -40,17 +42,20 @@ def solve(inputs: Mapping[str, np.ndarray], preferred: np.ndarray, loss: str) ->
         indices = _largest(y, preferred)
         values = np.take_along_axis(y, indices, -1)
         dy = np.take_along_axis(inputs["weights"], indices, -1) if loss == "linear" else 2 * values
+        touched = np.unique(indices)
         if x is None or W is None:
-            return Solution(indices, y, values, dy, None, None)
-        return Solution(indices, y, values, dy, *weight_gradients(indices, dy, x, W))
+            return Solution(indices, y, values, dy, touched, None, None)
+        dx, dW = weight_gradients(np.searchsorted(touched, indices), dy, x, W[touched])
+        return Solution(indices, y, values, dy, touched, dx, dW)
 
 
-def weight_gradients(
-    indices: np.ndarray, dy: np.ndarray, x: np.ndarray, W: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """dx (rows, d) and dW (n, d): sums over the selected only, so that what was not selected cannot spoil them."""
+def weight_gradients(places: np.ndarray, dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """dx (rows, d) and dW (t, d) from the touched rows W (t, d); places: (rows, k) into those.
+
+    Sums over the selected only, so that what was not selected cannot spoil them.
+    """
     dx, dW = np.empty_like(x), np.zeros_like(W)
-    for row, chosen in enumerate(indices):
+    for row, chosen in enumerate(places):
         dx[row] = dy[row] @ W[chosen]
         dW[chosen] += np.outer(dy[row], x[row])
     return dx, dW

@@ -43,7 +43,8 @@ def forecast(plan: Plan) -> Iterator[str]:
         if device != "cpu":
             yield f"{device}: its cells are measured if it is present"
     yield from plan.notes
-    yield f"{cases} cases, {cells} cells ({cells - skips.total()} to measure, {skips.total()} to skip) x {study.launches} launches"
+    measured = f"{cells - skips.total()} to measure, {skips.total()} to skip"
+    yield f"{cases} cases, {cells} cells ({measured}) x {study.launches} launches"
     yield f"largest cell: {largest} bytes ({name})" if name else "nothing to measure"
     for reason, count in skips.most_common(SHOWN_SKIPS):
         yield f"skip {count}: {reason}"

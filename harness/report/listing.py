@@ -15,7 +15,9 @@ from harness.problems import DISTRIBUTIONS
 def listing(studies: Path) -> Iterator[str]:
     """Lines: a heading a kind, then each name with its first line."""
     found = {path.stem: _title(path) for path in sorted(studies.glob("*.toml"))}
-    metrics = {name: (each.__doc__ or "").strip().partition("\n")[0] for name, each in (METRICS | SELECTION_METRICS).items()}
+    metrics = {
+        name: (each.__doc__ or "").strip().partition("\n")[0] for name, each in (METRICS | SELECTION_METRICS).items()
+    }
     for heading, entries in (
         ("studies", found),
         ("methods", {name: f"{each.summary} [{' '.join(each.phases)}]" for name, each in registered().items()}),

@@ -23,9 +23,8 @@ def closing_table(run: Run) -> str:
 
 
 def _statuses(run: Run) -> pd.Series:
-    counts = run.cells.groupby(["method", "status"], sort=False).size()
-    return counts.groupby("method").agg(
-        lambda each: ", ".join(f"{count} {status}" for (_, status), count in each.items())
+    return run.cells.groupby("method", sort=False)["status"].agg(
+        lambda each: ", ".join(f"{count} {status}" for status, count in each.value_counts().items())
     )
 
 
@@ -41,7 +40,8 @@ def _speed(run: Run) -> dict[str, pd.Series]:
 
     chosen = [phase for phase in ("forward", "backward", "pipeline") if phase in set(found["phase"])]
     return {
-        f"{phase} vs native": found[found["phase"] == phase].groupby("method")["speedup"].agg(spread) for phase in chosen
+        f"{phase} vs native": found[found["phase"] == phase].groupby("method")["speedup"].agg(spread)
+        for phase in chosen
     }
 
 
