@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -21,9 +21,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from harness.errors import UserError, unknown
+from harness.validation import one_line
 from harness.vocabulary import AXES, Device, Dtype, Loss, Mode, Phase, Reference, Tensor, Transform
 
 Scalar = bool | int | float | str
@@ -160,6 +160,17 @@ class Study(_Strict):
         return self
 
 
+_MODELS: dict[str, type[BaseModel]] = {
+    "": Study,
+    "axes": Axes,
+    "timing": Timing,
+    "precision": Precision,
+    "limits": Limits,
+    "gate": Gate,
+}
+"""The table of a study file -> its model."""
+
+
 @dataclass(frozen=True)
 class Known:
     """The registered names that a study may use; import paths ('package.module:name') are methods too."""
@@ -180,7 +191,7 @@ def parse_study(text: str, name: str, source: str, known: Known) -> Study:
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{source}: not TOML: {error}") from None
     except ValidationError as error:
-        raise UserError(f"{source}: {_one_line(error)}") from None
+        raise UserError(f"{source}: {one_line(error, _MODELS)}") from None
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
     study._name, study._text = name, text
@@ -231,37 +242,3 @@ def _check_names(study: Study, source: str, known: Known) -> None:
         for word in words:
             if word not in allowed:
                 raise unknown(source, kind, word, allowed)
-
-
-def _one_line(error: ValidationError) -> str:
-    # A misspelt key is also a missing one: the misspelling is the error to tell.
-    details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
-    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    return _describe(details[0]) + more
-
-
-def _describe(detail: ErrorDetails) -> str:
-    path = [str(part) for part in detail["loc"]]
-    where = ".".join(path) or "the file"
-    if detail["type"] == "extra_forbidden":
-        return str(unknown(".".join(path[:-1]) or "the file", "key", path[-1], _keys_at(path[:-1])))
-    if detail["type"] == "literal_error":
-        expected = re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected", "")))
-        return str(unknown(where, "word", detail["input"], expected))
-    if detail["type"] == "missing":
-        return f"{where}: this key is required"
-    return f"{where}: {detail['msg'].removeprefix('Value error, ')}, got {detail['input']!r}"
-
-
-def _keys_at(path: list[str]) -> Mapping[str, Any]:
-    model: type[BaseModel] = Study
-    tables: dict[str, type[BaseModel]] = {
-        "axes": Axes,
-        "timing": Timing,
-        "precision": Precision,
-        "limits": Limits,
-        "gate": Gate,
-    }
-    for part in path:
-        model = tables.get(part, model)
-    return model.model_fields

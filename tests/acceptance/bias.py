@@ -41,11 +41,14 @@ def measure() -> Iterator[Line]:
 
 def interleaved(kernel: Callable[[], Any]) -> tuple[float, float]:
     """Median over rounds of (seconds by this clock / by torch.utils.benchmark), taking turns; the latter's median."""
-    clock, timer = Clock(), Timer("kernel()", globals={"kernel": kernel})  # type: ignore[no-untyped-call]
+    clock, timer = Clock(), Timer("kernel()", globals={"kernel": kernel})
     calls = clock.calls_for(kernel, BLOCK_SECONDS)
-    ours, theirs = [], []
+    ours: list[float] = []
+    theirs: list[float] = []
     for number in range(ROUNDS):
-        turns = [lambda: ours.append(clock.block(kernel, calls)), lambda: theirs.append(timer.timeit(calls).mean)]
-        for turn in turns if number % 2 else reversed(turns):
-            turn()
+        if number % 2:
+            ours.append(clock.block(kernel, calls))
+        theirs.append(timer.timeit(calls).mean)
+        if not number % 2:
+            ours.append(clock.block(kernel, calls))
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True)), statistics.median(theirs)

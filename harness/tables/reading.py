@@ -1,0 +1,113 @@
+"""A run read back from its folder, every table typed and checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+
+from harness.errors import UserError, unknown
+from harness.tables.schema import COLUMN_TYPES, SCHEMA_VERSION, TABLES, column_kinds, schema
+
+LONGEST_REASON = 300
+"""Characters of an error: pandera lists every failing value."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it lies on disk; each table is read and checked when it is first asked for."""
+
+    path: Path
+    info: Mapping[str, Any]
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        return self._read("cells")
+
+    @cached_property
+    def timings(self) -> pd.DataFrame:
+        return self._read("timings")
+
+    @cached_property
+    def memory(self) -> pd.DataFrame:
+        return self._read("memory")
+
+    @cached_property
+    def discrepancies(self) -> pd.DataFrame:
+        return self._read("discrepancies")
+
+    @cached_property
+    def facts(self) -> pd.DataFrame:
+        return self._read("facts")
+
+    @property
+    def name(self) -> str:
+        return str(self.info["study"])
+
+    def check(self) -> None:
+        """Read every table; raises UserError for the first that is not what the schema says."""
+        for table in TABLES:
+            getattr(self, table)
+
+    def _read(self, table: str) -> pd.DataFrame:
+        types = {name: COLUMN_TYPES[kind] for name, kind in self.info["parameters"].items()}
+        return read_table(self.path / f"{table}.csv", schema(table, types))
+
+
+def read(folder: str | Path) -> Run:
+    """The run in a folder. Raises UserError where there is none, or one of a schema that is not known here."""
+    path = Path(folder)
+    info = read_info(path)
+    if info.get("schema") != SCHEMA_VERSION:
+        raise UserError(f"{path / 'run.json'}: schema {info.get('schema')!r}, this version reads {SCHEMA_VERSION}")
+    for key in ("study", "parameters", "machine"):
+        if key not in info:
+            raise UserError(f"{path / 'run.json'}: no key '{key}'")
+    return Run(path, info)
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """run.json of a folder."""
+    path = folder / "run.json"
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON: {error}") from None
+    if not isinstance(info, dict):
+        raise UserError(f"{path}: not a JSON object")
+    return info
+
+
+def read_table(path: Path, declared: pa.DataFrameSchema) -> pd.DataFrame:
+    """A table with the types of its declaration; a missing file is an empty table. Raises UserError."""
+    kinds = column_kinds(declared)
+    if not path.exists():
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+    numbers = {name: ["nan"] for name, kind in kinds.items() if kind is float}
+    try:
+        frame = pd.read_csv(
+            path, dtype=kinds, keep_default_na=False, na_values=numbers, float_precision="round_trip", encoding="utf-8"
+        )
+        return declared.validate(frame)
+    except (pa.errors.SchemaError, ValueError, OSError) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UserError(f"{path}: {reason[:LONGEST_REASON]}") from None
+
+
+def newest_run(results: Path, word: str) -> Path:
+    """The folder that a word means: a run folder itself, or the newest run of the study of that name."""
+    if (Path(word) / "run.json").is_file():
+        return Path(word)
+    found = sorted((path.parent for path in results.glob(f"*/{word}/*/run.json")), key=lambda path: path.name)
+    if not found:
+        names = sorted({path.parent.parent.name for path in results.glob("*/*/*/run.json")})
+        raise unknown(str(results), "run", word, names)
+    return found[-1]

@@ -1,0 +1,106 @@
+"""What is written: every column of every table, declared once. The reader checks by it, the writer coerces by it.
+
+Schema history
+1  first version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandera.pandas as pa
+
+from harness.vocabulary import DTYPES, PHASES, STATUSES
+
+SCHEMA_VERSION = 1
+
+_KEY = {
+    "case": pa.Column(
+        str, pa.Check.str_matches(r"^[0-9a-f]{12}$"), description="identity of the case: a digest of its axes"
+    ),
+    "method": pa.Column(str, pa.Check.str_length(min_value=1), description="the way to select, or the yardstick"),
+    "dtype": pa.Column(str, pa.Check.isin(DTYPES), description="torch dtype of every tensor"),
+    "device": pa.Column(str, description="torch device"),
+    "n": pa.Column(int, pa.Check.ge(1), description="length of the vector that is selected from"),
+    "k": pa.Column(int, pa.Check.ge(1), description="how many are kept"),
+    "rows": pa.Column(int, pa.Check.ge(1), description="independent vectors at once"),
+    "d": pa.Column(int, pa.Check.ge(0), description="0: y is drawn; else the length of x, with y = x Wᵀ"),
+    "distribution": pa.Column(str, description="what the inputs are drawn from"),
+    "seed": pa.Column(int, pa.Check.ge(0), description="which draw"),
+    "mode": pa.Column(str, description="the arithmetic that torch was asked for"),
+    "transform": pa.Column(str, description="how the method was run"),
+    "threads": pa.Column(int, pa.Check.ge(1), description="torch threads"),
+}
+
+_OWN = {
+    "cells": {
+        "launch": pa.Column(int, pa.Check.ge(1), description="which fresh worker process, from 1"),
+        "status": pa.Column(str, pa.Check.isin(STATUSES), description="what became of the cell in this launch"),
+        "reason": pa.Column(str, description="why, in one line: torch's own message where it is torch's"),
+        "machine": pa.Column(str, description="slug of the machine"),
+        "predicted_bytes": pa.Column(int, description="bytes of inputs, outputs, S and its gradient"),
+        "wall_seconds": pa.Column(float, description="seconds spent on checking and timing the cell"),
+    },
+    "timings": {
+        "phase": pa.Column(str, pa.Check.isin(PHASES), description="what was timed"),
+        "launch": pa.Column(int, pa.Check.ge(1), description="which fresh worker process, from 1"),
+        "round": pa.Column(int, pa.Check.ge(0), description="which round of the launch, from 0"),
+        "position": pa.Column(int, pa.Check.ge(0), description="place of the block in its round, from 0"),
+        "calls": pa.Column(int, pa.Check.ge(1), description="calls in the block"),
+        "seconds": pa.Column(float, pa.Check.gt(0), description="seconds per call"),
+    },
+    "memory": {
+        "phase": pa.Column(str, pa.Check.isin(PHASES), description="what was called once"),
+        "min_bytes": pa.Column(int, description="the fewest bytes that the phase must move"),
+        "peak_bytes": pa.Column(float, nullable=True, description="bytes by which the call raised the peak"),
+    },
+    "discrepancies": {
+        "tensor": pa.Column(str, description="what is compared"),
+        "of": pa.Column(str, description="whose error: the method's, or a reference's"),
+        "reference": pa.Column(str, description="what it is compared with"),
+        "metric": pa.Column(str, description="the figure, its unit in its name"),
+        "value": pa.Column(float, nullable=True, description="its value"),
+    },
+    "facts": {
+        "fact": pa.Column(str, description="what was established, beside the cells"),
+        "item": pa.Column(str, description="of what"),
+        "value": pa.Column(float, nullable=True, description="its value"),
+        "detail": pa.Column(str, description="words, where the value alone does not say it"),
+    },
+}
+
+TABLES = tuple(_OWN)
+LOG = "cells"
+"""The table that commits: written last."""
+
+Row = Mapping[str, Any]
+
+COLUMN_TYPES = {
+    "bool": bool,
+    "int": int,
+    "int64": int,
+    "float": float,
+    "float64": float,
+    "str": str,
+    "string[python]": str,
+}
+
+
+def schema(table: str, parameters: Mapping[str, type] | None = None) -> pa.DataFrameSchema:
+    """The declaration of a table; `parameters` are a study's own axes and their types, after the key."""
+    own = {name: pa.Column(kind, description="a parameter of the study") for name, kind in (parameters or {}).items()}
+    return pa.DataFrameSchema(_KEY | own | _OWN[table], strict=True, ordered=True, name=table)
+
+
+def parameter_types(parameters: Mapping[str, Sequence[Any]]) -> dict[str, type]:
+    """The type of each parameter's column: that of its values, or str where they have several."""
+    kinds = {name: {type(value) for value in values} for name, values in parameters.items()}
+    return {
+        name: float if kind == {int, float} else kind.pop() if len(kind) == 1 else str for name, kind in kinds.items()
+    }
+
+
+def column_kinds(declared: pa.DataFrameSchema) -> dict[str, Any]:
+    """column -> the Python type of its values."""
+    return {name: COLUMN_TYPES[str(dtype)] for name, dtype in declared.dtypes.items()}

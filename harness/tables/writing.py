@@ -1,0 +1,128 @@
+"""How tables survive: appended case by case, cut back to what was committed after any kill.
+
+cells.csv is the commit log: the rows of a (case, launch) are flushed to the other tables first, then to it, so
+whatever it does not have can be cut off.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UserError
+from harness.tables.schema import LOG, TABLES, Row, column_kinds, schema
+
+
+class RunWriter:
+    """Appends to the tables of one run folder, one (case, launch) at a time; a second writer is refused."""
+
+    def __init__(self, folder: Path, parameters: Mapping[str, type]) -> None:
+        self._folder = folder
+        self._lock = (folder / ".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{folder}: another run is writing here") from None
+        self._kinds = {table: column_kinds(schema(table, parameters)) for table in TABLES}
+        self._files: dict[str, io.BufferedWriter] = {}
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in (*self._files.values(), self._lock):
+            each.close()
+        (self._folder / ".lock").unlink(missing_ok=True)
+
+    def open(self) -> None:
+        """Open the tables to append to; what was not committed must have been cut off before."""
+        self._files = {table: self._open(table) for table in TABLES if table != "facts"}
+
+    def commit(self, rows: Mapping[str, Iterable[Row]]) -> None:
+        """Append all rows of one (case, launch), the commit log last."""
+        for table in sorted(self._files, key=lambda table: table == LOG):
+            text = _lines(rows.get(table, ()), self._kinds[table])
+            self._files[table].write(text.encode())
+            self._files[table].flush()
+
+    def write_facts(self, rows: Iterable[Row]) -> None:
+        """Write facts.csv, whole."""
+        kinds = self._kinds["facts"]
+        defaults = {name: kind() for name, kind in kinds.items()}
+        text = _lines([dict.fromkeys(kinds)], kinds, header=True) + _lines(
+            (defaults | dict(row) for row in rows), kinds
+        )
+        replace_text(self._folder / "facts.csv", text)
+
+    def _open(self, table: str) -> io.BufferedWriter:
+        path = self._folder / f"{table}.csv"
+        file = path.open("ab")
+        if file.tell() == 0:
+            file.write(_lines([dict.fromkeys(self._kinds[table])], self._kinds[table], header=True).encode())
+            file.flush()
+        return file
+
+
+def recover(folder: Path, planned: Mapping[str, int]) -> set[tuple[int, str]]:
+    """Cut off whatever was not committed, and return the (launch, case) that were.
+
+    planned: case -> number of its cells. A (launch, case) is committed when cells.csv has them all.
+    """
+    for table in TABLES:
+        _cut_half_line(folder / f"{table}.csv")
+    log = _raw_rows(folder / f"{LOG}.csv")
+    counted = Counter((int(row["launch"]), row["case"]) for row in log)
+    committed = {key for key, count in counted.items() if count == planned.get(key[1])}
+    first = min((launch for launch, _ in committed), default=1)
+    for table in TABLES:
+        path = folder / f"{table}.csv"
+        rows = _raw_rows(path)
+        kept = [row for row in rows if table == "facts" or (int(row.get("launch", first)), row["case"]) in committed]
+        if len(kept) < len(rows):
+            buffer = io.StringIO()
+            writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(kept)
+            replace_text(path, buffer.getvalue())
+    return committed
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def _lines(rows: Iterable[Row], kinds: Mapping[str, Any], header: bool = False) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    for row in rows:
+        writer.writerow(list(kinds) if header else [_text(kind(row[name])) for name, kind in kinds.items()])
+    return buffer.getvalue()
+
+
+def _text(value: object) -> str:
+    """repr of a float round-trips; a line break inside a field would break the rule that a row is a line."""
+    return repr(value) if isinstance(value, float) else " ".join(str(value).split("\n"))
+
+
+def _cut_half_line(path: Path) -> None:
+    if path.exists():
+        data = path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.truncate(path, whole)
+
+
+def _raw_rows(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
