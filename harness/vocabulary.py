@@ -6,11 +6,11 @@ from typing import Literal, get_args
 
 Dtype = Literal["float16", "bfloat16", "float32", "float64"]
 Device = Literal["cpu", "cuda"]
-Mode = Literal["ieee"]
+Mode = Literal["ieee", "autocast-bfloat16", "autocast-float16", "tf32"]
 Transform = Literal["eager"]
 Phase = Literal["build", "apply", "forward", "backward", "pipeline"]
 Tensor = Literal["values", "dy", "dx", "dW", "dS", "selection"]
-Reference = Literal["native", "float64", "original"]
+Reference = Literal["native", "exact", "conditional", "original"]
 Loss = Literal["linear", "square"]
 Status = Literal["ok", "unsupported", "out_of_memory", "skipped", "timeout", "crashed", "incorrect"]
 
@@ -25,8 +25,14 @@ ITEMSIZE = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 INDEX_BYTES = 8
 """Bytes of one index: torch.topk returns int64, and sparse layouts here store int64."""
 
+LARGEST_INTEGER = 2**63 - 1
+"""Of a column of integers."""
+
 YARDSTICKS = ("copy", "read")
 """Methods that every timed case has, so that every time is also a multiple of one read."""
+
+YARDSTICK_PHASES = ("apply",)
+"""What a yardstick is timed in, whichever phases a study has."""
 
 BASE_PHASE = {
     "build": "forward",

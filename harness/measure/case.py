@@ -61,7 +61,7 @@ class CaseRunner:
             self._drop_worker()
 
     def run(self, case: Case, cells: Sequence[Cell], seed: int, seconds: float, *, measure: bool) -> CaseResult:
-        """Measure a case for at most about `seconds` of rounds; `measure` errors and memory too (first launch).
+        """Measure a case in about `seconds`, one round at least; `measure` errors and memory too (first launch).
 
         A method that costs the worker its life is given up, and the case is begun again without it.
         """
@@ -86,7 +86,8 @@ class CaseRunner:
     ) -> None:
         if not cells:
             return
-        deadline = time.monotonic() + self._study.limits.seconds
+        begun = time.monotonic()
+        deadline = begun + self._study.limits.seconds
         self._asked = ""
         opened = self._ask(self._opening(case), deadline)
         for each in cells:
@@ -105,7 +106,7 @@ class CaseRunner:
         timing = self._study.timing
         if timing:
             by_method = {each.cell.method: each for each in cells}
-            end = min(deadline, time.monotonic() + seconds)
+            end = min(deadline, begun + seconds)
             for block in sample(list(self._arms(cells, deadline)), timing.rounds, seed, end):
                 by_method[block.arm.method].wall_seconds += block.seconds * block.arm.calls
                 blocks.append(block)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import functools
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from harness.measure.modes import in_mode
 from harness.methods import Method
-from harness.precision.reference import Solution
+from harness.precision.solution import Solution
 from harness.problems import Problem
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method gave, as torch gave it; `dS` is dense, COO or CSR; `missing` says why a gradient is not there."""
+    """What a method gave, as torch gave it; `dS` is dense, COO or CSR; `missing` says why a gradient is not there.
+
+    y is what the method was given to select from, and `wrote` says whether it wrote into that.
+    """
 
     indices: torch.Tensor
     y: torch.Tensor
@@ -25,6 +30,7 @@ class Outcome:
     dW: torch.Tensor | None
     dS: torch.Tensor | None = None
     missing: dict[str, str] = field(default_factory=dict)
+    wrote: bool = False
 
 
 def loss_of(values: torch.Tensor, indices: torch.Tensor, weights: torch.Tensor, loss: str) -> torch.Tensor:
@@ -38,28 +44,31 @@ def cotangent_of(values: torch.Tensor, indices: torch.Tensor, weights: torch.Ten
 
 
 def run_once(method: Method, problem: Problem, loss: str, with_dS: bool) -> Outcome:
-    """The outcome of a method; raises what torch raises where the method is not supported."""
-    implementation, k = method.implementation, problem.case.k
+    """The outcome of a method in the mode of the case; raises what torch raises where the method is not supported."""
+    implementation, k, case = method.implementation, problem.case.k, problem.case
+    mode = functools.partial(in_mode, mode=case.mode, device=case.device)
     leaves = {}
     if problem.x is None or problem.W is None:
-        y = leaves["dy"] = problem.y.detach().clone().requires_grad_()
+        y = leaves["dy"] = problem.y.detach().requires_grad_()
     else:
-        x = leaves["dx"] = problem.x.detach().clone().requires_grad_()
-        W = leaves["dW"] = problem.W.detach().clone().requires_grad_()
-        y = x @ W.mT
+        x = leaves["dx"] = problem.x.detach().requires_grad_()
+        W = leaves["dW"] = problem.W.detach().requires_grad_()
+        y = mode(lambda: x @ W.mT)()
         if implementation.forward is None and implementation.project is not None:
-            values, indices = implementation.project(W, x, k)
-            return _differentiate(values, indices, y, leaves, problem, loss)
+            values, indices = mode(implementation.project)(W, x, k)
+            return _differentiate(values, indices, y.detach(), leaves, problem, loss)
         leaves["dy"] = y
+    given = y.detach().clone()
     if implementation.build is not None and implementation.apply is not None:
         indices = y.detach().topk(k).indices
         S = implementation.build(indices, y.shape[-1], y.dtype)
         if with_dS and method.has_matrix:
             leaves["dS"] = S.requires_grad_()
-        values = implementation.apply(S, y)
+        values = mode(implementation.apply)(S, y)
     else:
-        values, indices = method.forward(y, k)
-    return _differentiate(values, indices, y, leaves, problem, loss)
+        values, indices = mode(method.forward)(y, k)
+    outcome = _differentiate(values, indices, given, leaves, problem, loss)
+    return replace(outcome, wrote=not torch.equal(bits(y), bits(given)))
 
 
 def solution_of(outcome: Outcome) -> Solution:
@@ -114,6 +123,12 @@ def as_float64(tensor: torch.Tensor) -> np.ndarray:
     return array
 
 
+def bits(tensor: torch.Tensor) -> torch.Tensor:
+    """The bit patterns as integers, which compare -0 with 0 as unlike and NaN with itself as equal."""
+    integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return tensor.detach().contiguous().view(integers[tensor.element_size()])
+
+
 def _diagonal_blocks(dS: torch.Tensor, rows: int, k: int) -> torch.Tensor:
     """(rows, k, n) of a dense gradient (rows k, rows n) of a block-diagonal S."""
     each = torch.arange(rows, device=dS.device)
@@ -136,5 +151,5 @@ def _differentiate(
             (gradients["dS"],) = torch.autograd.grad(total, [S])
         except RuntimeError as error:
             missing["dS"] = str(error).partition("\n")[0]
-    found = {name: gradients.get(name) for name in ("dy", "dx", "dW", "dS")}
-    return Outcome(indices, y.detach(), values.detach(), **found, missing=missing)
+    dy, dx, dW, dS = (gradients.get(name) for name in ("dy", "dx", "dW", "dS"))
+    return Outcome(indices, y, values.detach(), dy, dx, dW, dS, missing)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from harness.measure.modes import in_mode
 from harness.measure.outcome import cotangent_of, loss_of
 from harness.methods import Method
 from harness.problems import Problem
@@ -46,8 +47,9 @@ class _Phases:
         closure = getattr(self.method.implementation, name)
         if closure is None:
             raise TypeError(f"method {self.method.name} has no {name}")
-        found: Callable[..., Any] = closure
-        return found
+        if name == "build":  # makes S, which multiplies nothing
+            return closure
+        return in_mode(closure, self.problem.case.mode, self.problem.case.device)
 
     def build(self) -> PreparedPhase:
         build, n, dtype = self._closure("build"), self.problem.case.n, self.problem.y.dtype
@@ -65,7 +67,8 @@ class _Phases:
 
     def backward(self) -> PreparedPhase:
         """The gradient of the values by y alone; S is constant, the graph is prepared outside and kept."""
-        values, indices = self.method.forward(self.problem.y, self.problem.case.k)
+        forward = in_mode(self.method.forward, self.problem.case.mode, self.problem.case.device)
+        values, indices = forward(self.problem.y, self.problem.case.k)
         cotangent = cotangent_of(values, indices, self.problem.weights, self.loss)
         if self.method.implementation.build is None:
             forward, k = self._closure("forward"), self.problem.case.k

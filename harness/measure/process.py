@@ -53,6 +53,7 @@ class Worker:
         try:
             worker.greeting = worker._reply(START_SECONDS)
         except WorkerLost as error:
+            worker.stop()
             raise UserError(f"worker: {interpreter} cannot start one: {error.reason}") from None
         return worker
 

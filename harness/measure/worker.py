@@ -13,21 +13,25 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, TextIO
 
 import numpy
 import torch
 
 from harness.cells import Case
+from harness.measure.assessment import Assessment
 from harness.measure.checks import changed, same_bits, tensors_of, wrong_outcome, wrong_yardstick
 from harness.measure.clock import Call, Clock, clock_for
-from harness.measure.discrepancies import References, figures
+from harness.measure.discrepancies import figures, proof_figures, unexplained
 from harness.measure.memory import Heap, peak_bytes
+from harness.measure.modes import set_mode
 from harness.measure.outcome import run_once
 from harness.measure.phases import PreparedPhase, prepare
+from harness.measure.references import References
 from harness.methods import Method, method
 from harness.problems import Problem, draw
-from harness.vocabulary import YARDSTICKS
+from harness.vocabulary import YARDSTICK_PHASES, YARDSTICKS
 
 PROTOCOL = 1
 """Raised when a request or a reply changes its meaning; both sides of a duel must have the same."""
@@ -37,9 +41,9 @@ OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 LONGEST_REASON = 300
 
-TIMED_OVER_PREPARED = 2.0
-"""A block lasts so many times what must be prepared for it (copies, one untimed call): most of the wall time of a
-run is then inside blocks."""
+TIMED_OVER_PREPARED = 3.0
+"""A block lasts at least so many times what must be prepared for it (copies, one untimed call): most of the wall time
+of a run is then inside blocks."""
 
 
 class OpenCase:
@@ -60,6 +64,11 @@ class OpenCase:
     def loss(self) -> str:
         return str(self.settings["loss"])
 
+    @cached_property
+    def assessed_native(self) -> Assessment:
+        """Native beside the references: other methods' errors are also a multiple of its."""
+        return Assessment(self.native, self.references, summed_again=False)
+
     def check(self, name: str, measure: bool) -> dict[str, Any]:
         """Run a method once, hold it to what is right, prepare its phases; `measure` its errors and memory too."""
         chosen = method(name)
@@ -70,7 +79,8 @@ class OpenCase:
             wrong, reply["reason"], reply["figures"] = self._compare(chosen, measure)
         if wrong:
             return reply | {"status": "incorrect", "reason": wrong, "figures": []}
-        phases = [each for each in chosen.phases_for(self.problem.case) if each in self.settings["phases"]]
+        wanted = YARDSTICK_PHASES if name in YARDSTICKS else self.settings["phases"]
+        phases = [each for each in chosen.phases_for(self.problem.case) if each in wanted]
         for phase, prepared in prepare(chosen, phases, self.problem, self.loss).items():
             self.prepared[name, phase] = prepared
             if measure:
@@ -87,10 +97,10 @@ class OpenCase:
 
     def _compare(self, chosen: Method, measure: bool) -> tuple[str, str, list[list[Any]]]:
         """Why it is wrong or '', what is missing or '', and the figures."""
-        settings, case = self.settings, self.problem.case
+        settings = self.settings
         before = [each.clone() for each in tensors_of(self.problem)]
         outcome = run_once(chosen, self.problem, self.loss, with_dS=measure and "dS" in settings["tensors"])
-        if changed(self.problem, before):
+        if outcome.wrote or changed(self.problem, before):
             for tensor, saved in zip(tensors_of(self.problem), before, strict=True):
                 tensor.copy_(saved)
             return "changes its input", "", []
@@ -101,10 +111,13 @@ class OpenCase:
         missing = "; ".join(f"no {tensor}: {why}" for tensor, why in outcome.missing.items())
         if wrong or not measure:
             return wrong, missing, []
-        found = figures(
-            outcome, self.references, case.dtype, settings["tensors"], settings["references"], settings["metrics"]
-        )
-        return "", missing, [[f.tensor, f.of, f.reference, f.metric, f.value] for f in found]
+        native = None if chosen.name == "native" else self.assessed_native
+        again = chosen.implementation.forward is None
+        assessment = Assessment(outcome, self.references, summed_again=again, native=native)
+        proved = self.references.proof
+        found = list(figures(assessment, settings["tensors"], settings["references"], settings["metrics"]))
+        found += proof_figures(self.references.proof, proved)
+        return unexplained(found), missing, [[f.tensor, f.of, f.reference, f.metric, f.value] for f in found]
 
     def _fresh_call(self, prepared: PreparedPhase) -> Call:
         if self.settings["fresh_memory"]:
@@ -168,6 +181,7 @@ def serve(requests: TextIO, replies: TextIO) -> None:
                 case "open":
                     case = None
                     _set_threads(int(request["case"]["threads"]), request["cores"])
+                    set_mode(request["case"]["mode"], request["case"]["device"])
                     case = OpenCase(request)
                     reply({"status": "ok"})
                 case "check" if case is not None:

@@ -1,9 +1,10 @@
-"""What an error is: units in the last place, metrics, selections and references. NumPy float64 throughout."""
+"""What an error is: exact answers, units in the last place, metrics, bounds, causes. NumPy float64 throughout."""
 
+from harness.precision.causes import CAUSES_METRIC
 from harness.precision.metrics import METRICS
 from harness.precision.selection import SELECTION_METRICS
 
 
 def registered_metrics() -> tuple[str, ...]:
-    """The names of all metrics, of tensors and of selections."""
-    return (*METRICS, *SELECTION_METRICS)
+    """The names of all metrics, of tensors and of selections, and the one that stands for the causes."""
+    return (*METRICS, *SELECTION_METRICS, CAUSES_METRIC)

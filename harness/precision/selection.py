@@ -3,36 +3,166 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-SelectionMetric = Callable[[np.ndarray, np.ndarray], float]
+from harness.precision.ulp import ulp
+
+
+@dataclass(frozen=True)
+class Selections:
+    """A selection beside the right one.
+
+    indices: (rows, k) in the order in which the method returned them; y: (rows, n), what the method selected from;
+    want_indices: (rows, k), the right selection, among equals the choice of the method; want_y: (rows, n), the
+    reference's y; bound: (rows, n) of |y - exact y|; trusted: whether
+    that bound holds here at all; dtype: the format whose ulps count.
+    """
+
+    indices: np.ndarray
+    y: np.ndarray
+    want_indices: np.ndarray
+    want_y: np.ndarray
+    bound: np.ndarray
+    trusted: bool
+    dtype: str
+
+
+SelectionMetric = Callable[[Selections], float]
 SELECTION_METRICS: dict[str, SelectionMetric] = {}
 
 
 def selection_metric(function: SelectionMetric) -> SelectionMetric:
-    """Register a metric of (indices (rows, k), reference y (rows, n) in float64)."""
+    """Register a metric of a selection under the name of its function."""
     SELECTION_METRICS[function.__name__] = function
     return function
 
 
 @selection_metric
-def flips(indices: np.ndarray, y: np.ndarray) -> float:
-    """Selected values that are not among the k largest of the reference y, counted with multiplicity.
+def flips(s: Selections) -> float:
+    """Selected indices that are not among the k largest of the reference; of equal values any choice is right."""
+    return float(s.indices.size - shared(s.indices, s.want_indices).sum())
 
-    Of equal values any choice is right. NaN ranks greatest, as in torch.topk and in NumPy's sort.
+
+@selection_metric
+def jaccard(s: Selections) -> float:
+    """Indices in both selections over indices in either, the smallest over rows."""
+    both = shared(s.indices, s.want_indices)
+    return float(np.min(both / (2 * s.indices.shape[-1] - both)))
+
+
+@selection_metric
+def order_inversions(s: Selections) -> float:
+    """Neighbours in the returned order of which the second has the larger reference y."""
+    ranked = np.take_along_axis(s.want_y, s.indices, -1)
+    return float(np.count_nonzero(ranked[:, 1:] > ranked[:, :-1]))
+
+
+@selection_metric
+def gap_ulp(s: Selections) -> float:
+    """Reference y: the k-th largest less the next, in ulps of the k-th; the smallest over rows, inf where k = n."""
+    kth, after = _around_threshold(s.want_y, s.indices.shape[-1])
+    with np.errstate(invalid="ignore"):
+        return float(np.min((kth - after) / ulp(kth, s.dtype)))
+
+
+@selection_metric
+def gap_bounds(s: Selections) -> float:
+    """The same gap in units of the sum of the two error bounds of y, the smallest over rows: above 1 no flip can be."""
+    k = s.indices.shape[-1]
+    if k == s.want_y.shape[-1]:
+        return float("inf")
+    places = np.argsort(s.want_y, axis=-1)[:, [-k, -k - 1]]
+    bounds = np.take_along_axis(s.bound, places, -1).sum(axis=-1)
+    kth, after = _around_threshold(s.want_y, k)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return float(np.min(np.where(kth == after, 0.0, (kth - after) / bounds)))
+
+
+@selection_metric
+def tie_group(s: Selections) -> float:
+    """Entries of the method's y that equal its k-th largest, the most over rows."""
+    kth, _ = _around_threshold(s.y, s.indices.shape[-1])
+    return float(np.max(_count(_equal(s.y, kth[:, None]))))
+
+
+@selection_metric
+def straddling_ties(s: Selections) -> float:
+    """Rows in which the k-th largest of the method's y equals the next, so that which index wins is a choice."""
+    kth, after = _around_threshold(s.y, s.indices.shape[-1])
+    return float(np.count_nonzero(_equal(kth, after)))
+
+
+@selection_metric
+def certified_rows(s: Selections) -> float:
+    """Rows whose selection is proved right by the error bound of y alone."""
+    return float(np.count_nonzero(certificate(s) > 0))
+
+
+@selection_metric
+def proved_wrong_rows(s: Selections) -> float:
+    """Rows whose selection is proved wrong by the error bound of y alone."""
+    return float(np.count_nonzero(certificate(s) < 0))
+
+
+def certificate(s: Selections) -> np.ndarray:
+    """1 certified, 0 uncertain, -1 proved wrong, by row.
+
+    Certified: the least that a selected y can be, y - bound, is at least the most that any other can be. Proved wrong:
+    the most that some selected y can be is less than the least that some other can be. Where the bound is not
+    trusted, or something is not finite, it is uncertain.
     """
-    k = indices.shape[-1]
-    threshold = np.partition(y, y.shape[-1] - k, axis=-1)[:, -k, None]
-    selected = np.take_along_axis(y, indices, -1)
-    above = _count(_above(selected, threshold))
-    room_at_threshold = k - _count(_above(y, threshold))
-    at = _count((selected == threshold) | (np.isnan(selected) & np.isnan(threshold)))
-    return float(np.sum(k - above - np.minimum(at, room_at_threshold)))
+    rows, n = s.y.shape
+    selected = np.zeros((rows, n), dtype=bool)
+    np.put_along_axis(selected, s.indices, True, -1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        exact = s.bound == 0
+        low = np.where(exact, s.y, np.nextafter(s.y - s.bound, -np.inf))
+        high = np.where(exact, s.y, np.nextafter(s.y + s.bound, np.inf))
+    least, most = _extreme(low, selected, np.min, np.inf), _extreme(high, ~selected, np.max, -np.inf)
+    best, worst = _extreme(high, selected, np.min, np.inf), _extreme(low, ~selected, np.max, -np.inf)
+    known = np.isfinite(s.y).all(axis=-1) & np.isfinite(s.bound).all(axis=-1) & s.trusted
+    return np.where(known & (least >= most), 1, np.where(known & (best < worst), -1, 0))
 
 
-def _above(y: np.ndarray, threshold: np.ndarray) -> np.ndarray:
-    return (y > threshold) | (np.isnan(y) & ~np.isnan(threshold))
+def right_selection(y: np.ndarray, preferred: np.ndarray) -> np.ndarray:
+    """Indices (rows, k), ascending, of the k largest y (rows, n); among equals those preferred (rows, k) come first.
+
+    NaN ranks greatest, as in torch.topk and in NumPy's sort.
+    """
+    return np.stack([_right_row(*pair) for pair in zip(y, preferred, strict=True)])
+
+
+def _right_row(y: np.ndarray, preferred: np.ndarray) -> np.ndarray:
+    k = preferred.size
+    threshold = np.partition(y, y.size - k)[y.size - k]
+    above = np.flatnonzero((y > threshold) | (np.isnan(y) & ~np.isnan(threshold)))
+    level = np.flatnonzero(_equal(y, threshold))
+    favoured_first = np.argsort(~np.isin(level, preferred), kind="stable")
+    return np.sort(np.concatenate([above, level[favoured_first[: k - above.size]]]))
+
+
+def shared(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """(rows,) how many indices two selections (rows, k) have in common."""
+    return np.array([np.intersect1d(*pair).size for pair in zip(one, two, strict=True)])
+
+
+def _around_threshold(y: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """(the k-th largest, the one after it or -inf) of each row; NaN ranks greatest."""
+    n = y.shape[-1]
+    if k == n:
+        return np.sort(y, axis=-1)[:, 0], np.full(len(y), -np.inf)
+    near = np.partition(y, (n - k - 1, n - k), axis=-1)
+    return near[:, n - k], near[:, n - k - 1]
+
+
+def _extreme(y: np.ndarray, mask: np.ndarray, extreme: Callable[..., np.ndarray], neutral: float) -> np.ndarray:
+    return extreme(np.where(mask, y, neutral), axis=-1)
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a == b) | (np.isnan(a) & np.isnan(b))
 
 
 def _count(mask: np.ndarray) -> np.ndarray:

@@ -55,13 +55,24 @@ def round_to(x: np.ndarray, dtype: str) -> np.ndarray:
     return np.where(np.isnan(x), np.nan, rounded)
 
 
-def ulp_error(got: np.ndarray, want: np.ndarray, dtype: str) -> np.ndarray:
-    """|got - want| in ulps of want, entry by entry.
+def ulp_error(got: np.ndarray, want: np.ndarray, dtype: str, residual: np.ndarray | float = 0.0) -> np.ndarray:
+    """|got - exact| in ulps of exact = want + residual, entry by entry, where want is exact rounded to the format.
 
     Both NaN, or the same infinity: 0. One of the two not finite, or infinities of different sign: inf.
     """
+    error = absolute_error(got, want, residual)
+    spacing = ulp(want, dtype)
+    fraction, exponent = np.frexp(want)
+    # A power of two that exact was rounded up to: exact itself lies in the binade below, where ulps are half as long.
+    below = (np.abs(fraction) == 0.5) & (residual * np.sign(want) < 0) & (exponent - 1 > FORMATS[dtype].emin)
     with np.errstate(invalid="ignore", over="ignore"):
-        error = np.abs(got - want) / ulp(want, dtype)
-    same = (got == want) | (np.isnan(got) & np.isnan(want))
-    unlike = ~same & ~(np.isfinite(got) & np.isfinite(want))
-    return np.where(same, 0.0, np.where(unlike, np.inf, error))
+        return np.where(np.isfinite(error) & (error > 0), error / np.where(below, spacing / 2, spacing), error)
+
+
+def absolute_error(got: np.ndarray, want: np.ndarray, residual: np.ndarray | float = 0.0) -> np.ndarray:
+    """|got - (want + residual)|; like non-finite entries differ by 0, unlike ones by inf."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.abs((got - want) - residual)
+    finite = np.isfinite(got) & np.isfinite(want)
+    like = (got == want) | (np.isnan(got) & np.isnan(want))
+    return np.where(finite, error, np.where(like, 0.0, np.inf))

@@ -1,0 +1,47 @@
+"""The arithmetic that torch is asked for: the axis `mode`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+AUTOCAST = "autocast-"
+TF32 = "tf32"
+
+
+def set_mode(mode: str, device: str) -> None:
+    """What is set for a whole process: whether products of float32 may round their factors.
+
+    Raises RuntimeError where the device has no such arithmetic.
+    """
+    if device != "cpu":
+        torch.backends.cuda.matmul.fp32_precision = TF32 if mode == TF32 else "ieee"
+    elif mode == TF32:
+        raise RuntimeError("tf32 is an arithmetic of accelerators, not of the CPU")
+
+
+def in_mode(function: Callable[..., Any], mode: str, device: str) -> Callable[..., Any]:
+    """The function in a mode: itself, or under autocast to the dtype that the mode names.
+
+    Casts are not cached: what a block repeats would otherwise be done once. The backward pass stays outside, as torch
+    recommends; it takes the dtypes of the forward pass.
+    """
+    if not mode.startswith(AUTOCAST):
+        return function
+    dtype = getattr(torch, mode.removeprefix(AUTOCAST))
+
+    @functools.wraps(function)
+    def reduced(*arguments: Any) -> Any:
+        with torch.autocast(device, dtype=dtype, cache_enabled=False):
+            return function(*arguments)
+
+    return reduced
+
+
+def result_dtypes(dtype: str, mode: str) -> set[torch.dtype]:
+    """The dtypes that the values of a case may have."""
+    own = getattr(torch, dtype)
+    return {own, getattr(torch, mode.removeprefix(AUTOCAST))} if mode.startswith(AUTOCAST) else {own}

@@ -1,0 +1,113 @@
+"""What a method is compared with: native, and three exact answers that differ in selection and in inputs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from harness.measure.outcome import Outcome, inputs_of, original_inputs_of, solution_of
+from harness.precision.certified import Certified, Proof
+from harness.precision.exact import ExactSolution, solve_exactly
+from harness.precision.exact_gradients import Cotangents, matrix_gradient
+from harness.precision.exact_numbers import Scores
+from harness.precision.selection import right_selection
+from harness.precision.solution import Solution
+from harness.precision.ulp import round_to
+from harness.problems import Problem
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One reference as seen by one method: its selection, its y, and each tensor as (rounded, residual).
+
+    indices: (rows, k) ascending, what the reference selected; right_indices: the right selection by its y, among
+    equals the choice of the method (the same, but for native, which made a choice of its own); y: (rows, n); touched:
+    (t,) ascending; entries: tensor -> two arrays, shaped as in `Solution`: rounded to the dtype, and what that lacks.
+    matrix(full): dS, (rows, k, n) or at the entries of S, (rows, k).
+    """
+
+    indices: np.ndarray
+    right_indices: np.ndarray
+    y: np.ndarray
+    touched: np.ndarray
+    entries: dict[str, tuple[np.ndarray, np.ndarray]]
+    matrix: Callable[[bool], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass
+class References:
+    """The references of one problem; exact answers are made once for each selection that a method comes with.
+
+    proof: how many exact entries were settled by which rung of the ladder.
+    """
+
+    problem: Problem
+    native_outcome: Outcome
+    loss: str
+    proof: Proof = field(default_factory=Proof)
+    _made: dict[tuple[str, bytes], Reference] = field(default_factory=dict)
+    _y: dict[str, Certified] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.inputs = inputs_of(self.problem)
+        self.original_inputs = original_inputs_of(self.problem)
+        self.native = solution_of(self.native_outcome)
+
+    def get(self, name: str, got: Solution) -> Reference:
+        """`native`: the same dtype and device. `exact`: on the inputs as the dtype holds them. `conditional`: exact,
+        on the method's own selection. `original`: exact, on the float64 inputs before the cast."""
+        key = name, got.indices.tobytes()
+        if key not in self._made:
+            self._made[key] = self._make(name, got)
+        return self._made[key]
+
+    def _make(self, name: str, got: Solution) -> Reference:
+        if name == "native":
+            return self._native(got)
+        inputs = self.original_inputs if name == "original" else self.inputs
+        if name == "conditional" and np.array_equal(self.get("exact", got).indices, got.indices):
+            return self.get("exact", got)
+        dtype = self.problem.case.dtype
+        fixed = got.indices if name == "conditional" else None
+        kind = "original" if name == "original" else "held"
+        solved = solve_exactly(inputs, got.indices, self.loss, dtype, indices=fixed, y=self._y.get(kind))
+        self.proof += solved.proof
+        self._y[kind] = solved.y
+        return _exact(solved, inputs, self.loss, dtype)
+
+    def _native(self, got: Solution) -> Reference:
+        native = self.native
+        entries = {name: (each, np.zeros_like(each)) for name, each in tensors_of_solution(native).items()}
+
+        def matrix(full: bool) -> tuple[np.ndarray, np.ndarray]:
+            """native has no S: its dS is g yᵀ of its own g and y, rounded once."""
+            with np.errstate(invalid="ignore", over="ignore"):
+                product = native.dy[:, :, None] * native.y[:, None, :] if full else native.dy * native.values
+            rounded = round_to(product, self.problem.case.dtype)
+            return rounded, np.zeros_like(rounded)
+
+        right = right_selection(native.y, got.indices)
+        return Reference(native.indices, right, native.y, native.touched, entries, matrix)
+
+
+def tensors_of_solution(solution: Solution) -> dict[str, np.ndarray]:
+    """values, dy, dx, dW: those that there are."""
+    found = {"values": solution.values, "dy": solution.dy, "dx": solution.dx, "dW": solution.dW}
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def _exact(solved: ExactSolution, inputs: dict[str, np.ndarray], loss: str, dtype: str) -> Reference:
+    found = {"values": solved.values, "dy": solved.dy, "dx": solved.dx, "dW": solved.dW}
+    entries = {name: (each.rounded, each.residual) for name, each in found.items() if each is not None}
+
+    @functools.cache
+    def matrix(full: bool) -> tuple[np.ndarray, np.ndarray]:
+        found = matrix_gradient(Cotangents.of(Scores(inputs), solved.indices, loss), dtype, full=full)
+        return found.rounded, found.residual
+
+    with np.errstate(invalid="ignore"):
+        y = solved.y.rounded + solved.y.residual
+    return Reference(solved.indices, solved.indices, y, solved.touched, entries, matrix)
