@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.vocabulary import AXES, ITEMSIZE, YARDSTICKS
+from harness.vocabulary import AXES, ITEMSIZE, LARGEST_INTEGER, YARDSTICKS
 
 if TYPE_CHECKING:
     from harness.study import Study
@@ -145,7 +145,7 @@ class Plan:
             needed += method.gradient_bytes(case)
         limit = int(self.study.limits.memory)
         over = f"needs {needed} bytes, over limits.memory = {limit}" if needed > limit else ""
-        return Cell(case, name, needed, over)
+        return Cell(case, name, min(needed, LARGEST_INTEGER), over)
 
 
 def resolve_k(k: int | str, n: int) -> int:

@@ -131,14 +131,23 @@ def list_(studies: Path) -> None:
 
 
 def _close(finished: Any, studies: Path, drawn: bool) -> None:
-    from harness.report.terminal import closing_table
+    from harness.report.terminal import closing_table, proof_line
     from harness.scripts import draw_figures
 
     made = draw_figures(finished, studies) if drawn else []
-    click.echo(f"\n{finished.name}: {finished.path}" + (f", {len(made)} figures in figures/" if made else ""))
+    if proof := proof_line(finished):
+        click.echo(proof)
+    click.echo(f"\n{finished.name}: {finished.path}" + (f", {len(made)} files in figures/" if made else ""))
     click.echo(closing_table(finished))
 
 
 def main() -> None:
     """The command line; a name for the script `harness`."""
-    cli(prog_name="harness")
+    try:
+        code = cli.main(prog_name="harness", standalone_mode=False)
+    except click.ClickException as error:
+        click.echo(f"harness: {error.format_message()}", err=True)
+        code = EXIT_USAGE
+    except click.Abort:
+        code = EXIT_INTERRUPTED
+    sys.exit(code)

@@ -9,6 +9,9 @@ from collections.abc import Iterable
 class UserError(Exception):
     """Bad input: one line that names where, the wrong word and what is allowed. The CLI exits with 2."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
+
 
 def unknown(where: str, kind: str, word: object, allowed: Iterable[str]) -> UserError:
     """The error for a word that is not in a vocabulary, with its nearest neighbour as a guess."""

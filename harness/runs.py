@@ -53,6 +53,7 @@ def run(
     the person who waits. Raises UserError where nothing can be measured.
     """
     plan_of(study)
+    load_script(study.name, studies)
     with Worker.start(cores_for_workers()) as worker:
         machine, revision = this_machine(worker.greeting["accelerator"]), this_revision()
         info = {
@@ -126,11 +127,19 @@ def _on_present_devices(study: Study, devices: list[str], say: Say) -> Study:
 
 
 def _check_weights(study: Study, source: str) -> None:
-    if any(study.axes.d):
+    for d in filter(None, study.axes.d):
         for name in study.axes.distribution:
-            if not DISTRIBUTIONS[name].has_weights:
+            if not (DISTRIBUTIONS[name].has_weights or _excluded(study, {"d": d, "distribution": name})):
                 fitting = ", ".join(each.name for each in DISTRIBUTIONS.values() if each.has_weights)
                 raise UserError(f"{source}: distribution '{name}' is of y alone; with d > 0 take one of {fitting}")
+
+
+def _excluded(study: Study, point: dict[str, Any]) -> bool:
+    """Whether a rule of the study leaves out every cell of these axes, whatever the others are."""
+    return any(
+        rule.keys() <= point.keys() and all(point[key] in values for key, values in rule.items())
+        for rule in study.exclude
+    )
 
 
 def _new_folder(parent: Path, label: str) -> Path:

@@ -14,19 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError, unknown
-from harness.tables import Row, Run
+from harness.tables import Row, Run, replace_text
 
 STUDIES = Path("studies")
 FORMATS = ("svg", "png")
 PNG_DOTS_PER_INCH = 150
 
+_OFFERED: dict[str, Any] = {"FIGURES": (), "measure": None, "summary": None}
+
 
 @dataclass(frozen=True)
 class Script:
-    """figures: functions Run -> matplotlib Figure, the file named after the function; measure() -> rows of facts."""
+    """figures: functions Run -> matplotlib Figure, the file named after the function; measure() -> rows of facts;
+    summary(run) -> lines: the law, the data and the residual in words."""
 
     figures: tuple[Callable[[Run], Any], ...]
     measure: Callable[[], Iterable[Row]] | None
+    summary: Callable[[Run], Iterable[str]] | None
 
 
 def find_study(word: str, folder: Path = STUDIES) -> Path:
@@ -43,7 +47,7 @@ def load_script(name: str, folder: Path) -> Script:
         raise UserError(f"{folder}: '{name}' is no name of a study")
     path = folder / f"{name}.py"
     if not path.is_file():
-        return Script((), None)
+        return Script((), None, None)
     sys.path.insert(0, str(folder.resolve()))  # a script may share code with those beside it
     try:
         spec = importlib.util.spec_from_file_location(f"study_{name}", path)
@@ -53,18 +57,36 @@ def load_script(name: str, folder: Path) -> Script:
         spec.loader.exec_module(module)
     finally:
         sys.path.pop(0)
-    return Script(tuple(getattr(module, "FIGURES", ())), getattr(module, "measure", None))
+    return Script(*(getattr(module, name, default) for name, default in _OFFERED.items()))
 
 
-def draw_figures(run: Run, folder: Path) -> list[Path]:
-    """Draw every figure of a run's study, as SVG and PNG, into its `figures/`; the paths of the PNG files."""
+def draw_figures(run: Run, folder: Path, say: Callable[[str], None] = print) -> list[Path]:
+    """Draw every figure of a run's study, as SVG and PNG, into its `figures/`, and write its summary beside them.
+
+    Returns the paths of the PNG files, and of summary.md where the script has a summary. A run that was narrowed may
+    lack what a figure shows: it is left out, and said.
+    """
+    from matplotlib import pyplot
+
     made = []
     target = run.path / "figures"
-    for function in load_script(run.name, folder).figures:
+    script = load_script(run.name, folder)
+    if script.figures or script.summary:
         target.mkdir(exist_ok=True)
-        figure = function(run)
+    for function in script.figures:
+        try:
+            figure = function(run)
+        except UserError:  # a table that cannot be read is no fault of the script
+            raise
+        except Exception as error:  # of somebody's script
+            say(f"{run.path}: no figure {function.__name__}: {type(error).__name__}: {error}")
+            continue
         for kind in FORMATS:
             metadata = {"Date": None} if kind == "svg" else None  # the same rows give the same bytes
             figure.savefig(target / f"{function.__name__}.{kind}", dpi=PNG_DOTS_PER_INCH, metadata=metadata)
+        pyplot.close(figure)
         made.append(target / f"{function.__name__}.png")
+    if script.summary:
+        replace_text(target / "summary.md", "".join(f"- {line}\n" for line in script.summary(run)))
+        made.append(target / "summary.md")
     return made

@@ -24,7 +24,19 @@ from pydantic import (
 
 from harness.errors import UserError, unknown
 from harness.validation import one_line
-from harness.vocabulary import AXES, Device, Dtype, Loss, Mode, Phase, Reference, Tensor, Transform
+from harness.vocabulary import (
+    AXES,
+    LARGEST_INTEGER,
+    YARDSTICKS,
+    Device,
+    Dtype,
+    Loss,
+    Mode,
+    Phase,
+    Reference,
+    Tensor,
+    Transform,
+)
 
 Scalar = bool | int | float | str
 Value = TypeVar("Value")
@@ -35,23 +47,23 @@ def _as_list(value: object) -> object:
 
 
 def _without_repeats(values: tuple[Value, ...]) -> tuple[Value, ...]:
-    return tuple(dict.fromkeys(values))
+    return tuple({(type(each), each): each for each in values}.values())  # True is not 1
 
 
-def _well_formed_k(value: int | str) -> int | str:
-    if isinstance(value, int) and value >= 0:
+def _well_formed_k(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    if isinstance(value, str) and re.fullmatch(r"all|n/[1-9][0-9]*", value):
+    if isinstance(value, str) and re.fullmatch(r"all|n/[1-9][0-9]{0,17}", value):
         return value
     raise ValueError("k is a number, a fraction of n such as 'n/4', or 'all'")
 
 
 Some = Annotated[tuple[Value, ...], BeforeValidator(_as_list), Field(min_length=1), AfterValidator(_without_repeats)]
-Positive = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
+Natural = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-K = Annotated[int | str, AfterValidator(_well_formed_k)]
+K = Annotated[int | str, BeforeValidator(_well_formed_k)]
 
 
 class _Strict(BaseModel):
@@ -90,7 +102,7 @@ class Precision(_Strict):
 
     tensors: Some[Tensor] = ("values", "dy", "dx", "dW", "selection")
     references: Some[Reference] = ("native",)
-    metrics: Some[str] = ("abs_max", "rel_l2", "equal_share", "flips")
+    metrics: Some[str] = ("abs_max", "rel_l2", "equal_share", "flips", "causes")
     loss: Loss = "square"
 
 
@@ -100,7 +112,7 @@ class Limits(_Strict):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)  # ByteSize reads "4 GiB" from a string
 
     memory: ByteSize = ByteSize(4 * 2**30)
-    seconds: Seconds = 60.0
+    seconds: Annotated[Seconds, Field(strict=True)] = 60.0
 
 
 class Gate(_Strict):
@@ -152,11 +164,17 @@ class Study(_Strict):
         return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
-    def _exclude_keys(self) -> Study:
+    def _exclude_what_there_is(self) -> Study:
+        swept = {**dict(self.axes), "method": (*self.methods, *YARDSTICKS), **self.parameters}
         for rule in self.exclude:
-            for key in rule:
-                if key not in (*AXES, "method", *self.parameters):
-                    raise unknown("exclude", "key", key, (*AXES, "method", *self.parameters))
+            for key, values in rule.items():
+                if key not in swept:
+                    raise unknown("exclude", "key", key, swept)
+                for value in values:
+                    if key == "k":
+                        _well_formed_k(value)
+                    elif value not in swept[key]:
+                        raise unknown("exclude", f"{key} in this study", value, swept[key])
         return self
 
 
@@ -188,10 +206,10 @@ def parse_study(text: str, name: str, source: str, known: Known) -> Study:
     """
     try:
         study = Study.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{source}: not TOML: {error}") from None
     except ValidationError as error:
         raise UserError(f"{source}: {one_line(error, _MODELS)}") from None
+    except (ValueError, RecursionError) as error:  # of tomllib: its own is a ValueError, as is a number too long
+        raise UserError(f"{source}: not TOML: {error}") from None
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
     study._name, study._text = name, text
@@ -222,7 +240,7 @@ def narrow(study: Study, only: Iterable[str]) -> Study:
         for word in words.split(","):
             if word not in by_word:
                 raise unknown(f"--only {item}", f"{key} in this study", word, by_word)
-        kept = tuple(by_word[word] for word in words.split(","))
+        kept = tuple(dict.fromkeys(by_word[word] for word in words.split(",")))
         if key == "method":
             methods = kept
         else:

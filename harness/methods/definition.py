@@ -89,7 +89,7 @@ class Method:
         if phase == "build":
             return indices + matrix
         if phase == "apply":
-            return matrix + (y if self.reads_all else values) + values
+            return (matrix or indices) + (y if self.reads_all else values) + values
         if phase == "forward":
             return forward
         if phase == "backward":

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.methods import registered
+from harness.precision.causes import CAUSES, CAUSES_METRIC
 from harness.precision.metrics import METRICS
 from harness.precision.selection import SELECTION_METRICS
 from harness.problems import DISTRIBUTIONS
@@ -18,6 +19,7 @@ def listing(studies: Path) -> Iterator[str]:
     metrics = {
         name: (each.__doc__ or "").strip().partition("\n")[0] for name, each in (METRICS | SELECTION_METRICS).items()
     }
+    metrics[CAUSES_METRIC] = "How many entries each cause explains: " + ", ".join(CAUSES)
     for heading, entries in (
         ("studies", found),
         ("methods", {name: f"{each.summary} [{' '.join(each.phases)}]" for name, each in registered().items()}),

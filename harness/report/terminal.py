@@ -9,6 +9,7 @@ from harness.verdicts.ratios import speedups
 from harness.vocabulary import YARDSTICKS
 
 CLOSING_LINES = 10
+PROVED = "proved_by_"
 
 
 def closing_table(run: Run) -> str:
@@ -20,6 +21,14 @@ def closing_table(run: Run) -> str:
     if len(lines) > CLOSING_LINES:
         lines = [*lines[: CLOSING_LINES - 1], f"... and {len(lines) - CLOSING_LINES + 1} more methods: see cells.csv"]
     return "\n".join(lines)
+
+
+def proof_line(run: Run) -> str:
+    """How many entries of the exact answers were proved by which rung of the ladder, or ''."""
+    rows = run.discrepancies
+    proved = rows[rows["metric"].str.startswith(PROVED)].groupby("metric", sort=False)["value"].sum()
+    counts = ", ".join(f"{str(name).removeprefix(PROVED)} {count:.0f}" for name, count in proved.items())
+    return f"exact entries by what proved them: {counts}" if counts else ""
 
 
 def _statuses(run: Run) -> pd.Series:
@@ -48,11 +57,14 @@ def _speed(run: Run) -> dict[str, pd.Series]:
 def _errors(run: Run) -> dict[str, pd.Series]:
     rows = run.discrepancies
     columns = {}
-    for reference in rows["reference"].unique():
-        of = rows[(rows["reference"] == reference) & (rows["of"] == "method")]
-        worst = of[of["metric"] == "rel_l2"].groupby("method")["value"].max()
+    of = rows[rows["of"] == "method"]
+    present = set(of["reference"])
+    against = ["native", *(each for each in ("exact", "original") if each in present)][:2]
+    for reference in (each for each in against if each in present):
+        own = of[of["reference"] == reference]
+        worst = own[own["metric"] == "rel_l2"].groupby("method")["value"].max()
         columns[f"worst rel_l2, {reference}"] = worst.map("{:.1e}".format)
-        flips = of[of["metric"] == "flips"].groupby("method")["value"].sum()
+        flips = own[own["metric"] == "flips"].groupby("method")["value"].sum()
         if reference != "native" and not flips.empty:
             columns[f"flips, {reference}"] = flips.map("{:.0f}".format)
     return {name: column for name, column in columns.items() if not column.empty}

@@ -11,9 +11,19 @@ from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
+from pydantic import ValidationError
 
 from harness.errors import UserError, unknown
-from harness.tables.schema import COLUMN_TYPES, SCHEMA_VERSION, TABLES, column_kinds, schema
+from harness.tables.schema import COLUMN_TYPES, SCHEMA_VERSION, TABLES, Sidecar, column_kinds, schema
+from harness.validation import one_line
+
+EXACT_FLOATS: dict[str, Any] = (
+    {"float_precision": "round_trip"} if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1) else {}
+)
+"""From pandas 3.1 on every float is read exactly, and asking for it is deprecated."""
+
+REFERENCE = "reference"
+"""The folder of a committed run; those of one's own are named by their time."""
 
 LONGEST_REASON = 300
 """Characters of an error: pandera lists every failing value."""
@@ -66,9 +76,10 @@ def read(folder: str | Path) -> Run:
     info = read_info(path)
     if info.get("schema") != SCHEMA_VERSION:
         raise UserError(f"{path / 'run.json'}: schema {info.get('schema')!r}, this version reads {SCHEMA_VERSION}")
-    for key in ("study", "parameters", "machine"):
-        if key not in info:
-            raise UserError(f"{path / 'run.json'}: no key '{key}'")
+    try:
+        Sidecar.model_validate(info)
+    except ValidationError as error:
+        raise UserError(f"{path / 'run.json'}: {one_line(error, {'': Sidecar})}") from None
     return Run(path, info)
 
 
@@ -94,20 +105,27 @@ def read_table(path: Path, declared: pa.DataFrameSchema) -> pd.DataFrame:
     numbers = {name: ["nan"] for name, kind in kinds.items() if kind is float}
     try:
         frame = pd.read_csv(
-            path, dtype=kinds, keep_default_na=False, na_values=numbers, float_precision="round_trip", encoding="utf-8"
+            path, dtype=kinds, keep_default_na=False, na_values=numbers, encoding="utf-8", **EXACT_FLOATS
         )
         return declared.validate(frame)
-    except (pa.errors.SchemaError, ValueError, OSError) as error:
+    except (pa.errors.SchemaError, pa.errors.SchemaErrors, ValueError, OverflowError, OSError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(f"{path}: {reason[:LONGEST_REASON]}") from None
 
 
 def newest_run(results: Path, word: str) -> Path:
-    """The folder that a word means: a run folder itself, or the newest run of the study of that name."""
+    """The folder that a word means: a run folder itself, or the newest run of the study of that name.
+
+    A committed `reference` is older than any run of one's own.
+    """
     if (Path(word) / "run.json").is_file():
         return Path(word)
-    found = sorted((path.parent for path in results.glob(f"*/{word}/*/run.json")), key=lambda path: path.name)
+    found = sorted((path.parent for path in results.glob(f"*/{word}/*/run.json")), key=_age)
     if not found:
         names = sorted({path.parent.parent.name for path in results.glob("*/*/*/run.json")})
         raise unknown(str(results), "run", word, names)
     return found[-1]
+
+
+def _age(folder: Path) -> tuple[bool, str]:
+    return folder.name != REFERENCE, folder.name

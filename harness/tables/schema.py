@@ -7,9 +7,10 @@ Schema history
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pandera.pandas as pa
+from pydantic import BaseModel, ConfigDict
 
 from harness.vocabulary import DTYPES, PHASES, STATUSES
 
@@ -69,6 +70,29 @@ _OWN = {
         "detail": pa.Column(str, description="words, where the value alone does not say it"),
     },
 }
+
+
+class MachineFacts(BaseModel):
+    """Of run.json: what readers ask of the machine."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    slug: str
+
+
+class Sidecar(BaseModel):
+    """run.json: the keys that readers and `resume` rely on; the others are told, not read."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    study: str
+    text: str
+    only: list[str]
+    parameters: dict[str, Literal["bool", "int", "float", "str"]]
+    machine: MachineFacts
+    begin: str
+    end: str | None
+
 
 TABLES = tuple(_OWN)
 LOG = "cells"

@@ -28,6 +28,7 @@ class RunWriter:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            self._lock.close()
             raise UserError(f"{folder}: another run is writing here") from None
         self._kinds = {table: column_kinds(schema(table, parameters)) for table in TABLES}
         self._files: dict[str, io.BufferedWriter] = {}
@@ -110,7 +111,10 @@ def _lines(rows: Iterable[Row], kinds: Mapping[str, Any], header: bool = False) 
 
 def _text(value: object) -> str:
     """repr of a float round-trips; a line break inside a field would break the rule that a row is a line."""
-    return repr(value) if isinstance(value, float) else " ".join(str(value).split("\n"))
+    if isinstance(value, float):
+        return repr(value)
+    text = str(value).encode(errors="backslashreplace").decode()  # half a surrogate pair is no UTF-8
+    return text.replace("\r", " ").replace("\n", " ")
 
 
 def _cut_half_line(path: Path) -> None:
