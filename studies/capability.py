@@ -1,0 +1,142 @@
+"""`capability`: every product of a selection matrix that torch offers, by layout and dtype, probed.
+
+The facts are one table that can be compared between torch versions: 1 where it works, 0 where torch refuses, with its
+message, and for a gradient of S the layout that it came in.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+import style
+from matplotlib import pyplot as plt
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from harness.cells import Case
+from harness.tables import Row, Run
+from harness.vocabulary import DTYPES
+
+N, K = 64, 8
+LAYOUTS = ("dense", "coo", "csr", "csc", "bsr")
+FACTS = ("forward", "gradient of y", "gradient of S")
+LONGEST = 160
+
+
+def measure() -> Iterator[Row]:
+    """Facts of each operation, layout, dtype and device: does it run, and does each gradient."""
+    import torch
+
+    warnings.simplefilter("ignore")  # torch warns that CSR is in beta; whether it works is what the rows say
+
+    operations: dict[str, Callable[[Any, Any], Any]] = {
+        "S @ y": lambda S, y: S @ y,
+        "S @ Y": lambda S, y: S @ y.unsqueeze(1),
+        "torch.mv": torch.mv,
+        "torch.mm": lambda S, y: torch.mm(S, y.unsqueeze(1)),
+        "torch.sparse.mm": lambda S, y: torch.sparse.mm(S, y.unsqueeze(1)),
+        "torch.sparse.mm sum": lambda S, y: torch.sparse.mm(S, y.unsqueeze(1), "sum"),
+        "torch.addmm": lambda S, y: torch.addmm(y.new_zeros(K, 1), S, y.unsqueeze(1)),
+        "torch.sparse.addmm": lambda S, y: torch.sparse.addmm(y.new_zeros(K, 1), S, y.unsqueeze(1)),
+        "linear(y, S)": torch.nn.functional.linear,
+    }
+    operations["linear(y, S)"] = lambda S, y: torch.nn.functional.linear(y, S)
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    for device in ("cpu", *((accelerator.type,) if accelerator else ())):
+        for dtype in DTYPES:
+            case = Case(n=N, k=K, dtype=dtype, device=device)
+            for layout in LAYOUTS:
+                for name, operation in operations.items():
+                    for fact, (works, detail) in _probe(operation, layout, case).items():
+                        key = {"case": case.id, "method": name} | case.axes
+                        yield key | {"fact": fact, "item": layout, "value": float(works), "detail": detail[:LONGEST]}
+
+
+def _probe(operation: Callable[[Any, Any], Any], layout: str, case: Case) -> dict[str, tuple[bool, str]]:
+    """fact -> (works, the layout of what came back, or torch's message)."""
+    import torch
+
+    def attempt(wanted: str) -> tuple[bool, str]:
+        y = torch.arange(1.0, N + 1).to(getattr(torch, case.dtype)).to(case.device)
+        try:
+            S = _selection_matrix(layout, y)
+            leaf = {"gradient of y": y, "gradient of S": S}.get(wanted)
+            if leaf is not None:
+                leaf.requires_grad_()
+            values = operation(S, y)
+            if leaf is None:
+                right = torch.equal(values.detach().to_dense().flatten().double(), y[-K:].double())
+                return right, str(values.layout).removeprefix("torch.") if right else "wrong values"
+            (gradient,) = torch.autograd.grad(values.sum(), leaf)
+            return True, str(gradient.layout).removeprefix("torch.")
+        except (RuntimeError, TypeError, AttributeError, ValueError) as error:
+            return False, str(error).strip().partition("\n")[0] or type(error).__name__
+
+    return {fact: attempt(fact) for fact in FACTS}
+
+
+def _selection_matrix(layout: str, y: Any) -> Any:
+    """S of the K last entries, in a layout."""
+    import torch
+
+    S = torch.zeros(K, N, dtype=y.dtype, device=y.device)
+    S[torch.arange(K), torch.arange(N - K, N)] = 1
+    make: dict[str, Callable[[], Any]] = {
+        "dense": lambda: S,
+        "coo": S.to_sparse,
+        "csr": S.to_sparse_csr,
+        "csc": S.to_sparse_csc,
+        "bsr": lambda: S.to_sparse_bsr((4, 4)),
+    }
+    return make[layout]()
+
+
+def capability(run: Run) -> Figure:
+    """What works, by operation, layout and dtype: the values, the gradient of y, the gradient of S and its layout."""
+    style.use()
+    facts = run.facts.query("device == 'cpu'")
+    works = {fact: _table(facts[facts["fact"] == fact], "value") for fact in FACTS}
+    level = works["forward"] * (1 + works["gradient of y"] + works["gradient of S"])
+    notes = _table(facts[facts["fact"] == "gradient of S"].assign(note=_notes), "note")
+    figure, axis = plt.subplots(figsize=(10, 8), layout="constrained")
+    colours = ListedColormap(["#EEEEEE", "#FDE9B8", "#9CC9E8", "#4FA37C"])
+    sns.heatmap(level, annot=notes, fmt="", cmap=colours, vmin=-0.5, vmax=3.5, linewidths=1, cbar=False, ax=axis)
+    axis.set(xlabel="", ylabel="", title=_LEGEND)
+    return figure
+
+
+_LEGEND = (
+    "Products of S and y (CPU). Grey: refused; yellow: values only; blue: one of the gradients; green: both.\n"
+    "In the cell: the layout of the gradient of S"
+)
+
+
+def _notes(rows: pd.DataFrame) -> pd.Series:
+    return rows["detail"].where(rows["value"] == 1, "").str.removeprefix("sparse_").str.replace("strided", "dense")
+
+
+def _table(rows: pd.DataFrame, value: str) -> pd.DataFrame:
+    table = rows.pivot(index=["item", "method"], columns="dtype", values=value)
+    order = [(layout, method) for layout in LAYOUTS for method in rows["method"].unique()]
+    table = table.reindex(order)[[*DTYPES]]
+    return table.set_axis([f"{layout}: {method}" for layout, method in order])
+
+
+def summary(run: Run) -> Iterator[str]:
+    """How much works, and what people meet first."""
+    facts = run.facts
+    for device, each in facts.groupby("device"):
+        forward = each[each["fact"] == "forward"]
+        both = each[each["fact"] != "forward"].groupby(["method", "item", "dtype"])["value"].min()
+        runs, gives = int(forward["value"].sum()), int(both.sum())
+        yield f"{device}: {runs} of {len(forward)} products run, {gives} give both gradients."
+        dense = each[(each["fact"] == "gradient of S") & (each["item"] != "dense") & (each["detail"] == "strided")]
+        told = ", ".join(sorted(set(dense["item"] + " " + dense["method"])))
+        yield f"{device}: a sparse S gets a dense gradient from: {told or 'none'}."
+
+
+FIGURES = (capability,)

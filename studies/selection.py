@@ -1,0 +1,256 @@
+"""Figures of `selection`: flips and tie groups against the law of the local spacing, what a flip does, certificates.
+
+The law. Near the threshold scores lie like points of a Poisson process of density n f(q), f the density of a score and
+q its upper k/n quantile. An error of standard deviation err flips an index when it bridges the first gap, so with the
+rate r = n f(q) err the probability of a flip is 1 - exp(-c r). For errors that are independent from score to score c is
+E max(0, e - e') / err = 1 / sqrt(pi) = 0.56 (normal errors). For a rounding that keeps the order, and so makes ties
+only, half of which are resolved wrongly, it is sqrt(12) / 4 = 0.87.
+
+What a flip does. f flips exchange f scores near q for as many near q, so dy and dW are off by sqrt(2 f) |g_q| / ||g||.
+dx = Wᵀ g is off by less, even if W has zero mean: being selected aligns a row of W with x. A row of mean m and entries
+of variance s² is, given its score v, m + (v - mean v) x / |x|² and a rest of d - 1 entries of variance s²; the first
+part adds up over the selected and hardly changes in an exchange, the rest does neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import style
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from scipy import optimize, stats
+
+from harness.precision.ulp import ulp
+from harness.tables import Run
+
+INDEPENDENT = 1 / np.sqrt(np.pi)
+MONOTONE = np.sqrt(12) / 4
+BINS_A_DECADE = 2
+
+ROUTES = {0: "cast of y (against original)", 64: "y = W x (against exact)"}
+"""d -> how the scores came to be rounded, and what their selection is compared with."""
+
+
+def flip_law(run: Run) -> Figure:
+    """P(flip) against the rate, all dtypes on one axis; bars are Clopper-Pearson 95 %."""
+    style.use()
+    cases = _cases(run)
+    figure, axes = plt.subplots(1, 2, figsize=(11.5, 3.6), sharey=True, layout="constrained")
+    rates = np.logspace(-4, 3, 200)
+    for axis, (d, route) in zip(axes, ROUTES.items(), strict=True):
+        for c, label, dashes in ((INDEPENDENT, "independent errors", "--"), (MONOTONE, "order-keeping rounding", ":")):
+            law = f"1 - exp(-{c:.2f} r): {label}"
+            axis.plot(rates, 1 - np.exp(-c * rates), color="black", lw=0.9, ls=dashes, label=law)
+        for dtype, each in cases[cases["d"] == d].groupby("dtype"):
+            _points(axis, each, str(dtype))
+        axis.set(xscale="log", xlim=(1e-4, 1e3), ylim=(-0.03, 1.03), title=route, xlabel="rate r = n f(q) err")
+    axes[0].set_ylabel("share of draws with a flip")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
+    figure.suptitle("Flips follow one rate in every dtype")
+    return figure
+
+
+def tie_groups(run: Run) -> Figure:
+    """Mean size of the tie group at the threshold against 1 + n f(q) ulp."""
+    style.use()
+    cases = _cases(run)
+    by = ["dtype", "d", "distribution", "n", "k"]
+    means = cases.groupby(by).agg(group=("tie_group", "mean"), expected=("expected_group", "mean")).reset_index()
+    grid = sns.relplot(
+        means.assign(route=means["d"].map(ROUTES)),
+        x="expected",
+        y="group",
+        col="route",
+        style="distribution",
+        kind="scatter",
+        height=3.4,
+        **style.dtypes(means["dtype"]),
+    )
+    for axis in grid.axes.flat:
+        ends = [1, means["expected"].max() * 1.2]
+        axis.plot(ends, ends, color="black", lw=0.8)
+    grid.set(xscale="log", yscale="log").set_titles("{col_name}")
+    grid.set_axis_labels("1 + n f(q) ulp", "mean tie group at the threshold")
+    grid.figure.suptitle("Tie groups are as large as the spacing says (line: equal)", y=1.03)
+    return grid.figure
+
+
+def gradient_jump(run: Run) -> Figure:
+    """Gradient error where indices flipped, against what the law makes of the number of flips."""
+    style.use()
+    rows = _gradients(run)
+    grid = sns.relplot(
+        rows,
+        x="predicted",
+        y="value",
+        col="tensor",
+        col_order=["dy", "dW", "dx"],
+        row="distribution",
+        kind="scatter",
+        s=14,
+        alpha=0.6,
+        height=2.7,
+        **style.dtypes(rows["dtype"]),
+    )
+    ends = [rows["predicted"].min(), rows["predicted"].max()]
+    grid.set(xscale="log", yscale="log").set_titles("{col_name}, {row_name}")
+    for axis in grid.axes.flat:
+        axis.plot(ends, ends, color="black", lw=0.8)
+        axis.minorticks_off()
+    grid.set_axis_labels("predicted error", "relative error (2-norm)")
+    grid.figure.suptitle("A flip makes the gradient jump by what the law says (line: equal)", y=1.03)
+    return grid.figure
+
+
+def certified_share(run: Run) -> Figure:
+    """Share of selections that the error bound of y proves right, against n."""
+    style.use()
+    rows = run.discrepancies.query("reference == 'exact' and d > 0 and metric == 'certified_rows'")
+    grid = sns.relplot(
+        rows,
+        x="n",
+        y="value",
+        col="distribution",
+        kind="line",
+        marker="o",
+        height=2.9,
+        **style.dtypes(rows["dtype"]),
+    )
+    for axis in grid.axes.flat:
+        style.powers_of_two(axis, rows["n"])
+    grid.set(ylim=(-0.03, 1.03)).set_titles("{col_name}")
+    grid.set_axis_labels("n (length of y)", "share certified")
+    grid.figure.suptitle("How often the error bound of y alone proves the selection; band: 95 % of the mean", y=1.03)
+    return grid.figure
+
+
+def summary(run: Run) -> Iterator[str]:
+    """The law, the data and the residual."""
+    cases = _cases(run)
+    yield "Law: P(flip) = 1 - exp(-c r), r = n f(q) err; predicted c = 0.56 (independent errors), 0.87 (order-keeping)."
+    for (route, dtype), each in cases.groupby([cases["d"].map(ROUTES), cases["dtype"]]):
+        flipped = each["flips"] > 0
+        if flipped.any():
+            c, low, high = _fitted(each["rate"].to_numpy(), flipped.to_numpy())
+            share = f"{int(flipped.sum())} of {len(each)} draws flipped"
+            yield f"Data: {route}, {dtype}: {share}; c = {c:.2f} (95 % {low:.2f}..{high:.2f})."
+        else:
+            expected = float((1 - np.exp(-MONOTONE * each["rate"])).sum())
+            yield f"Data: {route}, {dtype}: no flip in {len(each)} draws; the law expects {expected:.2g}."
+    rounded = cases[cases["expected_group"] > 1.05]
+    ratio = (rounded["tie_group"] / rounded["expected_group"]).groupby(rounded["dtype"]).mean()
+    told = ", ".join(f"{dtype} {value:.2f}" for dtype, value in ratio.items())
+    yield f"Tie groups over what the law expects, where that is above 1.05, mean: {told}."
+    yield "They are smaller where the threshold is within an ulp of the end of the support (uniform, cast of y)."
+    yield "Law: a flip moves dy and dW by sqrt(2 f) |g_q| / ||g||; dx by less, since the selected rows align with x."
+    rows = _gradients(run)
+    rows = rows.assign(residual=np.log(rows["value"] / rows["predicted"]), naive=np.log(rows["value"] / rows["of_dy"]))
+    for (tensor, distribution), each in rows.groupby(["tensor", "distribution"]):
+        factor, spread, naive = np.exp([each["residual"].median(), each["residual"].std(), each["naive"].median()])
+        told = f"median {factor:.2f}, spread x{spread:.2f}"
+        told += f"; over the law of dy {naive:.2f}" if tensor == "dx" else ""
+        yield f"Gradient error over its law: {tensor}, {distribution}, {len(each)} draws with a flip: {told}."
+    yield from _certificates(run)
+
+
+def _certificates(run: Run) -> Iterator[str]:
+    rows = run.discrepancies.query("reference == 'exact' and d > 0 and tensor == 'selection'")
+    verdicts = rows.pivot(index="case", columns="metric", values="value") > 0
+    certified, flipped, wrong = (verdicts[name] for name in ("certified_rows", "flips", "proved_wrong_rows"))
+    false = int((certified & flipped).sum())
+    yield f"Certified right: {int(certified.sum())} of {len(verdicts)} selections, of which {false} had a flip."
+    told = f"{int(wrong.sum())} of the {int(flipped.sum())} that had a flip"
+    yield f"Proved wrong: {told}; flipped scores lie within their bounds."
+
+
+def _cases(run: Run) -> pd.DataFrame:
+    """One row a case: flips, tie group, rate r and expected tie group. Casts of y are judged against original."""
+    rows = run.discrepancies.query("of == 'method'")
+    chosen = rows[(rows["tensor"] == "selection") & (rows["reference"] == np.where(rows["d"] > 0, "exact", "original"))]
+    key = ["case", "dtype", "n", "k", "d", "distribution", "seed"]
+    cases = chosen.pivot(index=key, columns="metric", values="value").reset_index()
+    cases = cases[(cases["d"] == 0) | (cases["distribution"] != "heavy_tailed")]  # no closed form of that product
+    threshold, density = np.array([_threshold(*row) for row in cases[["n", "k", "d", "distribution"]].to_numpy()]).T
+    spacing = np.concatenate([ulp(np.array([q]), dtype) for q, dtype in zip(threshold, cases["dtype"], strict=True)])
+    measured = rows.query("tensor == 'values' and reference == 'conditional' and metric == 'rmse'")
+    typical = measured.groupby(["dtype", "n", "k", "d", "distribution"])["value"].median().rename("rmse")
+    cases = cases.merge(typical.reset_index(), how="left")
+    error = np.where(cases["d"] == 0, spacing / np.sqrt(12), cases["rmse"])
+    rate = cases["n"].to_numpy() * density * error
+    return cases.assign(rate=rate, expected_group=1 + cases["n"].to_numpy() * density * spacing)
+
+
+def _threshold(n: int, k: int, d: int, distribution: str) -> tuple[float, float]:
+    """The upper k/n quantile of a score, and its density there."""
+    if d == 0:
+        score = {"normal": stats.norm(), "uniform": stats.uniform(), "heavy_tailed": stats.t(2)}[distribution]
+    elif distribution == "normal":
+        score = stats.norm()  # W x with W of variance 1/d, given |x|² = d
+    else:
+        score = stats.norm(0.25, 1 / (6 * np.sqrt(d)))  # the mean of d products U x, by the central limit theorem
+    q = float(score.isf((k + 0.5) / (n + 1)))
+    return q, float(score.pdf(q))
+
+
+def _points(axis: Any, cases: pd.DataFrame, dtype: str) -> None:
+    """Draws in bins of like rate: the share that flipped."""
+    decade = np.floor(np.log10(cases["rate"]) * BINS_A_DECADE)
+    counts = cases.assign(flipped=cases["flips"] > 0).groupby(decade)
+    table = counts.agg(rate=("rate", "median"), flipped=("flipped", "sum"), draws=("flipped", "count"))
+    shares = table["flipped"] / table["draws"]
+    counted = zip(table["flipped"].astype(int), table["draws"].astype(int), strict=True)
+    limits = [stats.binomtest(flipped, draws).proportion_ci() for flipped, draws in counted]
+    below, above = shares - [each.low for each in limits], [each.high for each in limits] - shares
+    bars = [np.maximum(0, below), np.maximum(0, above)]
+    axis.errorbar(table["rate"], shares, bars, fmt="o", ms=4, capsize=2, color=style.DTYPE_STYLE[dtype], label=dtype)
+
+
+def _fitted(rate: np.ndarray, flipped: np.ndarray) -> tuple[float, float, float]:
+    """c of 1 - exp(-c r) by maximum likelihood, and its 95 % interval by the likelihood ratio."""
+
+    def loss(log_c: float) -> float:
+        expected = np.clip(-np.expm1(-np.exp(log_c) * rate), 1e-12, 1 - 1e-12)
+        return float(-np.sum(np.where(flipped, np.log(expected), np.log1p(-expected))))
+
+    best = optimize.minimize_scalar(loss, bounds=(-6, 6), method="bounded")
+    level = best.fun + stats.chi2.ppf(0.95, 1) / 2
+    low = optimize.brentq(lambda at: loss(at) - level, -12.0, float(best.x))
+    high = optimize.brentq(lambda at: loss(at) - level, float(best.x), 12.0)
+    return float(np.exp(best.x)), float(np.exp(low)), float(np.exp(high))
+
+
+def _gradients(run: Run) -> pd.DataFrame:
+    """Gradient errors of y = W x where an index flipped, beside sqrt(2 f) |g_k| / ||g|| for normal scores."""
+    rows = run.discrepancies.query(
+        "of == 'method' and reference == 'exact' and d > 0 and distribution != 'heavy_tailed'"
+    )
+    flips = rows[rows["metric"] == "flips"].set_index("case")["value"]
+    errors = rows[(rows["metric"] == "rel_l2") & rows["tensor"].isin(("dy", "dx", "dW"))]
+    errors = errors.assign(flips=errors["case"].map(flips)).query("flips > 0")
+    laws = [_laws(*point) for point in errors[["n", "k", "d", "distribution"]].to_numpy()]
+    of_dy, of_dx = np.array(laws, dtype=float).T * np.sqrt(2 * errors["flips"].to_numpy())
+    return errors.assign(of_dy=of_dy, predicted=np.where(errors["tensor"] == "dx", of_dx, of_dy))
+
+
+def _laws(n: int, k: int, d: int, distribution: str) -> tuple[float, float]:
+    """The relative error of dy, and of dx, over sqrt(2 f), from the moments of normal scores above the threshold."""
+    normal = distribution == "normal"
+    mean, spread = (0.0, 1.0) if normal else (0.25, 1 / (6 * np.sqrt(d)))  # of the scores
+    row_mean, row_variance = (0.0, 1 / d) if normal else (0.5 / d, 1 / (12 * d**2))  # of the entries of W
+    x_size, x_sum = (d, 0.0) if normal else (d / 3, d / 2)  # |x|² and the sum of x
+    z = float(stats.norm.isf((k + 0.5) / (n + 1)))
+    hazard = float(stats.norm.pdf(z) / stats.norm.sf(z))
+    first, second = mean + spread * hazard, mean**2 + 2 * mean * spread * hazard + spread**2 * (1 + z * hazard)
+    threshold, total = mean + spread * z, k * second  # g / 2 at the threshold, and ||g / 2||²
+    level, tilt = k * first, k * (second - mean * first)
+    coherent = d * (row_mean * level) ** 2 + 2 * row_mean * level * tilt * x_sum / x_size + tilt**2 / x_size
+    rest = row_variance * (d - 1)
+    return float(threshold / np.sqrt(total)), float(threshold * np.sqrt(rest / (coherent + rest * total)))
+
+
+FIGURES = (flip_law, tie_groups, gradient_jump, certified_share)

@@ -1,0 +1,8 @@
+"""Figures of `smoke`: one of each kind, drawn by the functions of the large studies."""
+
+from __future__ import annotations
+
+from precision import agreement
+from speed import speedup
+
+FIGURES = (speedup, agreement)

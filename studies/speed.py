@@ -1,0 +1,176 @@
+"""Figures of `speed`: time, speed-up over native, multiples of one read, and who is fastest where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import style
+from matplotlib import pyplot as plt
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+
+from harness.tables import Run
+from harness.verdicts.ratios import intervals, launch_medians, paired_log_ratios, speedups
+from harness.vocabulary import DTYPES, PHASES, YARDSTICKS
+
+WHOLE = ("forward", "backward", "pipeline")
+"""Phases that native has too, so that a ratio compares like with like."""
+
+MATRICES = ("dense", "coo", "csr", "csr_at")
+
+
+def time(run: Run) -> Figure:
+    """Time of one call against n, every phase; the band holds 90 % of the rounds."""
+    style.use()
+    rows = run.timings
+    dtype, k = _shown_dtype(rows), style.middle(rows["k"])
+    rows = rows[(rows["dtype"] == dtype) & (rows["k"] == k)].assign(microseconds=rows["seconds"] * 1e6)
+    grid = sns.relplot(
+        rows,
+        x="n",
+        y="microseconds",
+        col="phase",
+        col_order=_phases(rows),
+        col_wrap=3,
+        kind="line",
+        estimator="median",
+        errorbar=("pi", 90),
+        dashes=False,
+        height=2.9,
+        **style.methods(rows["method"]),
+    )
+    grid.set(yscale="log").set_titles("{col_name}").set_axis_labels("n (length of y)", "time of one call (µs)")
+    for axis in grid.axes.flat:
+        style.powers_of_two(axis, rows["n"])
+    return _titled(grid, f"Time of one call, {dtype}, k = {k}; median, band: 90 % of the rounds")
+
+
+def speedup(run: Run) -> Figure:
+    """Speed-up over native against n, by dtype and phase; bars are 95 % intervals over launches."""
+    style.use()
+    rows = speedups(run.timings)
+    k = style.middle(rows["k"])
+    rows = rows[(rows["k"] == k) & rows["phase"].isin(WHOLE) & ~rows["method"].isin(("native", *YARDSTICKS))]
+    look = style.methods(rows["method"])
+    grid = sns.relplot(
+        rows,
+        x="n",
+        y="speedup",
+        row="phase",
+        row_order=[phase for phase in WHOLE if phase in set(rows["phase"])],
+        col="dtype",
+        col_order=_dtypes(rows),
+        kind="line",
+        dashes=False,
+        height=2.3,
+        **look,
+    )
+    for (phase, dtype), axis in grid.axes_dict.items():
+        here = rows[(rows["phase"] == phase) & (rows["dtype"] == dtype)]
+        for method, each in here.groupby("method"):
+            bars = np.maximum(0, [each["speedup"] - each["low"], each["high"] - each["speedup"]])
+            axis.errorbar(each["n"], each["speedup"], yerr=bars, fmt="none", ecolor=look["palette"][method], lw=0.9)
+        axis.axhline(1, color="black", lw=0.8)
+        style.powers_of_two(axis, rows["n"])
+    grid.set(yscale="log").set_titles("{row_name}, {col_name}")
+    grid.set_axis_labels("n (length of y)", "speed-up over native")
+    return _titled(grid, f"Speed-up over native, k = {k}; above the line is faster; bars: 95 % intervals over launches")
+
+
+def read_multiples(run: Run) -> Figure:
+    """Forward time as a multiple of one read of y in the same round, against n."""
+    style.use()
+    pairs = paired_log_ratios(run.timings, base="read", base_phase="apply")
+    k = style.middle(pairs["k"])
+    pairs = pairs[(pairs["phase"] == "forward") & (pairs["k"] == k)]
+    by = ["method", "dtype", "n"]
+    rows = intervals(launch_medians(pairs, by, "log_ratio"), by, "log_ratio")
+    rows = rows.assign(multiple=np.exp(rows["mean"]))
+    grid = sns.relplot(
+        rows,
+        x="n",
+        y="multiple",
+        col="dtype",
+        col_order=_dtypes(rows),
+        kind="line",
+        dashes=False,
+        height=2.9,
+        aspect=0.85,
+        **style.methods(rows["method"]),
+    )
+    grid.set(yscale="log").set_titles("{col_name}").set_axis_labels("n (length of y)", "time / time of one read of y")
+    for axis in grid.axes.flat:
+        axis.axhline(1, color="black", lw=0.8)
+        style.powers_of_two(axis, rows["n"])
+    return _titled(grid, f"Forward as a multiple of one read of y, k = {k}")
+
+
+def crossover(run: Run) -> Figure:
+    """The (n, k) plane: the fastest method, and the fastest selection matrix, each with its ratio to native."""
+    style.use()
+    rows = speedups(run.timings)
+    dtype = _shown_dtype(rows)
+    rows = rows[rows["dtype"] == dtype]
+    phases = [phase for phase in WHOLE if phase in set(rows["phase"])]
+    figure, axes = plt.subplots(
+        2,
+        len(phases),
+        figsize=(3.9 * len(phases) + 1, 6.4),
+        squeeze=False,
+        sharex=True,
+        sharey=True,
+        layout="constrained",
+    )
+    for column, phase in enumerate(phases):
+        here = rows[rows["phase"] == phase]
+        surely = here[(here["low"] > 1) | (here["method"] == "native")]
+        _plane(axes[0, column], surely, f"{phase}: fastest of all")
+        _plane(axes[1, column], here[here["method"].isin(MATRICES)], f"{phase}: fastest selection matrix")
+    figure.colorbar(axes[0, 0].collections[0], ax=axes, label="log2 of speed-up over native", shrink=0.6)
+    figure.suptitle(
+        f"Who is fastest, {dtype}: speed-up over native; it is native unless the 95 % interval of another is above 1"
+    )
+    return figure
+
+
+def _plane(axis: Any, rows: pd.DataFrame, title: str) -> None:
+    best = rows.loc[rows.groupby(["n", "k"])["speedup"].idxmax()]
+    gain = best.pivot(index="k", columns="n", values="speedup").sort_index(ascending=False)
+    names = best["method"].str.replace("native_", "native_\n") + "\n" + best["speedup"].map("{:.2g}x".format)
+    sns.heatmap(
+        np.log2(gain),
+        annot=best.assign(name=names).pivot(index="k", columns="n", values="name").reindex_like(gain),
+        fmt="",
+        cmap="PuOr",
+        norm=TwoSlopeNorm(0, vmin=-4, vmax=4),
+        cbar=False,
+        linewidths=1,
+        annot_kws={"size": 8},
+        ax=axis,
+    )
+    axis.grid(visible=False)
+    axis.set(title=title, xlabel="n (length of y)", ylabel="k (how many are kept)")
+
+
+def _titled(grid: Any, title: str) -> Figure:
+    grid.figure.suptitle(title, y=1.02)
+    figure: Figure = grid.figure
+    return figure
+
+
+def _phases(rows: pd.DataFrame) -> list[str]:
+    return [phase for phase in PHASES if phase in set(rows["phase"])]
+
+
+def _dtypes(rows: pd.DataFrame) -> list[str]:
+    return [dtype for dtype in DTYPES if dtype in set(rows["dtype"])]
+
+
+def _shown_dtype(rows: pd.DataFrame) -> str:
+    return "float32" if "float32" in set(rows["dtype"]) else _dtypes(rows)[0]
+
+
+FIGURES = (time, speedup, read_multiples, crossover)

@@ -1,0 +1,157 @@
+"""`ties`: which index wins where values are equal, where the rule changes, and what that does to the gradient.
+
+torch documents no rule. On a CPU its algorithm changes at 64 k = n (partial_sort up to there, nth_element beyond it;
+aten/src/ATen/native/TopKImpl.h), and the rule with it. An ideal, stable rule would select the lowest indices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import style
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from harness.cells import Case
+from harness.tables import Row, Run
+from harness.vocabulary import DTYPES
+
+SIZES = (64, 256, 1024, 4096, 16384)
+KEPT = (1, 2, 4, 8, 16, 64, 256)
+ROWS = (1, 4)
+LIMIT = 64
+"""k LIMIT <= n: the side of partial_sort."""
+
+
+def measure() -> Iterator[Row]:
+    """Facts of y = 0 everywhere, on each device: who wins, and how each operation shares out the gradient."""
+    import torch
+
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    for device in ("cpu", *((accelerator.type,) if accelerator else ())):
+        for dtype in DTYPES:
+            for case in (Case(n=n, k=k, rows=r, dtype=dtype, device=device) for n in SIZES for k in KEPT for r in ROWS):
+                if case.k <= case.n:
+                    yield from _winners(case)
+            yield from _shares_of_gradient(dtype, device)
+
+
+def _winners(case: Case) -> Iterator[Row]:
+    import torch
+
+    y = torch.zeros(case.rows, case.n, dtype=getattr(torch, case.dtype), device=case.device)
+    key = {"case": case.id} | case.axes
+    for method, ordered in (("native", True), ("native_unsorted", False)):
+        chosen = y.topk(case.k, sorted=ordered).indices.cpu().numpy()
+        lowest = float(np.mean(chosen < case.k))
+        same = all(set(row) == set(chosen[0]) for row in chosen.tolist())
+        detail = f"first {chosen[0, :4].tolist()}; rows {'alike' if same else 'unlike'}"
+        yield key | {"method": method, "fact": "share_of_lowest", "item": "y = 0", "value": lowest, "detail": detail}
+
+
+def _shares_of_gradient(dtype: str, device: str) -> Iterator[Row]:
+    """How many of eight equal values get gradient, and how much the largest gets."""
+    import torch
+
+    operations: dict[str, Callable[[Any], Any]] = {
+        "topk(1)": lambda y: y.topk(1).values,
+        "sort[0]": lambda y: y.sort(descending=True).values[0],
+        "kthvalue(n)": lambda y: y.kthvalue(8).values,
+        "max(dim)": lambda y: y.max(dim=0).values,
+        "amax": lambda y: y.amax(),
+        "max()": lambda y: y.max(),
+    }
+    case = Case(n=8, k=1, dtype=dtype, device=device, distribution="constant")
+    for name, operation in operations.items():
+        y = torch.ones(8, dtype=getattr(torch, dtype), device=device, requires_grad=True)
+        row = {"case": case.id, "method": name, "fact": "gradient_of_a_tie", "item": "8 equal values"} | case.axes
+        try:
+            (gradient,) = torch.autograd.grad(operation(y).sum(), y)
+        except RuntimeError as error:
+            yield row | {"value": float("nan"), "detail": str(error).partition("\n")[0]}
+            continue
+        shared = int(torch.count_nonzero(gradient))
+        yield row | {"value": float(shared), "detail": str([round(float(each), 4) for each in gradient])}
+
+
+def winners(run: Run) -> Figure:
+    """Share of the selected that are among the k lowest indices, in the (n, k) plane."""
+    style.use()
+    rows = run.facts.query("fact == 'share_of_lowest' and rows == 1 and device == 'cpu'")
+    methods = list(rows["method"].unique())
+    dtypes = [dtype for dtype in DTYPES if dtype in set(rows["dtype"])]
+    size = (2.6 * len(dtypes) + 1, 2.7 * len(methods))
+    figure, axes = plt.subplots(
+        len(methods), len(dtypes), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
+    for (line, method), (column, dtype) in ((a, b) for a in enumerate(methods) for b in enumerate(dtypes)):
+        each = rows[(rows["method"] == method) & (rows["dtype"] == dtype)]
+        plane = each.pivot(index="k", columns="n", values="value").sort_index(ascending=False)
+        axis = axes[line, column]
+        sns.heatmap(plane, vmin=0, vmax=1, cmap="cividis", annot=True, fmt=".2f", cbar=False, linewidths=1, ax=axis)
+        _draw_limit(axis, plane)
+        axis.grid(visible=False)
+        axis.set(title=f"{method}, {dtype}", xlabel="n" if method == methods[-1] else "", ylabel="" if column else "k")
+    figure.suptitle("Of equal values, the share selected from the k lowest indices; line: 64 k = n (CPU, one row)")
+    return figure
+
+
+def gradients(run: Run) -> Figure:
+    """How many of eight equal values get gradient, by operation and dtype."""
+    style.use()
+    rows = run.facts.query("fact == 'gradient_of_a_tie' and device == 'cpu'")
+    table = rows.pivot(index="method", columns="dtype", values="value").reindex(columns=[*DTYPES])
+    figure, axis = plt.subplots(figsize=(5.5, 2.8), layout="constrained")
+    sns.heatmap(table, vmin=1, vmax=8, cmap="cividis", annot=True, fmt=".0f", cbar=False, linewidths=1, ax=axis)
+    axis.set(title="How many of 8 equal values get gradient (blank: not supported)", xlabel="", ylabel="")
+    return figure
+
+
+def agreement(run: Run) -> Figure:
+    """How alike the selections of native and of the others are on tied data, and what that does to dy."""
+    style.use()
+    rows = run.discrepancies.query(
+        "reference == 'native' and method != 'native' and tensor == 'dy' and metric == 'rel_l2'"
+    )
+    figure, axis = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
+    sns.stripplot(
+        rows, x="distribution", y="value", dodge=True, ax=axis, hue="method", palette=_colours(rows["method"])
+    )
+    axis.set(
+        ylabel="relative difference of dy (2-norm)",
+        xlabel="distribution of y",
+        title="Another choice among equals is another gradient (linear loss)",
+    )
+    return figure
+
+
+def summary(run: Run) -> Iterator[str]:
+    """The rule, where it changes, and what follows."""
+    rows = run.facts.query("fact == 'share_of_lowest'")
+    for (device, method), each in rows.groupby(["device", "method"]):
+        partial = each["k"] * LIMIT <= each["n"]
+        for side, chosen in (("64 k <= n", each[partial]), ("64 k > n", each[~partial])):
+            told = f"lowest indices win in {(chosen['value'] == 1).mean():.0%} of {len(chosen)} cases"
+            yield f"{device}, {method}, {side}: {told}; mean share of the lowest {chosen['value'].mean():.2f}."
+    unlike = rows["detail"].str.contains("unlike").sum()
+    yield f"Rows of one call that chose differently: {unlike} of {len(rows)} cases."
+    split = run.facts.query("fact == 'gradient_of_a_tie' and value > 1")["method"].unique()
+    yield f"Operations that share the gradient of a tie out over all equal values: {', '.join(split)}; others pick one."
+
+
+def _draw_limit(axis: Any, plane: pd.DataFrame) -> None:
+    """A step line between the cells on either side of 64 k = n."""
+    below = (plane.index.to_numpy()[:, None] * LIMIT <= plane.columns.to_numpy()).sum(axis=0)
+    edges = len(plane) - below
+    axis.step(range(len(edges) + 1), [*edges, edges[-1]], where="post", color="#D55E00", lw=2)
+
+
+def _colours(methods: pd.Series) -> dict[str, str]:
+    return {name: style.METHOD_STYLE[name][0] for name in methods.unique()}
+
+
+FIGURES = (winners, gradients, agreement)
