@@ -1,0 +1,27 @@
+"""Each method at one size, forward and backward, for whoever follows them with pytest-benchmark.
+
+These are medians of one process, one method after the other: for a comparison of methods run the study `speed`,
+which takes them in turns.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+import harness
+from harness.measure.phases import prepare
+from harness.methods import registered
+
+CASE = harness.Case(n=16384, k=64, d=8)
+
+
+@pytest.mark.parametrize(
+    ("name", "phase"), [(name, phase) for name, each in registered().items() for phase in each.phases_for(CASE)]
+)
+def test_method(benchmark: BenchmarkFixture, name: str, phase: str) -> None:
+    torch.set_num_threads(1)
+    prepared = prepare(harness.method(name), [phase], harness.draw(CASE), "square")[phase]
+    call = prepared.bind(*(tensor.detach() for tensor in prepared.reads))
+    assert benchmark(call) is not None

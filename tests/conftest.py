@@ -1,0 +1,35 @@
+"""What several test files share: one small run, measured once, and studies written for a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+import harness
+from harness.study import Study
+from harness.tables import Run
+
+settings.register_profile("harness", deadline=None, max_examples=50, database=None)
+settings.load_profile("harness")
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The study `smoke`, measured: its results folder is three levels above its path."""
+    study = harness.load_study("studies/smoke.toml")
+    return harness.run(study, tmp_path_factory.mktemp("results"), say=lambda _: None)
+
+
+@pytest.fixture
+def write_study(tmp_path: Path) -> Callable[[str], Study]:
+    """write_study(toml) -> the study of that text, in a file `trial.toml`."""
+
+    def write(text: str) -> Study:
+        path = tmp_path / "trial.toml"
+        path.write_text(text, encoding="utf-8")
+        return harness.load_study(path)
+
+    return write

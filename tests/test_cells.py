@@ -1,0 +1,208 @@
+"""A study as cases and cells: which there are, what is said of those that are not, their identity and their bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from harness.cells import Case, cases, resolve_k
+from harness.runs import plan_of
+from harness.study import Study
+from harness.vocabulary import AXES
+
+WriteStudy = Callable[[str], Study]
+
+HEAD = 'title = "Trial"\nmethods = ["native", "dense"]\n'
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "number"),
+    [
+        (5, 3, 5),
+        (0, 3, 0),
+        ("all", 7, 7),
+        ("n/1", 7, 7),
+        ("n/4", 8, 2),
+        ("n/4", 7, 1),
+        ("n/4", 3, 0),
+        ("n/16", 1000, 62),
+        ("n/10", 10**15 + 9, 10**14),
+    ],
+)
+def test_k_is_a_number_a_floored_fraction_of_n_or_all(k: int | str, n: int, number: int) -> None:
+    assert resolve_k(k, n) == number
+
+
+def test_k_of_zero_or_over_n_is_dropped_equal_ones_are_merged_and_both_are_said(write_study: WriteStudy) -> None:
+    study = write_study(HEAD + '[axes]\nn = [3, 8]\nk = [0, 2, "n/4", 5, "all", 8]\nd = 2')
+    assert [(case.n, case.k) for case in cases(study)] == [(3, 2), (3, 3), (8, 2), (8, 5), (8, 8)]
+    assert plan_of(study).notes == [
+        "n = 3: k = 0 is 0, dropped (1 <= k <= n)",
+        "n = 3: k = n/4 is 0, dropped (1 <= k <= n)",
+        "n = 3: k = 5 is 5, dropped (1 <= k <= n)",
+        "n = 3: k = 8 is 8, dropped (1 <= k <= n)",
+        "n = 8: k = 0 is 0, dropped (1 <= k <= n)",
+        "n = 8: 2 values of k are 2, merged",
+        "n = 8: 2 values of k are 8, merged",
+    ]
+
+
+def test_where_every_k_gives_a_case_of_its_own_there_is_nothing_to_say(write_study: WriteStudy) -> None:
+    assert plan_of(write_study(HEAD + '[axes]\nn = [4, 8]\nk = [1, "all"]\nd = 2')).notes == []
+
+
+def test_a_method_that_needs_weights_is_dropped_without_them_and_it_is_said(write_study: WriteStudy) -> None:
+    study = write_study(HEAD.replace("dense", "fused") + "[axes]\nn = 4\nk = 1\nd = [0, 2]")
+    plan = plan_of(study)
+    assert {case.d: [cell.method for cell in cells] for case, cells in plan} == {0: ["native"], 2: ["native", "fused"]}
+    assert plan.notes == ["d = 0: fused has no phase that works without W and x, dropped"]
+
+
+def test_the_cases_are_the_product_of_all_axes_and_parameters(write_study: WriteStudy) -> None:
+    axes = 'dtype = ["float16", "float64"]\nn = [4, 8]\nk = [1, 2]\nrows = [1, 3]\nd = [1, 2]\nseed = [0, 1]\n'
+    axes += 'distribution = ["normal", "uniform"]\nthreads = [1, 2]\n[parameters]\ndecimals = [1, 2, 3]'
+    made = list(cases(write_study(HEAD + "[axes]\n" + axes)))
+    assert len(made) == len({case.id for case in made}) == 2**8 * 3
+    assert {dict(case.parameters)["decimals"] for case in made} == {1, 2, 3}
+    assert all(list(case.axes) == [*AXES, "decimals"] for case in made)
+
+
+def test_yardsticks_are_in_every_timed_case_once(write_study: WriteStudy) -> None:
+    text = HEAD.replace("dense", "read") + "[axes]\nn = 4\nk = 1"
+    assert plan_of(write_study(text)).method_names == ("native", "read")
+    assert plan_of(write_study(text + "\n[timing]")).method_names == ("native", "read", "copy")
+
+
+def planned(study: Study) -> set[tuple[str, int, int, str]]:
+    return {(cell.method, case.n, case.k, case.dtype) for case, cells in plan_of(study) for cell in cells}
+
+
+@pytest.mark.parametrize(
+    ("rule", "without"),
+    [
+        ('method = "dense"', {("dense", n, k) for n in (8, 16) for k in (2, 4, 8) if k < n}),
+        ('method = "dense"\nn = 16', {("dense", 16, 2), ("dense", 16, 4), ("dense", 16, 8)}),
+        ("k = [2, 4]\nn = 8", {("dense", 8, 2), ("dense", 8, 4), ("native", 8, 2), ("native", 8, 4)}),
+        ('k = "n/4"', {(method, n, n // 4) for method in ("native", "dense") for n in (8, 16)}),
+        ('k = ["n/2", 4]\nmethod = "native"', {("native", 8, 4), ("native", 16, 8), ("native", 16, 4)}),
+        ('dtype = "float32"\nmethod = "dense"\nk = 8\nn = 8', set()),
+        (
+            'method = "dense"\nn = 16\n[[exclude]]\nk = 2\nn = 8',
+            {("dense", 16, k) for k in (2, 4, 8)} | {("native", 8, 2), ("dense", 8, 2)},
+        ),
+    ],
+)
+def test_a_cell_is_excluded_that_matches_every_key_of_a_rule(
+    write_study: WriteStudy, rule: str, without: set[tuple[str, int, int]]
+) -> None:
+    text = HEAD + "[axes]\nn = [8, 16]\nk = [2, 4, 8]\n[[exclude]]\nn = 8\nk = 8\n"
+    left = planned(write_study(text)) - planned(write_study(text + "[[exclude]]\n" + rule))
+    assert {(method, n, k) for method, n, k, _ in left} == without
+
+
+def test_a_case_without_a_cell_is_left_out(write_study: WriteStudy) -> None:
+    study = write_study(HEAD + "[axes]\nn = [4, 8]\nk = 1\n[[exclude]]\nn = 4")
+    assert [case.n for case, _ in plan_of(study)] == [8]
+
+
+CASE = Case(n=1024, k=64, dtype="float16", parameters=(("decimals", 4), ("levels", 2)))
+OTHERS: dict[str, Any] = {
+    "n": 1025,
+    "k": 65,
+    "dtype": "bfloat16",
+    "device": "cuda",
+    "rows": 2,
+    "d": 1,
+    "distribution": "uniform",
+    "seed": 1,
+    "mode": "tf32",
+    "transform": "compile",
+    "threads": 2,
+    "parameters": (("decimals", 5), ("levels", 2)),
+}
+
+
+def test_the_identity_of_a_case_never_changes() -> None:
+    """Results on disk are keyed by it."""
+    assert Case(n=4096, k=64).id == "0330365af658"
+    axes = {"device": "cpu", "d": 0, "distribution": "normal", "dtype": "float32", "k": 64, "mode": "ieee", "n": 4096}
+    axes |= {"rows": 1, "seed": 0, "threads": 1, "transform": "eager"}
+    canonical = json.dumps(dict(sorted(axes.items()))).replace(" ", "")
+    assert Case(n=4096, k=64).id == hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def test_the_identity_differs_with_every_axis_and_parameter() -> None:
+    assert {*OTHERS} == {*AXES, "parameters"}
+    ids = {CASE.id, *(replace(CASE, **{name: value}).id for name, value in OTHERS.items())}
+    ids.add(replace(CASE, parameters=(("decimals", 4), ("other", 2))).id)
+    ids.add(replace(CASE, parameters=()).id)
+    assert len(ids) == 1 + len(OTHERS) + 2
+
+
+def test_the_identity_does_not_depend_on_the_order_of_the_parameters() -> None:
+    assert replace(CASE, parameters=CASE.parameters[::-1]).id == CASE.id
+
+
+def test_a_case_is_what_its_axes_say() -> None:
+    assert Case.from_axes(CASE.axes) == CASE
+    assert Case.from_axes(json.loads(json.dumps(CASE.axes))).id == CASE.id
+
+
+@pytest.mark.parametrize(
+    ("axes", "tensors", "needed"),
+    [
+        # y, values, dy; S
+        ("n = 100\nk = 10", '"dy"', 4 * (100 + 10 + 100) + 4 * 10 * 100),
+        ("n = 100\nk = 10", '["dy", "dS"]', 4 * (100 + 10 + 100) + 2 * 4 * 10 * 100),
+        ('n = 100\nk = 10\ndtype = "float16"\nrows = 3', '"dy"', 2 * 3 * (100 + 10 + 100) + 2 * 3 * 10 * 100),
+        # x, W, y; values, dx, dW, dy; S of each row
+        (
+            'n = 100\nk = 10\ndtype = "float64"\nrows = 3\nd = 7',
+            '"dS"',
+            8 * (21 + 700 + 300) + 8 * (30 + 21 + 700 + 300) + 2 * 8 * 3 * 10 * 100,
+        ),
+    ],
+)
+def test_the_bytes_of_a_cell_are_those_of_its_tensors(
+    write_study: WriteStudy, axes: str, tensors: str, needed: int
+) -> None:
+    text = f"{HEAD}[axes]\n{axes}\n[precision]\ntensors = {tensors}\n[limits]\nmemory = "
+    ((_, (native, dense)),) = plan_of(write_study(f"{text}{needed}"))
+    assert (dense.predicted_bytes, dense.skip) == (needed, "")
+    assert native.predicted_bytes < needed
+    ((_, (native, dense)),) = plan_of(write_study(f"{text}{needed - 1}"))
+    assert dense.skip == f"needs {needed} bytes, over limits.memory = {needed - 1}"
+    assert native.skip == ""
+
+
+def test_a_plan_is_made_one_case_after_the_other(write_study: WriteStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Case] = []
+
+    def counted(**axes: Any) -> Case:
+        made.append(Case(**axes))
+        return made[-1]
+
+    monkeypatch.setattr("harness.cells.Case", counted)
+    plan = plan_of(write_study(f"{HEAD}[axes]\nn = 64\nk = 1\nthreads = [1, 2]\nseed = {list(range(1000))}"))
+    first = list(islice(plan, 3))
+    assert [case for case, _ in first] == made
+    assert [case.threads for case in made] == [1, 2, 1]
+    assert all([cell.method for cell in cells] == ["native", "dense"] for _, cells in first)
+
+
+def test_planning_imports_no_torch() -> None:
+    code = """
+import sys, harness.runs
+plan = harness.runs.plan_of(harness.runs.load_study("studies/speed.toml"))
+assert sum(len(cells) for _, cells in plan) > 100
+sys.exit("torch" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

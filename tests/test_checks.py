@@ -1,0 +1,206 @@
+"""The checks before any timing: they find every planted fault, and no registered method is blamed for one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from harness.cells import Case
+from harness.measure.checks import wrong_outcome
+from harness.measure.outcome import run_once
+from harness.measure.worker import OpenCase, failure
+from harness.methods import method, registered
+from harness.problems import DISTRIBUTIONS, Problem, draw
+from harness.vocabulary import DTYPES
+
+LOSSES = ("linear", "square")
+FAULTS = {
+    "wrong_values": "values are not y at their index",
+    "wrong_indices": "indices are not among the",
+    "wrong_shape": r"values are \(.*\) torch\..*, not \(.*\) torch\.",
+    "wrong_dtype": r"values are .* torch\.float\d\d, not .* torch\.",
+    "gives_nan": "values are not y at their index",
+    "writes_input": "changes its input",
+    "wrong_gradient": "entries of dy are not the cotangent",
+}
+dtypes = pytest.mark.parametrize("dtype", DTYPES)
+losses = pytest.mark.parametrize("loss", LOSSES)
+
+
+def opened(case: Case, loss: str, phases: tuple[str, ...] = ()) -> OpenCase:
+    return OpenCase(
+        {
+            "case": case.axes,
+            "loss": loss,
+            "phases": phases,
+            "tensors": [],
+            "references": [],
+            "metrics": [],
+            "block_seconds": 0.0,
+            "fresh_memory": True,
+        }
+    )
+
+
+def verdict(case: OpenCase, name: str) -> dict[str, Any]:
+    try:
+        return case.check(name, measure=False)
+    except Exception as error:  # as the worker does
+        return failure(error)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@dtypes
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("d", [0, 8, 300])
+@losses
+def test_every_fault_is_found_and_named(fault: str, dtype: str, rows: int, d: int, loss: str) -> None:
+    """Also at d = 300, where the error bound of a product in bfloat16 allows any value."""
+    case = opened(Case(n=96, k=5, rows=rows, d=d, dtype=dtype), loss)
+    reply = verdict(case, f"tests.acceptance.faults:{fault}")
+    assert reply["status"] == "incorrect"
+    assert reply["calls"] == {}
+    assert reply["figures"] == []
+    assert re.search(FAULTS[fault], reply["reason"]), reply["reason"]
+
+
+@dtypes
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_wrong_gradient_is_found_beside_what_is_not_finite(dtype: str, rows: int) -> None:
+    """The cotangent of the linear loss is finite whatever y is, so nothing excuses dy."""
+    case = opened(Case(n=1024, k=16, rows=rows, dtype=dtype, distribution="nonfinite"), "linear")
+    assert not case.problem.y.isfinite().all()
+    assert verdict(case, "tests.acceptance.faults:wrong_gradient")["status"] == "incorrect"
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+@dtypes
+@losses
+def test_no_registered_method_is_blamed(distribution: str, dtype: str, loss: str) -> None:
+    """n = 1024 and k = 16 is where dense products of bfloat16 flush subnormals."""
+    blamed, unsupported = {}, set()
+    for d in (0, 8) if DISTRIBUTIONS[distribution].has_weights else (0,):
+        for rows in (1, 2):
+            case = opened(Case(n=1024, k=16, rows=rows, d=d, dtype=dtype, distribution=distribution), loss)
+            for name, chosen in registered().items():
+                if not chosen.phases_for(case.problem.case):
+                    continue
+                reply = verdict(case, name)
+                if reply["status"] == "unsupported":
+                    unsupported.add(name)
+                elif reply["status"] != "ok":
+                    blamed[name, rows, d] = reply["status"], reply["reason"]
+    assert blamed == {}
+    assert not unsupported or dtype in ("float16", "bfloat16")
+
+
+@pytest.mark.parametrize("name", registered())
+@dtypes
+def test_a_method_that_passes_has_its_phases_prepared(name: str, dtype: str) -> None:
+    phases = registered()[name].phases
+    case = opened(Case(n=64, k=4, d=8, dtype=dtype), "square", phases)
+    reply = verdict(case, name)
+    if reply["status"] == "ok":
+        assert tuple(reply["calls"]) == phases
+        assert {phase for _, phase in case.prepared} == set(phases)
+    else:
+        assert (reply["status"], dtype) in (("unsupported", "float16"), ("unsupported", "bfloat16"))
+        assert reply["reason"]
+
+
+def outcome_reason(**changes: Any) -> str:
+    """What is said of native's outcome with these tensors changed."""
+    problem = draw(Case(n=32, k=4, d=6, rows=2))
+    outcome = run_once(method("native"), problem, "square", with_dS=False)
+    assert wrong_outcome(method("native"), outcome, problem, "square") == ""
+    changed = {name: change(getattr(outcome, name)) for name, change in changes.items()}
+    return wrong_outcome(method("native"), replace(outcome, **changed), problem, "square")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"indices": lambda i: i.int()}, "indices are (2, 4) torch.int32"),
+        ({"indices": lambda i: i[:, :3]}, "indices are (2, 3) torch.int64"),
+        ({"indices": lambda i: i + 32}, "outside 0..31"),
+        ({"indices": lambda i: i - 32}, "outside 0..31"),
+        ({"indices": lambda i: i[:, [0, 0, 1, 2]]}, "selected twice"),
+        ({"values": lambda v: v.flip(-1)}, "values are not y at their index"),
+        ({"values": lambda v: v.flip(0)}, "values are not y at their index"),
+        ({"dy": lambda g: g + 1}, "entries of dy"),
+        ({"dy": lambda g: g * float("nan")}, "entries of dy"),
+        ({"dx": lambda g: g * 1.001}, "entries of dx are outside"),
+        ({"dx": lambda g: g * float("nan")}, "entries of dx are outside"),
+        ({"dW": lambda g: g * 1.001}, "entries of dW are outside"),
+        ({"dW": lambda g: g + 1}, "rows of dW that were not selected are not zero"),
+        ({"dW": lambda g: torch.zeros_like(g)}, "dW"),
+    ],
+)
+def test_a_changed_tensor_is_found_and_named(changes: dict[str, Any], said: str) -> None:
+    assert said in outcome_reason(**changes)
+
+
+def subnormal_problem(dtype: str) -> Problem:
+    """Every y is subnormal, of either sign; bfloat16 products flush some of them at this k and n."""
+    problem = draw(Case(n=1024, k=16, dtype=dtype))
+    return replace(problem, y=(problem.y * 0.1).clamp(-0.9, 0.9) * torch.finfo(problem.y.dtype).tiny)
+
+
+@dtypes
+@losses
+@pytest.mark.parametrize("name", [name for name, each in registered().items() if "forward" in each.phases])
+def test_no_registered_method_is_blamed_where_all_is_subnormal(name: str, loss: str, dtype: str) -> None:
+    problem = subnormal_problem(dtype)
+    try:
+        outcome = run_once(method(name), problem, loss, with_dS=False)
+    except RuntimeError:
+        assert dtype in ("float16", "bfloat16")
+    else:
+        assert wrong_outcome(method(name), outcome, problem, loss) == ""
+
+
+@dtypes
+def test_a_subnormal_may_become_zero_and_nothing_else(dtype: str) -> None:
+    problem, native = subnormal_problem(dtype), method("native")
+    outcome = run_once(native, problem, "square", with_dS=False)
+    assert outcome.dy is not None
+    dy_flushed = replace(outcome, dy=outcome.dy * 0)
+    for flushed in (dy_flushed, replace(dy_flushed, values=outcome.values * 0)):
+        assert wrong_outcome(native, flushed, problem, "square") == ""
+    halved = replace(outcome, values=outcome.values / 2)
+    assert "values are not y" in wrong_outcome(native, halved, problem, "square")
+    assert "entries of dy" in wrong_outcome(native, replace(outcome, dy=outcome.dy / 2), problem, "square")
+
+
+def test_beside_what_is_not_finite_a_value_may_become_nan_and_nothing_else() -> None:
+    problem, native = draw(Case(n=32, k=4)), method("native")
+    problem.y[problem.y.argmin()] = -float("inf")
+    outcome = run_once(native, problem, "linear", with_dS=False)
+    spoilt, wrong = replace(outcome, values=outcome.values * float("nan")), replace(outcome, values=outcome.values + 1)
+    assert wrong_outcome(native, spoilt, problem, "linear") == ""
+    assert "values are not y" in wrong_outcome(native, wrong, problem, "linear")
+
+
+def test_a_relaxation_is_held_to_shape_and_dtype() -> None:
+    problem = draw(Case(n=32, k=4))
+    native = method("native")
+    outcome = run_once(native, problem, "square", with_dS=False)
+    relaxed = replace(native, exact=False)
+    wrong = replace(outcome, values=outcome.values + 1)
+    assert wrong_outcome(native, wrong, problem, "square")
+    assert wrong_outcome(relaxed, wrong, problem, "square") == ""
+    assert wrong_outcome(relaxed, replace(outcome, values=outcome.values[:3]), problem, "square")
+    assert wrong_outcome(relaxed, replace(outcome, values=outcome.values.double()), problem, "square")
+
+
+def test_a_fault_of_native_itself_is_found() -> None:
+    """Methods that agree with native to the last bit share its verdict: it is no excuse."""
+    case = opened(Case(n=32, k=4), "square")
+    case.native_is_wrong = "native is wrong"
+    assert (
+        verdict(case, "native")["reason"] == verdict(case, "tests.acceptance.twin:twin")["reason"] == "native is wrong"
+    )

@@ -1,0 +1,233 @@
+"""The verbs: what they print, what they write, and that bad input ends as one line and exit code 2."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import harness
+from harness import runs
+from harness.cli import EXIT_CELLS, EXIT_INTERRUPTED, EXIT_USAGE, cli
+from tests.sidecar import SIDECAR
+
+ROOT = Path(__file__).parent.parent
+
+TINY = """
+title = "Tiny"
+methods = ["native", "gather"]
+phases = ["forward"]
+[axes]
+n = 64
+k = [4, 100]
+[timing]
+block_seconds = 0.0001
+rounds = 2
+launches = 1
+"""
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """call(verb, ...) -> its result; studies and results lie in `tmp_path`."""
+    monkeypatch.setattr(sys, "path", list(sys.path))  # the command line adds to it
+    (tmp_path / "tiny.toml").write_text(TINY)
+
+    def run(verb: str, *arguments: object) -> Result:
+        folders = ["--studies", str(tmp_path)]
+        if verb in ("run", "plot"):
+            folders += ["--results", str(tmp_path / "results")]
+        return CliRunner().invoke(cli, [verb, *map(str, arguments), *folders])
+
+    return run
+
+
+def refused(result: Result) -> str:
+    """The message of a call that was refused: one line on standard error."""
+    assert result.exit_code == EXIT_USAGE, result.output
+    assert isinstance(result.exception, SystemExit)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("harness: ")
+    assert result.stdout == ""
+    return line
+
+
+@pytest.mark.parametrize("verb", [[], *([name] for name in cli.commands)], ids=lambda verb: "".join(verb) or "harness")
+def test_every_verb_has_help_with_an_example(verb: list[str]) -> None:
+    result = CliRunner().invoke(cli, [*verb, "--help"])
+    assert result.exit_code == 0
+    assert re.search(rf"Example: python -m harness {''.join(verb)}", result.stdout)
+
+
+def test_the_verbs_of_the_design_that_there_are() -> None:
+    assert {"plan", "run", "plot", "list"} <= set(cli.commands)
+
+
+BAD_STUDIES = {
+    "misspelt": TINY.replace("rounds", "ruonds"),
+    "no_module": TINY.replace("gather", "no.such.module:method"),
+    "no_method": TINY.replace("gather", "tests.acceptance.faults:no_such"),
+    "not_a_method": TINY.replace("gather", "json:loads"),
+    "no_module_name": TINY.replace("gather", ":method"),
+    "relative_module": TINY.replace("gather", ".faults:method"),
+    "broken_module": TINY.replace("gather", "broken_module_of_a_test:method"),
+    "a name with spaces": TINY,
+}
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+@pytest.mark.parametrize("name", BAD_STUDIES)
+def test_a_bad_study_is_refused_before_anything_is_measured(call: Run, tmp_path: Path, name: str, verb: str) -> None:
+    (tmp_path / "broken_module_of_a_test.py").write_text("1 / 0")
+    sys.path.insert(0, str(tmp_path))
+    (tmp_path / f"{name}.toml").write_text(BAD_STUDIES[name])
+    if (verb, name) != ("plan", "a name with spaces"):
+        refused(call(verb, name))
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("plan", "tinny"), ("unknown study 'tinny'", "tiny", "did you mean 'tiny'?")),
+        (("plan", "no/such.toml"), ("no/such.toml",)),
+        (("plan", "tiny", "--only", "n=65"), ("--only n=65", "'65'", "64")),
+        (("plan", "tiny", "--only", "m=1"), ("unknown axis 'm'", "dtype")),
+        (("run",), ("--resume",)),
+        (("run", "tiny", "--resume", "here"), ("--resume",)),
+        (("run", "--resume", "nowhere"), ("nowhere/run.json", "No such file")),
+        (("run", "tiny", "tinny"), ("unknown study 'tinny'",)),
+        (("run", "tiny", "--only", "method=dense"), ("'dense'", "native, gather")),
+        (("plot", "tiny"), ("unknown run 'tiny'",)),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, tuple) else "",
+)
+def test_bad_input_is_one_line(call: Run, tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    message = refused(call(*arguments))
+    assert all(word in message for word in words), message
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("info", "word"),
+    [("{", "not JSON"), ("[]", "not a JSON object"), ('{"schema": 99}', "schema 99")],
+)
+@pytest.mark.parametrize("verb", [("plot",), ("run", "--resume")], ids=" ".join)
+def test_a_folder_that_holds_no_run_is_refused(
+    call: Run, tmp_path: Path, verb: tuple[str, ...], info: str, word: str
+) -> None:
+    (tmp_path / "run.json").write_text(info)
+    assert word in refused(call(*verb, tmp_path))
+
+
+@pytest.mark.parametrize("missing", ["end", "text", "only", "machine"])
+def test_a_sidecar_that_lacks_a_key_is_not_resumed(call: Run, tmp_path: Path, missing: str) -> None:
+    info = SIDECAR | {"study": "gone", "text": TINY}
+    info["machine"] = {"slug": "another"}
+    (tmp_path / "run.json").write_text(json.dumps({key: value for key, value in info.items() if key != missing}))
+    assert missing in refused(call("run", "--resume", tmp_path))
+
+
+def test_a_figure_of_a_damaged_table_is_refused(call: Run, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(SIDECAR | {"study": "drawn"}))
+    (tmp_path / "cells.csv").write_text("case,method\na,b\n")
+    (tmp_path / "drawn.py").write_text("def draw(run):\n    return run.cells\nFIGURES = (draw,)\n")
+    assert "cells.csv" in refused(call("plot", tmp_path))
+
+
+@pytest.mark.parametrize("arguments", [["rnu"], ["plan"], ["plot"], ["run", "--olny", "n=64"]], ids=" ".join)
+def test_a_wrong_word_on_the_command_line_is_refused(arguments: list[str]) -> None:
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == EXIT_USAGE
+    assert isinstance(result.exception, SystemExit)
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
+
+
+def test_the_process_ends_with_that_one_line_too(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "harness", "plan", "tinny", "--studies", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == EXIT_USAGE
+    assert done.stderr == f"harness: {tmp_path}: unknown study 'tinny' (allowed: )\n"
+    assert done.stdout == ""
+
+
+def test_a_plan_prints_cases_cells_bytes_skips_and_time(call: Run, tmp_path: Path) -> None:
+    text = TINY.replace('"gather"', '"gather", "dense"') + "[limits]\nmemory = 1000\n"
+    (tmp_path / "skips.toml").write_text(text)
+    result = call("plan", "skips")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[:-1] == [
+        "n = 64: k = 100 is 100, dropped (1 <= k <= n)",
+        "1 cases, 5 cells (4 to measure, 1 to skip) x 1 launches",
+        "largest cell: 528 bytes (native, n = 64, k = 4, float32)",
+        "skip 1: dense: needs 1552 bytes, over limits.memory = 1000",
+    ]
+    assert re.fullmatch(r"expected time: about \d+ s", result.stdout.splitlines()[-1])
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_listing_has_the_studies_of_the_folder(call: Run) -> None:
+    result = call("list")
+    assert result.exit_code == 0
+    assert {"studies:", "  tiny  Tiny", "methods:", "distributions:", "metrics:"} <= set(result.stdout.splitlines())
+
+
+def test_a_run_is_written_closed_with_a_table_and_drawn(call: Run, tmp_path: Path) -> None:
+    script = "from matplotlib.figure import Figure\ndef empty(run):\n    return Figure()\nFIGURES = (empty,)\n"
+    (tmp_path / "tiny.py").write_text(script)
+    result = call("run", "tiny", "--only", "method=native", "--only", "k=4", "--plot")
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    (folder,) = (tmp_path / "results").glob("*/tiny/*")
+    assert f"tiny: {folder}, 1 files in figures/" in result.stdout
+    assert [line.split()[:3] for line in result.stdout.splitlines()[-1:]] == [["native", "1", "ok"]]
+    written = harness.read(folder)
+    assert len(written.timings) == 2 * 3  # rounds x (native and the yardsticks)
+    assert set(written.cells["method"]) == {"native", "copy", "read"}
+    assert written.info["only"] == ["method=native", "k=4"]
+    drawn = [folder / "figures" / f"empty.{kind}" for kind in ("png", "svg")]
+    assert all(path.stat().st_size > 100 for path in drawn)
+    drawn[0].unlink()
+    assert call("plot", "tiny").stdout.split() == [str(drawn[0])]
+    assert drawn[0].exists()
+    assert "complete" in refused(call("run", "--resume", folder))
+
+
+def test_a_run_with_an_incorrect_cell_is_written_and_ends_with_code_4(call: Run, tmp_path: Path) -> None:
+    path = "tests.acceptance.faults:wrong_values"
+    (tmp_path / "wrong.toml").write_text(TINY.replace("gather", path))
+    result = call("run", "wrong")
+    assert result.exit_code == EXIT_CELLS == 4
+    assert re.search(rf"^{path} +1 incorrect", result.stdout, re.MULTILINE)
+    (folder,) = (tmp_path / "results").glob("*/wrong/*")
+    assert set(harness.read(folder).cells.query("status == 'incorrect'")["method"]) == {path}
+
+
+def test_an_interrupted_run_says_how_to_go_on(call: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "run", interrupted)
+    result = call("run", "tiny")
+    assert result.exit_code == EXIT_INTERRUPTED == 130
+    assert "--resume" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_make_help_lists_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert targets is not None
+    printed = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    listed = [line.split()[:2] for line in printed.splitlines()]
+    assert listed == [["make", name] for name in targets[1].split()]
+    assert {"setup", "bench", "plots", "test", "lint"} <= set(targets[1].split())

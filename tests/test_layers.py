@@ -1,0 +1,268 @@
+"""Imports point down the floors, never in a circle, and each dependency has one home; read from the sources."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.tables import Run
+
+ROOT = Path(__file__).parent.parent
+
+FLOORS = {
+    7: ("cli", "__main__", "__init__"),
+    6: ("runs",),
+    5: ("sweep",),
+    4: ("measure", "verdicts", "report", "scripts"),
+    3: ("methods", "precision", "problems"),
+    2: ("tables",),
+    1: ("cells",),
+    0: ("errors", "vocabulary", "validation", "study", "machine"),
+}
+FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
+
+NEIGHBOURS = {
+    ("__main__", "cli"),  # python -m harness is the command line
+    ("validation", "errors"),  # the errors of a study file are told in the words of errors
+    ("study", "errors"),
+    ("study", "validation"),
+    ("study", "vocabulary"),
+    ("report", "verdicts"),  # the closing table prints what verdicts finds
+}
+"""(importer, imported) on the same floor: no others."""
+
+HOMES = {
+    "torch": {"problems", "methods", "precision", "measure"},
+    "numpy": {"problems", "precision", "measure", "verdicts", "sweep"},
+    "pandas": {"tables", "verdicts", "report"},
+    "pandera": {"tables"},
+    "scipy": {"verdicts"},
+    "pydantic": {"study", "validation", "tables"},
+    "pydantic_core": {"validation"},
+    "psutil": {"machine"},
+    "cpuinfo": {"machine"},
+    "tqdm": {"sweep"},
+    "click": {"cli"},
+    "matplotlib": {"scripts"},
+}
+"""Dependency -> the rooms that may import it; any other belongs to the studies."""
+
+INSIDE = {"problems", "methods", "precision"}
+"""Rooms that import torch inside functions only, so that listing what there is imports none."""
+
+WITHOUT_TORCH = {"process", "sampler", "case"}
+"""Modules of measure that the parent process runs."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: the full name of the module that has it, of what it imports, and where it stands."""
+
+    module: str
+    target: str
+    top_level: bool
+    typing_only: bool
+
+
+def imports_of(module: str, source: str) -> Iterator[Import]:
+    """Every import of a source; `from package import name` counts as package.name where that is a module."""
+
+    def walk(node: ast.AST, top: bool, typing: bool) -> Iterator[Import]:
+        if isinstance(node, ast.Import):
+            yield from (Import(module, alias.name, top, typing) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: a relative import"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield Import(module, full if full in MODULES else str(node.module), top, typing)
+        inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        guarded = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, top and not inside, typing or guarded)
+
+    return walk(ast.parse(source), True, False)
+
+
+def modules() -> dict[str, Path]:
+    """Full name of a module of the harness -> its file."""
+    found = {}
+    for path in sorted((ROOT / "harness").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 2 else parts)] = path
+    return found
+
+
+MODULES = modules()
+IMPORTS = [each for name, path in MODULES.items() for each in imports_of(name, path.read_text(encoding="utf-8"))]
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def upward(found: Iterator[Import] | list[Import]) -> list[str]:
+    """Imports of the harness that point up, or to a neighbour that is none."""
+    wrong = []
+    for each in found:
+        if each.target.partition(".")[0] != "harness":
+            continue
+        here, there = room_of(each.module), room_of(each.target)
+        down = FLOOR[there] < FLOOR[here]
+        if not (here == there or down or (here, there) in NEIGHBOURS):
+            wrong.append(f"{each.module} imports {each.target}")
+    return wrong
+
+
+def homeless(found: Iterator[Import] | list[Import]) -> list[str]:
+    """Imports of others that stand in a room which is not their home, or at the top where they must be inside."""
+    wrong = []
+    for each in found:
+        package = each.target.partition(".")[0]
+        if each.typing_only or package in sys.stdlib_module_names or package == "harness":
+            continue
+        room, last = room_of(each.module), each.module.rpartition(".")[2]
+        at_home = room in HOMES.get(package, ())
+        if package == "torch" and (last in WITHOUT_TORCH or (room in INSIDE and each.top_level)):
+            at_home = False
+        if not at_home:
+            wrong.append(f"{each.module} imports {each.target}")
+    return wrong
+
+
+def test_every_room_stands_on_one_floor() -> None:
+    rooms = [room for each in FLOORS.values() for room in each]
+    assert sorted(rooms) == sorted({room_of(module) for module in MODULES})
+
+
+def test_imports_point_down() -> None:
+    assert upward(IMPORTS) == []
+
+
+def test_every_neighbour_that_is_allowed_is_there() -> None:
+    assert {(room_of(each.module), room_of(each.target)) for each in IMPORTS} >= NEIGHBOURS
+
+
+def circle(found: list[Import]) -> list[str]:
+    """Modules that import one another in a circle, or none; also what is imported inside a function."""
+    graph: dict[str, set[str]] = {}
+    for each in found:
+        graph.setdefault(each.module, set()).add(each.target)
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    assert circle(IMPORTS) == []
+
+
+def test_each_dependency_has_one_home() -> None:
+    assert homeless(IMPORTS) == []
+
+
+def test_the_figures_library_is_in_no_room_and_what_saves_figures_imports_matplotlib_late() -> None:
+    figures = {each for each in IMPORTS if each.target.partition(".")[0] in ("seaborn", "matplotlib")}
+    assert [each for each in figures if each.top_level or "seaborn" in each.target] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "wrong"),
+    [
+        ("harness.cells", "import harness.sweep", True),
+        ("harness.cells", "from harness import sweep", True),
+        ("harness.cells", "def f():\n    from harness.runs import run", True),
+        ("harness.measure.clock", "from harness.verdicts.ratios import speedups", True),
+        ("harness.verdicts.ratios", "from harness.report.terminal import closing_table", True),
+        ("harness.errors", "from harness.vocabulary import AXES", True),
+        ("harness.precision.ulp", "from harness.problems import draw", True),
+        ("harness.precision.ulp", "from harness.precision.metrics import METRICS", False),
+        ("harness.sweep", "from harness.cells import Case", False),
+    ],
+)
+def test_an_import_that_points_up_is_found(module: str, source: str, wrong: bool) -> None:
+    assert bool(upward(imports_of(module, source))) == wrong
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "wrong"),
+    [
+        ("harness.cells", "import torch", True),
+        ("harness.cells", "if TYPE_CHECKING:\n    import torch", False),
+        ("harness.methods.dense", "from torch import Tensor", True),
+        ("harness.methods.dense", "def f():\n    import torch", False),
+        ("harness.measure.worker", "import torch", False),
+        ("harness.measure.process", "def f():\n    import torch", True),
+        ("harness.report.terminal", "import seaborn as sns", True),
+        ("harness.runs", "from tqdm import tqdm", True),
+        ("harness.runs", "try:\n    import pandas\nexcept ImportError:\n    pass", True),
+        ("harness.runs", "import requests", True),
+        ("harness.runs", "import json", False),
+    ],
+)
+def test_a_dependency_away_from_home_is_found(module: str, source: str, wrong: bool) -> None:
+    assert bool(homeless(imports_of(module, source))) == wrong
+
+
+def test_a_circle_is_found() -> None:
+    sources = {"harness.study": "import harness.cells", "harness.cells": "def f(): from harness.study import Study"}
+    assert circle([each for module, source in sources.items() for each in imports_of(module, source)])
+
+
+def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+BLOCKED = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[1:]:
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Blocker())
+import harness.measure.worker
+from harness.methods import registered
+assert all(each.implementation for each in registered().values())
+"""
+
+
+def test_the_worker_needs_torch_numpy_and_the_standard_library_only() -> None:
+    blocked = [each for each in HOMES if each not in ("torch", "numpy")] + ["matplotlib", "seaborn"]
+    done = run_python(BLOCKED, *blocked)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "numpy is blocked" in run_python(BLOCKED, *blocked, "numpy").stderr
+
+
+READS: Mapping[str, str] = {
+    "help": "cli(['run', '--help'], standalone_mode=False)",
+    "plan": "cli(['plan', 'smoke'], standalone_mode=False)",
+    "list": "cli(['list'], standalone_mode=False)",
+    "closing table": "print(closing_table(read(folder)))",
+    "plot": "cli(['plot', folder], standalone_mode=False)",
+}
+
+
+@pytest.fixture(scope="module")
+def finished(smoke: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of a finished run, to be drawn in."""
+    return shutil.copytree(smoke.path, tmp_path_factory.mktemp("finished") / "run")
+
+
+@pytest.mark.parametrize("reader", READS)
+def test_what_only_reads_imports_no_torch(reader: str, finished: Path) -> None:
+    code = "import sys\nfolder = sys.argv[1]\nfrom harness.cli import cli\n"
+    if reader == "closing table":
+        code += "from harness.report.terminal import closing_table\nfrom harness.tables import read\n"
+    done = run_python(f"{code}{READS[reader]}\nsys.exit(70 if 'torch' in sys.modules else 0)", str(finished))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout) > 100

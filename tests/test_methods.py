@@ -1,0 +1,282 @@
+"""Conformance of every registered method: what it selects, its gradients, its declared bytes, its laws as a map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.autograd.gradcheck import GradcheckError
+
+from harness.cells import Case
+from harness.errors import UserError
+from harness.methods import Method, method, named, registered
+from harness.vocabulary import DTYPES, INDEX_BYTES, PHASES, YARDSTICKS
+
+METHODS = list(registered().values())
+SELECTING = [each for each in METHODS if each.name not in YARDSTICKS]
+WITH_FORWARD = [each for each in SELECTING if "forward" in each.phases]
+WITH_PROJECT = [each for each in SELECTING if "pipeline" in each.phases]
+WITH_MATRIX = [each for each in SELECTING if each.has_matrix]
+WITH_MAP = [each for each in WITH_FORWARD if "apply" in each.phases]
+CLOSURE = {"build": "build", "apply": "apply", "forward": "forward", "backward": "forward", "pipeline": "project"}
+SHAPES = [(1, 1), (7, 1), (7, 7), (64, 5), (300, 16), (2048, 31)]  # torch.topk changes its algorithm at 64 k <= n
+
+over = pytest.mark.parametrize
+
+
+def by_name(methods: list[Method]) -> pytest.MarkDecorator:
+    return over("chosen", methods, ids=[each.name for each in methods])
+
+
+dtypes, rows_one_and_three, shapes = over("dtype", DTYPES), over("rows", [1, 3]), over(("n", "k"), SHAPES)
+
+
+def supported(call: Callable[[], Any], dtype: str) -> Any:
+    """What the call returns; torch may refuse the halves, with a message, and nothing else."""
+    try:
+        return call()
+    except RuntimeError as error:
+        if dtype in ("float32", "float64") or not str(error).strip():
+            raise
+        return pytest.skip(f"unsupported: {error}")
+
+
+def closures(chosen: Method, *names: str) -> list[Callable[..., Any]]:
+    return [getattr(chosen.implementation, name) for name in names]
+
+
+def drawn(rows: int, *shape: int, dtype: str = "float64", seed: int = 0, low: int = -40, high: int = 41) -> Any:
+    """Small whole numbers, exact in every dtype, with many ties; no axis of rows where there is one row."""
+    lead = () if rows == 1 else (rows,)
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(low, high, (*lead, *shape), generator=generator).to(getattr(torch, dtype))
+
+
+def assert_selects(values: Any, indices: Any, y: Any, k: int) -> None:
+    assert values.shape == indices.shape == (*y.shape[:-1], k)
+    assert (values.dtype, indices.dtype) == (y.dtype, torch.int64)
+    assert torch.equal(values, y.gather(-1, indices)), "values are not y at the indices"
+    assert torch.equal(values.sort(-1).values, y.topk(k).values.sort(-1).values), "not the k largest"
+    assert (indices.sort(-1).values.diff(dim=-1) > 0).all(), "an index twice"
+
+
+@by_name(METHODS)
+def test_it_says_what_it_is(chosen: Method) -> None:
+    assert registered()[chosen.name] is chosen
+    assert chosen.summary
+    assert chosen.phases == tuple(phase for phase in PHASES if phase in chosen.phases) != ()
+    assert all(getattr(chosen.implementation, CLOSURE[phase]) is not None for phase in chosen.phases)
+    assert chosen.phases_for(Case(n=8, d=2)) == chosen.phases
+    assert chosen.phases_for(Case(n=8)) == tuple(phase for phase in chosen.phases if phase != "pipeline")
+
+
+@by_name([each for each in WITH_FORWARD if each.exact])
+@dtypes
+@rows_one_and_three
+@shapes
+def test_forward_selects_the_k_largest(chosen: Method, dtype: str, rows: int, n: int, k: int) -> None:
+    y, cotangent = drawn(rows, n, dtype=dtype), drawn(rows, k, dtype=dtype, seed=1)
+    leaf = y.clone().requires_grad_()
+    values, indices = supported(lambda: chosen.forward(leaf, k), dtype)
+    assert_selects(values.detach(), indices, y, k)
+    (dy,) = supported(lambda: torch.autograd.grad(values, leaf, cotangent), dtype)
+    assert torch.equal(dy, torch.zeros_like(y).scatter_(-1, indices, cotangent))
+    assert torch.equal(leaf.detach(), y), "wrote into y"
+
+
+@by_name([each for each in WITH_PROJECT if each.exact])
+@dtypes
+@rows_one_and_three
+@shapes
+def test_project_selects_the_k_largest(chosen: Method, dtype: str, rows: int, n: int, k: int) -> None:
+    x, W = drawn(rows, 4, dtype=dtype, low=-3, high=4), drawn(1, n, 4, dtype=dtype, low=-1, high=2)
+    g = drawn(rows, k, dtype=dtype, seed=1, low=-1, high=2)
+    leaves = W.clone().requires_grad_(), x.clone().requires_grad_()
+    (project,) = closures(chosen, "project")
+    values, indices = supported(lambda: project(*leaves, k), dtype)
+    y = x @ W.mT
+    assert_selects(values.detach(), indices, y, k)
+    dW, dx = supported(lambda: torch.autograd.grad(values, leaves, g), dtype)
+    dy = torch.zeros_like(y).scatter_(-1, indices, g).reshape(rows, n)
+    assert torch.equal(dx, (dy @ W).view(x.shape))
+    assert torch.equal(dW, dy.mT @ x.reshape(rows, 4))
+    assert torch.equal(leaves[0].detach(), W), "wrote into W"
+    assert torch.equal(leaves[1].detach(), x), "wrote into x"
+
+
+@over("name", YARDSTICKS)
+@dtypes
+@rows_one_and_three
+def test_yardsticks_move_y_and_leave_it_alone(name: str, dtype: str, rows: int) -> None:
+    y = drawn(rows, 64, dtype=dtype, low=0)
+    before = y.clone()
+    (apply,) = closures(method(name), "apply")
+    output = apply(None, y)
+    assert torch.equal(output if name == "copy" else output.view(y.dtype), y if name == "copy" else y.max())
+    assert output.data_ptr() != y.data_ptr()
+    assert torch.equal(y, before)
+
+
+def stored(S: Any) -> int:
+    if S.layout == torch.strided:
+        parts = [S]
+    elif S.layout == torch.sparse_coo:
+        parts = [S.coalesce().indices(), S.coalesce().values()]
+    else:
+        parts = [S.crow_indices(), S.col_indices(), S.values()]
+    return sum(part.numel() * part.element_size() for part in parts)
+
+
+@by_name(WITH_MATRIX)
+@dtypes
+@rows_one_and_three
+def test_the_matrix_is_as_large_as_declared_and_can_have_a_gradient(chosen: Method, dtype: str, rows: int) -> None:
+    case = Case(n=24, k=5, rows=rows, dtype=dtype)
+    y, g = drawn(rows, 24, dtype=dtype, low=-12, high=13), drawn(rows, 5, dtype=dtype, seed=1, low=-9, high=10)
+    build, apply = closures(chosen, "build", "apply")
+    S = build(y.topk(5).indices, 24, y.dtype)
+    assert stored(S) == chosen.matrix_bytes(case)
+    S.requires_grad_()
+    (dS,) = supported(lambda: torch.autograd.grad(apply(S, y), S, g), dtype)
+    assert stored(dS) == chosen.gradient_bytes(case)
+    assert dS.layout == (S.layout if chosen.gradient_bytes is chosen.matrix_bytes else torch.strided)
+    if S.dim() == 2:  # with rows: one block-diagonal S over the rows laid end to end
+        g, y = g.flatten(), y.flatten()
+    blocks = g.unsqueeze(-1) * y.unsqueeze(-2)
+    expected = blocks if dS.layout == torch.strided else blocks * S.detach().to_dense()
+    assert torch.equal(dS.to_dense(), expected)
+
+
+def at_least_bytes(chosen: Method, phase: str, case: Case) -> int:
+    """Inputs and outputs of a phase, counted independently."""
+    y, values = case.itemsize * case.rows * case.n, case.itemsize * case.rows * case.k
+    indices = INDEX_BYTES * case.rows * case.k
+    if chosen.name in YARDSTICKS:
+        return 2 * y if chosen.name == "copy" else y
+    prepared = chosen.matrix_bytes(case) if chosen.has_matrix else indices
+    return {
+        "build": indices + prepared,
+        "apply": prepared + 2 * values,
+        "forward": y + values + indices,
+        "backward": values + y,
+        "pipeline": 2 * case.itemsize * case.d * (case.n + case.rows),
+    }[phase]
+
+
+@by_name(METHODS)
+@dtypes
+@rows_one_and_three
+def test_least_bytes_hold_inputs_and_outputs_and_grow(chosen: Method, dtype: str, rows: int) -> None:
+    for phase in chosen.phases:
+        sizes = {}
+        for n, k in ((64, 4), (64, 8), (128, 8), (128, 128)):
+            case = Case(n=n, k=k, d=16, rows=rows, dtype=dtype)
+            sizes[n, k] = chosen.least_bytes(phase, case)
+            assert sizes[n, k] >= at_least_bytes(chosen, phase, case) > 0, (phase, n, k)
+        assert list(sizes.values()) == sorted(sizes.values())
+
+
+def gradgradcheck_where_supported(function: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
+    try:
+        assert torch.autograd.gradgradcheck(function, inputs)
+    except RuntimeError as error:  # sparse products have no second derivative
+        if isinstance(error, GradcheckError) or not str(error).strip():
+            raise
+
+
+@by_name(WITH_FORWARD)
+@rows_one_and_three
+def test_forward_passes_gradcheck(chosen: Method, rows: int) -> None:
+    y = torch.stack([torch.randperm(12, generator=torch.Generator().manual_seed(row)) for row in range(rows)]).double()
+    y = (y[0] if rows == 1 else y).requires_grad_()
+    assert torch.autograd.gradcheck(lambda y: chosen.forward(y, 4)[0], (y,))
+    gradgradcheck_where_supported(lambda y: chosen.forward(y, 4)[0] ** 2, (y,))
+
+
+@by_name(WITH_PROJECT)
+@rows_one_and_three
+def test_project_passes_gradcheck(chosen: Method, rows: int) -> None:
+    (project,) = closures(chosen, "project")
+    x = torch.tensor([[1.0, 2.0, -0.5], [0.5, -1.0, 2.0], [3.0, 1.0, 1.0]], dtype=torch.float64)[:rows]
+    W = torch.randn(8, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    assert (x @ W.mT).sort(-1).values.diff(dim=-1).min() > 1e-3, "values too close for finite differences"
+    inputs = W.requires_grad_(), (x[0] if rows == 1 else x).clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda W, x: project(W, x, 3)[0], inputs)
+    gradgradcheck_where_supported(lambda W, x: project(W, x, 3)[0], inputs)
+
+
+whole = st.integers(-1000, 1000).map(float)
+
+
+@st.composite
+def selections(draw: st.DrawFn) -> tuple[Any, Any, Any, Any]:
+    """y, z (n,), v (k,) of whole numbers, and k distinct indices in any order."""
+    n = draw(st.integers(1, 20))
+    k = draw(st.integers(1, n))
+    numbers = [draw(st.lists(whole, min_size=size, max_size=size)) for size in (n, n, k)]
+    y, z, v = (torch.tensor(each, dtype=torch.float64) for each in numbers)
+    return y, z, v, torch.tensor(draw(st.permutations(range(n)))[:k])
+
+
+@by_name(WITH_MAP)
+@given(selection=selections(), a=whole, b=whole)
+def test_a_fixed_selection_is_a_linear_map_with_an_adjoint(chosen: Method, selection: Any, a: float, b: float) -> None:
+    y, z, v, indices = selection
+    build, apply = closures(chosen, "build", "apply")
+    S = build(indices, len(y), y.dtype)
+    assert torch.equal(apply(S, a * y + b * z), a * apply(S, y) + b * apply(S, z))
+    assert torch.equal(apply(S, y), y[indices])
+    leaf = z.clone().requires_grad_()
+    (transposed,) = torch.autograd.grad(apply(S, leaf), leaf, v)
+    assert apply(S, y) @ v == y @ transposed
+
+
+def selected(chosen: Method, y: Any, k: int) -> tuple[Any, Any]:
+    """Values and indices of any method, since all have project: W is y as a column, and x is one."""
+    (project,) = closures(chosen, "project")
+    values, indices = project(y.unsqueeze(-1), torch.ones(1, dtype=y.dtype), k)
+    return values, indices
+
+
+@by_name(WITH_PROJECT)
+@given(data=st.data(), n=st.integers(1, 20))
+def test_permuting_y_permutes_the_selection(chosen: Method, data: st.DataObject, n: int) -> None:
+    k = data.draw(st.one_of(st.just(1), st.just(n), st.integers(1, n)))
+    y, order = (torch.tensor(data.draw(st.permutations(range(n)))) for _ in range(2))
+    indices, permuted = (selected(chosen, each.double(), k)[1] for each in (y, y[order]))
+    assert set(order[permuted].tolist()) == set(indices.tolist()) == {i for i in range(n) if y[i] >= n - k}
+
+
+@by_name(WITH_PROJECT)
+@given(y=st.lists(st.sampled_from([-1.0, -0.0, 0.0, 2.0]), min_size=1, max_size=20), data=st.data())
+def test_of_equal_values_any_choice_is_right(chosen: Method, y: list[float], data: st.DataObject) -> None:
+    k = data.draw(st.integers(1, len(y)))
+    tensor = torch.tensor(y, dtype=torch.float64)
+    assert_selects(*selected(chosen, tensor, k), tensor, k)
+
+
+def test_a_method_can_be_named_by_its_import_path() -> None:
+    path = "tests.acceptance.twin:twin"
+    assert method(path).name == "twin"
+    assert list(named(["native", path])) == ["native", path]
+
+
+@over(
+    ("path", "said"),
+    [
+        ("nativ", "did you mean 'native'"),
+        ("no.such.module:thing", "cannot import 'no.such.module:thing'"),
+        ("tests.acceptance.twin:missing", "is no method"),
+        ("tests.acceptance.twin:Any", "is no method"),
+        (":twin", ":twin"),
+        (".twin:twin", ".twin:twin"),
+    ],
+)
+def test_a_name_that_leads_to_no_method_is_one_line(path: str, said: str) -> None:
+    with pytest.raises(UserError, match=said) as error:
+        method(path)
+    assert "\n" not in str(error.value)

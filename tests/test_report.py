@@ -1,0 +1,202 @@
+"""What a person reads of a run and of a plan, and the figures of a study."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cells import Case
+from harness.methods import registered
+from harness.precision import registered_metrics
+from harness.problems import DISTRIBUTIONS
+from harness.report.forecast import SHOWN_SKIPS, forecast
+from harness.report.listing import listing
+from harness.report.terminal import CLOSING_LINES, closing_table
+from harness.runs import plan_of
+from harness.scripts import draw_figures, load_script
+from harness.study import Study
+from harness.tables import Run, RunWriter, read
+from harness.vocabulary import YARDSTICKS
+from tests.sidecar import SIDECAR
+
+WriteStudy = Callable[[str], Study]
+
+CASES = (Case(n=64, k=4), Case(n=128, k=4))
+SPEED = {"native": (1.0, 1.0), "dense": (4.0, 2.0), "read": (0.5, 0.5)}
+"""method -> seconds of a forward in each case."""
+
+ERROR = {"native": (0.5, 0.25), "dense": (0.125, 2.0)}
+FLIPS = {"native": (1.0, 2.0), "dense": (0.0, 0.0)}
+
+
+def run_by_hand(folder: Path, statuses: dict[str, tuple[str, str]], *, timed: bool) -> Run:
+    """A run of two cases, with these statuses of each method."""
+    (folder / "run.json").write_text(json.dumps(SIDECAR))
+    cell: dict[str, Any] = {"launch": 1, "reason": "", "machine": "m", "predicted_bytes": 1, "wall_seconds": 0.5}
+    block: dict[str, Any] = {"phase": "forward", "launch": 1, "round": 0, "position": 0, "calls": 1}
+    error: dict[str, Any] = {"tensor": "values", "of": "method", "reference": "exact"}
+    with RunWriter(folder, {}) as writer:
+        writer.open()
+        for number, case in enumerate(CASES):
+            keys: dict[str, dict[str, Any]] = {
+                method: {"case": case.id, "method": method, **case.axes} for method in statuses
+            }
+            figures = [
+                keys[method] | error | {"metric": metric, "value": values[method][number]}
+                for metric, values in (("rel_l2", ERROR), ("flips", FLIPS))
+                for method in ERROR
+            ]
+            theirs = [figures[0] | {"of": "native", "value": 99.0}]
+            times = [keys[method] | block | {"seconds": SPEED[method][number]} for method in SPEED]
+            writer.commit(
+                {
+                    "cells": [keys[method] | cell | {"status": each[number]} for method, each in statuses.items()],
+                    "timings": times if timed else [],
+                    "discrepancies": figures + theirs,
+                }
+            )
+    return read(folder)
+
+
+STATUSES = {
+    "native": ("ok", "ok"),
+    "dense": ("ok", "skipped"),
+    "null": ("crashed", "unsupported"),
+    "read": ("ok", "ok"),
+}
+
+
+def words_by_method(table: str) -> dict[str, str]:
+    return {line.split()[0]: line for line in table.splitlines()[1:]}
+
+
+def test_the_closing_table_has_a_line_a_method_with_statuses_speed_and_errors(tmp_path: Path) -> None:
+    table = closing_table(run_by_hand(tmp_path, STATUSES, timed=True))
+    lines = words_by_method(table)
+    assert list(lines) == ["native", "dense", "null"]
+    assert "2 ok" in lines["native"]
+    assert "1 ok, 1 skipped" in lines["dense"]
+    assert "1 crashed, 1 unsupported" in lines["null"]
+    assert "0.38x (0.25..0.5)" in lines["dense"]
+    assert lines["native"].split()[3:] == ["-", "5.0e-01", "3"]
+    assert lines["dense"].split()[-2:] == ["2.0e+00", "0"]
+    assert lines["null"].split()[-3:] == ["-", "-", "-"]
+    head = table.splitlines()[0]
+    for name in ("cells", "forward vs native", "worst rel_l2, exact", "flips, exact"):
+        assert name in head
+    assert "backward" not in head
+
+
+def test_a_run_that_timed_nothing_has_no_speed_in_its_closing_table(tmp_path: Path) -> None:
+    table = closing_table(run_by_hand(tmp_path, STATUSES, timed=False))
+    assert "vs native" not in table
+    assert "worst rel_l2" in table
+
+
+@pytest.mark.parametrize("count", [CLOSING_LINES - 1, CLOSING_LINES, 25])
+def test_of_more_methods_than_fit_it_says_how_many_are_left_out(tmp_path: Path, count: int) -> None:
+    statuses = dict.fromkeys(("native", "dense", "read", *(f"m{n}" for n in range(count - 2))), ("ok", "ok"))
+    lines = closing_table(run_by_hand(tmp_path, statuses, timed=True)).splitlines()
+    assert len(lines) == CLOSING_LINES == 10
+    shown = len(lines) - 1 if count < CLOSING_LINES else len(lines) - 2
+    assert [line.split()[0] for line in lines[1 : 1 + shown]] == [name for name in statuses if name != "read"][:shown]
+    more = f"... and {count - shown} more methods: see cells.csv"
+    assert (lines[-1] == more) == (count >= CLOSING_LINES)
+
+
+def test_a_measured_run_closes_with_a_line_for_each_of_its_methods(smoke: Run) -> None:
+    table = closing_table(smoke)
+    assert set(words_by_method(table)) == {name for name in registered() if name not in YARDSTICKS}
+    assert len(table.splitlines()) <= CLOSING_LINES
+
+
+HEAD = 'title = "Trial"\nmethods = ["native", "dense"]\n'
+
+
+def test_a_forecast_counts_what_there_is_to_measure_and_to_skip(write_study: WriteStudy) -> None:
+    text = HEAD + '[axes]\nn = [64, 4096]\nk = [16, 64, 5000]\n[timing]\nlaunches = 4\n[limits]\nmemory = "1 MB"'
+    lines = list(forecast(plan_of(write_study(text))))
+    assert "n = 4096: k = 5000 is 5000, dropped (1 <= k <= n)" in lines
+    # native, dense, copy and read in each case; bytes of y, dy, values and S
+    assert "4 cases, 16 cells (15 to measure, 1 to skip) x 4 launches" in lines
+    assert f"skip 1: dense: needs {4 * (2 * 4096 + 64 + 64 * 4096)} bytes, over limits.memory = 1000000" in lines
+    assert f"largest cell: {4 * (2 * 4096 + 16 + 16 * 4096)} bytes (dense, n = 4096, k = 16, float32)" in lines
+    assert lines[-1].startswith("expected time: about ")
+
+
+def test_a_forecast_says_what_depends_on_the_machine(write_study: WriteStudy) -> None:
+    lines = list(forecast(plan_of(write_study(HEAD + '[axes]\nn = 4\nk = 1\ndevice = ["cpu", "cuda"]'))))
+    assert [line for line in lines if "present" in line] == ["cuda: its cells are measured if it is present"]
+
+
+def test_a_forecast_of_nothing_says_so(write_study: WriteStudy) -> None:
+    lines = list(forecast(plan_of(write_study(HEAD + "[axes]\nn = 4\nk = 8"))))
+    assert "nothing to measure" in lines
+    assert any(line.startswith("0 cases, 0 cells") for line in lines)
+
+
+def test_a_forecast_shows_ten_reasons_and_counts_the_others(write_study: WriteStudy) -> None:
+    sizes = [1000 + n for n in range(SHOWN_SKIPS + 3)]
+    text = f"{HEAD}[axes]\nn = {sizes}\nk = 1\nseed = [0, 1]\n[limits]\nmemory = 1"
+    lines = list(forecast(plan_of(write_study(text))))
+    skips = [line for line in lines if line.startswith("skip")]
+    assert len(skips) == SHOWN_SKIPS + 1
+    reasons = 2 * len(sizes)
+    assert skips[-1] == f"skip {2 * (reasons - SHOWN_SKIPS)} more, for {reasons - SHOWN_SKIPS} more reasons"
+
+
+def test_the_expected_time_grows_with_the_work_and_ends_at_the_budget(write_study: WriteStudy) -> None:
+    def seconds(timing: str) -> float:
+        line = list(forecast(plan_of(write_study(f"{HEAD}[axes]\nn = 64\n[timing]\n{timing}"))))[-1]
+        return float(line.partition("expected time: ")[2].removeprefix("about ").split()[0])
+
+    assert seconds("launches = 1") < seconds("launches = 9") < seconds("launches = 9\nrounds = 1000")
+    assert seconds("launches = 9\nrounds = 1000\nbudget_seconds = 30") == 30
+
+
+def test_the_listing_names_everything_that_is_registered() -> None:
+    headings: dict[str, list[str]] = {}
+    heading = ""
+    for line in listing(Path("studies")):
+        if line.startswith("  "):
+            assert len(line.split()) > 1, f"{line}: no summary"
+            headings[heading].append(line.split()[0])
+        else:
+            heading = line.rstrip(":")
+            headings[heading] = []
+    assert headings == {
+        "studies": sorted(path.stem for path in Path("studies").glob("*.toml")),
+        "methods": list(registered()),
+        "distributions": list(DISTRIBUTIONS),
+        "metrics": list(registered_metrics()),
+    }
+
+
+def test_a_study_that_cannot_be_read_is_listed_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "broken.toml").write_text("title =")
+    assert "  broken  (cannot be read)" in list(listing(tmp_path))
+    assert next(listing(tmp_path / "nowhere")) == "studies:"
+
+
+def test_every_figure_is_drawn_and_the_same_rows_give_the_same_bytes(smoke: Run, tmp_path: Path) -> None:
+    run = read(shutil.copytree(smoke.path, tmp_path / "run"))
+    names = {function.__name__ for function in load_script("smoke", Path("studies")).figures}
+    made = draw_figures(run, Path("studies"))
+    assert made == [run.path / "figures" / f"{name}.png" for name in (path.stem for path in made)]
+    drawn = {path.name: path.read_bytes() for path in (run.path / "figures").iterdir()}
+    assert set(drawn) == {f"{name}.{kind}" for name in names for kind in ("svg", "png")}
+    assert all(data.startswith(b"\x89PNG") for name, data in drawn.items() if name.endswith("png"))
+    draw_figures(read(run.path), Path("studies"))
+    again = {path.name: path.read_bytes() for path in (run.path / "figures").iterdir()}
+    assert [name for name in drawn if name.endswith("svg") and drawn[name] != again[name]] == []
+
+
+def test_a_study_without_a_script_draws_nothing(smoke: Run, tmp_path: Path) -> None:
+    run = Run(tmp_path, smoke.info)
+    assert draw_figures(run, tmp_path) == []
+    assert not (tmp_path / "figures").exists()

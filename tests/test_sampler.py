@@ -1,0 +1,76 @@
+"""Rounds: balanced random order, a stop by rounds or by a deadline."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from functools import partial
+from itertools import count, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.measure.sampler import Arm, balanced_orders, sample
+
+
+def arms_of(number: int) -> list[Arm]:
+    """Arms whose block takes no time and tells which arm it was of."""
+    return [Arm(f"m{each}", "forward", each + 1, partial(float, each)) for each in range(number)]
+
+
+@given(st.integers(1, 12), st.integers(1, 40), st.integers(0, 99))
+def test_a_round_has_every_arm_once(arms: int, rounds: int, seed: int) -> None:
+    orders = list(balanced_orders(arms, rounds, random.Random(seed)))
+    assert len(orders) == rounds
+    assert all(sorted(order) == list(range(arms)) for order in orders)
+
+
+@given(st.integers(2, 9), st.integers(1, 4), st.integers(0, 99))
+def test_positions_are_balanced(arms: int, squares: int, seed: int) -> None:
+    seen = Counter(
+        (position, arm)
+        for order in balanced_orders(arms, squares * arms, random.Random(seed))
+        for position, arm in enumerate(order)
+    )
+    assert set(seen.values()) == {squares}
+    assert len(seen) == arms * arms
+
+
+def test_the_order_is_random_and_repeatable() -> None:
+    orders = [tuple(map(tuple, balanced_orders(6, 12, random.Random(seed)))) for seed in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+    assert len(set(orders[0])) == 12
+
+
+def test_no_arm_always_follows_the_same_one() -> None:
+    """Squares over a new random order each: who runs before whom changes, lest one arm's cache suit the next."""
+    before: set[tuple[int, int]] = set()
+    for order in balanced_orders(4, 200, random.Random(0)):
+        before |= set(pairwise(order))
+    assert len(before) == 4 * 3
+
+
+def test_blocks_say_what_they_are_of() -> None:
+    blocks = list(sample(arms_of(3), 5, seed=1))
+    assert [block.round for block in blocks] == [number for number in range(5) for _ in range(3)]
+    assert [block.position for block in blocks] == [0, 1, 2] * 5
+    assert all(block.seconds == block.arm.calls - 1 for block in blocks)
+
+
+def test_no_arms_no_blocks() -> None:
+    assert list(sample([], 5, seed=1)) == []
+
+
+@pytest.mark.parametrize(
+    ("deadline", "rounds"),
+    [
+        (-1.0, 1),  # the first round is always measured
+        (9.5, 2),  # a round takes 3 by this clock, and so does the time between two
+        (1e9, 5),
+    ],
+)
+def test_a_round_that_would_pass_the_deadline_is_not_begun(deadline: float, rounds: int) -> None:
+    clock = count(0, 3)
+    blocks = list(sample(arms_of(4), 5, seed=0, deadline=deadline, now=lambda: float(next(clock))))
+    assert len(blocks) == 4 * rounds

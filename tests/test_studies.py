@@ -1,0 +1,48 @@
+"""The shipped studies, each at its small end: measured, every difference explained, every figure drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness.precision.causes import CAUSES
+from harness.scripts import draw_figures, load_script
+
+STUDIES = Path("studies")
+SMALL = {
+    "capability": ["rows=1"],
+    "exceptions": ["rows=1", "mode=ieee,autocast-bfloat16"],
+    "precision": ["n=256,2048", "k=8,32", "d=16,64", "seed=0"],
+    "seed": ["seed=0,1,2"],
+    "selection": ["n=64,4096", "k=8", "dtype=bfloat16,float32", "distribution=normal,uniform", "seed=0,1,2,3,4,5,6,7"],
+    "smoke": ["dtype=float32"],
+    "speed": ["method=native,dense,gather", "n=64,1024", "k=1,8", "dtype=float32"],
+    "ties": ["n=64", "rows=1"],
+}
+
+
+def test_no_study_is_left_out() -> None:
+    assert set(SMALL) == {path.stem for path in STUDIES.glob("*.toml")}
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_a_study_at_its_small_end(name: str, tmp_path: Path) -> None:
+    only = SMALL[name]
+    run = harness.run(harness.load_study(STUDIES / f"{name}.toml", only), tmp_path, only, say=lambda _: None)
+    assert not run.cells["status"].isin(("crashed", "incorrect", "timeout")).any()
+    rows = run.discrepancies
+    assert rows.loc[rows["metric"] == "cause_unexplained", "value"].sum() == 0
+    assert set(rows["metric"].str.extract(r"^cause_(.*)", expand=False).dropna()) <= {*CAUSES, "unexplained"}
+    said: list[str] = []
+    made = draw_figures(run, STUDIES, said.append)
+    assert said == []
+    script = load_script(name, STUDIES)
+    drawn = [f"{function.__name__}.png" for function in script.figures]
+    assert [path.name for path in made] == drawn + (["summary.md"] if script.summary else [])
+    if script.summary:
+        text = made[-1].read_text(encoding="utf-8")
+        assert text.splitlines()
+        told_nan = [line for line in text.splitlines() if "nan" in line.lower()]
+        assert [line for line in told_nan if not line.startswith("- nonfinite, ")] == []  # which is what that one is

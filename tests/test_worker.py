@@ -1,0 +1,155 @@
+"""The worker: its protocol, and what becomes of it when a method kills, hangs or raises."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from harness.cells import Case
+from harness.errors import UserError
+from harness.measure.process import Worker, WorkerLost
+from harness.measure.worker import PROTOCOL, OpenCase, failure, serve
+
+
+def opening(case: Case, **changes: Any) -> dict[str, Any]:
+    """The request that opens a case."""
+    settings = {
+        "op": "open",
+        "case": case.axes,
+        "cores": [],
+        "phases": ["build", "apply", "forward", "backward", "pipeline"],
+        "loss": "square",
+        "tensors": ["values", "dy", "dS", "selection"],
+        "references": ["native"],
+        "metrics": ["ulp_max", "flips"],
+        "block_seconds": 0.0001,
+        "fresh_memory": True,
+    }
+    return settings | changes
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    with Worker.start() as started:
+        yield started
+
+
+def check(worker: Worker, method: str) -> dict[str, Any]:
+    return worker.ask({"op": "check", "method": method, "measure": True}, 60)
+
+
+def test_it_greets_with_its_protocol_and_torch(worker: Worker) -> None:
+    assert worker.greeting["protocol"] == PROTOCOL
+    assert worker.greeting["torch"] == torch.__version__
+    assert "cpu" in worker.greeting["devices"]
+
+
+def test_it_checks_measures_and_times(worker: Worker) -> None:
+    assert worker.ask(opening(Case(n=64, k=4, d=8)), 60) == {"status": "ok"}
+    reply = check(worker, "coo")
+    assert reply["status"] == "ok"
+    assert set(reply["calls"]) == {"build", "apply", "forward", "backward", "pipeline"}
+    assert all(calls >= 1 for calls in reply["calls"].values())
+    assert {(row[0], row[3]) for row in reply["figures"]} == {
+        ("values", "ulp_max"),
+        ("dy", "ulp_max"),
+        ("dS", "ulp_max"),
+        ("selection", "flips"),
+    }
+    assert all(row[4] == 0 for row in reply["figures"])
+    for phase, least, _ in reply["memory"]:
+        assert phase in reply["calls"]
+        assert least > 0
+    timed = worker.ask({"op": "time", "method": "coo", "phase": "forward", "calls": 2}, 60)
+    assert 0 < timed["seconds"] < 60
+
+
+def test_what_torch_cannot_do_keeps_its_message(worker: Worker) -> None:
+    worker.ask(opening(Case(n=64, k=4, dtype="float16")), 60)
+    reply = check(worker, "csr_at")
+    assert reply["status"] == "unsupported"
+    assert "Half" in reply["reason"]
+
+
+def test_a_wrong_method_is_not_timed(worker: Worker) -> None:
+    worker.ask(opening(Case(n=64, k=4)), 60)
+    reply = check(worker, "tests.acceptance.faults:wrong_values")
+    assert reply["status"] == "incorrect"
+    assert reply["calls"] == {}
+
+
+def test_a_foreign_error_is_a_row_and_the_worker_goes_on(worker: Worker) -> None:
+    worker.ask(opening(Case(n=64, k=4)), 60)
+    assert check(worker, "tests.acceptance.faults:raises") == {
+        "status": "crashed",
+        "reason": "ValueError: a fault of its own",
+    }
+    assert check(worker, "native")["status"] == "ok"
+
+
+def test_an_input_that_a_method_wrote_into_is_restored(worker: Worker) -> None:
+    worker.ask(opening(Case(n=64, k=4)), 60)
+    assert check(worker, "tests.acceptance.faults:writes_input")["reason"] == "changes its input"
+    assert check(worker, "native")["status"] == "ok"
+
+
+def test_what_it_does_not_know_is_an_answer(worker: Worker) -> None:
+    assert worker.ask({"op": "dance"}, 60)["status"] == "crashed"
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds", "status", "reason"),
+    [("dies", 60, "crashed", "SIGKILL"), ("hangs", 2, "timeout", "no answer within")],
+)
+def test_a_lost_worker_says_how(fault: str, seconds: float, status: str, reason: str) -> None:
+    with Worker.start() as mortal:
+        mortal.ask(opening(Case(n=64, k=4)), 60)
+        with pytest.raises(WorkerLost, match=reason) as lost:
+            mortal.ask({"op": "check", "method": f"tests.acceptance.faults:{fault}", "measure": False}, seconds)
+        assert lost.value.status == status
+
+
+def test_an_interpreter_that_cannot_start_a_worker_is_a_user_error() -> None:
+    with pytest.raises(UserError, match="cannot start") as error:
+        Worker.start(interpreter="false")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (MemoryError(), "out_of_memory"),
+        (torch.OutOfMemoryError("CUDA out of memory."), "out_of_memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 8 bytes"), "out_of_memory"),
+        (NotImplementedError("no kernel"), "unsupported"),
+        (RuntimeError("no kernel\nwith a second line"), "unsupported"),
+        (KeyError("k"), "crashed"),
+    ],
+)
+def test_failures_have_a_status_and_one_line(error: Exception, status: str) -> None:
+    found = failure(error)
+    assert found["status"] == status
+    assert found["reason"]
+    assert "\n" not in found["reason"]
+
+
+def test_it_ends_with_its_input() -> None:
+    replies = io.StringIO()
+    serve(io.StringIO(json.dumps({"op": "check", "method": "native"}) + "\n"), replies)
+    greeting, refusal = map(json.loads, replies.getvalue().splitlines())
+    assert greeting["protocol"] == PROTOCOL
+    assert refusal["status"] == "crashed"
+
+
+def test_every_block_has_new_memory() -> None:
+    case = OpenCase(opening(Case(n=4096, k=8)))
+    case.check("native", measure=False)
+    prepared = case.prepared["native", "forward"]
+    places = {tensor.data_ptr() for _ in range(30) for tensor in case.heap.fresh(prepared.reads)}
+    assert case.problem.y.data_ptr() not in places
+    assert len(places) > 10
