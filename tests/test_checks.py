@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -96,6 +97,27 @@ def test_no_registered_method_is_blamed(distribution: str, dtype: str, loss: str
                     blamed[name, rows, d] = reply["status"], reply["reason"]
     assert blamed == {}
     assert not unsupported or dtype in ("float16", "bfloat16")
+
+
+@pytest.mark.parametrize(("share", "reason"), [(0.99, ""), (7.0, "6 entries of dx are outside their rounding error")])
+def test_a_float64_sum_may_err_one_way_and_what_it_is_held_to_the_other(share: float, reason: str) -> None:
+    """dx moved to a share of its bound from the exact one, away from where a float64 sum of the same terms lies."""
+    problem = draw(Case(n=6, k=3, d=6, dtype="float64"))
+    outcome = run_once(method("native"), problem, "square", with_dS=False)
+    assert outcome.dx is not None
+    assert outcome.dy is not None
+    assert problem.W is not None
+    terms = [
+        [Fraction(g) * Fraction(w) for g, w in zip(outcome.dy.tolist(), column, strict=True) if g]
+        for column in problem.W.T.tolist()
+    ]
+    moved = []
+    for each, lies in zip(terms, outcome.dx.tolist(), strict=True):
+        bound = Fraction(share) * 3 * sum(map(abs, each)) / 2**53
+        moved.append(float(sum(each) + (bound if lies <= sum(each) else -bound)))
+    changed = replace(outcome, dx=torch.tensor(moved, dtype=torch.float64))
+    assert wrong_outcome(method("native"), changed, problem, "square").startswith(reason)
+    assert bool(wrong_outcome(method("native"), changed, problem, "square")) == bool(reason)
 
 
 @pytest.mark.parametrize("name", registered())

@@ -147,7 +147,8 @@ def _wrong_sums(got: Solution, outcome: Outcome, problem: Problem, loss: str, mu
         ("dW", got.dW, dW, dW_size, np.bincount(places.ravel())[:, None]),
     ):
         with np.errstate(invalid="ignore", over="ignore"):
-            bound = sum_bound(terms, size, have, arithmetic)
+            # What it is held to is itself a float64 sum, and may err the other way.
+            bound = sum_bound(terms, size, have, arithmetic) + sum_bound(terms, size, want, Arithmetic.of("float64"))
             overflows = np.abs(want) + bound >= 2.0 ** FORMATS[problem.case.dtype].emax
             over = ~(np.abs(have - want) <= bound) & ~(overflows & ~np.isfinite(have))
         if over.any():
