@@ -10,8 +10,8 @@ from typing import Any
 
 from harness.cells import Plan
 from harness.errors import UserError
-from harness.machine import this_machine, this_revision, utc_now
-from harness.measure.case import CaseRunner
+from harness.machine import Machine, Revision, this_machine, this_revision, utc_now
+from harness.measure.case import CaseRunner, Side
 from harness.measure.process import Worker, cores_for_workers
 from harness.methods import named, registered
 from harness.precision import registered_metrics
@@ -19,7 +19,7 @@ from harness.problems import DISTRIBUTIONS
 from harness.scripts import STUDIES, load_script
 from harness.study import Known, Study, narrow, parse_study, read_study
 from harness.sweep import Sweep
-from harness.tables import SCHEMA_VERSION, Run, RunWriter, parameter_types, read, recover, replace_text
+from harness.tables import BASELINE, SCHEMA_VERSION, Run, RunWriter, parameter_types, read, recover, replace_text
 
 RESULTS = Path("results")
 
@@ -39,41 +39,41 @@ def load_study(path: str | Path, only: Iterable[str] = ()) -> Study:
     return study
 
 
+def load_study_of(run: Run) -> Study:
+    """The study of a run, from its run.json."""
+    info = run.info
+    return narrow(parse_study(info["text"], info["study"], str(run.path / "run.json"), known_names()), info["only"])
+
+
 def plan_of(study: Study) -> Plan:
     """The cases and cells of a study. Raises UserError for an import path that leads to no method."""
     return Plan(study, named(Plan(study, {}).method_names))
 
 
 def run(
-    study: Study, results: str | Path = RESULTS, only: Iterable[str] = (), studies: Path = STUDIES, say: Say = print
+    study: Study,
+    results: str | Path = RESULTS,
+    only: Iterable[str] = (),
+    studies: Path = STUDIES,
+    say: Say = print,
+    *,
+    baseline: bool = False,
 ) -> Run:
     """Measure a study into a new folder of `results`, and read it back.
 
     only: what the study was narrowed to, repeated on resume; studies: where its script lies; say: takes a line for
-    the person who waits. Raises UserError where nothing can be measured.
+    the person who waits; baseline: whether it is one to be compared with.
+
+    Raises UserError where nothing can be measured.
     """
     plan_of(study)
     load_script(study.name, studies)
     with Worker.start(cores_for_workers()) as worker:
         machine, revision = this_machine(worker.greeting["accelerator"]), this_revision()
-        info = {
-            "schema": SCHEMA_VERSION,
-            "study": study.name,
-            "text": study.text,
-            "only": list(only),
-            "parameters": {name: kind.__name__ for name, kind in parameter_types(study.parameters).items()},
-            "commit": revision.commit,
-            "dirty": revision.dirty,
-            "machine": machine.facts,
-            "torch": worker.greeting,
-            "pinned_to": list(worker.cores[:1]),
-            "timing": study.timing.model_dump() if study.timing else None,
-            "digests": {"study": hashlib.sha256(study.text.encode()).hexdigest()},
-            "begin": utc_now().isoformat(timespec="seconds"),
-            "end": None,
-        }
-        folder = _new_folder(Path(results) / machine.slug / study.name, revision.label)
-        _write_info(folder, info)
+        info = sidecar(study, only, machine, revision, worker)
+        parent = Path(results) / machine.slug / study.name
+        folder = new_folder(parent / BASELINE if baseline else parent, revision.label)
+        write_info(folder, info)
         return _measure(study, folder, info, worker, studies, say)
 
 
@@ -89,7 +89,7 @@ def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print) -> Run
     source = studies / f"{info['study']}.toml"
     if source.is_file() and source.read_text(encoding="utf-8") != info["text"]:
         raise UserError(f"{source}: has changed since {path.name} began: restore it, or begin a new run")
-    study = narrow(parse_study(info["text"], info["study"], str(path / "run.json"), known_names()), info["only"])
+    study = load_study_of(read(path))
     with Worker.start(cores_for_workers()) as worker:
         here = this_machine(worker.greeting["accelerator"]).slug
         if here != info["machine"]["slug"]:
@@ -97,26 +97,48 @@ def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print) -> Run
         return _measure(study, path, info, worker, studies, say)
 
 
+def sidecar(study: Study, only: Iterable[str], machine: Machine, revision: Revision, worker: Worker) -> dict[str, Any]:
+    """run.json of a run that begins now: what is measured, where, and by what."""
+    return {
+        "schema": SCHEMA_VERSION,
+        "study": study.name,
+        "text": study.text,
+        "only": list(only),
+        "parameters": {name: kind.__name__ for name, kind in parameter_types(study.parameters).items()},
+        "commit": revision.commit,
+        "dirty": revision.dirty,
+        "machine": machine.facts,
+        "torch": worker.greeting,
+        "pinned_to": list(worker.cores[:1]),
+        "timing": study.timing.model_dump() if study.timing else None,
+        "digests": {"study": hashlib.sha256(study.text.encode()).hexdigest()},
+        "begin": utc_now().isoformat(timespec="seconds"),
+        "end": None,
+    }
+
+
 def _measure(study: Study, folder: Path, info: dict[str, Any], first: Worker, studies: Path, say: Say) -> Run:
-    present = _on_present_devices(study, first.greeting["devices"], say)
+    present = on_present_devices(study, first.greeting["devices"], say)
     plan = plan_of(present)
     for line in plan.notes:
         say(line)
     with RunWriter(folder, parameter_types(study.parameters)) as writer:
         committed = recover(folder, {case.id: len(cells) for case, cells in plan})
         writer.open()
-        with CaseRunner(present, lambda: Worker.start(cores_for_workers()), first) as runner:
+        side = Side(lambda: Worker.spawn(cores_for_workers()), first)
+        with CaseRunner(present, [side]) as runner:
             for rows in Sweep(plan, runner, info["machine"]["slug"], committed, read(folder)).rows():
                 writer.commit(rows)
         measure = load_script(study.name, studies).measure
         if measure is not None:
-            writer.write_facts(measure())
+            writer.write_facts(measure(study))
         read(folder).check()
-        _write_info(folder, info | {"end": utc_now().isoformat(timespec="seconds")})
+        write_info(folder, info | {"end": utc_now().isoformat(timespec="seconds")})
     return read(folder)
 
 
-def _on_present_devices(study: Study, devices: list[str], say: Say) -> Study:
+def on_present_devices(study: Study, devices: list[str], say: Say) -> Study:
+    """The study on the devices that there are; raises UserError where there is none of its own."""
     here = [each for each in study.axes.device if each in devices]
     absent = ", ".join(each for each in study.axes.device if each not in devices)
     if not here:
@@ -142,7 +164,7 @@ def _excluded(study: Study, point: dict[str, Any]) -> bool:
     )
 
 
-def _new_folder(parent: Path, label: str) -> Path:
+def new_folder(parent: Path, label: str) -> Path:
     """A folder of this run alone: made, never shared."""
     stamp = utc_now().strftime("%Y%m%dT%H%M%SZ")
     for suffix in ("", *(f"_{number}" for number in range(2, 100))):
@@ -157,5 +179,6 @@ def _new_folder(parent: Path, label: str) -> Path:
     raise UserError(f"{parent}: too many runs begun in the same second")
 
 
-def _write_info(folder: Path, info: dict[str, Any]) -> None:
+def write_info(folder: Path, info: dict[str, Any]) -> None:
+    """Write run.json, whole."""
     replace_text(folder / "run.json", json.dumps(info, indent=1) + "\n")

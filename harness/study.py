@@ -158,6 +158,14 @@ class Study(_Strict):
         """Launches of a run; a study without [timing] needs one, since errors do not vary between launches."""
         return self.timing.launches if self.timing else 1
 
+    def with_launches(self, launches: int) -> Study:
+        """The same study with so many launches; one that times nothing stays as it is."""
+        if self.timing is None:
+            return self
+        changed = self.model_copy(update={"timing": self.timing.model_copy(update={"launches": launches})})
+        changed._name, changed._text = self.name, self.text
+        return changed
+
     @field_validator("exclude", mode="before")
     @classmethod
     def _tuple(cls, value: object) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import numpy as np
 from tqdm import tqdm
@@ -49,7 +50,7 @@ class Sweep:
         cases = sum(1 for _ in self.plan)
         turns = cases * self.study.launches
         budget = _Budget(self.study, float(self.earlier.cells["wall_seconds"].sum()))
-        with tqdm(total=turns, initial=len(self.committed), unit="case", disable=None, dynamic_ncols=True) as progress:
+        with progress_bar(turns, len(self.committed)) as progress:
             for launch in range(1, self.study.launches + 1):
                 self.runner.renew()
                 settled = self._settled(launch)
@@ -62,7 +63,7 @@ class Sweep:
                     why = settled.get(identity, "") or budget.spent()
                     planned = [self._skip(cell, why) for cell in cells]
                     seed = launch * cases + number
-                    result = self.runner.run(case, planned, seed, budget.share(), measure=launch == 1)
+                    (result,) = self.runner.run(case, [planned], seed, budget.share(), measure=launch == 1)
                     budget.turns -= 1
                     self._remember_exhausted(result)
                     yield rows_of(case, identity, launch, self.machine, result)
@@ -122,6 +123,11 @@ class _Budget:
         return "" if self.left() > 0 else "the budget of the study (timing.budget_seconds) is spent"
 
 
+def progress_bar(total: int, initial: int = 0) -> tqdm[NoReturn]:
+    """A bar over cases with the remaining time; silent where there is no terminal."""
+    return tqdm(total=total, initial=initial, unit="case", disable=None, dynamic_ncols=True)
+
+
 def rows_of(case: Case, identity: str, launch: int, machine: str, result: CaseResult) -> dict[str, list[Row]]:
     """The rows of every table for one case in one launch."""
 
@@ -154,9 +160,9 @@ def rows_of(case: Case, identity: str, launch: int, machine: str, result: CaseRe
             for block in result.blocks
         ],
         "memory": [
-            {**key(each.cell.method), **dict(zip(("phase", "min_bytes", "peak_bytes"), row, strict=True))}
+            {**key(each.cell.method), "phase": phase, "launch": launch, "min_bytes": least, "peak_bytes": peak}
             for each in result.cells
-            for row in each.memory
+            for phase, least, peak in each.memory
         ],
         "discrepancies": [
             {**key(each.cell.method), **dict(zip(("tensor", "of", "reference", "metric", "value"), row, strict=True))}

@@ -14,10 +14,13 @@ Reference = Literal["native", "exact", "conditional", "original"]
 Loss = Literal["linear", "square"]
 Status = Literal["ok", "unsupported", "out_of_memory", "skipped", "timeout", "crashed", "incorrect"]
 
+Verdict = Literal["same", "slower", "faster", "worse", "better", "inconclusive", "lost", "new"]
+
 AXES = ("dtype", "device", "n", "k", "rows", "d", "distribution", "seed", "mode", "transform", "threads")
 DTYPES: tuple[str, ...] = get_args(Dtype)
 PHASES: tuple[str, ...] = get_args(Phase)
 STATUSES: tuple[str, ...] = get_args(Status)
+VERDICTS: tuple[str, ...] = get_args(Verdict)
 
 ITEMSIZE = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 """dtype -> bytes of one element."""

@@ -19,6 +19,7 @@ class CellResult:
     """What became of a cell in a launch: status, reason, figures, memory, and seconds of wall time spent on it."""
 
     cell: Cell
+    side: int = 0
     status: str = "skipped"
     reason: str = ""
     wall_seconds: float = 0.0
@@ -40,83 +41,131 @@ class CaseResult:
     blocks: list[Block] = field(default_factory=list)
 
 
-class CaseRunner:
-    """Measures cases one after the other in a worker, which is replaced when a case costs its life."""
+class Side:
+    """Where the cells of one side run: a worker at a time, fresh in every launch, replaced when a case kills it.
 
-    def __init__(self, study: Study, start: Callable[[], Worker], first: Worker | None = None) -> None:
-        self._study, self._start = study, start
-        self._worker = first
+    A sweep has one side; a duel has two, whose workers are of two commits or two interpreters.
+    """
+
+    def __init__(self, spawn: Callable[[], Worker], first: Worker | None = None) -> None:
+        self._spawn, self._worker = spawn, first
         self._used = False
-        self._asked = ""
+
+    def renew(self) -> None:
+        """Begin a launch: the next case runs in a fresh worker, which begins to start here."""
+        if self._used:
+            self.drop()
+            self._worker = self._spawn()
+
+    def drop(self) -> None:
+        """End the worker, if there is one."""
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker, self._used = None, False
+
+    def running(self) -> Worker:
+        """The worker, spawned if there is none, once it has greeted."""
+        if self._worker is None:
+            self._worker = self._spawn()
+        return self._worker.greet()
+
+    def ask(self, request: dict[str, Any], deadline: float) -> dict[str, Any]:
+        """The worker's reply; raises WorkerLost where there is none by the deadline (of time.monotonic)."""
+        self._used = True
+        return self.running().ask(request, max(0.001, deadline - time.monotonic()))
+
+
+class CaseRunner:
+    """Measures cases one after the other, all methods of all sides in one set of rounds."""
+
+    def __init__(self, study: Study, sides: Sequence[Side]) -> None:
+        self._study, self._sides = study, sides
+        self._asked: tuple[int, str] = (0, "")
 
     def __enter__(self) -> CaseRunner:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._drop_worker()
+        for side in self._sides:
+            side.drop()
 
     def renew(self) -> None:
-        """Begin a launch: the next case runs in a fresh worker."""
-        if self._used:
-            self._drop_worker()
+        """Begin a launch: the next case runs in fresh workers."""
+        for side in self._sides:
+            side.renew()
 
-    def run(self, case: Case, cells: Sequence[Cell], seed: int, seconds: float, *, measure: bool) -> CaseResult:
-        """Measure a case in about `seconds`, one round at least; `measure` errors and memory too (first launch).
+    def run(
+        self, case: Case, cells: Sequence[Sequence[Cell]], seed: int, seconds: float, *, measure: bool
+    ) -> list[CaseResult]:
+        """Measure a case in about `seconds`, one round at least; `measure` errors too (first launch).
 
-        A method that costs the worker its life is given up, and the case is begun again without it.
+        cells: those of each side; so is what is returned. A method that costs a worker its life is given up on that
+        side, and the case is begun again without it.
         """
-        results = [CellResult(cell, reason=cell.skip) for cell in cells]
+        results = [[CellResult(cell, side, reason=cell.skip) for cell in planned] for side, planned in enumerate(cells)]
         while True:
-            open_cells = [each for each in results if not each.reason]
+            open_cells = [each for side in results for each in side if not each.reason]
             blocks: list[Block] = []
             try:
                 self._measure(case, open_cells, seed, seconds, measure, blocks)
-                return CaseResult(results, [block for block in blocks if _is_ok(results, block.arm.method)])
+                return [CaseResult(each, _kept(blocks, side, each)) for side, each in enumerate(results)]
             except WorkerLost as lost:
-                self._drop_worker()
-                culprit = self._asked
-                for each in open_cells:
-                    if culprit in ("", each.cell.method):
-                        each.end(lost.status, lost.reason)
-                    elif each.status == "ok":
-                        each.status, each.reason = "skipped", ""
+                self._give_up(open_cells, lost)
+
+    def _give_up(self, cells: list[CellResult], lost: WorkerLost) -> None:
+        """End the cell that cost a worker its life, or all of its side; the others are to be measured anew."""
+        at, culprit = self._asked
+        self._sides[at].drop()
+        for each in cells:
+            if each.side == at and culprit in ("", each.cell.method):
+                each.end(lost.status, lost.reason)
+            elif each.status == "ok":
+                each.status, each.reason = "skipped", ""
 
     def _measure(
         self, case: Case, cells: list[CellResult], seed: int, seconds: float, measure: bool, blocks: list[Block]
     ) -> None:
-        if not cells:
-            return
+        for at in {each.side for each in cells}:
+            self._sides[at].running()  # the seconds of a case are its own, not those of starting a worker
         begun = time.monotonic()
         deadline = begun + self._study.limits.seconds
-        self._asked = ""
-        opened = self._ask(self._opening(case), deadline)
+        for side in range(len(self._sides)):
+            self._check(case, [each for each in cells if each.side == side], deadline, measure)
+        timing = self._study.timing
+        if timing:
+            by_arm = {(each.side, each.cell.method): each for each in cells}
+            end = min(deadline, begun + seconds)
+            for block in sample(list(self._arms(cells, deadline)), timing.rounds, seed, end):
+                by_arm[block.arm.side, block.arm.method].wall_seconds += block.seconds * block.arm.calls
+                blocks.append(block)
+
+    def _check(self, case: Case, cells: list[CellResult], deadline: float, measure: bool) -> None:
+        """Open the case on the worker of these cells' side, and hold each method to what is right."""
+        if not cells:
+            return
+        at = cells[0].side
+        self._asked = at, ""
+        opened = self._sides[at].ask(self._opening(case, self._sides[at].running().cores), deadline)
         for each in cells:
             if opened["status"] != "ok":
                 each.end(opened["status"], opened["reason"])
                 continue
             begin = time.monotonic()
-            self._asked = each.cell.method
-            reply = self._ask({"op": "check", "method": each.cell.method, "measure": measure}, deadline)
+            self._asked = at, each.cell.method
+            reply = self._sides[at].ask({"op": "check", "method": each.cell.method, "measure": measure}, deadline)
             each.wall_seconds = time.monotonic() - begin
             if reply["status"] == "ok":
                 each.status, each.reason, each.calls = "ok", reply["reason"], reply["calls"]
                 each.memory, each.figures = reply["memory"], reply["figures"]
             else:
                 each.end(reply["status"], reply["reason"])
-        timing = self._study.timing
-        if timing:
-            by_method = {each.cell.method: each for each in cells}
-            end = min(deadline, begun + seconds)
-            for block in sample(list(self._arms(cells, deadline)), timing.rounds, seed, end):
-                by_method[block.arm.method].wall_seconds += block.seconds * block.arm.calls
-                blocks.append(block)
 
-    def _opening(self, case: Case) -> dict[str, Any]:
+    def _opening(self, case: Case, cores: Sequence[int]) -> dict[str, Any]:
         study, compared = self._study, self._study.comparison
         return {
             "op": "open",
             "case": case.axes,
-            "cores": self._running().cores,
+            "cores": cores,
             "phases": study.phases if study.timing else (),
             "loss": compared.loss,
             "tensors": compared.tensors,
@@ -127,33 +176,29 @@ class CaseRunner:
         }
 
     def _arms(self, cells: list[CellResult], deadline: float) -> Iterator[Arm]:
+        """Every phase of every cell; its blocks have as many calls on one side as on the other."""
+        calls: dict[tuple[str, str], int] = {}
         for each in cells:
-            for phase, calls in each.calls.items():
-                yield Arm(each.cell.method, phase, calls, partial(self._block, each, phase, calls, deadline))
+            for phase, own in each.calls.items():
+                calls[each.cell.method, phase] = max(own, calls.get((each.cell.method, phase), 0))
+        for each in cells:
+            for phase in each.calls:
+                count = calls[each.cell.method, phase]
+                time_block = partial(self._block, each, phase, count, deadline)
+                yield Arm(each.cell.method, phase, count, time_block, each.side)
 
     def _block(self, result: CellResult, phase: str, calls: int, deadline: float) -> float:
         if result.status != "ok":
             return float("nan")
-        self._asked = result.cell.method
-        reply = self._ask({"op": "time", "method": result.cell.method, "phase": phase, "calls": calls}, deadline)
+        self._asked = result.side, result.cell.method
+        request = {"op": "time", "method": result.cell.method, "phase": phase, "calls": calls}
+        reply = self._sides[result.side].ask(request, deadline)
         if "seconds" not in reply:
             result.end(reply["status"], f"{phase}: {reply['reason']}")
         return float(reply.get("seconds", "nan"))
 
-    def _ask(self, request: dict[str, Any], deadline: float) -> dict[str, Any]:
-        return self._running().ask(request, max(0.001, deadline - time.monotonic()))
 
-    def _running(self) -> Worker:
-        self._used = True
-        if self._worker is None:
-            self._worker = self._start()
-        return self._worker
-
-    def _drop_worker(self) -> None:
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
-
-
-def _is_ok(results: Sequence[CellResult], method: str) -> bool:
-    return any(each.cell.method == method and each.status == "ok" for each in results)
+def _kept(blocks: Sequence[Block], side: int, results: Sequence[CellResult]) -> list[Block]:
+    """The blocks of a side whose cells are ok."""
+    right = {each.cell.method for each in results if each.status == "ok"}
+    return [block for block in blocks if block.arm.side == side and block.arm.method in right]

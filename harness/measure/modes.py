@@ -45,3 +45,12 @@ def result_dtypes(dtype: str, mode: str) -> set[torch.dtype]:
     """The dtypes that the values of a case may have."""
     own = getattr(torch, dtype)
     return {own, getattr(torch, mode.removeprefix(AUTOCAST))} if mode.startswith(AUTOCAST) else {own}
+
+
+def keeps_subnormals() -> bool:
+    """Whether this process computes with subnormal numbers; a library built with -ffast-math may flush them to zero.
+
+    The least normal number is halved (the result is subnormal) and doubled (the factor is), in both hardware formats.
+    """
+    least = [torch.tensor([torch.finfo(dtype).tiny], dtype=dtype) for dtype in (torch.float32, torch.float64)]
+    return all(bool((tiny * 0.5 * 2 == tiny).all()) for tiny in least)

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
@@ -35,27 +36,49 @@ class Worker:
     process: subprocess.Popen[bytes]
     cores: tuple[int, ...]
     log: Any
+    interpreter: str = sys.executable
     greeting: dict[str, Any] = field(default_factory=dict)
     _unread: bytes = b""
 
     @classmethod
-    def start(cls, cores: tuple[int, ...] = (), interpreter: str = sys.executable) -> Worker:
-        """A worker that has greeted; raises UserError where none can be started."""
+    def start(
+        cls, cores: tuple[int, ...] = (), interpreter: str = sys.executable, folder: Path | None = None
+    ) -> Worker:
+        """A worker of the harness in `folder` (default: this one) that has greeted.
+
+        Raises UserError where none can be started.
+        """
+        return cls.spawn(cores, interpreter, folder).greet()
+
+    @classmethod
+    def spawn(
+        cls, cores: tuple[int, ...] = (), interpreter: str = sys.executable, folder: Path | None = None
+    ) -> Worker:
+        """A worker that is starting: importing torch takes seconds, which several can spend at once."""
         log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by stop)
-        process = subprocess.Popen(
-            [interpreter, "-m", "harness.measure.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            bufsize=0,
-        )
-        worker = cls(process, cores, log)
         try:
-            worker.greeting = worker._reply(START_SECONDS)
-        except WorkerLost as error:
-            worker.stop()
-            raise UserError(f"worker: {interpreter} cannot start one: {error.reason}") from None
-        return worker
+            process = subprocess.Popen(
+                [interpreter, "-m", "harness.measure.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                bufsize=0,
+                cwd=folder,
+            )
+        except OSError as error:
+            log.close()
+            raise UserError(f"worker: {interpreter}: {error.strerror}") from None
+        return cls(process, cores, log, interpreter)
+
+    def greet(self) -> Worker:
+        """Wait for its greeting, unless it has greeted. Raises UserError where there is none."""
+        if not self.greeting:
+            try:
+                self.greeting = self._reply(START_SECONDS)
+            except WorkerLost as error:
+                self.stop()
+                raise UserError(f"worker: {self.interpreter} cannot start one: {error.reason}") from None
+        return self
 
     def __enter__(self) -> Worker:
         return self

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Arm:
-    """One contestant of a round; time() runs one block and returns its seconds per call."""
+    """One contestant of a round; time() runs one block and returns its seconds per call. side: 0, in a duel also 1."""
 
     method: str
     phase: str
     calls: int
     time: Callable[[], float]
+    side: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,29 @@ def sample(
     deadline: float = float("inf"),
     now: Callable[[], float] = time.monotonic,
 ) -> Iterator[Block]:
-    """Blocks, round by round; a round that would end after `deadline` (by `now`) is not begun, but the first is."""
+    """Blocks, round by round; a round that would end after `deadline` (by `now`) is not begun, but the first is.
+
+    The sides of a duel are compared with each other: arms of one method and phase follow one another, and go first in
+    turn.
+    """
     if not arms:
         return
+    rng = random.Random(seed)
+    groups: dict[tuple[str, str], list[Arm]] = {}
+    for arm in rng.sample(arms, len(arms)):
+        groups.setdefault((arm.method, arm.phase), []).append(arm)
+    contestants = list(groups.values())
     longest = 0.0
-    for number, order in enumerate(balanced_orders(len(arms), rounds, random.Random(seed))):
+    for number, order in enumerate(balanced_orders(len(contestants), rounds, rng)):
         begin = now()
         if number and begin + longest > deadline:
             return
-        for position, index in enumerate(order):
-            yield Block(arms[index], number, position, arms[index].time())
+        in_turn = [arm for index in order for arm in _rotated(contestants[index], number)]
+        for position, arm in enumerate(in_turn):
+            yield Block(arm, number, position, arm.time())
         longest = max(longest, now() - begin)
+
+
+def _rotated(arms: list[Arm], by: int) -> list[Arm]:
+    first = by % len(arms)
+    return arms[first:] + arms[:first]

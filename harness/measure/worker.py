@@ -25,15 +25,15 @@ from harness.measure.checks import changed, same_bits, tensors_of, wrong_outcome
 from harness.measure.clock import Call, Clock, clock_for
 from harness.measure.discrepancies import figures, proof_figures, unexplained
 from harness.measure.memory import Heap, peak_bytes
-from harness.measure.modes import set_mode
+from harness.measure.modes import keeps_subnormals, set_mode
 from harness.measure.outcome import run_once
 from harness.measure.phases import PreparedPhase, prepare
 from harness.measure.references import References
-from harness.methods import Method, method
+from harness.methods import Method, method, registered
 from harness.problems import Problem, draw
 from harness.vocabulary import YARDSTICK_PHASES, YARDSTICKS
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised when a request or a reply changes its meaning; both sides of a duel must have the same."""
 
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
@@ -70,7 +70,7 @@ class OpenCase:
         return Assessment(self.native, self.references, summed_again=False)
 
     def check(self, name: str, measure: bool) -> dict[str, Any]:
-        """Run a method once, hold it to what is right, prepare its phases; `measure` its errors and memory too."""
+        """Run a method once, hold it to what is right, prepare its phases; `measure` its errors too."""
         chosen = method(name)
         reply: dict[str, Any] = {"status": "ok", "reason": "", "calls": {}, "memory": [], "figures": []}
         if name in YARDSTICKS:
@@ -83,9 +83,8 @@ class OpenCase:
         phases = [each for each in chosen.phases_for(self.problem.case) if each in wanted]
         for phase, prepared in prepare(chosen, phases, self.problem, self.loss).items():
             self.prepared[name, phase] = prepared
-            if measure:
-                peak = peak_bytes(self._fresh_call(prepared), self.problem.case.device)
-                reply["memory"].append([phase, chosen.least_bytes(phase, self.problem.case), peak])
+            peak = peak_bytes(self._fresh_call(prepared), self.problem.case.device)
+            reply["memory"].append([phase, chosen.least_bytes(phase, self.problem.case), peak])
             reply["calls"][phase] = self._calibrate(prepared)
         return reply
 
@@ -148,8 +147,11 @@ def greeting() -> dict[str, Any]:
         "torch": torch.__version__,
         "numpy": numpy.__version__,
         "devices": devices,
+        "methods": sorted(registered()),
         "accelerator": torch.cuda.get_device_name() if "cuda" in devices else "",
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "subnormals": keeps_subnormals(),
         "build": torch.__config__.show(),
     }
 

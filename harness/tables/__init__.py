@@ -1,17 +1,43 @@
 """Tidy tables and one sidecar: what is written, how it survives, how it is read back."""
 
-from harness.tables.reading import Run, newest_run, read
-from harness.tables.schema import SCHEMA_VERSION, Row, parameter_types
-from harness.tables.writing import RunWriter, recover, replace_text
+from harness.tables.reading import (
+    BASE,
+    BASELINE,
+    HEAD,
+    Run,
+    baseline_runs,
+    has_verdicts,
+    history_of,
+    newest_result,
+    newest_run,
+    read,
+    read_history,
+    read_verdicts,
+)
+from harness.tables.schema import HISTORY_FILE, SCHEMA_VERSION, Row, history_columns, parameter_types
+from harness.tables.writing import RunWriter, append_history, recover, replace_text, write_verdicts
 
 __all__ = [
+    "BASE",
+    "BASELINE",
+    "HEAD",
+    "HISTORY_FILE",
     "SCHEMA_VERSION",
     "Row",
     "Run",
     "RunWriter",
+    "append_history",
+    "baseline_runs",
+    "has_verdicts",
+    "history_columns",
+    "history_of",
+    "newest_result",
     "newest_run",
     "parameter_types",
     "read",
+    "read_history",
+    "read_verdicts",
     "recover",
     "replace_text",
+    "write_verdicts",
 ]

@@ -14,13 +14,31 @@ import pandera.pandas as pa
 from pydantic import ValidationError
 
 from harness.errors import UserError, unknown
-from harness.tables.schema import COLUMN_TYPES, SCHEMA_VERSION, TABLES, Sidecar, column_kinds, schema
+from harness.machine import this_machine
+from harness.tables.schema import (
+    COLUMN_TYPES,
+    HISTORY_FILE,
+    SCHEMA_VERSION,
+    TABLES,
+    VERDICTS_FILE,
+    Sidecar,
+    column_kinds,
+    history_schema,
+    schema,
+    verdicts_schema,
+)
 from harness.validation import one_line
 
 EXACT_FLOATS: dict[str, Any] = (
     {"float_precision": "round_trip"} if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1) else {}
 )
 """From pandas 3.1 on every float is read exactly, and asking for it is deprecated."""
+
+BASE, HEAD = "base", "head"
+"""The folders of the two sides of a duel."""
+
+BASELINE = "baseline"
+"""The folder of the runs that are recorded to be compared with."""
 
 REFERENCE = "reference"
 """The folder of a committed run; those of one's own are named by their time."""
@@ -83,6 +101,42 @@ def read(folder: str | Path) -> Run:
     return Run(path, info)
 
 
+def read_verdicts(folder: Path) -> pd.DataFrame:
+    """The verdicts of a duel's folder. Raises UserError where there are none, or they are not what the schema says."""
+    path = folder / VERDICTS_FILE
+    if not path.is_file():
+        raise UserError(f"{path}: no such file: name the folder of a duel")
+    types = {name: COLUMN_TYPES[kind] for name, kind in read(folder / HEAD).info["parameters"].items()}
+    return read_table(path, verdicts_schema(types))
+
+
+def has_verdicts(folder: Path) -> bool:
+    """Whether a folder is that of a duel which came to its end."""
+    return (folder / VERDICTS_FILE).is_file()
+
+
+def read_history(path: Path) -> pd.DataFrame:
+    """A history, empty where there is none. Raises UserError where it is not what the schema says."""
+    return read_table(path, history_schema())
+
+
+def history_of(results: Path, machine: str | None) -> Path:
+    """The history of a machine by its slug, or of this one. Raises UserError where there is none."""
+    there = sorted(path.parent.name for path in results.glob(f"*/{HISTORY_FILE}"))
+    if machine is not None and machine not in there and there:
+        raise unknown(str(results), "machine", machine, there)
+    slug = machine or this_machine().slug
+    # What reads results does not ask torch for the accelerator, which ends the slug of a machine that has one.
+    mine = [each for each in there if each == slug or (machine is None and each.startswith(f"{slug}_"))]
+    if not mine:
+        raise UserError(
+            f"{results / slug / HISTORY_FILE}: no history yet: `harness duel` and `harness compare` add to it"
+        )
+    if len(mine) > 1:
+        raise UserError(f"{results}: several histories of this machine: name one with --machine: {', '.join(mine)}")
+    return results / mine[0] / HISTORY_FILE
+
+
 def read_info(folder: Path) -> dict[str, Any]:
     """run.json of a folder."""
     path = folder / "run.json"
@@ -125,6 +179,22 @@ def newest_run(results: Path, word: str) -> Path:
         names = sorted({path.parent.parent.name for path in results.glob("*/*/*/run.json")})
         raise unknown(str(results), "run", word, names)
     return found[-1]
+
+
+def newest_result(results: Path, word: str) -> Path:
+    """The folder that a word means where a duel is as good as a run: a folder of either, or the newest of the study."""
+    if has_verdicts(Path(word)) or (Path(word) / "run.json").is_file():
+        return Path(word)
+    duels = [path.parent for path in results.glob(f"*/{word}/*/{VERDICTS_FILE}")]
+    runs = [path.parent for path in results.glob(f"*/{word}/*/run.json")]
+    return max(duels + runs, key=_age) if duels else newest_run(results, word)
+
+
+def baseline_runs(results: Path, word: str) -> list[Path]:
+    """The folders that a word means as a base: STUDY/baseline stands for every run recorded as such, else one run."""
+    study, _, name = word.partition("/")
+    found = sorted(path.parent for path in results.glob(f"*/{study}/{BASELINE}/*/run.json")) if name == BASELINE else []
+    return found or [newest_run(results, word)]
 
 
 def _age(folder: Path) -> tuple[bool, str]:

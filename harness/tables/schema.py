@@ -2,6 +2,7 @@
 
 Schema history
 1  first version.
+2  memory.csv says of which launch a row is: what is judged needs several.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import Any, Literal
 import pandera.pandas as pa
 from pydantic import BaseModel, ConfigDict
 
-from harness.vocabulary import DTYPES, PHASES, STATUSES
+from harness.vocabulary import DTYPES, PHASES, STATUSES, VERDICTS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _KEY = {
     "case": pa.Column(
@@ -53,6 +54,7 @@ _OWN = {
     },
     "memory": {
         "phase": pa.Column(str, pa.Check.isin(PHASES), description="what was called once"),
+        "launch": pa.Column(int, pa.Check.ge(1), description="which fresh worker process, from 1"),
         "min_bytes": pa.Column(int, description="the fewest bytes that the phase must move"),
         "peak_bytes": pa.Column(float, nullable=True, description="bytes by which the call raised the peak"),
     },
@@ -69,6 +71,44 @@ _OWN = {
         "value": pa.Column(float, nullable=True, description="its value"),
         "detail": pa.Column(str, description="words, where the value alone does not say it"),
     },
+}
+
+
+_QUANTITY = {
+    "kind": pa.Column(str, pa.Check.isin(("time", "memory", "error", "cell")), description="what is judged"),
+    "phase": pa.Column(str, description="of time and memory: which phase"),
+    "tensor": pa.Column(str, description="of an error: what is compared"),
+    "reference": pa.Column(str, description="of an error: what it is compared with"),
+    "metric": pa.Column(str, description="of an error: its figure"),
+}
+
+_JUDGED = {
+    "base": pa.Column(float, nullable=True, description="median of the base: seconds a call, bytes, or the figure"),
+    "head": pa.Column(float, nullable=True, description="the same of the head"),
+    "ratio": pa.Column(float, nullable=True, description="head over base: the geometric mean over launches"),
+    "low": pa.Column(float, nullable=True, description="lower end of the ratio's 95 % interval"),
+    "high": pa.Column(float, nullable=True, description="upper end of the ratio's 95 % interval"),
+    "launches": pa.Column(int, pa.Check.ge(0), description="launches a side that the ratio is of"),
+    "verdict": pa.Column(str, pa.Check.isin(VERDICTS), description="what became of it"),
+}
+
+_VERDICTS = (
+    _QUANTITY
+    | _JUDGED
+    | {
+        "detectable": pa.Column(
+            float, nullable=True, description="smallest relative change beyond the tolerance that would be found"
+        ),
+        "reason": pa.Column(str, description="why, where the figures do not say it"),
+    }
+)
+
+_HISTORY = {
+    "begin": pa.Column(str, description="when the judged run began, UTC"),
+    "study": pa.Column(str, description="which study was run"),
+    "base_commit": pa.Column(str, description="commit of the base"),
+    "head_commit": pa.Column(str, description="commit of the head"),
+    "torch": pa.Column(str, description="torch of the head"),
 }
 
 
@@ -95,6 +135,8 @@ class Sidecar(BaseModel):
 
 
 TABLES = tuple(_OWN)
+VERDICTS_FILE = "verdicts.csv"
+HISTORY_FILE = "history.csv"
 LOG = "cells"
 """The table that commits: written last."""
 
@@ -115,6 +157,23 @@ def schema(table: str, parameters: Mapping[str, type] | None = None) -> pa.DataF
     """The declaration of a table; `parameters` are a study's own axes and their types, after the key."""
     own = {name: pa.Column(kind, description="a parameter of the study") for name, kind in (parameters or {}).items()}
     return pa.DataFrameSchema(_KEY | own | _OWN[table], strict=True, ordered=True, name=table)
+
+
+def verdicts_schema(parameters: Mapping[str, type] | None = None) -> pa.DataFrameSchema:
+    """The declaration of verdicts.csv: one row is a quantity that was judged."""
+    own = {name: pa.Column(kind, description="a parameter of the study") for name, kind in (parameters or {}).items()}
+    return pa.DataFrameSchema(_KEY | own | _VERDICTS, strict=True, ordered=True, name="verdicts")
+
+
+def history_schema() -> pa.DataFrameSchema:
+    """The declaration of history.csv: one row is a quantity of one judged run, whatever its study."""
+    level = {"level": pa.Column(float, nullable=True, description="the head's: of time in reads of y, else as it is")}
+    return pa.DataFrameSchema(_HISTORY | _KEY | _QUANTITY | _JUDGED | level, strict=True, ordered=True, name="history")
+
+
+def history_columns() -> list[str]:
+    """The columns of history.csv, in order."""
+    return list(history_schema().columns)
 
 
 def parameter_types(parameters: Mapping[str, Sequence[Any]]) -> dict[str, type]:

@@ -15,8 +15,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from harness.errors import UserError
-from harness.tables.schema import LOG, TABLES, Row, column_kinds, schema
+from harness.tables.schema import LOG, TABLES, VERDICTS_FILE, Row, column_kinds, history_schema, schema, verdicts_schema
 
 
 class RunWriter:
@@ -70,6 +72,23 @@ class RunWriter:
         return file
 
 
+def write_verdicts(folder: Path, verdicts: pd.DataFrame, parameters: Mapping[str, type]) -> None:
+    """Write verdicts.csv, whole, checked by its declaration."""
+    kinds = column_kinds(verdicts_schema(parameters))
+    replace_text(folder / VERDICTS_FILE, _table_text(verdicts, kinds))
+
+
+def append_history(path: Path, rows: pd.DataFrame) -> None:
+    """Append rows to a history; two that append at once take turns, and a half line left by a kill is cut off."""
+    kinds = column_kinds(history_schema())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        _cut_half_line(path)
+        empty = path.stat().st_size == 0
+        file.write(_table_text(rows, kinds, header=empty).encode())
+
+
 def recover(folder: Path, planned: Mapping[str, int]) -> set[tuple[int, str]]:
     """Cut off whatever was not committed, and return the (launch, case) that were.
 
@@ -99,6 +118,11 @@ def replace_text(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
+
+
+def _table_text(table: pd.DataFrame, kinds: Mapping[str, Any], header: bool = True) -> str:
+    rows = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+    return (_lines([dict.fromkeys(kinds)], kinds, header=True) if header else "") + _lines(rows, kinds)
 
 
 def _lines(rows: Iterable[Row], kinds: Mapping[str, Any], header: bool = False) -> str:

@@ -1,0 +1,95 @@
+"""What the harness finds when it measures itself: A/A, the same kernel under two arms, and the ticks of the timer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import product
+
+import numpy as np
+
+from harness.cells import Case
+from harness.measure.process import Worker
+from harness.measure.sampler import Arm, sample
+
+TWIN_CASES = tuple(
+    Case(n=n, k=k, dtype=dtype) for n, k, dtype in product((256, 4096, 65536), (1, 64), ("float32", "float64"))
+)
+"""Small, middle and large: what disturbs the caches need not disturb a call of a few microseconds."""
+
+BLOCK_SECONDS = 0.001
+ROUNDS = 100
+CASE_SECONDS = 0.5
+"""0.1 s an arm, as in the A/A of the acceptance: 3 s for all cases, and never above twice that."""
+
+ANSWER_SECONDS = 30.0
+QUANTILE = 0.95
+
+STEPS = 100
+READINGS = 1_000_000
+"""A timer is read until it has moved so often, or so many times: 0.1 s, in which one of 16 ms moves six times."""
+
+
+def spread(pairs: Iterable[Sequence[Arm]], rounds: int = ROUNDS, seconds: float = CASE_SECONDS) -> float:
+    """95th percentile over pairs of arms of |median over rounds of ln(seconds of side 1 / seconds of side 0)|.
+
+    NaN where blocks have no time, or there are no pairs.
+    """
+    found = [_log_ratio(arms, rounds, seed, time.monotonic() + seconds) for seed, arms in enumerate(pairs)]
+    return float(np.quantile(np.abs(found), QUANTILE)) if found else float("nan")
+
+
+def _log_ratio(arms: Sequence[Arm], rounds: int, seed: int, deadline: float) -> float:
+    blocks = list(sample(arms, rounds, seed, deadline))
+    base, head = (np.array([block.seconds for block in blocks if block.arm.side == side]) for side in (0, 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = float(np.median(np.log(head / base)))
+    return ratio if np.isfinite(ratio) else float("nan")
+
+
+def twins(worker: Worker, cases: Iterable[Case] = TWIN_CASES) -> Iterator[tuple[Arm, Arm]]:
+    """Native's forward on each case as both sides; each pair is for use before the next is asked for.
+
+    Raises WorkerLost.
+    """
+    for case in cases:
+        worker.ask(_opening(worker, case), ANSWER_SECONDS)
+        reply = worker.ask({"op": "check", "method": "native", "measure": False}, ANSWER_SECONDS)
+        calls = reply.get("calls", {}).get("forward", 1)
+        time_block = partial(_block, worker, calls)
+        yield Arm("native", "forward", calls, time_block), Arm("native", "forward", calls, time_block, side=1)
+
+
+def _opening(worker: Worker, case: Case) -> dict[str, object]:
+    return {
+        "op": "open",
+        "case": case.axes,
+        "cores": worker.cores,
+        "phases": ["forward"],
+        "loss": "linear",
+        "tensors": [],
+        "references": [],
+        "metrics": [],
+        "block_seconds": BLOCK_SECONDS,
+        "fresh_memory": True,
+    }
+
+
+def _block(worker: Worker, calls: int) -> float:
+    request = {"op": "time", "method": "native", "phase": "forward", "calls": calls}
+    return float(worker.ask(request, ANSWER_SECONDS).get("seconds", "nan"))
+
+
+def resolution(counter: Callable[[], int] = time.perf_counter_ns) -> float:
+    """Seconds of the smallest step that a counter of nanoseconds is seen to make; NaN where it stands still."""
+    steps: list[int] = []
+    before = counter()
+    for _ in range(READINGS):
+        now = counter()
+        if now > before:
+            steps.append(now - before)
+            if len(steps) == STEPS:
+                break
+        before = now
+    return min(steps) / 1e9 if steps else float("nan")
