@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from harness.tables import Run
-from harness.verdicts.ratios import speedups
-from harness.vocabulary import YARDSTICKS
+from harness.verdicts.closing import methods_table
 
 CLOSING_LINES = 10
 PROVED = "proved_by_"
@@ -14,10 +11,7 @@ PROVED = "proved_by_"
 
 def closing_table(run: Run) -> str:
     """What became of each method: status counts, speed over native with its range over cases, errors, flips."""
-    methods = [each for each in run.cells["method"].unique() if each not in YARDSTICKS]
-    columns = {"cells": _statuses(run)} | _speed(run) | _errors(run)
-    table = pd.DataFrame(columns, index=methods).fillna("-")
-    lines = table.to_string().splitlines()
+    lines = methods_table(run).to_string().splitlines()
     if len(lines) > CLOSING_LINES:
         lines = [*lines[: CLOSING_LINES - 1], f"... and {len(lines) - CLOSING_LINES + 1} more methods: see cells.csv"]
     return "\n".join(lines)
@@ -29,42 +23,3 @@ def proof_line(run: Run) -> str:
     proved = rows[rows["metric"].str.startswith(PROVED)].groupby("metric", sort=False)["value"].sum()
     counts = ", ".join(f"{str(name).removeprefix(PROVED)} {count:.0f}" for name, count in proved.items())
     return f"exact entries by what proved them: {counts}" if counts else ""
-
-
-def _statuses(run: Run) -> pd.Series:
-    return run.cells.groupby("method", sort=False)["status"].agg(
-        lambda each: ", ".join(f"{count} {status}" for status, count in each.value_counts().items())
-    )
-
-
-def _speed(run: Run) -> dict[str, pd.Series]:
-    if run.timings.empty:
-        return {}
-    found = speedups(run.timings)
-    found = found[(found["method"] != "native") & ~found["method"].isin(YARDSTICKS)]
-
-    def spread(each: pd.Series) -> str:
-        low, middle, high = each.quantile([0.0, 0.5, 1.0])
-        return f"{middle:.2g}x ({low:.2g}..{high:.2g})"
-
-    chosen = [phase for phase in ("forward", "backward", "pipeline") if phase in set(found["phase"])]
-    return {
-        f"{phase} vs native": found[found["phase"] == phase].groupby("method")["speedup"].agg(spread)
-        for phase in chosen
-    }
-
-
-def _errors(run: Run) -> dict[str, pd.Series]:
-    rows = run.discrepancies
-    columns = {}
-    of = rows[rows["of"] == "method"]
-    present = set(of["reference"])
-    against = ["native", *(each for each in ("exact", "original") if each in present)][:2]
-    for reference in (each for each in against if each in present):
-        own = of[of["reference"] == reference]
-        worst = own[own["metric"] == "rel_l2"].groupby("method")["value"].max()
-        columns[f"worst rel_l2, {reference}"] = worst.map("{:.1e}".format)
-        flips = own[own["metric"] == "flips"].groupby("method")["value"].sum()
-        if reference != "native" and not flips.empty:
-            columns[f"flips, {reference}"] = flips.map("{:.0f}".format)
-    return {name: column for name, column in columns.items() if not column.empty}

@@ -1,0 +1,245 @@
+"""Two sides in one set of rounds, now: two commits, two interpreters (so two torch builds), or both.
+
+Both sides' workers are pinned to the same cores and take turns block by block, so that whatever disturbs one disturbs
+the other. Launches go on until a change that matters could not be missed; what is then found must be found again in
+a second full set of launches.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.cells import Case, Cell, Plan
+from harness.errors import UserError
+from harness.machine import Revision, this_machine, this_revision, utc_now
+from harness.measure.case import CaseRunner, Side
+from harness.measure.process import Worker, cores_for_workers
+from harness.runs import RESULTS, Say, new_folder, on_present_devices, plan_of, sidecar, write_info
+from harness.scripts import STUDIES
+from harness.study import Study
+from harness.sweep import progress_bar, rows_of
+from harness.tables import BASE, HEAD, Run, RunWriter, parameter_types, read, write_verdicts
+from harness.verdicts.comparison import duel_changes, duel_verdicts
+from harness.verdicts.judge import DETECTABLE, judge
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LOOKS = (12, 16, 20, 26, 32, 40, 50)
+"""Numbers of launches after which it is asked whether more are needed; the answer depends on their spread alone, never
+on the effect, so looking costs no false alarms."""
+
+SHARE_OF_FIRST = 0.5
+"""Of the budget: what the first set may use, so that a second one fits."""
+
+FORGOTTEN = "the base does not have it"
+UNLIMITED = float("inf")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the code of a side lies, which interpreter runs it, and which revision it is."""
+
+    folder: Path
+    interpreter: str
+    revision: Revision
+
+    def spawn(self) -> Worker:
+        """A worker of this side that is starting. Raises UserError where there is no such interpreter."""
+        return Worker.spawn(cores_for_workers(), self.interpreter, self.folder)
+
+
+@dataclass(frozen=True)
+class Duel:
+    """A duel as it lies on disk: the run of each side, and the verdicts."""
+
+    path: Path
+    base: Run
+    head: Run
+    verdicts: pd.DataFrame
+
+
+@contextmanager
+def base_origin(revision: str | None, interpreter: str | None) -> Iterator[Origin]:
+    """The base: a commit in a worktree of its own, or the working tree under another interpreter.
+
+    Raises UserError where there is no such commit or interpreter.
+    """
+    python = interpreter or sys.executable
+    if revision is None:
+        yield Origin(Path.cwd(), python, this_revision())
+        return
+    commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", failing=f"no commit '{revision}' here")
+    with tempfile.TemporaryDirectory(prefix="topk-base-") as parent:
+        folder = Path(parent) / "base"
+        _git("worktree", "add", "--detach", str(folder), commit, failing=f"cannot check out '{revision}'")
+        try:
+            yield Origin(folder, python, Revision(commit, dirty=False))
+        finally:
+            _git("worktree", "remove", "--force", str(folder), failing=f"cannot remove {folder}")
+
+
+def duel(
+    study: Study,
+    base: Origin,
+    results: str | Path = RESULTS,
+    only: Iterable[str] = (),
+    studies: Path = STUDIES,
+    say: Say = print,
+) -> Duel:
+    """Measure a study on both sides into a new folder of `results`, and judge.
+
+    The head is the working tree under this interpreter; its study, sampler and judge drive both sides. Raises
+    UserError where the study times nothing or the two sides speak different protocols.
+    """
+    if study.timing is None:
+        raise UserError(f"{study.name}: a duel needs a study with a [timing] table")
+    head = Origin(Path.cwd(), sys.executable, this_revision())
+    with ExitStack() as stack:
+        first = [stack.enter_context(side.spawn()) for side in (base, head)]
+        for each in first:
+            each.greet()
+        _refuse_unlike([each.greeting for each in first])
+        study = on_present_devices(study, first[1].greeting["devices"], say)
+        plan = plan_of(study)
+        for line in plan.notes:
+            say(line)
+        machine = this_machine(first[1].greeting["accelerator"])
+        label = f"{head.revision.label}_vs_{base.revision.label}"
+        folder = new_folder(Path(results) / machine.slug / study.name, label)
+        runs = []
+        for name, origin, worker in zip((BASE, HEAD), (base, head), first, strict=True):
+            (folder / name).mkdir()
+            write_info(folder / name, sidecar(study, only, machine, origin.revision, worker))
+            runs.append(stack.enter_context(RunWriter(folder / name, parameter_types(study.parameters))))
+        for writer in runs:
+            writer.open()
+        sides = [Side(origin.spawn, worker) for origin, worker in zip((base, head), first, strict=True)]
+        runner = stack.enter_context(CaseRunner(study, sides))
+        known = first[0].greeting["methods"]
+        return _Rounds(study, plan, runner, runs, folder, known, _base_only(base, study, studies)).fight()
+
+
+@dataclass
+class _Rounds:
+    """The launches of one duel."""
+
+    study: Study
+    plan: Plan
+    runner: CaseRunner
+    writers: Sequence[RunWriter]
+    folder: Path
+    known: Sequence[str]
+    base_only: Sequence[str]
+
+    def __post_init__(self) -> None:
+        self.begun = time.monotonic()
+        self.launches = 0
+
+    def fight(self) -> Duel:
+        """Both sets of launches, and the verdicts."""
+        cases = list(self.plan)
+        first = self._launches(cases, self._first_set_ends)
+        tolerance = {"time": self.study.gate.time, "memory": self.study.gate.memory}
+        judged = judge(duel_changes(*self._sides(), first), tolerance)
+        doubtful = set(judged.loc[judged["found"], "case"])
+        again = [each for each in cases if each[0].id in doubtful]
+        second = self._launches(again, lambda done: done >= len(first) or self._left() <= 0) if again else []
+        base, head = self._sides()
+        verdicts = duel_verdicts(base, head, first, second, self.study.gate)
+        write_verdicts(self.folder, verdicts, parameter_types(self.study.parameters))
+        for name, run in ((BASE, base), (HEAD, head)):
+            write_info(self.folder / name, dict(run.info) | {"end": utc_now().isoformat(timespec="seconds")})
+        return Duel(self.folder, *self._sides(), verdicts)
+
+    def _launches(self, cases: list[tuple[Case, list[Cell]]], ended: Any) -> list[int]:
+        """Launch after launch over these cases until ended(how many); their numbers."""
+        done: list[int] = []
+        while not ended(len(done)):
+            self.launches += 1
+            self.runner.renew()
+            with progress_bar(len(cases)) as progress:
+                for number, (case, cells) in enumerate(cases):
+                    progress.set_postfix_str(f"launch {self.launches}, n={case.n} k={case.k} {case.dtype}")
+                    self._measure(case, cells, self.launches * len(cases) + number)
+                    progress.update()
+            done.append(self.launches)
+        return done
+
+    def _measure(self, case: Case, cells: list[Cell], seed: int) -> None:
+        first = self.launches == 1
+        theirs = [
+            Cell(
+                case, each.method, each.predicted_bytes, each.skip or ("" if self._base_has(each.method) else FORGOTTEN)
+            )
+            for each in cells
+        ]
+        theirs += [Cell(case, name, case.input_bytes) for name in self.base_only if first]
+        results = self.runner.run(case, [theirs, cells], seed, UNLIMITED, measure=first)
+        machine = self.folder.parent.parent.name
+        for writer, result in zip(self.writers, results, strict=True):
+            writer.commit(rows_of(case, case.id, self.launches, machine, result))
+
+    def _base_has(self, method: str) -> bool:
+        return ":" in method or method in self.known
+
+    def _first_set_ends(self, done: int) -> bool:
+        """When no launch is needed any more, or no time is left; at the preset numbers only."""
+        timing = self.study.timing
+        assert timing is not None
+        if timing.budget_seconds is not None and done and self._left() < timing.budget_seconds * (1 - SHARE_OF_FIRST):
+            return True
+        if done < timing.launches:
+            return False
+        if done >= LOOKS[-1]:
+            return True
+        if done != timing.launches and done not in LOOKS:
+            return False
+        changes = duel_changes(*self._sides(), range(1, done + 1))
+        judged = judge(changes, {"time": self.study.gate.time, "memory": self.study.gate.memory})
+        return bool((judged["detectable"] <= DETECTABLE).all())
+
+    def _left(self) -> float:
+        budget = self.study.timing.budget_seconds if self.study.timing else None
+        return UNLIMITED if budget is None else budget - (time.monotonic() - self.begun)
+
+    def _sides(self) -> tuple[Run, Run]:
+        """Both runs, read anew."""
+        return read(self.folder / BASE), read(self.folder / HEAD)
+
+
+def _base_only(base: Origin, study: Study, studies: Path) -> list[str]:
+    """Methods of the base's version of the study that the head's has no more: they will be `lost`."""
+    path = base.folder / studies / f"{study.name}.toml"
+    try:
+        listed = tomllib.loads(path.read_text(encoding="utf-8")).get("methods", [])
+    except (OSError, ValueError):
+        return []
+    kept = tomllib.loads(study.text)["methods"]  # the study itself may have been narrowed
+    return [each for each in listed if isinstance(each, str) and each not in kept]
+
+
+def _refuse_unlike(greetings: Sequence[dict[str, Any]]) -> None:
+    one, two = (each["protocol"] for each in greetings)
+    if one != two:
+        raise UserError(f"duel: the base's worker speaks protocol {one}, the head's {two}: they cannot be compared")
+
+
+def _git(*arguments: str, failing: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    except OSError as error:
+        raise UserError(f"duel: git: {error.strerror}") from None
+    except subprocess.CalledProcessError as error:
+        told = (error.stderr.strip().splitlines() or [""])[-1]
+        raise UserError(f"duel: {failing}" + (f": {told}" if told else "")) from None
+    return done.stdout.strip()

@@ -1,0 +1,62 @@
+"""Verdicts in words: what one is of, its figures, its reason. Every reader tells them alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from itertools import takewhile
+from typing import Any
+
+import pandas as pd
+
+from harness.cells import Case
+from harness.verdicts.comparison import counts
+
+USUAL = {field.name: field.default for field in fields(Case)}
+TOLD = ("n", "k", "rows", "d", "dtype", "device")
+
+Row = Mapping[Any, Any]
+
+
+def counts_text(verdicts: pd.DataFrame) -> str:
+    """How many quantities, and how many of each verdict, the gravest first."""
+    told = ", ".join(f"{count} {word}" for word, count in counts(verdicts).items())
+    return f"{len(verdicts)} quantities: {told}"
+
+
+def case_name(axes: Row) -> str:
+    """A case in words that no other case of its study has: what every case tells, then what is not as usual."""
+    shape = f"n={axes['n']} k={axes['k']} rows={axes['rows']} d={axes['d']} {axes['dtype']} {axes['device']}"
+    others = [f"{name}={value}" for name, value in axes.items() if name not in TOLD and value != USUAL.get(str(name))]
+    return " ".join([shape, *others])
+
+
+def axes_of(row: Row, first: str) -> dict[str, Any]:
+    """The axes and the study's own parameters of a row of a table: what stands between `method` and `first`."""
+    key = list(takewhile(lambda name: name != first, row))
+    return {str(name): row[name] for name in key[key.index("method") + 1 :]}
+
+
+def quantity_name(row: Row) -> str:
+    """What a verdict is of, in words."""
+    what = {
+        "time": f"time of {row['phase']}",
+        "memory": f"memory of {row['phase']}",
+        "error": f"{row['metric']} of {row['tensor']} against {row['reference']}",
+        "cell": "the cell",
+    }[str(row["kind"])]
+    return f"{row['method']} {case_name(axes_of(row, 'kind'))}, {what}"
+
+
+def figures_text(row: Row) -> str:
+    """The ratio with its interval, or the two figures of an error, or ''."""
+    if row["kind"] in ("time", "memory") and row["ratio"] == row["ratio"]:
+        return f"{row['ratio']:.3f}x ({row['low']:.3f}..{row['high']:.3f})"
+    if row["kind"] == "error":
+        return f"{row['base']:.4g} -> {row['head']:.4g}"
+    return ""
+
+
+def change_text(row: Row) -> str:
+    """The figures and the reason, as far as there are any."""
+    return "; ".join(filter(None, (figures_text(row), str(row["reason"]))))
