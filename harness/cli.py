@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from harness.errors import UserError
 
 EXIT_USAGE = 2
 EXIT_CELLS = 4
+EXIT_INTERNAL = 70
 EXIT_INTERRUPTED = 130
 
 
@@ -30,6 +32,7 @@ _ONLY = click.option("--only", multiple=True, metavar="AXIS=V,V", help="Narrow a
 _STUDIES = click.option(
     "--studies", type=click.Path(path_type=Path), default=Path("studies"), help="Folder of the studies."
 )
+_STRICT = click.option("--strict", is_flag=True, help="Exit with 3 where something is inconclusive.")
 _RESULTS = click.option(
     "--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of the results."
 )
@@ -66,6 +69,7 @@ def plan(study: str, only: tuple[str, ...], studies: Path) -> None:
 @_ONLY
 @click.option("--resume", "folder", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
 @click.option("--plot", "drawn", is_flag=True, help="Draw the figures too.")
+@click.option("--baseline", is_flag=True, help="Put the runs among those that `compare` pools as STUDY/baseline.")
 @_STUDIES
 @_RESULTS
 def run(
@@ -73,6 +77,7 @@ def run(
     only: tuple[str, ...],
     folder: Path | None,
     drawn: bool,
+    baseline: bool,
     studies: Path,
     results: Path,
 ) -> None:
@@ -90,7 +95,7 @@ def run(
             finished = [runs.resume(folder, studies, click.echo)]
         else:
             loaded = [runs.load_study(find_study(word, studies), only) for word in studies_named]
-            finished = [runs.run(study, results, only, studies, click.echo) for study in loaded]
+            finished = [runs.run(study, results, only, studies, click.echo, baseline=baseline) for study in loaded]
     except KeyboardInterrupt:
         click.echo("harness: interrupted; what is measured is kept: go on with `harness run --resume FOLDER`", err=True)
         sys.exit(EXIT_INTERRUPTED)
@@ -117,6 +122,114 @@ def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
             click.echo(path)
 
 
+@cli.command()
+@click.argument("study", default="regression")
+@click.option("--base-rev", metavar="REV", help="The base is this commit, checked out beside the working tree.")
+@click.option("--base-python", metavar="PATH", help="The base runs under this interpreter, so under its torch.")
+@_ONLY
+@_STRICT
+@_STUDIES
+@_RESULTS
+def duel(
+    study: str,
+    base_rev: str | None,
+    base_python: str | None,
+    only: tuple[str, ...],
+    strict: bool,
+    studies: Path,
+    results: Path,
+) -> None:
+    """Two sides in one set of rounds, now: the working tree against a commit, or another interpreter, or both.
+
+    Exit code: 4 crashed or incorrect cells, 1 slower, worse or lost quantities, 3 inconclusive ones under --strict.
+
+    Example: python -m harness duel regression --base-rev main
+    """
+    from harness.duel import base_origin
+    from harness.duel import duel as fight
+    from harness.runs import load_study
+    from harness.scripts import find_study
+
+    if base_rev is None and base_python is None:
+        raise UserError("duel: name a --base-rev, a --base-python, or both")
+    loaded = load_study(find_study(study, studies), only)
+    with base_origin(base_rev, base_python) as base:
+        fought = fight(loaded, base, results, only, studies, click.echo)
+    click.echo(f"{loaded.name}: {fought.path}")
+    _judged(fought.verdicts, fought.base, fought.head, results, strict)
+
+
+@cli.command()
+@click.argument("bases", metavar="BASE...", nargs=-1, required=True)
+@click.argument("head")
+@_STRICT
+@_RESULTS
+def compare(bases: tuple[str, ...], head: str, strict: bool, results: Path) -> None:
+    """A recorded run against one or several that are pooled: folders, or names of studies for their newest run.
+
+    STUDY/baseline stands for the runs that `make baseline` recorded.
+
+    Example: python -m harness compare regression/baseline regression
+    """
+    from harness.runs import load_study_of
+    from harness.tables import baseline_runs, newest_run, read
+    from harness.verdicts.comparison import compare_verdicts
+
+    of_base = [read(folder) for word in bases for folder in baseline_runs(results, word)]
+    of_head = read(newest_run(results, head))
+    verdicts = compare_verdicts(of_base, of_head, load_study_of(of_head).gate)
+    _judged(verdicts, of_base[-1], of_head, results, strict)
+
+
+@cli.command()
+@click.argument("word", metavar="RUN")
+@click.option("--to", required=True, metavar="FORMAT", help="pytest-benchmark, junit or markdown.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there, not to standard output.")
+@_RESULTS
+def export(word: str, to: str, output: Path | None, results: Path) -> None:
+    """A run or a duel for other tools: a folder, or the name of a study for its newest run or duel.
+
+    pytest-benchmark: its JSON, which `pytest-benchmark compare` reads; of a duel the head's times.
+    junit: JUnit XML. markdown: a summary for the page of a job.
+
+    Example: python -m harness export regression --to markdown
+    """
+    from harness.tables import newest_result
+    from harness.verdicts.export import export as text_of
+
+    text = text_of(newest_result(results, word), to)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{output}: {error.strerror}") from None
+
+
+@cli.command()
+@click.option("--machine", metavar="SLUG", help="Another machine than this one: its folder in the results.")
+@_STUDIES
+@_RESULTS
+def history(machine: str | None, studies: Path, results: Path) -> None:
+    """Where the judged runs of a machine stepped, and their trends drawn into its folder `history`.
+
+    Example: python -m harness history
+    """
+    from harness.report.trend import history_lines
+    from harness.scripts import draw_trends
+    from harness.tables import history_of, read_history
+    from harness.verdicts.steps import steps
+
+    path = history_of(results, machine)
+    rows = read_history(path)
+    found = steps(rows)
+    for line in history_lines(rows, found):
+        click.echo(line)
+    for made in draw_trends(rows, found, path.with_suffix(""), studies):
+        click.echo(made)
+
+
 @cli.command(name="list")
 @_STUDIES
 def list_(studies: Path) -> None:
@@ -128,6 +241,35 @@ def list_(studies: Path) -> None:
 
     for line in listing(studies):
         click.echo(line)
+
+
+@cli.command()
+def doctor() -> None:
+    """What makes this machine noisy, with advice; it measures A/A, and takes about ten seconds.
+
+    A line a check: ok, warn or unknown (could not be read). Exit code 0 whatever it finds.
+
+    Example: python -m harness doctor
+    """
+    from harness.doctor import closing_line, examine
+
+    findings = []
+    for finding in examine():
+        click.echo(finding)
+        findings.append(finding)
+    click.echo(closing_line(findings))
+
+
+def _judged(verdicts: Any, base: Any, head: Any, results: Path, strict: bool) -> None:
+    """Tell the verdicts, add them to the history, and end with their exit code."""
+    from harness.report.judgement import judgement_lines
+    from harness.verdicts.comparison import exit_code
+    from harness.verdicts.history import record
+
+    for line in judgement_lines(verdicts):
+        click.echo(line)
+    record(results, verdicts, base, head)
+    sys.exit(exit_code(verdicts, [base.cells, head.cells], strict))
 
 
 def _close(finished: Any, studies: Path, drawn: bool) -> None:
@@ -150,4 +292,8 @@ def main() -> None:
         code = EXIT_USAGE
     except click.Abort:
         code = EXIT_INTERRUPTED
+    except Exception:  # a fault of the harness: the traceback is what its author needs
+        traceback.print_exc()
+        click.echo("harness: internal error: please report the lines above", err=True)
+        code = EXIT_INTERNAL
     sys.exit(code)

@@ -1,6 +1,7 @@
-"""The script beside a study: `FIGURES`, functions from a run to a figure, and, where it has one, `measure()`.
+"""The script beside a study: `FIGURES`, functions from a run to a figure, and, where it has one, `measure(study)`.
 
 The script is found by the name of the study in a folder that the caller names, never by a path in a results file.
+Beside them lies what draws a history, `history.py` with `TRENDS`.
 """
 
 from __future__ import annotations
@@ -11,25 +12,29 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from harness.errors import UserError, unknown
+from harness.study import Study
 from harness.tables import Row, Run, replace_text
 
 STUDIES = Path("studies")
 FORMATS = ("svg", "png")
 PNG_DOTS_PER_INCH = 150
 
+TRENDS_SCRIPT = "history"
+
 _OFFERED: dict[str, Any] = {"FIGURES": (), "measure": None, "summary": None}
 
 
 @dataclass(frozen=True)
 class Script:
-    """figures: functions Run -> matplotlib Figure, the file named after the function; measure() -> rows of facts;
+    """figures: functions Run -> matplotlib Figure, the file named after the function; measure(study) -> rows of facts;
     summary(run) -> lines: the law, the data and the residual in words."""
 
     figures: tuple[Callable[[Run], Any], ...]
-    measure: Callable[[], Iterable[Row]] | None
+    measure: Callable[[Study], Iterable[Row]] | None
     summary: Callable[[Run], Iterable[str]] | None
 
 
@@ -45,19 +50,13 @@ def load_script(name: str, folder: Path) -> Script:
     """The script of a study; one without a script draws nothing and measures no facts."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise UserError(f"{folder}: '{name}' is no name of a study")
-    path = folder / f"{name}.py"
-    if not path.is_file():
-        return Script((), None, None)
-    sys.path.insert(0, str(folder.resolve()))  # a script may share code with those beside it
-    try:
-        spec = importlib.util.spec_from_file_location(f"study_{name}", path)
-        if spec is None or spec.loader is None:
-            raise UserError(f"{path}: cannot be imported")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.pop(0)
+    module = _module(name, folder)
     return Script(*(getattr(module, name, default) for name, default in _OFFERED.items()))
+
+
+def load_trends(folder: Path) -> tuple[Callable[[Any, Any], Any], ...]:
+    """What draws a history: functions (rows of one study, steps) -> figure."""
+    return getattr(_module(TRENDS_SCRIPT, folder), "TRENDS", ())
 
 
 def draw_figures(run: Run, folder: Path, say: Callable[[str], None] = print) -> list[Path]:
@@ -66,8 +65,6 @@ def draw_figures(run: Run, folder: Path, say: Callable[[str], None] = print) -> 
     Returns the paths of the PNG files, and of summary.md where the script has a summary. A run that was narrowed may
     lack what a figure shows: it is left out, and said.
     """
-    from matplotlib import pyplot
-
     made = []
     target = run.path / "figures"
     script = load_script(run.name, folder)
@@ -81,12 +78,50 @@ def draw_figures(run: Run, folder: Path, say: Callable[[str], None] = print) -> 
         except Exception as error:  # of somebody's script
             say(f"{run.path}: no figure {function.__name__}: {type(error).__name__}: {error}")
             continue
-        for kind in FORMATS:
-            metadata = {"Date": None} if kind == "svg" else None  # the same rows give the same bytes
-            figure.savefig(target / f"{function.__name__}.{kind}", dpi=PNG_DOTS_PER_INCH, metadata=metadata)
-        pyplot.close(figure)
-        made.append(target / f"{function.__name__}.png")
+        made.append(_save(figure, target, function.__name__))
     if script.summary:
         replace_text(target / "summary.md", "".join(f"- {line}\n" for line in script.summary(run)))
         made.append(target / "summary.md")
     return made
+
+
+def draw_trends(history: Any, steps: Any, target: Path, folder: Path) -> list[Path]:
+    """Draw the trends of a history, as SVG and PNG, a figure a study and function of TRENDS, into `target`.
+
+    Returns the paths of the PNG files; none where the folder of studies has no history.py.
+    """
+    made = []
+    for function in load_trends(folder):
+        for study, rows in history[history["kind"] == "time"].groupby("study"):
+            target.mkdir(exist_ok=True)
+            figure = function(rows, steps[steps["study"] == study])
+            made.append(_save(figure, target, f"{study}_{function.__name__}"))
+    return made
+
+
+def _module(name: str, folder: Path) -> ModuleType | None:
+    """The module of that name in a folder, run; None where there is none."""
+    path = folder / f"{name}.py"
+    if not path.is_file():
+        return None
+    sys.path.insert(0, str(folder.resolve()))  # a script may share code with those beside it
+    try:
+        spec = importlib.util.spec_from_file_location(f"study_{name}", path)
+        if spec is None or spec.loader is None:
+            raise UserError(f"{path}: cannot be imported")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+def _save(figure: Any, target: Path, name: str) -> Path:
+    """Save a figure in every format and close it; returns the path of the PNG."""
+    from matplotlib import pyplot
+
+    for kind in FORMATS:
+        metadata = {"Date": None} if kind == "svg" else None  # the same rows give the same bytes
+        figure.savefig(target / f"{name}.{kind}", dpi=PNG_DOTS_PER_INCH, metadata=metadata)
+    pyplot.close(figure)
+    return target / f"{name}.png"

@@ -1,0 +1,52 @@
+"""What makes this machine noisy, and what to do about it: one line a check, none of which is a verdict."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from harness.doctor.finding import UNREAD, Finding, Word
+from harness.doctor.running import aa, denormals, threads, timer
+from harness.doctor.system import CHECKS
+from harness.errors import UserError
+from harness.measure.process import Worker, WorkerLost, cores_for_workers
+from harness.measure.selfcheck import resolution, spread, twins
+
+
+def start_worker() -> Worker:
+    """A worker as a run has it."""
+    return Worker.start(cores_for_workers())
+
+
+def examine(
+    root: Path = Path("/"),
+    environment: Mapping[str, str] = os.environ,
+    start: Callable[[], Worker] = start_worker,
+    differ: Callable[[Worker], float] = lambda worker: spread(twins(worker)),
+) -> Iterator[Finding]:
+    """Every check, one after the other.
+
+    root: where /proc and /sys lie; start: starts the worker that is asked; differ: measures its A/A spread.
+    """
+    for check in CHECKS:
+        yield check(root)
+    yield timer(resolution())
+    greeting: Mapping[str, Any] = {}
+    measured, reason = UNREAD, ""
+    try:
+        with start() as worker:
+            greeting = worker.greeting
+            measured = differ(worker)
+    except (UserError, WorkerLost) as error:
+        reason = str(error)
+    yield threads(environment, len(cores_for_workers()), greeting.get("threads", UNREAD))
+    yield denormals(greeting.get("subnormals"))
+    yield aa(measured, reason)
+
+
+def closing_line(findings: Sequence[Finding]) -> str:
+    """How many checks there were, and how many of each word."""
+    words = [each.word for each in findings]
+    return f"{len(words)} checks: " + ", ".join(f"{words.count(word)} {word}" for word in get_args(Word))
