@@ -18,6 +18,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from harness.cells import Case
+from harness.study import Study
 from harness.tables import Row, Run
 from harness.vocabulary import DTYPES
 
@@ -27,7 +28,7 @@ FACTS = ("forward", "gradient of y", "gradient of S")
 LONGEST = 160
 
 
-def measure() -> Iterator[Row]:
+def measure(_: Study) -> Iterator[Row]:
     """Facts of each operation, layout, dtype and device: does it run, and does each gradient."""
     import torch
 

@@ -14,12 +14,13 @@ from matplotlib.figure import Figure
 
 from harness.cells import Case
 from harness.precision.causes import CAUSES
+from harness.study import Study
 from harness.tables import Row, Run
 
 PREFIX = "cause_"
 
 
-def measure() -> Iterator[Row]:
+def measure(_: Study) -> Iterator[Row]:
     """Facts of the minimal cases: what native and a method make of the same few numbers (CPU)."""
     import torch
 

@@ -14,6 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from harness.cells import Case
+from harness.study import Study
 from harness.tables import Row, Run
 
 X = [0.1511, 0.5990, 0.6338, 0.5137, 0.5203, 0.0560]
@@ -40,7 +41,7 @@ HALF_DIGIT = 0.5e-4
 """Half a unit of the last printed decimal: a printed number is right when it is no farther off."""
 
 
-def measure() -> Iterator[Row]:
+def measure(_: Study) -> Iterator[Row]:
     """The example again, in float32 as then: each entry of dW and dx by both methods, beside the printed one."""
     import torch
 

@@ -17,6 +17,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from harness.cells import Case
+from harness.study import Study
 from harness.tables import Row, Run
 from harness.vocabulary import DTYPES
 
@@ -27,7 +28,7 @@ LIMIT = 64
 """k LIMIT <= n: the side of partial_sort."""
 
 
-def measure() -> Iterator[Row]:
+def measure(_: Study) -> Iterator[Row]:
     """Facts of y = 0 everywhere, on each device: who wins, and how each operation shares out the gradient."""
     import torch
 

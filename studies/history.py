@@ -1,0 +1,128 @@
+"""Trends of the judged runs of a machine, of one study: time against run, a panel per method and phase.
+
+No study: drawn by `harness history`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+import style
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
+
+from harness.vocabulary import PHASES
+
+MOST_PANELS = 16
+IN_A_ROW = 4
+MOST_TICKS = 8
+COMMIT_DIGITS = 6
+LEAST_RANGE = 3.0
+"""Of a logarithmic axis, its top over its bottom."""
+
+SERIES = ["case", "method", "phase"]
+
+
+def levels(history: pd.DataFrame, steps: pd.DataFrame) -> Figure:
+    """Time as multiples of one read of y, by run."""
+    rows = _by_run(history)
+    figure = _panels(rows, steps, "level", "time / time of one read", shared=False)
+    for axis in figure.axes:
+        axis.set_yscale("log")
+        low, high = axis.get_ylim()
+        spare = max(1.1, LEAST_RANGE * low / high)  # above and below: noise is not to look like news
+        axis.set_ylim(low / spare**0.5, high * spare**0.5)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.yaxis.set_minor_formatter(NullFormatter())
+    return figure
+
+
+def changes(history: pd.DataFrame, steps: pd.DataFrame) -> Figure:
+    """The same over the median of each quantity: steps of a few per cent can be seen."""
+    rows = _by_run(history)
+    rows = rows.assign(change=rows["level"] / rows.groupby(SERIES)["level"].transform("median"))
+    figure = _panels(rows, steps, "change", "time / its median", shared=True)
+    for axis in figure.axes:
+        axis.axhline(1, color="black", lw=0.6)
+    return figure
+
+
+def _by_run(history: pd.DataFrame) -> pd.DataFrame:
+    """Rows of time with `run`, the number of the run in their order, and `panel`; a run judged twice counts once."""
+    rows = history[(history["kind"] == "time") & (history["level"] > 0)]
+    rows = rows.drop_duplicates([*SERIES, "begin", "head_commit"], keep="last")
+    order = sorted(set(zip(rows["begin"], rows["head_commit"], strict=True)))
+    places = {key: number for number, key in enumerate(order)}
+    runs = [places[key] for key in zip(rows["begin"], rows["head_commit"], strict=True)]
+    return rows.assign(run=runs, panel=rows["method"] + ", " + rows["phase"])
+
+
+def _panels(rows: pd.DataFrame, steps: pd.DataFrame, y: str, label: str, shared: bool) -> Figure:
+    style.use()
+    steps = steps[steps["kind"] == "time"].assign(panel=lambda each: each["method"] + ", " + each["phase"])
+    shown, left_out = _chosen(rows, set(steps["panel"]))
+    drawn = rows[rows["panel"].isin(shown)]
+    grid = sns.relplot(
+        drawn,
+        x="run",
+        y=y,
+        col="panel",
+        col_order=shown,
+        col_wrap=min(IN_A_ROW, len(shown)),
+        kind="line",
+        style="n",
+        marker="o",
+        markersize=3.5,
+        markeredgewidth=0,
+        units="case",
+        estimator=None,
+        height=2.3,
+        aspect=1.25,
+        facet_kws={"sharey": shared},
+        **style.dtypes(drawn["dtype"]),
+    )
+    grid.set_titles("{col_name}", pad=12).set_axis_labels("", label)
+    places = dict(zip(rows["run"], zip(rows["begin"], rows["head_commit"], strict=True), strict=True))
+    for panel, axis in grid.axes_dict.items():
+        _mark_steps(axis, steps[steps["panel"] == panel], {key: run for run, key in places.items()})
+        ticks = _ticks(len(places))
+        axis.xaxis.set_major_locator(FixedLocator(ticks))
+        axis.set_xticklabels([places[run][1][:COMMIT_DIGITS] for run in ticks], rotation=60, ha="right", fontsize=7)
+        axis.tick_params(axis="y", labelsize=7)
+    study, first, last = rows["study"].iloc[0], rows["begin"].min()[:10], rows["begin"].max()[:10]
+    title = f"{study}: {len(places)} judged runs, {first} to {last}, by commit; a line a case"
+    title += "; dotted: steps, their ratio (and how many)" if len(steps) else "; no step"
+    grid.figure.suptitle(title + (f"\nleft out: {'; '.join(left_out)}" if left_out else ""), y=1.02, va="bottom")
+    figure: Figure = grid.figure
+    return figure
+
+
+def _chosen(rows: pd.DataFrame, stepped: set[str]) -> tuple[list[str], list[str]]:
+    """The panels that are shown, those with a step before others if there are too many; and those left out."""
+    methods = style.methods(rows["method"])["hue_order"]
+    order = [f"{method}, {phase}" for method in methods for phase in PHASES]
+    present = [panel for panel in order if panel in set(rows["panel"])]
+    kept = set(sorted(present, key=lambda panel: panel not in stepped)[:MOST_PANELS])
+    return [each for each in present if each in kept], [each for each in present if each not in kept]
+
+
+def _mark_steps(axis: Any, steps: pd.DataFrame, runs: dict[tuple[str, str], int]) -> None:
+    for (begin, commit), here in steps.groupby(["begin", "head_commit"]):
+        place = runs[str(begin), str(commit)] - 0.5
+        low, high = (f"{ratio:.2f}" for ratio in (here["ratio"].min(), here["ratio"].max()))
+        told = f"{low}x" if low == high else f"{low}..{high}x"
+        axis.axvline(place, color="#555555", lw=0.9, ls=":")
+        axis.annotate(
+            f"{told} ({len(here)})", (place, 1), xycoords=("data", "axes fraction"), xytext=(0, 1),
+            textcoords="offset points", fontsize=6.5, ha="center", va="bottom",
+        )  # fmt: skip
+
+
+def _ticks(runs: int) -> list[int]:
+    return list(range(0, runs, -(-runs // MOST_TICKS)))
+
+
+TRENDS = (levels, changes)

@@ -1,0 +1,219 @@
+"""`instrument`: how many false alarms and how many planted slow-downs, at what effort, here and by the usual tools.
+
+A unit is what a tool does before it says one number a method: a launch of two fresh workers (duel), a process
+(torch.utils.benchmark, pytest-benchmark), or a process a method (pyperf). All tools take turns, unit by unit, quiet
+and beside two busy processes. A comparison of m units a side takes them in the order in which they came: those of
+the base, then those of the head, as who runs a benchmark before and after a change does; a duel's m launches hold
+both sides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import style
+from matplotlib.figure import Figure
+
+from harness.cells import Case, Cell, cases
+from harness.measure.case import CaseRunner, Side
+from harness.measure.process import Worker, cores_for_workers
+from harness.study import Study
+from harness.tables import Row, Run
+
+PLANTED = "tests.planted.methods:"
+TWINS = (f"{PLANTED}twin", f"{PLANTED}twin_again")
+SLOWER = {f"{PLANTED}slower_{percent}": percent / 100 for percent in (2, 3, 5, 10)}
+BUSY_PROCESSES = 2
+ALARMS = 0.05
+NEEDED = 0.95
+LONGEST_SECONDS = 60.0
+TIMEOUT = 300.0
+
+Seconds = dict[str, float]
+
+
+def measure(study: Study) -> Iterator[Row]:
+    """Facts: log_time of a method by a tool (of the duel: log ratio to the base's twin), effort of a unit in seconds a
+    method; detail says quiet or busy. Then the faults that are no slow-downs."""
+    from tests.planted.checks import other_faults
+
+    names = [each for each in study.methods if each.startswith(PLANTED)]
+    for load, processes in (("quiet", 0), ("busy", BUSY_PROCESSES)):
+        with _busy(processes):
+            for case in cases(study):
+                for tool, unit in _TOOLS.items():
+                    begin = time.monotonic()
+                    measured = unit(study, case, names)
+                    effort = (time.monotonic() - begin) / len(names)
+                    key = {"case": case.id} | case.axes
+                    told = {"item": tool, "detail": load}
+                    yield key | told | {"method": names[0], "fact": "effort", "value": effort}
+                    for name, value in measured.items():
+                        yield key | told | {"method": name, "fact": "log_time", "value": value}
+    yield from other_faults()
+
+
+def _duel(study: Study, case: Case, names: Sequence[str]) -> Seconds:
+    """One launch of a duel of the harness with itself."""
+    sides = [Side(lambda: Worker.spawn(cores_for_workers())) for _ in range(2)]
+    with CaseRunner(study, sides) as runner:
+        cells = [Cell(case, name, 0) for name in names]
+        base, head = runner.run(case, [cells, cells], case.seed, float("inf"), measure=False)
+    beside = {block.round: block.seconds for block in base.blocks if block.arm.method == TWINS[0]}
+    rows = [(block.arm.method, np.log(block.seconds / beside[block.round])) for block in head.blocks]
+    medians = pd.DataFrame(rows, columns=["method", "ratio"]).groupby("method")["ratio"].median()
+    return {str(name): float(value) for name, value in medians.items()}
+
+
+def _torch(study: Study, case: Case, names: Sequence[str]) -> Seconds:
+    output = _run([sys.executable, "-m", "tests.planted.methods", json.dumps(case.axes), *names])
+    return {name: float(np.log(seconds)) for name, seconds in json.loads(output).items()}
+
+
+def _pytest(study: Study, case: Case, names: Sequence[str]) -> Seconds:
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "benchmarks.json"
+        options = ["--benchmark-max-time=0.2", "--benchmark-disable-gc", f"--benchmark-json={target}"]
+        command = ["-m", "pytest", "--quiet", "-p", "no:cacheprovider", "tests/planted/by_pytest.py", *options]
+        _run([sys.executable, *command], case, names)
+        benchmarks = json.loads(target.read_text(encoding="utf-8"))["benchmarks"]
+    return {each["param"]: float(np.log(each["stats"]["median"])) for each in benchmarks}
+
+
+def _pyperf(study: Study, case: Case, names: Sequence[str]) -> Seconds:
+    import pyperf
+
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "suite.json"
+        _run([sys.executable, "-m", "tests.planted.by_pyperf", "--quiet", "--output", str(target)], case, names)
+        suite = pyperf.BenchmarkSuite.load(str(target))
+        return {each.get_name(): float(np.log(each.median())) for each in suite.get_benchmarks()}
+
+
+_TOOLS: dict[str, Callable[[Study, Case, Sequence[str]], Seconds]] = {
+    "duel": _duel,
+    "torch.utils.benchmark": _torch,
+    "pytest-benchmark": _pytest,
+    "pyperf": _pyperf,
+}
+
+
+def _run(command: list[str], case: Case | None = None, names: Sequence[str] = ()) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    if case is not None:
+        environment |= {"PLANTED_CASE": json.dumps(case.axes), "PLANTED_METHODS": " ".join(names)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=TIMEOUT)
+    return done.stdout
+
+
+@contextmanager
+def _busy(processes: int) -> Iterator[None]:
+    """So many processes that do nothing but take turns on the cores."""
+    running = [subprocess.Popen([sys.executable, "-c", "while True: sum(range(1000))"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for each in running:
+            each.kill()
+            each.wait()
+
+
+def comparisons(facts: pd.DataFrame) -> pd.DataFrame:
+    """Every comparison that the units allow: tool, load, units a side, effort (seconds), planted, log_ratio."""
+    rows = []
+    chosen = facts[facts["fact"].isin(("log_time", "effort"))]
+    for (tool, load), mine in chosen.groupby(["item", "detail"], sort=False):
+        effort = float(mine.loc[mine["fact"] == "effort", "value"].mean())
+        table = mine[mine["fact"] == "log_time"].pivot_table(index=["n", "k", "seed"], columns="method", values="value")
+        paired = tool == "duel"
+        for _, units in table.groupby(level=["n", "k"]):
+            planted = {name: SLOWER.get(str(name), 0.0) for name in units.columns}
+            for count in range(1, len(units) // (1 if paired else 2) + 1):
+                seconds = effort * count * (1 if paired else 2)
+                for first in range(len(units) - count * (1 if paired else 2) + 1):
+                    head = (
+                        units.iloc[first : first + count] if paired else units.iloc[first + count : first + 2 * count]
+                    )
+                    base = 0.0 if paired else units[TWINS[0]].iloc[first : first + count].median()
+                    for name, share in planted.items():
+                        middle = head[name].mean() if paired else head[name].median()
+                        rows.append((tool, load, count, seconds, share, float(middle - base)))
+    return pd.DataFrame(rows, columns=["tool", "load", "units", "effort", "planted", "log_ratio"])
+
+
+def rates(facts: pd.DataFrame) -> pd.DataFrame:
+    """Per tool, load and effort: the threshold that alarms in 5 % of the A/A comparisons, and the share of planted
+    slow-downs above it."""
+    rows = []
+    by = ["tool", "load", "units", "effort"]
+    for key, each in comparisons(facts).groupby(by, sort=False):
+        threshold = float(np.quantile(each.loc[each["planted"] == 0, "log_ratio"], 1 - ALARMS))
+        for share, found in each[each["planted"] > 0].groupby("planted")["log_ratio"]:
+            rows.append((*key, threshold, share, float((found > threshold).mean()), len(found)))
+    return pd.DataFrame(rows, columns=[*by, "threshold", "planted", "detected", "comparisons"])
+
+
+def detection(run: Run) -> Figure:
+    """Share of planted slow-downs found against effort, each tool at its own 5 % of false alarms."""
+    style.use()
+    rows = rates(run.facts)
+    rows = rows.assign(planted=rows["planted"].map("{:.0%} slower".format))
+    grid = sns.relplot(
+        rows, x="effort", y="detected", col="planted", row="load", kind="line", marker="o", height=2.3, aspect=1.1,
+        **_tools(rows),
+    )  # fmt: skip
+    grid.set(xscale="log", ylim=(-0.05, 1.05))
+    grid.set_axis_labels("seconds a cell, both sides", "share found").set_titles("{col_name}, {row_name}")
+    return grid.figure
+
+
+def thresholds(run: Run) -> Figure:
+    """The threshold that a tool needs for 5 % of false alarms, against effort."""
+    style.use()
+    rows = rates(run.facts).drop_duplicates(["tool", "load", "units"])
+    rows = rows.assign(threshold=np.expm1(rows["threshold"].clip(lower=1e-4)) * 100)
+    grid = sns.relplot(
+        rows, x="effort", y="threshold", col="load", kind="line", marker="o", height=3, aspect=1.2, **_tools(rows)
+    )
+    grid.set(xscale="log", yscale="log")
+    grid.set_axis_labels("seconds a cell, both sides", "threshold for 5 % of false alarms (%)").set_titles("{col_name}")
+    return grid.figure
+
+
+def _tools(rows: pd.DataFrame) -> dict[str, Any]:
+    palette = dict(zip(_TOOLS, ("#000000", "#0072B2", "#D55E00", "#009E73"), strict=True))
+    order = [each for each in _TOOLS if each in set(rows["tool"])]
+    return {"hue": "tool", "hue_order": order, "palette": palette, "style": "tool", "style_order": order}
+
+
+def summary(run: Run) -> Iterator[str]:
+    """The effort that each tool needs, and whether the other faults were found."""
+    yield (
+        f"Law: at equal false alarms ({ALARMS:.0%} of A/A) what is found depends on the noise that both sides share. "
+        f"Detected means {NEEDED:.0%} of the planted ones."
+    )
+    table = rates(run.facts)
+    for (load, planted), each in table.groupby(["load", "planted"], sort=False):
+        told = []
+        for tool, mine in each.groupby("tool", sort=False):
+            enough = mine[(mine["detected"] >= NEEDED) & (mine["effort"] <= LONGEST_SECONDS)]["effort"]
+            longest = min(LONGEST_SECONDS, mine["effort"].max())
+            told.append(f"{tool} {f'{enough.min():.1f} s' if len(enough) else f'not reached in {longest:.0f} s'}")
+        yield f"{planted:.0%} slower, {load}: seconds a cell until it is detected: {', '.join(told)}."
+    for row in run.facts[~run.facts["fact"].isin(("log_time", "effort"))].itertuples():
+        yield f"{row.fact}, {row.item}: {row.value:.4g} ({row.detail})."
+
+
+FIGURES = (detection, thresholds)

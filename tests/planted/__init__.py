@@ -1,0 +1,1 @@
+"""Faults whose size is known, and the same kernels under the usual tools: what the study `instrument` measures with."""

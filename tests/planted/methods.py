@@ -1,0 +1,128 @@
+"""Methods whose fault is known.
+
+Run as a program, `python -m tests.planted.methods CASE METHOD...` (a JSON object of axes) times each method by
+torch.utils.benchmark and prints its seconds a call as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from harness.cells import Case
+from harness.methods import Method, method
+from harness.methods.definition import product, selector
+from harness.problems import draw
+
+TOOL_SECONDS = 0.2
+"""What blocked_autorange and pytest-benchmark are given for one method: their own default."""
+
+
+def _delayed(share: float) -> Any:
+    """torch.topk, then `share` of its time once more: of a call that was interrupted as of any other."""
+    import torch
+
+    def select(y: Any, k: int) -> Any:
+        begin = time.perf_counter_ns()
+        selected = torch.topk(y, k)
+        end = begin + (time.perf_counter_ns() - begin) * (1 + share)
+        while time.perf_counter_ns() < end:
+            pass
+        return selected
+
+    return select
+
+
+@selector()
+def twin() -> Any:
+    """torch.topk with the delay of the others, of nothing."""
+    return _delayed(0.0)
+
+
+@selector()
+def twin_again() -> Any:
+    """The same under another name."""
+    return _delayed(0.0)
+
+
+@selector()
+def slower_2() -> Any:
+    """2 % slower than twin."""
+    return _delayed(0.02)
+
+
+@selector()
+def slower_3() -> Any:
+    """3 % slower than twin."""
+    return _delayed(0.03)
+
+
+@selector()
+def slower_5() -> Any:
+    """5 % slower than twin."""
+    return _delayed(0.05)
+
+
+@selector()
+def slower_10() -> Any:
+    """10 % slower than twin."""
+    return _delayed(0.10)
+
+
+@selector()
+def wrong_gradient() -> Any:
+    """Right values, and a gradient that is a thousandth too large."""
+
+    def select(y: Any, k: int) -> Any:
+        values, indices = y.topk(k)
+        return values + (values - values.detach()) / 1000, indices
+
+    return select
+
+
+@product()
+def ulp_off() -> Any:
+    """fused, its gradient by x moved by one ulp."""
+    import torch
+
+    project = method("fused").implementation.project
+    assert project is not None
+
+    class Moved(torch.autograd.Function):
+        @staticmethod
+        def forward(context: Any, x: Any) -> Any:
+            return x.view_as(x)
+
+        @staticmethod
+        def backward(context: Any, gradient: Any) -> Any:
+            return torch.nextafter(gradient, torch.full_like(gradient, torch.inf))
+
+    move: Any = Moved.apply
+    return lambda W, x, k: project(W, move(x), k)
+
+
+def call_of(case: Case, chosen: Method) -> Any:
+    """A call of the method's forward on the inputs of the case, one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    y = draw(case).y
+    return lambda: chosen.forward(y, case.k)
+
+
+def main() -> None:
+    """Time methods as torch.utils.benchmark does."""
+    from torch.utils.benchmark import Timer
+
+    case = Case.from_axes(json.loads(sys.argv[1]))
+    seconds = {}
+    for name in sys.argv[2:]:
+        timer = Timer("call()", globals={"call": call_of(case, method(name))})
+        seconds[name] = timer.blocked_autorange(min_run_time=TOOL_SECONDS).median
+    json.dump(seconds, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
