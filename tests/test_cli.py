@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,7 +70,7 @@ def test_every_verb_has_help_with_an_example(verb: list[str]) -> None:
 
 
 def test_the_verbs_of_the_design_that_there_are() -> None:
-    assert {"plan", "run", "plot", "list"} <= set(cli.commands)
+    assert {"plan", "run", "plot", "duel", "compare", "export", "list"} <= set(cli.commands)
 
 
 BAD_STUDIES = {
@@ -211,7 +213,7 @@ def test_a_run_with_an_incorrect_cell_is_written_and_ends_with_code_4(call: Run,
 
 
 def test_an_interrupted_run_says_how_to_go_on(call: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runs, "run", interrupted)
@@ -230,4 +232,23 @@ def test_make_help_lists_every_target() -> None:
     ).stdout
     listed = [line.split()[:2] for line in printed.splitlines()]
     assert listed == [["make", name] for name in targets[1].split()]
-    assert {"setup", "bench", "plots", "test", "lint"} <= set(targets[1].split())
+    assert {"setup", "bench", "plots", "regress", "baseline", "test", "lint"} <= set(targets[1].split())
+
+
+def test_microbench_compares_with_its_last_run_and_its_first_run_has_none(tmp_path: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    found = re.search(r"pytest tests/benchmarks (.*)$", makefile, re.MULTILINE)
+    assert found is not None
+    options = shlex.split(found[1].replace("$$machine", "here"))
+    (tmp_path / "test_nothing.py").write_text("def test_nothing(benchmark):\n    benchmark(int)\n")
+    command = [sys.executable, "-m", "pytest", "test_nothing.py", "-c", str(ROOT / "pyproject.toml"), *options]
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    for compared in (0, 1):
+        done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert len(re.findall(r"^test_nothing \(0001_\w+\)", done.stdout, re.MULTILINE)) == compared
+        (saved,) = tmp_path.glob(f"results/here/microbench/*/000{1 + compared}_*.json")
+    # As under another kernel: told, and no error.
+    saved.write_text(saved.read_text().replace('"release": "', '"release": "other '))
+    done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, check=False)
+    assert (done.returncode, "machine_info is different" in done.stderr) == (0, True)

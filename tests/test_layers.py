@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 FLOORS = {
     7: ("cli", "__main__", "__init__"),
-    6: ("runs",),
+    6: ("runs", "duel", "doctor"),
     5: ("sweep",),
     4: ("measure", "verdicts", "report", "scripts"),
     3: ("methods", "precision", "problems"),
@@ -35,6 +35,7 @@ NEIGHBOURS = {
     ("study", "errors"),
     ("study", "validation"),
     ("study", "vocabulary"),
+    ("duel", "runs"),  # each side of a duel is written as a run is
     ("report", "verdicts"),  # the closing table prints what verdicts finds
 }
 """(importer, imported) on the same floor: no others."""
@@ -42,9 +43,10 @@ NEIGHBOURS = {
 HOMES = {
     "torch": {"problems", "methods", "precision", "measure"},
     "numpy": {"problems", "precision", "measure", "verdicts", "sweep"},
-    "pandas": {"tables", "verdicts", "report"},
+    "pandas": {"tables", "verdicts", "report", "duel"},
     "pandera": {"tables"},
     "scipy": {"verdicts"},
+    "ruptures": {"verdicts"},
     "pydantic": {"study", "validation", "tables"},
     "pydantic_core": {"validation"},
     "psutil": {"machine"},
@@ -52,13 +54,15 @@ HOMES = {
     "tqdm": {"sweep"},
     "click": {"cli"},
     "matplotlib": {"scripts"},
+    "pytest_benchmark": {"verdicts"},  # the statistics of an export are its own
+    "junitparser": {"verdicts"},
 }
 """Dependency -> the rooms that may import it; any other belongs to the studies."""
 
 INSIDE = {"problems", "methods", "precision"}
 """Rooms that import torch inside functions only, so that listing what there is imports none."""
 
-WITHOUT_TORCH = {"process", "sampler", "case"}
+WITHOUT_TORCH = {"process", "sampler", "case", "selfcheck"}
 """Modules of measure that the parent process runs."""
 
 
@@ -249,6 +253,9 @@ READS: Mapping[str, str] = {
     "list": "cli(['list'], standalone_mode=False)",
     "closing table": "print(closing_table(read(folder)))",
     "plot": "cli(['plot', folder], standalone_mode=False)",
+    "export to pytest-benchmark": "cli(['export', folder, '--to', 'pytest-benchmark'], standalone_mode=False)",
+    "export to junit": "cli(['export', folder, '--to', 'junit'], standalone_mode=False)",
+    "export to markdown": "cli(['export', folder, '--to', 'markdown'], standalone_mode=False)",
 }
 
 

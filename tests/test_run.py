@@ -25,7 +25,7 @@ WriteStudy = Callable[[str], Study]
 KEYS = {
     "cells": ["case", "method", "launch"],
     "timings": ["case", "method", "phase", "launch", "round"],
-    "memory": ["case", "method", "phase"],
+    "memory": ["case", "method", "phase", "launch"],
     "discrepancies": ["case", "method", "tensor", "of", "reference", "metric"],
 }
 

@@ -12,6 +12,7 @@ from harness.cells import Case
 from harness.measure.outcome import Outcome, run_once
 from harness.methods import method, registered
 from harness.problems import Problem
+from harness.runs import load_study
 from harness.scripts import load_script
 
 HALF_DIGIT = 0.5e-4
@@ -90,7 +91,7 @@ def test_the_study_measures_the_example() -> None:
     script = load_script("seed", Path("studies"))
     assert script.measure is not None
     found: dict[str, dict[tuple[str, str], tuple[float, str]]] = defaultdict(dict)
-    for row in script.measure():
+    for row in script.measure(load_study("studies/seed.toml")):
         assert (row["n"], row["k"], row["d"], row["dtype"]) == (6, 3, 6, "float32")
         found[str(row["method"])][str(row["fact"]), str(row["item"])] = float(row["value"]), str(row["detail"])
     printed = {("dx", str(column)): value for column, value in enumerate(DX)}

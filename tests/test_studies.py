@@ -14,7 +14,9 @@ STUDIES = Path("studies")
 SMALL = {
     "capability": ["rows=1"],
     "exceptions": ["rows=1", "mode=ieee,autocast-bfloat16"],
+    "instrument": ["seed=0", "method=tests.planted.methods:twin,tests.planted.methods:slower_10,native"],
     "precision": ["n=256,2048", "k=8,32", "d=16,64", "seed=0"],
+    "regression": ["method=native,gather", "n=1024", "dtype=float32"],
     "seed": ["seed=0,1,2"],
     "selection": ["n=64,4096", "k=8", "dtype=bfloat16,float32", "distribution=normal,uniform", "seed=0,1,2,3,4,5,6,7"],
     "smoke": ["dtype=float32"],
@@ -30,7 +32,8 @@ def test_no_study_is_left_out() -> None:
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_a_study_at_its_small_end(name: str, tmp_path: Path) -> None:
     only = SMALL[name]
-    run = harness.run(harness.load_study(STUDIES / f"{name}.toml", only), tmp_path, only, say=lambda _: None)
+    study = harness.load_study(STUDIES / f"{name}.toml", only)
+    run = harness.run(study.with_launches(1), tmp_path, only, say=lambda _: None)
     assert not run.cells["status"].isin(("crashed", "incorrect", "timeout")).any()
     rows = run.discrepancies
     assert rows.loc[rows["metric"] == "cause_unexplained", "value"].sum() == 0

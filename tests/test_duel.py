@@ -1,0 +1,186 @@
+"""A duel against another copy of the harness: what is measured, what is told, and what is refused."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import harness
+from harness.cli import cli
+from harness.duel import Duel, Origin, base_origin, duel
+from harness.errors import UserError
+from harness.machine import Revision
+from harness.tables import read_verdicts
+
+ROOT = Path(__file__).parent.parent
+STUDY = """
+title = "Short"
+methods = ["native", "gather", "fused"]
+phases = ["forward", "pipeline"]
+[axes]
+n = 256
+k = 4
+d = 2
+[timing]
+block_seconds = 0.0002
+rounds = 3
+launches = 2
+budget_seconds = 1
+[precision]
+tensors = ["dx"]
+references = ["exact"]
+metrics = ["ulp_max"]
+"""
+FARTHER = """
+from harness.methods.gather import fused as _fused
+
+def _one_ulp_more(project):
+    import torch
+
+    class Farther(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.view_as(x)
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return torch.nextafter(gradient, torch.full_like(gradient, torch.inf))
+
+    return lambda W, x, k: project(W, Farther.apply(x), k)
+
+make = _fused.make
+fused = dataclasses.replace(
+    _fused, make=lambda: dataclasses.replace(make(), project=_one_ulp_more(make().project))
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the harness without `gather`, with an `older`, and a `fused` whose dx is an ulp off."""
+    folder = tmp_path_factory.mktemp("other")
+    shutil.copytree(ROOT / "harness", folder / "harness", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests/acceptance", folder / "tests/acceptance")
+    methods = folder / "harness" / "methods"
+    text = (methods / "gather.py").read_text(encoding="utf-8")
+    (methods / "gather.py").write_text(text.replace("def gather()", "def older()"), encoding="utf-8")
+    (methods / "zz_farther.py").write_text("import dataclasses\n" + FARTHER, encoding="utf-8")
+    (folder / "short.toml").write_text(STUDY.replace('"gather"', '"older"'), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fought(other: Path, tmp_path_factory: pytest.TempPathFactory) -> Duel:
+    folder = tmp_path_factory.mktemp("fought")
+    (folder / "short.toml").write_text(STUDY, encoding="utf-8")
+    base = Origin(other, sys.executable, Revision("0123456789abcdef", dirty=False))
+    return duel(harness.load_study(folder / "short.toml"), base, folder, studies=Path(), say=lambda _: None)
+
+
+def test_both_sides_take_turns_in_the_same_rounds(fought: Duel) -> None:
+    columns = ["case", "method", "phase", "launch", "round", "calls"]
+    base, head = (run.timings.query("method in ('native', 'fused')")[columns] for run in (fought.base, fought.head))
+    assert set(map(tuple, base.to_numpy())) == set(map(tuple, head.to_numpy()))
+    both = pd.concat([fought.base.timings, fought.head.timings])
+    assert set(both["launch"]) == {1, 2}
+    for _, positions in both.groupby(["launch", "round"])["position"]:
+        assert sorted(positions) == list(range(len(positions)))
+
+
+def test_each_side_says_what_it_is_of(fought: Duel) -> None:
+    assert fought.base.info["commit"] == "0123456789abcdef"
+    assert fought.path.name.endswith("_vs_01234567")
+    assert fought.base.info["end"]
+    assert fought.head.info["end"]
+
+
+def test_what_only_one_side_has_is_new_or_lost(fought: Duel) -> None:
+    cells = fought.verdicts.query("kind == 'cell'").set_index("method")
+    assert cells["verdict"].to_dict() == {"gather": "new", "older": "lost"}
+    assert cells["reason"].to_dict() == {
+        "gather": "skipped: the base does not have it",
+        "older": "it is not in the head",
+    }
+
+
+def test_an_ulp_is_better_or_worse(fought: Duel) -> None:
+    errors = fought.verdicts.query("kind == 'error'").set_index("method")
+    farther, nearer = errors[["base", "head"]].to_numpy(dtype=float)[list(errors.index).index("fused")]
+    assert 0.5 < abs(farther - nearer) < 1.1
+    assert errors["verdict"].to_dict() == {"native": "same", "fused": "better" if farther > nearer else "worse"}
+
+
+def test_two_launches_decide_no_time(fought: Duel) -> None:
+    decided = fought.verdicts.query("kind == 'time'")["verdict"]
+    assert set(decided) == {"inconclusive"}
+    assert len(decided) == 2 + 1  # native forward and pipeline, fused pipeline
+
+
+def test_the_verdicts_are_read_back(fought: Duel) -> None:
+    back = read_verdicts(fought.path)
+    assert list(back["verdict"]) == list(fought.verdicts["verdict"])
+    assert back["ratio"].notna().sum() == fought.verdicts["ratio"].notna().sum()
+
+
+def test_it_is_a_verb(tmp_path: Path) -> None:
+    """The working tree against its own commit: a worktree is made, and is gone afterwards."""
+    (tmp_path / "short.toml").write_text(STUDY.replace("launches = 2", "launches = 1"), encoding="utf-8")
+    arguments = ["duel", "short", "--base-python", sys.executable, "--strict", "--only", "method=native"]
+    result = CliRunner().invoke(cli, [*arguments, "--studies", str(tmp_path), "--results", str(tmp_path / "results")])
+    assert result.exit_code == 3, result.output
+    assert re.search(r"^\d+ quantities: .* inconclusive", result.stdout, re.MULTILINE)
+    assert list((tmp_path / "results").glob("*/history.csv"))
+    worktrees = subprocess.run(["git", "worktree", "list"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert len(worktrees.stdout.splitlines()) == 1
+
+
+def test_a_commit_is_checked_out_and_put_away() -> None:
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    with base_origin("HEAD", None) as base:
+        assert base.revision == Revision(commit.stdout.strip(), dirty=False)
+        assert (base.folder / "pyproject.toml").is_file()
+        assert base.interpreter == sys.executable
+    assert not base.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--base-rev", "no-such-branch"], "no commit 'no-such-branch'"),
+        (["--base-python", "/no/such/python"], "/no/such/python: No such file"),
+        (["--base-python", "/bin/false"], "/bin/false cannot start one"),
+        ([], "name a --base-rev, a --base-python, or both"),
+        (["--base-rev", "HEAD", "--only", "k=3"], "k in this study '3'"),
+    ],
+)
+def test_what_cannot_fight_ends_with_2_and_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
+    (tmp_path / "short.toml").write_text(STUDY, encoding="utf-8")
+    result = CliRunner().invoke(cli, ["duel", "short", *arguments, "--studies", str(tmp_path)])
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_study_without_times_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "still.toml").write_text(STUDY.partition("[timing]")[0], encoding="utf-8")
+    base = Origin(ROOT, sys.executable, Revision("none", dirty=False))
+    with pytest.raises(UserError, match=r"needs a study with a \[timing\] table"):
+        duel(harness.load_study(tmp_path / "still.toml"), base, tmp_path)
+
+
+def test_another_protocol_is_refused(other: Path, tmp_path: Path) -> None:
+    elsewhere = shutil.copytree(other, tmp_path / "elsewhere")
+    worker = elsewhere / "harness" / "measure" / "worker.py"
+    text = re.sub(r"^PROTOCOL = \d+", "PROTOCOL = 1", worker.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    worker.write_text(text, encoding="utf-8")
+    (tmp_path / "short.toml").write_text(STUDY, encoding="utf-8")
+    base = Origin(elsewhere, sys.executable, Revision("none", dirty=False))
+    with pytest.raises(UserError, match="speaks protocol 1, the head's 2"):
+        duel(harness.load_study(tmp_path / "short.toml"), base, tmp_path)

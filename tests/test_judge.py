@@ -1,0 +1,572 @@
+"""The judge against scipy's tests of the same samples, and against simulated runs of which the truth is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from harness.cells import Case
+from harness.errors import UserError
+from harness.study import Gate
+from harness.tables import Run
+from harness.verdicts.changes import IDENTITY, MEMORY_FLOOR, changes_of_levels, changes_of_pairs, paired_memory
+from harness.verdicts.comparison import (
+    EXIT_CELLS,
+    EXIT_FAILED,
+    EXIT_INCONCLUSIVE,
+    compare_verdicts,
+    counts,
+    duel_verdicts,
+    exit_code,
+    refuse_unlike,
+)
+from harness.verdicts.judge import CONFIRMED_REASON, FEWEST_LAUNCHES, JUDGED_METRICS, confirm, judge, judge_errors
+from tests.sidecar import SIDECAR
+
+TOLERANCE = {"time": 0.02, "memory": 0.05}
+BEYOND = math.log1p(TOLERANCE["time"])
+CASE = Case(n=64, k=4)
+SETS = 400
+QUANTITIES = 20
+SWAPPED = {"slower": "faster", "faster": "slower", "worse": "better", "better": "worse", "lost": "new", "new": "lost"}
+
+Frame = pd.DataFrame
+
+
+def samples(values: Mapping[str, Sequence[float]], base: float = 1e-3, kind: str = "time", **columns: Any) -> Frame:
+    """Launches of quantities: name of the case -> log-ratios, or logarithms of the level."""
+    rows = [
+        {"case": case, "method": "m", "dtype": "float32", "kind": kind, "phase": "forward", "tensor": ""}
+        | {"reference": "", "metric": "", "launch": number, "base": base, "head": base * math.exp(value)}
+        | {"log_ratio": value, "log_level": value, "value": math.exp(value)}
+        | columns
+        for case, launches in values.items()
+        for number, value in enumerate(launches, 1)
+    ]
+    return Frame(rows)
+
+
+def pairs(values: Mapping[str, Sequence[float]], base: float = 1e-3, kind: str = "time") -> Frame:
+    """Changes of paired launches: name of the case -> log-ratios."""
+    return changes_of_pairs(samples(values, base, kind).drop(columns=["log_level", "value"]))
+
+
+def levels(values: Mapping[str, Sequence[float]], run: int = 0) -> Frame:
+    return samples(values, run=run).drop(columns=["log_ratio", "base", "head"])
+
+
+def judged(values: Mapping[str, Sequence[float]], base: float = 1e-3, kind: str = "time") -> Frame:
+    return judge(pairs(values, base, kind), TOLERANCE)
+
+
+def words(table: Frame) -> dict[str, str]:
+    return dict(zip(table["case"], table["verdict"], strict=True))
+
+
+def noise(seed: int, launches: int = 12, mean: float = 0.0, sd: float = 0.005) -> list[float]:
+    """A sample with exactly this mean and standard deviation."""
+    drawn = np.random.default_rng(seed).normal(size=launches)
+    return list(mean + sd * (drawn - drawn.mean()) / drawn.std(ddof=1))
+
+
+def test_an_effect_its_error_and_its_interval_by_hand() -> None:
+    row = judged({"a": [0.1, 0.2, 0.3]}).iloc[0]
+    assert (row["effect"], row["error"], row["freedom"], row["launches"]) == pytest.approx((0.2, 0.1 / 3**0.5, 2, 3))
+    half = 4.302653 * 0.1 / 3**0.5  # Student's t of 2 degrees of freedom, as printed in tables
+    assert (row["low"], row["high"]) == pytest.approx((math.exp(0.2 - half), math.exp(0.2 + half)), rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pairs_are_judged_as_by_a_one_sample_t_test(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sample = rng.normal(0.04, 0.03, size=rng.integers(3, 20))
+    row = judged({"a": list(sample)}).iloc[0]
+    side = np.sign(sample.mean())
+    against_tolerance = stats.ttest_1samp(side * sample, BEYOND, alternative="greater")
+    assert row["p"] == pytest.approx(min(1, 2 * against_tolerance.pvalue))
+    interval = stats.ttest_1samp(sample, 0).confidence_interval(0.95)
+    assert (row["low"], row["high"]) == pytest.approx((math.exp(interval.low), math.exp(interval.high)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_levels_are_judged_as_by_welch(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    one, two = rng.normal(1, 0.01, size=9), rng.normal(1.05, 0.03, size=14)
+    table = judge(changes_of_levels(levels({"a": list(one)}), levels({"a": list(two)})), TOLERANCE)
+    row = table.iloc[0]
+    shifted = stats.ttest_ind(two - BEYOND, one, equal_var=False, alternative="greater")
+    welch = stats.ttest_ind(two, one, equal_var=False)
+    interval = welch.confidence_interval(0.95)
+    assert (row["effect"], row["freedom"], row["launches"]) == pytest.approx((two.mean() - one.mean(), welch.df, 9))
+    assert row["p"] == pytest.approx(min(1, 2 * shifted.pvalue))
+    assert (row["low"], row["high"]) == pytest.approx((math.exp(interval.low), math.exp(interval.high)))
+
+
+def test_false_discoveries_are_controlled_over_all_quantities() -> None:
+    """One that is found alone is not found among a thousand others."""
+    sample = noise(1, mean=BEYOND + 0.006)
+    assert words(judged({"a": sample}))["a"] == "slower"
+    many = judged({"a": sample} | {f"b{number}": noise(number) for number in range(1000)})
+    assert words(many)["a"] != "slower"
+
+
+EFFECTS = st.lists(st.floats(-0.3, 0.3), min_size=1, max_size=14)
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), EFFECTS, min_size=1), st.floats(1e-8, 1e-2))
+def test_swapped_sides_give_the_opposite_words(values: dict[str, list[float]], base: float) -> None:
+    changes = pairs(values, base)
+    swapped = changes.rename(columns={"base": "head", "head": "base"}).assign(effect=-changes["effect"])
+    for kind in TOLERANCE:
+        there, back = (judge(each.assign(kind=kind), TOLERANCE) for each in (changes, swapped))
+        assert [SWAPPED.get(word, word) for word in there["verdict"]] == list(back["verdict"])
+        assert list(back["ratio"]) == pytest.approx(list(1 / there["ratio"]))
+        assert list(back["p"]) == pytest.approx(list(there["p"]))
+
+
+@settings(max_examples=15)
+@given(EFFECTS)
+def test_swapped_levels_give_the_opposite_effect(values: list[float]) -> None:
+    one, two = levels({"a": values}), levels({"a": noise(3)})
+    there, back = changes_of_levels(one, two).iloc[0], changes_of_levels(two, one).iloc[0]
+    assert back["effect"] == pytest.approx(-there["effect"])
+    assert (back["error"], back["freedom"]) == pytest.approx((there["error"], there["freedom"]), nan_ok=True)
+
+
+def drawn_changes(rng: np.random.Generator, effects: np.ndarray, launches: int, sd: float = 0.02) -> Frame:
+    """What changes_of_pairs makes of simulated launches."""
+    sample = rng.normal(effects, sd, size=(launches, len(effects)))
+    identity = {name: [""] * len(effects) for name in IDENTITY} | {"case": [str(each) for each in range(len(effects))]}
+    mean = sample.mean(axis=0)
+    return Frame(identity).assign(
+        kind="time", base=1e-3, head=1e-3 * np.exp(mean), effect=mean, launches=launches, freedom=launches - 1.0,
+        error=sample.std(axis=0, ddof=1) / launches**0.5,
+    )  # fmt: skip
+
+
+def simulated(seed: int, effects: np.ndarray, launches: int, tolerance: float = TOLERANCE["time"]) -> np.ndarray:
+    """The verdicts of a judged set, confirmed by a second one where anything was found."""
+    rng = np.random.default_rng(seed)
+    allowed = {"time": tolerance}
+    first = judge(drawn_changes(rng, effects, launches), allowed)
+    if first["found"].any():
+        second = drawn_changes(rng, effects, launches)[first["found"].to_numpy()]
+        first = confirm(first, judge(second, allowed))
+    return first["verdict"].to_numpy()
+
+
+NOTHING = np.zeros(QUANTITIES)
+PLANTED = np.where(np.arange(QUANTITIES) == 7, math.log(1.05), 0.0)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, TOLERANCE["time"]])
+def test_the_same_code_is_seldom_said_to_differ(tolerance: float) -> None:
+    """Of 400 judged sets without any change at most 2 % say slower or faster anywhere, even with no tolerance."""
+    wrong = [np.isin(simulated(seed, NOTHING, 12, tolerance), ("slower", "faster")).any() for seed in range(SETS)]
+    assert np.mean(wrong) <= 0.02
+
+
+def test_without_confirmation_as_many_sets_are_wrong_as_the_rate_says() -> None:
+    rng = np.random.default_rng(0)
+    wrong = [judge(drawn_changes(rng, NOTHING, 12), {"time": 0.0})["found"].any() for _ in range(SETS // 2)]
+    assert 0 < np.mean(wrong) <= 0.025
+
+
+@pytest.mark.parametrize(("launches", "power"), [(12, 0.35), (16, 0.7), (20, 0.9)])
+def test_one_planted_slowdown_of_five_per_cent_is_found_and_no_other(launches: int, power: float) -> None:
+    """At a spread of 2 % between launches; a duel goes on to 16 of them, where its detectable change is 3 %."""
+    verdicts = [simulated(seed, PLANTED, launches) for seed in range(60)]
+    found = [each[7] == "slower" for each in verdicts]
+    others = [np.isin(np.delete(each, 7), ("slower", "faster")).any() for each in verdicts]
+    assert np.mean(found) >= power
+    assert np.mean(others) <= 0.02
+    assert np.mean([each[7] == "same" for each in verdicts]) <= 0.1
+
+
+def test_fewer_than_eight_launches_decide_nothing() -> None:
+    for value in (0.0, 0.5):
+        for base in (1e-3, 1e-9):  # whatever the floor says
+            short = judged({"a": [value] * (FEWEST_LAUNCHES - 1)}, base).iloc[0]
+            assert (short["verdict"], short["reason"]) == ("inconclusive", "fewer than 8 launches")
+    assert words(judged({"a": [0.5] * FEWEST_LAUNCHES, "b": [0.0] * FEWEST_LAUNCHES})) == {"a": "slower", "b": "same"}
+
+
+def test_without_any_spread_it_is_sure() -> None:
+    table = judged({"at": [BEYOND] * 12, "above": [BEYOND + 1e-9] * 12, "none": [0.0] * 12, "below": [-0.021] * 12})
+    assert words(table) == {"at": "same", "above": "slower", "none": "same", "below": "faster"}
+    assert list(table["p"]) == [1, 0, 1, 0]
+
+
+NAN_SAMPLES = {
+    "one launch": [*noise(1, 11), math.nan],
+    "all launches": [math.nan] * 12,
+    "infinite": [math.inf] * 12,
+}
+
+
+@pytest.mark.parametrize("name", NAN_SAMPLES)
+@pytest.mark.parametrize("base", [1e-3, 1e-9, 0.0, math.nan])
+def test_a_nan_is_never_the_same(name: str, base: float) -> None:
+    table = judged({"a": NAN_SAMPLES[name], "b": [0.0] * 12}, base)
+    assert words(table)["a"] == "inconclusive"
+    assert table["reason"][0] == "a figure of it is NaN"
+    compared = judge(changes_of_levels(levels({"a": noise(2)}), levels({"a": NAN_SAMPLES[name]})), TOLERANCE)
+    assert words(compared) == {"a": "inconclusive"}
+
+
+def test_a_nan_effect_without_any_error_is_not_the_same() -> None:
+    changes = pairs({"a": [0.0] * 12}).assign(effect=math.nan)
+    assert (changes["error"] == 0).all()
+    assert words(judge(changes, TOLERANCE)) == {"a": "inconclusive"}
+
+
+def test_a_spread_that_could_hide_a_change_is_inconclusive() -> None:
+    table = judged({"a": noise(1, sd=0.005), "b": noise(2, sd=0.05)})
+    assert words(table) == {"a": "same", "b": "inconclusive"}
+    assert table["reason"][1] == f"a change of {table['detectable'][1]:.1%} beyond the tolerance could be missed"
+    assert table["detectable"][1] == pytest.approx(10 * math.log1p(table["detectable"][0]), rel=0.1)
+
+
+def test_what_is_detectable_is_detected_with_the_power_that_it_says() -> None:
+    """Planted at the tolerance and the detectable change of the true spread, alone among 20."""
+    spread = pairs({"a": noise(1, sd=0.02)} | {f"b{each}": noise(each, sd=0.02) for each in range(QUANTITIES - 1)})
+    effect = BEYOND + math.log1p(judge(spread, TOLERANCE)["detectable"][0])
+    rng = np.random.default_rng(5)
+    planted = np.where(np.arange(QUANTITIES) == 0, effect, 0.0)
+    found = [judge(drawn_changes(rng, planted, 12), TOLERANCE)["found"][0] for _ in range(SETS // 2)]
+    assert np.mean(found) == pytest.approx(0.9, abs=0.08)
+
+
+def test_below_the_floor_nothing_is_found() -> None:
+    """40 ns are none, whatever the ratio; 60 ns are something."""
+    assert words(judged({"a": [math.log(1.4)] * 12}, base=1e-7)) == {"a": "same"}
+    assert words(judged({"a": [math.log(1.6)] * 12}, base=1e-7)) == {"a": "slower"}
+    assert words(judged({"a": [-math.log(1.6)] * 12}, base=1.6e-7)) == {"a": "faster"}
+
+
+def test_a_noisy_time_is_not_the_same_because_its_medians_happen_to_be_near() -> None:
+    """At 5 µs the floor is 1 %: an interval of 10 % says nothing, one of 10 % at 0.2 µs says that it is small."""
+    sample = noise(4, sd=0.15)
+    assert words(judged({"a": sample}, base=2e-7)) == {"a": "same"}
+    table = pairs({"a": sample}, base=5e-6)
+    assert abs(table["head"][0] - table["base"][0]) < 3e-7
+    near = judge(table.assign(head=table["base"]), TOLERANCE)
+    assert words(near) == {"a": "inconclusive"}
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "word"),
+    [
+        (100 << 20, 100 << 20, "same"),
+        (100 << 20, 103 << 20, "same"),
+        (100 << 20, 110 << 20, "worse"),
+        (110 << 20, 100 << 20, "better"),
+        (0, 40 << 10, "same"),  # ten pages
+        (0, 1 << 20, "worse"),
+        (8192, 4096, "same"),
+    ],
+)
+def test_memory_has_words_and_a_floor_of_its_own(base: int, head: int, word: str) -> None:
+    sides = [memory_table([peak] * 12) for peak in (base, head)]
+    table = judge(changes_of_pairs(paired_memory(*sides)), TOLERANCE)
+    assert list(table["verdict"]) == [word]
+    assert table["ratio"][0] == pytest.approx((head + MEMORY_FLOOR) / (base + MEMORY_FLOOR))
+
+
+def key(method: str, case: Case = CASE) -> dict[str, Any]:
+    return {"case": case.id, "method": method} | case.axes
+
+
+def memory_table(peaks: Sequence[float], method: str = "m") -> Frame:
+    own = {"phase": "forward", "min_bytes": 1}
+    return Frame([key(method) | own | {"launch": at, "peak_bytes": float(peak)} for at, peak in enumerate(peaks, 1)])
+
+
+def error_rows(value: float, metric: str = "ulp_max", dtype: str = "float32", method: str = "m") -> Frame:
+    own = {"kind": "error", "phase": "", "tensor": "dx", "reference": "exact", "metric": metric, "value": value}
+    return Frame([key(method, Case(n=64, k=4, dtype=dtype)) | own])
+
+
+def error_word(before: float, after: float, metric: str = "ulp_max", dtype: str = "float32") -> str:
+    (word,) = judge_errors(error_rows(before, metric, dtype), error_rows(after, metric, dtype), 0.10)["verdict"]
+    return str(word)
+
+
+@pytest.mark.parametrize(
+    ("metric", "before", "after", "word"),
+    [
+        ("ulp_max", 0.0, 1.0, "worse"),
+        ("ulp_max", 1.0, 0.0, "better"),
+        ("ulp_max", 0.0, 0.4, "same"),
+        ("ulp_max", 1.0, 1.4, "same"),
+        ("ulp_max", 1.0, 1.6, "worse"),
+        ("ulp_max", 100.0, 105.0, "same"),
+        ("ulp_max", 100.0, 111.0, "worse"),
+        ("ulp_max", 111.0, 100.0, "better"),
+        ("ulp_max", 0.0, 0.0, "same"),
+        ("ulp_max", 5.0, math.inf, "worse"),
+        ("ulp_max", math.inf, 5.0, "better"),
+        ("ulp_max", math.inf, math.inf, "same"),
+        ("ulp_max", 5.0, math.nan, "lost"),
+        ("ulp_max", math.nan, 5.0, "new"),
+        ("ulp_max", math.nan, math.nan, "inconclusive"),
+        ("flips", 0.0, 1.0, "worse"),
+        ("flips", 30.0, 31.0, "same"),
+        ("nonfinite_unlike_count", 0.0, 1.0, "worse"),
+        ("rel_l2", 0.0, 2.0**-25, "same"),  # half a unit roundoff of float32
+        ("rel_l2", 0.0, 2.0**-23, "worse"),
+        ("rel_l2", 1e-3, 1.05e-3, "same"),
+        ("rel_l2", 1e-3, 1.2e-3, "worse"),
+    ],
+)
+def test_an_error_grows_by_more_than_the_tolerance_and_half_a_unit(
+    metric: str, before: float, after: float, word: str
+) -> None:
+    assert metric in JUDGED_METRICS
+    assert error_word(before, after, metric) == word
+
+
+def test_half_a_unit_of_a_relative_error_is_that_of_its_dtype() -> None:
+    assert error_word(0.0, 1e-3, "rel_l2", "bfloat16") == "same"
+    assert error_word(0.0, 1e-3, "rel_l2", "float16") == "worse"
+
+
+ERRORS = st.floats(min_value=0) | st.just(math.nan) | st.integers(0, 200).map(float)
+
+
+@given(ERRORS, ERRORS, st.sampled_from(JUDGED_METRICS))
+def test_swapped_errors_give_the_opposite_words(before: float, after: float, metric: str) -> None:
+    word = error_word(before, after, metric)
+    assert error_word(after, before, metric) == SWAPPED.get(word, word)
+    assert (word == "same") <= (before == after or (math.isfinite(before) and math.isfinite(after)))
+
+
+def test_a_nan_that_was_there_already_has_a_reason() -> None:
+    table = judge_errors(error_rows(math.nan), error_rows(math.nan), 0.1)
+    assert list(table["reason"]) == ["it is NaN on both sides"]
+    assert list(judge_errors(error_rows(1.0), error_rows(math.nan), 0.1)["reason"]) == ["it is NaN now"]
+
+
+LARGE = noise(1, mean=0.1)
+
+
+def test_what_is_found_must_be_found_again() -> None:
+    first = judged({"a": LARGE, "b": LARGE, "c": LARGE, "d": LARGE, "e": noise(2)})
+    second = judged({"a": noise(9, mean=0.08), "b": noise(3), "c": [-each for each in LARGE]})
+    table = confirm(first, second)
+    assert words(table) == dict.fromkeys("bcd", "inconclusive") | {"a": "slower", "e": "same"}
+    assert list(table["reason"]) == ["", CONFIRMED_REASON, CONFIRMED_REASON, CONFIRMED_REASON, ""]
+    assert table["ratio"][0] == pytest.approx(math.exp(0.08))  # those of the first were chosen for being large
+    assert table["ratio"][1] == pytest.approx(math.exp(0.1))
+    assert list(table["launches"]) == [12] * 5
+
+
+def fake_run(
+    seconds: Mapping[str, Sequence[float]],
+    errors: Mapping[str, float] | None = None,
+    statuses: Mapping[str, str] | None = None,
+    peaks: Mapping[str, Sequence[float]] | None = None,
+    **info: Any,
+) -> Run:
+    """A run in memory: method -> seconds of forward in each launch; method -> ulp_max; status; peaks."""
+    times = {"read": [1e-5] * max(map(len, seconds.values()), default=0)} | dict(seconds)
+    states = dict.fromkeys(times, "ok") | dict(statuses or {})
+    launches = max(1, *map(len, times.values()))
+    cell = {"reason": "it says why", "machine": "here", "predicted_bytes": 1, "wall_seconds": 0.1}
+    block = {"round": 0, "position": 0, "calls": 1}
+    tables = {
+        "cells": [
+            key(method) | {"launch": launch, "status": status} | cell
+            for method, status in states.items()
+            for launch in range(1, launches + 1)
+        ],
+        "timings": [
+            key(method)
+            | {"phase": "apply" if method == "read" else "forward", "launch": at}
+            | block
+            | {"seconds": each}
+            for method, sample in times.items()
+            for at, each in enumerate(sample, 1)
+        ],
+        "discrepancies": [
+            key(method) | {"tensor": "dx", "of": "method", "reference": "exact", "metric": "ulp_max", "value": value}
+            for method, value in ({"none": 0.0} | dict(errors or {})).items()
+        ],
+    }
+    run = Run(Path("head"), SIDECAR | {"timing": {"block_seconds": 0.001, "rounds": 1}} | info)
+    frames: dict[str, Frame] = {name: Frame(rows) for name, rows in tables.items()}
+    frames["memory"] = pd.concat([memory_table(each, method) for method, each in (peaks or {"m": [1.0]}).items()])
+    vars(run).update(frames)
+    return run
+
+
+def times(*sample: float) -> list[float]:
+    return [1e-3 * math.exp(each) for each in sample]
+
+
+QUIET = times(*noise(1))
+OTHER = times(*noise(2))
+GATE = Gate()
+FIRST, SECOND = range(1, 13), range(13, 25)
+
+
+def verdicts_of(table: Frame, kind: str = "time") -> dict[str, str]:
+    rows = table[table["kind"] == kind]
+    return dict(zip(rows["method"], rows["verdict"], strict=True))
+
+
+def test_a_duel_confirms_by_its_second_launches() -> None:
+    slow, fine = times(*noise(3, mean=0.1)), QUIET
+    base = fake_run({"held": [*fine, *fine], "gone": [*fine, *fine], "same": [*fine, *fine]})
+    head = fake_run({"held": [*slow, *slow], "gone": [*slow, *fine], "same": [*OTHER, *OTHER]})
+    table = duel_verdicts(base, head, FIRST, SECOND, GATE)
+    assert verdicts_of(table) == {"held": "slower", "gone": "inconclusive", "same": "same"}
+    assert exit_code(table, [], strict=False) == EXIT_FAILED
+    assert list(table["verdict"])[:2] == ["slower", "inconclusive"]  # the gravest first
+    never = duel_verdicts(base, head, FIRST, [], GATE)
+    assert verdicts_of(never) == {"held": "inconclusive", "gone": "inconclusive", "same": "same"}
+    assert set(never.loc[never["verdict"] == "inconclusive", "reason"]) >= {CONFIRMED_REASON}
+
+
+def test_cells_are_lost_and_new() -> None:
+    base = fake_run({"m": QUIET, "gone": QUIET, "fails": QUIET, "skips": QUIET}, statuses={"comes": "unsupported"})
+    head = fake_run({"m": QUIET, "comes": QUIET, "added": QUIET}, statuses={"fails": "unsupported", "skips": "skipped"})
+    table = duel_verdicts(base, head, FIRST, [], GATE)
+    assert verdicts_of(table, "cell") == {
+        "gone": "lost",
+        "fails": "lost",
+        "skips": "lost",
+        "comes": "new",
+        "added": "new",
+    }
+    reasons = dict(zip(table["method"], table["reason"], strict=True))
+    assert reasons["gone"] == "it is not in the head"
+    assert reasons["fails"] == "unsupported: it says why"
+    assert reasons["added"] == "not in the base"
+    assert verdicts_of(table) == {"m": "same"}  # what is said of a cell is not said of its quantities again
+    assert counts(table) == {"lost": 3, "new": 2, "inconclusive": 1, "same": 2}  # memory of one launch, an error
+
+
+def test_a_cell_that_fails_in_one_launch_is_lost() -> None:
+    base, head = fake_run({"m": QUIET}), fake_run({"m": QUIET})
+    cells = head.cells
+    cells.loc[(cells["method"] == "m") & (cells["launch"] == 3), "status"] = "timeout"
+    table = duel_verdicts(base, head, FIRST, [], GATE)
+    assert verdicts_of(table, "cell") == {"m": "lost"}
+
+
+def test_a_quantity_that_one_side_lacks_is_lost_or_new() -> None:
+    """Of a cell that both have: a phase, a memory that is NaN now, an error."""
+    base = fake_run({"m": QUIET, "b": QUIET}, {"m": 1.0}, peaks={"m": [1e8] * 12, "b": [1e8] * 12})
+    head = fake_run({"m": QUIET, "b": QUIET}, {"b": 1.0}, peaks={"m": [math.nan] * 12, "b": [1e8] * 12})
+    head.timings.loc[head.timings["method"] == "m", "phase"] = "pipeline"
+    for table in (duel_verdicts(base, head, FIRST, [], GATE), compare_verdicts([base], head, GATE)):
+        found = {
+            (row["method"], row["kind"], row["phase"]): (row["verdict"], row["reason"])
+            for row in table.to_dict("records")
+            if row["verdict"] != "same"
+        }
+        lost, new = ("lost", "it is not in the head"), ("new", "not in the base")
+        assert found == {
+            ("m", "time", "forward"): lost,
+            ("m", "time", "pipeline"): new,
+            ("m", "memory", "forward"): lost,
+            ("m", "error", ""): lost,
+            ("b", "error", ""): new,
+        }
+        assert exit_code(table, [], strict=False) == EXIT_FAILED
+
+
+def test_what_was_never_measured_at_once_is_inconclusive() -> None:
+    base, head = fake_run({"m": QUIET}), fake_run({"m": QUIET})
+    head.timings["round"] = 1
+    table = duel_verdicts(base, head, FIRST, [], GATE)
+    (row,) = table[table["kind"] == "time"].to_dict("records")
+    assert (row["verdict"], row["reason"]) == ("inconclusive", "it was never measured on both sides at once")
+
+
+def test_a_memory_that_cannot_be_had_here_has_no_verdict() -> None:
+    run = fake_run({"m": QUIET}, peaks={"m": [math.nan] * 12})
+    assert verdicts_of(duel_verdicts(run, run, FIRST, [], GATE), "memory") == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "strict", "code"),
+    [
+        ("crashed", "slower", True, EXIT_CELLS),
+        ("incorrect", "same", False, EXIT_CELLS),
+        ("ok", "slower", True, EXIT_FAILED),
+        ("ok", "worse", False, EXIT_FAILED),
+        ("ok", "lost", False, EXIT_FAILED),
+        ("ok", "inconclusive", True, EXIT_INCONCLUSIVE),
+        ("ok", "inconclusive", False, 0),
+        ("unsupported", "same", True, 0),
+        *[("ok", word, True, 0) for word in ("same", "faster", "better", "new")],
+    ],
+)
+def test_the_first_exit_code_that_applies(status: str, word: str, strict: bool, code: int) -> None:
+    verdicts = Frame({"verdict": ["same", "inconclusive" if code == EXIT_FAILED else "same", word]})
+    cells = [Frame({"status": ["ok"]}), Frame({"status": ["ok", status]})]
+    assert exit_code(verdicts, cells, strict) == exit_code(verdicts, cells[::-1], strict) == code
+
+
+@pytest.mark.parametrize(
+    ("info", "told"),
+    [
+        ({"study": "other"}, "study 'trial' and 'other'"),
+        ({"machine": {"slug": "there"}}, "machine 'here' and 'there'"),
+        ({"parameters": {"p": "int"}}, "parameters p None and 'int'"),
+        ({"timing": {"block_seconds": 0.002, "rounds": 1}}, "timing block_seconds 0.001 and 0.002"),
+        ({"timing": {"block_seconds": 0.001, "rounds": 2}}, "timing rounds 1 and 2"),
+        ({"text": '[precision]\nloss = "linear"'}, "loss 'square' and 'linear'"),
+    ],
+)
+def test_unlike_runs_are_refused_and_what_differs_is_named(info: dict[str, Any], told: str) -> None:
+    base, head = fake_run({"m": QUIET}), fake_run({"m": QUIET}, **info)
+    with pytest.raises(UserError) as caught:
+        refuse_unlike(base, head)
+    assert str(caught.value) == f"head and head are not comparable: {told}"
+
+
+def test_like_runs_may_differ_in_launches_and_budget_but_not_be_without_times() -> None:
+    protocol = {"block_seconds": 0.001, "rounds": 1, "launches": 3, "budget_seconds": 5}
+    refuse_unlike(fake_run({"m": QUIET}), fake_run({"m": QUIET}, timing=protocol))
+    empty = fake_run({"m": QUIET})
+    vars(empty)["timings"] = empty.timings.iloc[:0]
+    with pytest.raises(UserError, match="head: this run has no times to compare"):
+        refuse_unlike(fake_run({"m": QUIET}), empty)
+
+
+def test_a_base_of_runs_that_differ_among_themselves_widens_the_interval() -> None:
+    def compared(*shifts: float) -> dict[Any, Any]:
+        bases = [fake_run({"m": times(*noise(at, mean=shift))}) for at, shift in enumerate(shifts)]
+        table = compare_verdicts(bases, fake_run({"m": times(*noise(9, mean=0.1))}), GATE)
+        (row,) = table[table["kind"] == "time"].to_dict("records")
+        return row
+
+    alike, unlike = compared(0, 0, 0), compared(-0.05, 0, 0.05)
+    assert alike["verdict"] == "slower"
+    assert unlike["verdict"] == "inconclusive"
+    assert unlike["ratio"] == pytest.approx(alike["ratio"]) == pytest.approx(math.exp(0.1))
+    half = 4.302653 * 0.05 * (4 / 3) ** 0.5  # three runs of sd 0.05, and the head is one more
+    assert (unlike["low"], unlike["high"]) == pytest.approx((math.exp(0.1 - half), math.exp(0.1 + half)), rel=1e-6)
+    assert alike["high"] - alike["low"] < 0.02
+
+
+def test_a_comparison_is_of_multiples_of_one_read() -> None:
+    """A machine that is twice as slow all over is no change."""
+    base, head = fake_run({"m": QUIET}), fake_run({"m": [2 * each for each in QUIET]})
+    assert verdicts_of(compare_verdicts([base], head, GATE)) == {"m": "slower"}
+    head.timings.loc[head.timings["method"] == "read", "seconds"] *= 2
+    (row,) = (table := compare_verdicts([base], head, GATE))[table["kind"] == "time"].to_dict("records")
+    assert row["verdict"] == "same"
+    assert (row["ratio"], row["head"] / row["base"]) == pytest.approx((1, 2))
