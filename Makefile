@@ -2,13 +2,16 @@
 TORCH ?= torch==2.13.0
 # What `make bench` measures and draws, in this order.
 STUDIES ?= seed precision speed
+# What the working tree is compared with, and the runs that `make baseline` records.
+BASE ?= main
+BASELINE_RUNS ?= regression regression regression
 PYTHON ?= python3
 BIN := .venv/bin
 # The stamp names the torch, so that another TORCH installs anew and the same one installs nothing.
 STAMP := .venv/installed-$(subst =,-,$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench plots test lint microbench acceptance clean
+.PHONY: help setup bench plots regress baseline test lint microbench acceptance clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,16 +32,26 @@ bench: $(STAMP) ## measure STUDIES into results/, draw their figures, close with
 plots: $(STAMP) ## draw the figures of the newest run of STUDIES again, without measuring
 	$(BIN)/harness plot $(STUDIES)
 
+regress: $(STAMP) ## did it get slower, larger or less exact: the working tree against BASE, in one set of rounds
+	$(BIN)/harness duel regression --base-rev $(BASE)
+
+baseline: $(STAMP) ## record runs that `harness compare regression/baseline RUN` compares with
+	$(BIN)/harness run $(BASELINE_RUNS) --baseline
+
 test: $(STAMP) ## the tests, under 5 minutes
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile -p no:benchmark
 
 lint: $(STAMP) ## ruff and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-microbench: $(STAMP) ## pytest-benchmark over the harness's own hot paths and each method at one size
-	$(BIN)/pytest tests/benchmarks --benchmark-only
+# A history for each machine: pytest-benchmark itself tells only systems and Pythons apart. That there is no last run, or
+# that it was under another kernel, is a warning of its, which must not end the run.
+microbench: $(STAMP) ## pytest-benchmark over the harness's hot paths and each method, against this machine's last run
+	machine=$$($(BIN)/python -c "from harness.machine import this_machine; print(this_machine().slug)") && \
+	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-autosave --benchmark-compare \
+		--benchmark-storage="results/$$machine/microbench" -W default::pytest_benchmark.logger.PytestBenchmarkWarning
 
 acceptance: $(STAMP) ## the long demonstrations: each bound beside what was measured
 	$(BIN)/python -m tests.acceptance
