@@ -29,7 +29,7 @@ from harness.study import Study
 from harness.sweep import progress_bar, rows_of
 from harness.tables import BASE, HEAD, Run, RunWriter, parameter_types, read, write_verdicts
 from harness.verdicts.comparison import duel_changes, duel_verdicts
-from harness.verdicts.judge import DETECTABLE, judge
+from harness.verdicts.judge import judge, spread_is_known
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,8 +149,7 @@ class _Rounds:
         """Both sets of launches, and the verdicts."""
         cases = list(self.plan)
         first = self._launches(cases, self._first_set_ends)
-        tolerance = {"time": self.study.gate.time, "memory": self.study.gate.memory}
-        judged = judge(duel_changes(*self._sides(), first), tolerance)
+        judged = self._judged(first)
         doubtful = set(judged.loc[judged["found"], "case"])
         again = [each for each in cases if each[0].id in doubtful]
         second = self._launches(again, lambda done: done >= len(first) or self._left() <= 0) if again else []
@@ -183,8 +182,9 @@ class _Rounds:
             )
             for each in cells
         ]
+        measure = ["errors", "memory"] if first else ["memory"]
         theirs += [Cell(case, name, case.input_bytes) for name in self.base_only if first]
-        results = self.runner.run(case, [theirs, cells], seed, UNLIMITED, measure=first)
+        results = self.runner.run(case, [theirs, cells], seed, UNLIMITED, measure=measure)
         machine = self.folder.parent.parent.name
         for writer, result in zip(self.writers, results, strict=True):
             writer.commit(rows_of(case, case.id, self.launches, machine, result))
@@ -204,9 +204,12 @@ class _Rounds:
             return True
         if done != timing.launches and done not in LOOKS:
             return False
-        changes = duel_changes(*self._sides(), range(1, done + 1))
-        judged = judge(changes, {"time": self.study.gate.time, "memory": self.study.gate.memory})
-        return bool((judged["detectable"] <= DETECTABLE).all())
+        return spread_is_known(self._judged(range(1, done + 1)))
+
+    def _judged(self, launches: Sequence[int]) -> pd.DataFrame:
+        """Times and memory of these launches, not yet confirmed."""
+        tolerance = {"time": self.study.gate.time, "memory": self.study.gate.memory}
+        return judge(duel_changes(*self._sides(), launches), tolerance)
 
     def _left(self) -> float:
         budget = self.study.timing.budget_seconds if self.study.timing else None

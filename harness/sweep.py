@@ -14,6 +14,7 @@ from harness.cells import Case, Cell, Plan
 from harness.measure.case import CaseResult, CaseRunner
 from harness.study import Study
 from harness.tables import Row, Run
+from harness.verdicts.judge import FEWEST_LAUNCHES
 from harness.verdicts.ratios import intervals, launch_medians, paired_log_ratios
 
 LOOKS = (3, 5, 8, 12, 20, 32)
@@ -63,11 +64,19 @@ class Sweep:
                     why = settled.get(identity, "") or budget.spent()
                     planned = [self._skip(cell, why) for cell in cells]
                     seed = launch * cases + number
-                    (result,) = self.runner.run(case, [planned], seed, budget.share(), measure=launch == 1)
+                    measure = self._measured_beside_times(launch)
+                    (result,) = self.runner.run(case, [planned], seed, budget.share(), measure=measure)
                     budget.turns -= 1
                     self._remember_exhausted(result)
                     yield rows_of(case, identity, launch, self.machine, result)
                     progress.update()
+
+    def _measured_beside_times(self, launch: int) -> list[str]:
+        """Errors do not vary between launches. Memory does, and is measured again where it can be judged: to return
+        the heap to the system costs as much as many blocks."""
+        if launch == 1:
+            return ["errors", "memory"]
+        return ["memory"] if self.study.launches >= FEWEST_LAUNCHES else []
 
     def _skip(self, cell: Cell, why: str) -> Cell:
         limit = self.exhausted.get(cell.method)

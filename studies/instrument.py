@@ -31,6 +31,7 @@ from harness.measure.case import CaseRunner, Side
 from harness.measure.process import Worker, cores_for_workers
 from harness.study import Study
 from harness.tables import Row, Run
+from harness.verdicts.ratios import paired_log_ratios
 
 PLANTED = "tests.planted.methods:"
 TWINS = (f"{PLANTED}twin", f"{PLANTED}twin_again")
@@ -40,6 +41,8 @@ ALARMS = 0.05
 NEEDED = 0.95
 LONGEST_SECONDS = 60.0
 TIMEOUT = 300.0
+
+IN_ONE_PROCESS = "rounds in one process"
 
 Seconds = dict[str, float]
 
@@ -70,7 +73,7 @@ def _duel(study: Study, case: Case, names: Sequence[str]) -> Seconds:
     sides = [Side(lambda: Worker.spawn(cores_for_workers())) for _ in range(2)]
     with CaseRunner(study, sides) as runner:
         cells = [Cell(case, name, 0) for name in names]
-        base, head = runner.run(case, [cells, cells], case.seed, float("inf"), measure=False)
+        base, head = runner.run(case, [cells, cells], case.seed, float("inf"), measure=())
     beside = {block.round: block.seconds for block in base.blocks if block.arm.method == TWINS[0]}
     rows = [(block.arm.method, np.log(block.seconds / beside[block.round])) for block in head.blocks]
     medians = pd.DataFrame(rows, columns=["method", "ratio"]).groupby("method")["ratio"].median()
@@ -85,7 +88,7 @@ def _torch(study: Study, case: Case, names: Sequence[str]) -> Seconds:
 def _pytest(study: Study, case: Case, names: Sequence[str]) -> Seconds:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "benchmarks.json"
-        options = ["--benchmark-max-time=0.2", "--benchmark-disable-gc", f"--benchmark-json={target}"]
+        options = ["--benchmark-disable-gc", f"--benchmark-json={target}"]
         command = ["-m", "pytest", "--quiet", "-p", "no:cacheprovider", "tests/planted/by_pytest.py", *options]
         _run([sys.executable, *command], case, names)
         benchmarks = json.loads(target.read_text(encoding="utf-8"))["benchmarks"]
@@ -165,6 +168,18 @@ def rates(facts: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*by, "threshold", "planted", "detected", "comparisons"])
 
 
+def decisions(facts: pd.DataFrame) -> pd.DataFrame:
+    """Per tool, load and planted share: the fewest seconds a cell from which on it is detected (`reached`), or the
+    longest that were spent, at most LONGEST_SECONDS."""
+    rows = []
+    for key, each in rates(facts).groupby(["tool", "load", "planted"], sort=False):
+        missed = each.loc[each["detected"] < NEEDED, "effort"].max()
+        enough = each.loc[~(each["effort"] <= missed), "effort"].min()
+        reached = bool(enough <= LONGEST_SECONDS)
+        rows.append((*key, enough if reached else min(LONGEST_SECONDS, each["effort"].max()), reached))
+    return pd.DataFrame(rows, columns=["tool", "load", "planted", "seconds", "reached"])
+
+
 def detection(run: Run) -> Figure:
     """Share of planted slow-downs found against effort, each tool at its own 5 % of false alarms."""
     style.use()
@@ -192,6 +207,23 @@ def thresholds(run: Run) -> Figure:
     return grid.figure
 
 
+def same_kernel(run: Run) -> Figure:
+    """What the same kernel differs by under two names: in one process, and between the units of each tool."""
+    style.use()
+    pairs = paired_log_ratios(run.timings, TWINS[0], base_phase="forward").query("method == @TWINS[1]")
+    inside = pairs.groupby("case")["log_ratio"].median().to_frame().assign(tool=IN_ONE_PROCESS, load="quiet")
+    between = comparisons(run.facts).query("planted == 0 and units == 1")
+    rows = pd.concat([inside, between], ignore_index=True)
+    rows = rows.assign(difference=np.expm1(rows["log_ratio"].abs().clip(lower=1e-5)) * 100)
+    order = [IN_ONE_PROCESS, *(each for each in _TOOLS if each in set(rows["tool"]))]
+    grid = sns.catplot(
+        rows, x="difference", y="tool", col="load", kind="strip", order=order, color="#0072B2", alpha=0.6, height=2.6,
+        aspect=1.6,
+    )  # fmt: skip
+    grid.set(xscale="log").set_axis_labels("difference of the same kernel (%)", "").set_titles("{col_name}")
+    return grid.figure
+
+
 def _tools(rows: pd.DataFrame) -> dict[str, Any]:
     palette = dict(zip(_TOOLS, ("#000000", "#0072B2", "#D55E00", "#009E73"), strict=True))
     order = [each for each in _TOOLS if each in set(rows["tool"])]
@@ -204,16 +236,14 @@ def summary(run: Run) -> Iterator[str]:
         f"Law: at equal false alarms ({ALARMS:.0%} of A/A) what is found depends on the noise that both sides share. "
         f"Detected means {NEEDED:.0%} of the planted ones."
     )
-    table = rates(run.facts)
-    for (load, planted), each in table.groupby(["load", "planted"], sort=False):
-        told = []
-        for tool, mine in each.groupby("tool", sort=False):
-            enough = mine[(mine["detected"] >= NEEDED) & (mine["effort"] <= LONGEST_SECONDS)]["effort"]
-            longest = min(LONGEST_SECONDS, mine["effort"].max())
-            told.append(f"{tool} {f'{enough.min():.1f} s' if len(enough) else f'not reached in {longest:.0f} s'}")
+    for (load, planted), each in decisions(run.facts).groupby(["load", "planted"], sort=False):
+        told = (
+            f"{row.tool} {row.seconds:.1f} s" if row.reached else f"{row.tool} not reached in {row.seconds:.0f} s"
+            for row in each.itertuples()
+        )
         yield f"{planted:.0%} slower, {load}: seconds a cell until it is detected: {', '.join(told)}."
     for row in run.facts[~run.facts["fact"].isin(("log_time", "effort"))].itertuples():
         yield f"{row.fact}, {row.item}: {row.value:.4g} ({row.detail})."
 
 
-FIGURES = (detection, thresholds)
+FIGURES = (detection, thresholds, same_kernel)

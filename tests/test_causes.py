@@ -92,7 +92,7 @@ def checked(case: Case, name: str) -> dict[str, Any]:
             "fresh_memory": True,
         }
     )
-    return opened.check(name, measure=True)
+    return opened.check(name, measure=["errors"])
 
 
 def causes_of(case: Case, name: str) -> dict[tuple[str, str], float]:

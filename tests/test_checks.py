@@ -49,7 +49,7 @@ def opened(case: Case, loss: str, phases: tuple[str, ...] = ()) -> OpenCase:
 
 def verdict(case: OpenCase, name: str) -> dict[str, Any]:
     try:
-        return case.check(name, measure=False)
+        return case.check(name, measure=())
     except Exception as error:  # as the worker does
         return failure(error)
 

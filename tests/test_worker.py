@@ -40,7 +40,7 @@ def worker() -> Iterator[Worker]:
 
 
 def check(worker: Worker, method: str) -> dict[str, Any]:
-    return worker.ask({"op": "check", "method": method, "measure": True}, 60)
+    return worker.ask({"op": "check", "method": method, "measure": ["errors", "memory"]}, 60)
 
 
 def test_it_greets_with_its_protocol_and_torch(worker: Worker) -> None:
@@ -110,7 +110,7 @@ def test_a_lost_worker_says_how(fault: str, seconds: float, status: str, reason:
     with Worker.start() as mortal:
         mortal.ask(opening(Case(n=64, k=4)), 60)
         with pytest.raises(WorkerLost, match=reason) as lost:
-            mortal.ask({"op": "check", "method": f"tests.acceptance.faults:{fault}", "measure": False}, seconds)
+            mortal.ask({"op": "check", "method": f"tests.acceptance.faults:{fault}", "measure": []}, seconds)
         assert lost.value.status == status
 
 
@@ -148,7 +148,7 @@ def test_it_ends_with_its_input() -> None:
 
 def test_every_block_has_new_memory() -> None:
     case = OpenCase(opening(Case(n=4096, k=8)))
-    case.check("native", measure=False)
+    case.check("native", measure=())
     prepared = case.prepared["native", "forward"]
     places = {tensor.data_ptr() for _ in range(30) for tensor in case.heap.fresh(prepared.reads)}
     assert case.problem.y.data_ptr() not in places

@@ -95,9 +95,9 @@ class CaseRunner:
             side.renew()
 
     def run(
-        self, case: Case, cells: Sequence[Sequence[Cell]], seed: int, seconds: float, *, measure: bool
+        self, case: Case, cells: Sequence[Sequence[Cell]], seed: int, seconds: float, *, measure: Sequence[str]
     ) -> list[CaseResult]:
-        """Measure a case in about `seconds`, one round at least; `measure` errors too (first launch).
+        """Measure a case in about `seconds`, one round at least; `measure`: which of errors and memory.
 
         cells: those of each side; so is what is returned. A method that costs a worker its life is given up on that
         side, and the case is begun again without it.
@@ -123,7 +123,13 @@ class CaseRunner:
                 each.status, each.reason = "skipped", ""
 
     def _measure(
-        self, case: Case, cells: list[CellResult], seed: int, seconds: float, measure: bool, blocks: list[Block]
+        self,
+        case: Case,
+        cells: list[CellResult],
+        seed: int,
+        seconds: float,
+        measure: Sequence[str],
+        blocks: list[Block],
     ) -> None:
         for at in {each.side for each in cells}:
             self._sides[at].running()  # the seconds of a case are its own, not those of starting a worker
@@ -139,7 +145,7 @@ class CaseRunner:
                 by_arm[block.arm.side, block.arm.method].wall_seconds += block.seconds * block.arm.calls
                 blocks.append(block)
 
-    def _check(self, case: Case, cells: list[CellResult], deadline: float, measure: bool) -> None:
+    def _check(self, case: Case, cells: list[CellResult], deadline: float, measure: Sequence[str]) -> None:
         """Open the case on the worker of these cells' side, and hold each method to what is right."""
         if not cells:
             return

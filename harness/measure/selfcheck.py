@@ -55,7 +55,7 @@ def twins(worker: Worker, cases: Iterable[Case] = TWIN_CASES) -> Iterator[tuple[
     """
     for case in cases:
         worker.ask(_opening(worker, case), ANSWER_SECONDS)
-        reply = worker.ask({"op": "check", "method": "native", "measure": False}, ANSWER_SECONDS)
+        reply = worker.ask({"op": "check", "method": "native", "measure": []}, ANSWER_SECONDS)
         calls = reply.get("calls", {}).get("forward", 1)
         time_block = partial(_block, worker, calls)
         yield Arm("native", "forward", calls, time_block), Arm("native", "forward", calls, time_block, side=1)

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any, TextIO
 
@@ -69,22 +69,23 @@ class OpenCase:
         """Native beside the references: other methods' errors are also a multiple of its."""
         return Assessment(self.native, self.references, summed_again=False)
 
-    def check(self, name: str, measure: bool) -> dict[str, Any]:
-        """Run a method once, hold it to what is right, prepare its phases; `measure` its errors too."""
+    def check(self, name: str, measure: Collection[str]) -> dict[str, Any]:
+        """Run a method once, hold it to what is right, prepare its phases; `measure`: of errors, memory."""
         chosen = method(name)
         reply: dict[str, Any] = {"status": "ok", "reason": "", "calls": {}, "memory": [], "figures": []}
         if name in YARDSTICKS:
             wrong = wrong_yardstick(chosen, self.problem)
         else:
-            wrong, reply["reason"], reply["figures"] = self._compare(chosen, measure)
+            wrong, reply["reason"], reply["figures"] = self._compare(chosen, "errors" in measure)
         if wrong:
             return reply | {"status": "incorrect", "reason": wrong, "figures": []}
         wanted = YARDSTICK_PHASES if name in YARDSTICKS else self.settings["phases"]
         phases = [each for each in chosen.phases_for(self.problem.case) if each in wanted]
         for phase, prepared in prepare(chosen, phases, self.problem, self.loss).items():
             self.prepared[name, phase] = prepared
-            peak = peak_bytes(self._fresh_call(prepared), self.problem.case.device)
-            reply["memory"].append([phase, chosen.least_bytes(phase, self.problem.case), peak])
+            if "memory" in measure:
+                peak = peak_bytes(self._fresh_call(prepared), self.problem.case.device)
+                reply["memory"].append([phase, chosen.least_bytes(phase, self.problem.case), peak])
             reply["calls"][phase] = self._calibrate(prepared)
         return reply
 

@@ -61,11 +61,18 @@ def judge(changes: pd.DataFrame, tolerance: Mapping[str, float]) -> pd.DataFrame
     )
     few = judged["launches"] < FEWEST_LAUNCHES
     larger = table[["base", "head"]].max(axis=1, skipna=False) + table["kind"].map(ADDED)
-    nothing = small & (np.expm1(table["effect"].abs() + half) * larger < table["kind"].map(FLOORS))
+    nothing = small & (np.expm1(table["effect"].abs() + half) * larger < floor)
     undecided = few | judged["effect"].isna() | (~(judged["detectable"] <= DETECTABLE) & ~nothing)
     words = np.where(judged["effect"] > 0, judged["kind"].map(GROWN), judged["kind"].map(SHRUNK))
     verdict = np.where(judged["found"], words, np.where(undecided, "inconclusive", "same"))
     return judged.assign(verdict=verdict, reason=_reasons(judged, verdict))
+
+
+def spread_is_known(judged: pd.DataFrame) -> bool:
+    """Whether no quantity needs more launches: a change that matters would be found in each, or would be under the
+    floor there. The effects are not asked, so that asking costs no false alarms."""
+    matters = (judged["base"] + judged["kind"].map(ADDED)) * DETECTABLE >= judged["kind"].map(FLOORS)
+    return bool((~matters | (judged["detectable"] <= DETECTABLE)).all())
 
 
 def confirm(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:

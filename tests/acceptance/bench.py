@@ -23,7 +23,7 @@ HELP_SECONDS = 0.3
 INSIDE_SHARE = 0.5
 CLOSING_LINES = 10
 STUDIES = ("seed", "precision", "speed")
-OTHERS = ("smoke", "selection", "exceptions", "ties", "capability")
+OTHERS = ("smoke", "selection", "exceptions", "ties", "capability", "regression")
 PLOT_SECONDS = 60.0
 NO_TORCH = """
 import sys

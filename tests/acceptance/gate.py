@@ -81,7 +81,8 @@ def measure() -> Iterator[Line]:
         yield Line(f"inconclusive quantities of all {sum(len(each) for each, _ in fought)}", undecided, None)
 
         plant(clone, SLOWER="0.05")
-        fought = [fight(clone, "--only", "n=16384") for _ in range(DUELS)]
+        narrow = ("--only", "method=native,native_unsorted")
+        fought = [fight(clone, *narrow) for _ in range(DUELS)]
         times = [verdicts[verdicts["kind"] == "time"] for verdicts, _ in fought]
         found = sum(slower(each, "native_unsorted", "forward") for each in times)
         yield Line(f"planted 5 % that are slower, of {DUELS}, {interval(found)}", found, FOUND, at_least=True)
@@ -91,7 +92,7 @@ def measure() -> Iterator[Line]:
         yield Line("seconds a cell, the longest of them", max(cells), CELL_SECONDS)
 
         plant(clone, ULPS="1")
-        verdicts, _ = fight(clone, "--only", "n=4096", "--only", "method=native,fused")
+        verdicts, _ = fight(clone, "--only", "method=native,fused")
         errors = verdicts.query("kind == 'error' and method == 'fused' and tensor == 'dx' and metric == 'ulp_max'")
         yield Line("ulp_max of dx that are worse after one planted ulp", told(errors, "worse"), 1, at_least=True)
         plant(clone)
@@ -99,7 +100,7 @@ def measure() -> Iterator[Line]:
         gather.write_text(gather.read_text(encoding="utf-8").replace("def gather()", "def gone()"), encoding="utf-8")
         study = clone / "studies" / "gate.toml"
         study.write_text(study.read_text(encoding="utf-8").replace('"gather", ', ""), encoding="utf-8")
-        verdicts, _ = fight(clone, "--only", "n=4096", "--only", "method=native")
+        verdicts, _ = fight(clone, "--only", "method=native")
         yield Line("lost rows of a method that vanished", told(verdicts.query("method == 'gather'"), "lost"), 1, True)
 
 

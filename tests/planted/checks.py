@@ -98,9 +98,9 @@ def gradients(case: Case) -> Iterator[tuple[str, float, str]]:
     frames = []
     with Worker.start() as worker:
         worker.ask(request, 60)
-        wrong = worker.ask({"op": "check", "method": f"{PLANTED}wrong_gradient", "measure": False}, 60)
+        wrong = worker.ask({"op": "check", "method": f"{PLANTED}wrong_gradient", "measure": []}, 60)
         for name in ("fused", f"{PLANTED}ulp_off"):
-            figures = worker.ask({"op": "check", "method": name, "measure": True}, 60)["figures"]
+            figures = worker.ask({"op": "check", "method": name, "measure": ["errors"]}, 60)["figures"]
             columns = ["tensor", "of", "reference", "metric", "value"]
             frame = pd.DataFrame(figures, columns=columns).assign(method="fused", case=case.id, dtype=case.dtype)
             frames.append(errors(frame, JUDGED_METRICS))

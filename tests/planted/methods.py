@@ -17,7 +17,7 @@ from harness.methods.definition import product, selector
 from harness.problems import draw
 
 TOOL_SECONDS = 0.2
-"""What blocked_autorange and pytest-benchmark are given for one method: their own default."""
+"""What blocked_autorange is given for one method: its own default."""
 
 
 def _delayed(share: float) -> Any:
