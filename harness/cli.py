@@ -10,11 +10,7 @@ from typing import Any
 import click
 
 from harness.errors import UserError
-
-EXIT_USAGE = 2
-EXIT_CELLS = 4
-EXIT_INTERNAL = 70
-EXIT_INTERRUPTED = 130
+from harness.vocabulary import BROKEN, EXIT_CELLS, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE
 
 
 class _Verbs(click.Group):
@@ -101,7 +97,7 @@ def run(
         sys.exit(EXIT_INTERRUPTED)
     for each in finished:
         _close(each, studies, drawn)
-    if any(each.cells["status"].isin(("crashed", "incorrect")).any() for each in finished):
+    if any(each.cells["status"].isin(BROKEN).any() for each in finished):
         sys.exit(EXIT_CELLS)
 
 
@@ -268,8 +264,11 @@ def _judged(verdicts: Any, base: Any, head: Any, results: Path, strict: bool) ->
 
     for line in judgement_lines(verdicts):
         click.echo(line)
-    record(results, verdicts, base, head)
-    sys.exit(exit_code(verdicts, [base.cells, head.cells], strict))
+    try:
+        record(results, verdicts, base, head)
+    except OSError as error:  # the verdicts hold all the same
+        click.echo(f"harness: not added to the history: {error}", err=True)
+    sys.exit(exit_code(verdicts, head.cells, strict))
 
 
 def _close(finished: Any, studies: Path, drawn: bool) -> None:

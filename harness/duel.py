@@ -7,14 +7,17 @@ a second full set of launches.
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,20 +26,21 @@ from harness.errors import UserError
 from harness.machine import Revision, this_machine, this_revision, utc_now
 from harness.measure.case import CaseRunner, Side
 from harness.measure.process import Worker, cores_for_workers
+from harness.methods import registered
 from harness.runs import RESULTS, Say, new_folder, on_present_devices, plan_of, sidecar, write_info
 from harness.scripts import STUDIES
 from harness.study import Study
 from harness.sweep import progress_bar, rows_of
 from harness.tables import BASE, HEAD, Run, RunWriter, parameter_types, read, write_verdicts
 from harness.verdicts.comparison import duel_changes, duel_verdicts
-from harness.verdicts.judge import judge, spread_is_known
+from harness.verdicts.judge import FEWEST_LAUNCHES, judge, spread_is_known
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LOOKS = (12, 16, 20, 26, 32, 40, 50)
-"""Numbers of launches after which it is asked whether more are needed; the answer depends on their spread alone, never
-on the effect, so looking costs no false alarms."""
+"""Numbers of launches after which it is asked whether more are needed, 12 at least. The answer depends on their spread
+alone, never on the effect; that a spread which happens to be small ends the set is what the second set is for."""
 
 SHARE_OF_FIRST = 0.5
 """Of the budget: what the first set may use, so that a second one fits."""
@@ -75,17 +79,20 @@ def base_origin(revision: str | None, interpreter: str | None) -> Iterator[Origi
     Raises UserError where there is no such commit or interpreter.
     """
     python = interpreter or sys.executable
+    if os.sep in python:  # the base may run in another folder; links stay, since a venv is its link
+        python = str(Path.cwd() / python)
     if revision is None:
         yield Origin(Path.cwd(), python, this_revision())
         return
     commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", failing=f"no commit '{revision}' here")
     with tempfile.TemporaryDirectory(prefix="topk-base-") as parent:
         folder = Path(parent) / "base"
-        _git("worktree", "add", "--detach", str(folder), commit, failing=f"cannot check out '{revision}'")
         try:
+            _git("worktree", "add", "--detach", str(folder), commit, failing=f"cannot check out '{revision}'")
             yield Origin(folder, python, Revision(commit, dirty=False))
         finally:
-            _git("worktree", "remove", "--force", str(folder), failing=f"cannot remove {folder}")
+            shutil.rmtree(folder, ignore_errors=True)
+            subprocess.run(["git", "worktree", "prune"], capture_output=True, check=False)
 
 
 def duel(
@@ -126,7 +133,7 @@ def duel(
         sides = [Side(origin.spawn, worker) for origin, worker in zip((base, head), first, strict=True)]
         runner = stack.enter_context(CaseRunner(study, sides))
         known = first[0].greeting["methods"]
-        return _Rounds(study, plan, runner, runs, folder, known, _base_only(base, study, studies)).fight()
+        return _Rounds(study, plan, runner, runs, folder, known, _base_only(base, study, studies, plan)).fight()
 
 
 @dataclass
@@ -139,7 +146,7 @@ class _Rounds:
     writers: Sequence[RunWriter]
     folder: Path
     known: Sequence[str]
-    base_only: Sequence[str]
+    base_only: Mapping[str, Sequence[Cell]]
 
     def __post_init__(self) -> None:
         self.begun = time.monotonic()
@@ -152,13 +159,16 @@ class _Rounds:
         judged = self._judged(first)
         doubtful = set(judged.loc[judged["found"], "case"])
         again = [each for each in cases if each[0].id in doubtful]
-        second = self._launches(again, lambda done: done >= len(first) or self._left() <= 0) if again else []
+        second = self._launches(again, lambda done: self._second_set_ends(done, len(first))) if again else []
         base, head = self._sides()
         verdicts = duel_verdicts(base, head, first, second, self.study.gate)
         write_verdicts(self.folder, verdicts, parameter_types(self.study.parameters))
         for name, run in ((BASE, base), (HEAD, head)):
             write_info(self.folder / name, dict(run.info) | {"end": utc_now().isoformat(timespec="seconds")})
-        return Duel(self.folder, *self._sides(), verdicts)
+        base, head = self._sides()
+        base.check()
+        head.check()
+        return Duel(self.folder, base, head, verdicts)
 
     def _launches(self, cases: list[tuple[Case, list[Cell]]], ended: Any) -> list[int]:
         """Launch after launch over these cases until ended(how many); their numbers."""
@@ -183,7 +193,7 @@ class _Rounds:
             for each in cells
         ]
         measure = ["errors", "memory"] if first else ["memory"]
-        theirs += [Cell(case, name, case.input_bytes) for name in self.base_only if first]
+        theirs += self.base_only.get(case.id, ()) if first else ()
         results = self.runner.run(case, [theirs, cells], seed, UNLIMITED, measure=measure)
         machine = self.folder.parent.parent.name
         for writer, result in zip(self.writers, results, strict=True):
@@ -198,13 +208,16 @@ class _Rounds:
         assert timing is not None
         if timing.budget_seconds is not None and done and self._left() < timing.budget_seconds * (1 - SHARE_OF_FIRST):
             return True
-        if done < timing.launches:
+        least = max(timing.launches, LOOKS[0])
+        if done < least or (done != least and done not in LOOKS and done < LOOKS[-1]):
             return False
         if done >= LOOKS[-1]:
             return True
-        if done != timing.launches and done not in LOOKS:
-            return False
         return spread_is_known(self._judged(range(1, done + 1)))
+
+    def _second_set_ends(self, done: int, first: int) -> bool:
+        """As many launches as the first set had; when the budget ends, still as many as can decide."""
+        return done >= first or (done >= FEWEST_LAUNCHES and self._left() <= 0)
 
     def _judged(self, launches: Sequence[int]) -> pd.DataFrame:
         """Times and memory of these launches, not yet confirmed."""
@@ -220,15 +233,34 @@ class _Rounds:
         return read(self.folder / BASE), read(self.folder / HEAD)
 
 
-def _base_only(base: Origin, study: Study, studies: Path) -> list[str]:
-    """Methods of the base's version of the study that the head's has no more: they will be `lost`."""
-    path = base.folder / studies / f"{study.name}.toml"
+def _base_only(base: Origin, study: Study, studies: Path, plan: Plan) -> dict[str, list[Cell]]:
+    """case -> cells of methods that the base's version of the study has and the head's has not: they will be `lost`.
+
+    A method that is not known here any more is tried in one case only: nothing tells where it fits.
+    """
+    gone = [each for each in _methods_listed(base.folder, studies, study.name) if each not in _methods_of(study.text)]
+    known = tuple(each for each in gone if each in registered())
+    found: dict[str, list[Cell]] = {}
+    if known:
+        for case, cells in plan_of(study.model_copy(update={"methods": known})):
+            found[case.id] = [each for each in cells if each.method in known]
+    for case, _ in islice(plan, 1):
+        found.setdefault(case.id, []).extend(Cell(case, each, case.input_bytes) for each in gone if each not in known)
+    return found
+
+
+def _methods_listed(folder: Path, studies: Path, name: str) -> list[str]:
+    """The methods of a study file in another checkout; none where it has no such file."""
     try:
-        listed = tomllib.loads(path.read_text(encoding="utf-8")).get("methods", [])
-    except (OSError, ValueError):
+        path = folder / studies.resolve().relative_to(Path.cwd()) / f"{name}.toml"
+        return _methods_of(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # of tomllib too
         return []
-    kept = tomllib.loads(study.text)["methods"]  # the study itself may have been narrowed
-    return [each for each in listed if isinstance(each, str) and each not in kept]
+
+
+def _methods_of(text: str) -> list[str]:
+    methods = tomllib.loads(text).get("methods", [])
+    return [each for each in ([methods] if isinstance(methods, str) else methods) if isinstance(each, str)]
 
 
 def _refuse_unlike(greetings: Sequence[dict[str, Any]]) -> None:

@@ -92,7 +92,7 @@ def draw_trends(history: Any, steps: Any, target: Path, folder: Path) -> list[Pa
     """
     made = []
     for function in load_trends(folder):
-        for study, rows in history[history["kind"] == "time"].groupby("study"):
+        for study, rows in history[(history["kind"] == "time") & (history["level"] > 0)].groupby("study"):
             target.mkdir(exist_ok=True)
             figure = function(rows, steps[steps["study"] == study])
             made.append(_save(figure, target, f"{study}_{function.__name__}"))

@@ -22,6 +22,12 @@ PHASES: tuple[str, ...] = get_args(Phase)
 STATUSES: tuple[str, ...] = get_args(Status)
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 
+BROKEN = ("crashed", "incorrect")
+"""Of the statuses: a fault of the method, not a limit of the machine."""
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INCONCLUSIVE, EXIT_CELLS, EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 2, 3, 4, 70, 130
+"""Slower, worse or lost; bad input; inconclusive under --strict; broken cells; a fault of the harness; Ctrl-C."""
+
 ITEMSIZE = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 """dtype -> bytes of one element."""
 

@@ -16,7 +16,8 @@ from click.testing import CliRunner, Result
 
 import harness
 from harness import runs
-from harness.cli import EXIT_CELLS, EXIT_INTERRUPTED, EXIT_USAGE, cli
+from harness.cli import cli
+from harness.vocabulary import EXIT_CELLS, EXIT_INTERRUPTED, EXIT_USAGE
 from tests.sidecar import SIDECAR
 
 ROOT = Path(__file__).parent.parent

@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness import cli as command_line
-from harness.cli import EXIT_INTERNAL, cli
+from harness.cli import cli
 from harness.tables import read_history
+from harness.vocabulary import EXIT_INTERNAL
 from tests.recorded import record
 
 
@@ -112,7 +113,7 @@ def test_a_baseline_pools_its_runs_and_its_spread_between_runs_counts(tmp_path: 
     """Runs that differ by 4 % among themselves do not make 5 % a slow-down, which one of them alone would."""
     study = tmp_path / "results" / "here" / "recorded"
     for number, factor in enumerate((0.96, 1.0, 1.04)):
-        record(study / "baseline" / f"2026010{number}", slower={"gather": factor}, seed=number)
+        record(study / "baseline" / f"2026010{number}", slower={"gather": factor}, seed=number, commit="c")
     record(study / "20260201", slower={"gather": 1.05}, seed=7)
     alone = compared(tmp_path, study / "baseline" / "20260101", "recorded")
     assert alone.exit_code == 1

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import harness.doctor
 from harness.cells import Case
-from harness.cli import EXIT_USAGE, cli
+from harness.cli import cli
 from harness.doctor import closing_line, examine
 from harness.doctor.finding import Finding
 from harness.doctor.running import AA_SPREAD, THREAD_VARIABLES, TIMER_SECONDS, aa, denormals, threads, timer
@@ -27,6 +27,7 @@ from harness.measure.process import Worker, WorkerLost
 from harness.measure.sampler import Arm
 from harness.measure.selfcheck import resolution, spread, twins
 from harness.measure.worker import greeting
+from harness.vocabulary import EXIT_USAGE
 
 ROOT = Path(__file__).parent.parent
 NAN = float("nan")

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 import harness
+from harness import duel as duels
 from harness.cli import cli
 from harness.duel import Duel, Origin, base_origin, duel
 from harness.errors import UserError
@@ -32,7 +33,7 @@ d = 2
 block_seconds = 0.0002
 rounds = 3
 launches = 2
-budget_seconds = 1
+budget_seconds = 600
 [precision]
 tensors = ["dx"]
 references = ["exact"]
@@ -81,7 +82,9 @@ def fought(other: Path, tmp_path_factory: pytest.TempPathFactory) -> Duel:
     folder = tmp_path_factory.mktemp("fought")
     (folder / "short.toml").write_text(STUDY, encoding="utf-8")
     base = Origin(other, sys.executable, Revision("0123456789abcdef", dirty=False))
-    return duel(harness.load_study(folder / "short.toml"), base, folder, studies=Path(), say=lambda _: None)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(duels, "LOOKS", (2,))
+        return duel(harness.load_study(folder / "short.toml"), base, folder, studies=Path(), say=lambda _: None)
 
 
 def test_both_sides_take_turns_in_the_same_rounds(fought: Duel) -> None:
@@ -130,15 +133,13 @@ def test_the_verdicts_are_read_back(fought: Duel) -> None:
 
 
 def test_it_is_a_verb(tmp_path: Path) -> None:
-    """The working tree against its own commit: a worktree is made, and is gone afterwards."""
-    (tmp_path / "short.toml").write_text(STUDY.replace("launches = 2", "launches = 1"), encoding="utf-8")
+    """The working tree against itself under the same interpreter: one launch decides nothing."""
+    (tmp_path / "short.toml").write_text(STUDY.replace("seconds = 600", "seconds = 1"), encoding="utf-8")
     arguments = ["duel", "short", "--base-python", sys.executable, "--strict", "--only", "method=native"]
     result = CliRunner().invoke(cli, [*arguments, "--studies", str(tmp_path), "--results", str(tmp_path / "results")])
     assert result.exit_code == 3, result.output
     assert re.search(r"^\d+ quantities: .* inconclusive", result.stdout, re.MULTILINE)
     assert list((tmp_path / "results").glob("*/history.csv"))
-    worktrees = subprocess.run(["git", "worktree", "list"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert len(worktrees.stdout.splitlines()) == 1
 
 
 def test_a_commit_is_checked_out_and_put_away() -> None:
@@ -148,6 +149,41 @@ def test_a_commit_is_checked_out_and_put_away() -> None:
         assert (base.folder / "pyproject.toml").is_file()
         assert base.interpreter == sys.executable
     assert not base.folder.exists()
+    assert str(base.folder) not in worktrees()
+
+
+def test_it_is_put_away_whatever_happens() -> None:
+    made: list[Path] = []
+
+    def interrupted() -> None:
+        with base_origin("HEAD", None) as base:
+            made.append(base.folder)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not made[0].exists()
+    assert str(made[0]) not in worktrees()
+
+
+def worktrees() -> str:
+    """What git lists."""
+    listed = subprocess.run(["git", "worktree", "list"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return listed.stdout
+
+
+def test_a_base_without_a_harness_is_not_duelled_as_the_head(tmp_path: Path) -> None:
+    """The interpreter finds this checkout from anywhere; an old commit must not be measured by its code."""
+    (tmp_path / "short.toml").write_text(STUDY, encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    base = Origin(tmp_path / "empty", sys.executable, Revision("none", dirty=False))
+    with pytest.raises(UserError, match=r"has no harness of its own|No module named|speaks another protocol"):
+        duel(harness.load_study(tmp_path / "short.toml"), base, tmp_path)
+
+
+def test_a_relative_interpreter_is_found_from_another_folder() -> None:
+    with base_origin("HEAD", "./some/python") as base:
+        assert base.interpreter == str(Path.cwd() / "some/python")
 
 
 @pytest.mark.parametrize(
@@ -156,6 +192,7 @@ def test_a_commit_is_checked_out_and_put_away() -> None:
         (["--base-rev", "no-such-branch"], "no commit 'no-such-branch'"),
         (["--base-python", "/no/such/python"], "/no/such/python: No such file"),
         (["--base-python", "/bin/false"], "/bin/false cannot start one"),
+        (["--base-python", "/bin/echo"], "/bin/echo started something that speaks another protocol"),
         ([], "name a --base-rev, a --base-python, or both"),
         (["--base-rev", "HEAD", "--only", "k=3"], "k in this study '3'"),
     ],

@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml, Skipped, TestSuite
 
 from harness.cells import Case
-from harness.cli import EXIT_USAGE, cli
+from harness.cli import cli
 from harness.study import Gate
 from harness.tables import BASE, HEAD, Run, RunWriter, newest_result, read, write_verdicts
 from harness.verdicts.comparison import duel_verdicts
 from harness.verdicts.export import FORMATS, SHOWN, export, markdown_text, plain
 from harness.verdicts.wording import axes_of, case_name, quantity_name
+from harness.vocabulary import EXIT_USAGE
 from tests.sidecar import SIDECAR
 
 ROOT = Path(__file__).parent.parent

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from matplotlib import pyplot
 
 from harness.cells import Case
-from harness.cli import EXIT_USAGE, cli
+from harness.cli import cli
 from harness.errors import UserError
 from harness.machine import this_machine
 from harness.report.trend import history_lines
@@ -27,6 +27,7 @@ from harness.scripts import draw_trends, load_script, load_trends
 from harness.tables import Run, append_history, history_columns, history_of, read_history
 from harness.verdicts.history import history_rows, record
 from harness.verdicts.steps import FEWEST_RUNS, TOLERANCE, change_points, steps, trends
+from harness.vocabulary import EXIT_USAGE
 from tests.sidecar import SIDECAR
 
 ROOT = Path(__file__).parent.parent

@@ -20,9 +20,6 @@ from harness.study import Gate
 from harness.tables import Run
 from harness.verdicts.changes import IDENTITY, MEMORY_FLOOR, changes_of_levels, changes_of_pairs, paired_memory
 from harness.verdicts.comparison import (
-    EXIT_CELLS,
-    EXIT_FAILED,
-    EXIT_INCONCLUSIVE,
     compare_verdicts,
     counts,
     duel_verdicts,
@@ -30,6 +27,7 @@ from harness.verdicts.comparison import (
     refuse_unlike,
 )
 from harness.verdicts.judge import CONFIRMED_REASON, FEWEST_LAUNCHES, JUDGED_METRICS, confirm, judge, judge_errors
+from harness.vocabulary import EXIT_CELLS, EXIT_FAILED, EXIT_INCONCLUSIVE
 from tests.sidecar import SIDECAR
 
 TOLERANCE = {"time": 0.02, "memory": 0.05}
@@ -402,7 +400,9 @@ def fake_run(
             for method, value in ({"none": 0.0} | dict(errors or {})).items()
         ],
     }
-    run = Run(Path("head"), SIDECAR | {"timing": {"block_seconds": 0.001, "rounds": 1}} | info)
+    run = Run(
+        Path("head"), SIDECAR | {"timing": {"block_seconds": 0.001, "rounds": 1}, "end": "now", "commit": "c"} | info
+    )
     frames: dict[str, Frame] = {name: Frame(rows) for name, rows in tables.items()}
     frames["memory"] = pd.concat([memory_table(each, method) for method, each in (peaks or {"m": [1.0]}).items()])
     vars(run).update(frames)
@@ -430,7 +430,7 @@ def test_a_duel_confirms_by_its_second_launches() -> None:
     head = fake_run({"held": [*slow, *slow], "gone": [*slow, *fine], "same": [*OTHER, *OTHER]})
     table = duel_verdicts(base, head, FIRST, SECOND, GATE)
     assert verdicts_of(table) == {"held": "slower", "gone": "inconclusive", "same": "same"}
-    assert exit_code(table, [], strict=False) == EXIT_FAILED
+    assert exit_code(table, Frame({"status": ["ok"]}), strict=False) == EXIT_FAILED
     assert list(table["verdict"])[:2] == ["slower", "inconclusive"]  # the gravest first
     never = duel_verdicts(base, head, FIRST, [], GATE)
     assert verdicts_of(never) == {"held": "inconclusive", "gone": "inconclusive", "same": "same"}
@@ -483,7 +483,7 @@ def test_a_quantity_that_one_side_lacks_is_lost_or_new() -> None:
             ("m", "error", ""): lost,
             ("b", "error", ""): new,
         }
-        assert exit_code(table, [], strict=False) == EXIT_FAILED
+        assert exit_code(table, Frame({"status": ["ok"]}), strict=False) == EXIT_FAILED
 
 
 def test_what_was_never_measured_at_once_is_inconclusive() -> None:
@@ -515,8 +515,7 @@ def test_a_memory_that_cannot_be_had_here_has_no_verdict() -> None:
 )
 def test_the_first_exit_code_that_applies(status: str, word: str, strict: bool, code: int) -> None:
     verdicts = Frame({"verdict": ["same", "inconclusive" if code == EXIT_FAILED else "same", word]})
-    cells = [Frame({"status": ["ok"]}), Frame({"status": ["ok", status]})]
-    assert exit_code(verdicts, cells, strict) == exit_code(verdicts, cells[::-1], strict) == code
+    assert exit_code(verdicts, Frame({"status": ["ok", status]}), strict) == code
 
 
 @pytest.mark.parametrize(
@@ -527,6 +526,7 @@ def test_the_first_exit_code_that_applies(status: str, word: str, strict: bool, 
         ({"parameters": {"p": "int"}}, "parameters p None and 'int'"),
         ({"timing": {"block_seconds": 0.002, "rounds": 1}}, "timing block_seconds 0.001 and 0.002"),
         ({"timing": {"block_seconds": 0.001, "rounds": 2}}, "timing rounds 1 and 2"),
+        ({"only": ["n=64"]}, "--only [] and ['n=64']"),
         ({"text": '[precision]\nloss = "linear"'}, "loss 'square' and 'linear'"),
     ],
 )

@@ -58,6 +58,17 @@ def test_blocks_say_what_they_are_of() -> None:
     assert all(block.seconds == block.arm.calls - 1 for block in blocks)
 
 
+def test_two_sides_follow_one_another_and_go_first_in_turn() -> None:
+    """What is compared with each other lies as close in time as it can, and neither side is always the later."""
+    arms = [Arm(f"m{each}", "forward", 1, float, side) for side in (0, 1) for each in range(3)]
+    blocks = list(sample(arms, 6, seed=3))
+    pairs = list(zip(blocks[::2], blocks[1::2], strict=True))
+    assert all((one.arm.method, {one.arm.side, two.arm.side}) == (two.arm.method, {0, 1}) for one, two in pairs)
+    for method in ("m0", "m1", "m2"):
+        firsts = [one.arm.side for one, _ in pairs if one.arm.method == method]
+        assert firsts in ([0, 1] * 3, [1, 0] * 3)
+
+
 def test_no_arms_no_blocks() -> None:
     assert list(sample([], 5, seed=1)) == []
 

@@ -37,6 +37,7 @@ class Worker:
     cores: tuple[int, ...]
     log: Any
     interpreter: str = sys.executable
+    folder: Path | None = None
     greeting: dict[str, Any] = field(default_factory=dict)
     _unread: bytes = b""
 
@@ -68,16 +69,24 @@ class Worker:
         except OSError as error:
             log.close()
             raise UserError(f"worker: {interpreter}: {error.strerror}") from None
-        return cls(process, cores, log, interpreter)
+        return cls(process, cores, log, interpreter, folder)
 
     def greet(self) -> Worker:
         """Wait for its greeting, unless it has greeted. Raises UserError where there is none."""
         if not self.greeting:
             try:
-                self.greeting = self._reply(START_SECONDS)
+                greeting = self._reply(START_SECONDS)
+                home = Path(greeting.pop("home"))  # told to us alone: no result names a path
             except WorkerLost as error:
                 self.stop()
                 raise UserError(f"worker: {self.interpreter} cannot start one: {error.reason}") from None
+            except (ValueError, KeyError, TypeError, AttributeError):
+                self.stop()
+                raise UserError(f"worker: {self.interpreter} started something that speaks another protocol") from None
+            if self.folder is not None and home.resolve() != self.folder.resolve():
+                self.stop()
+                raise UserError(f"worker: {self.folder} has no harness of its own to compare with")
+            self.greeting = greeting
         return self
 
     def __enter__(self) -> Worker:

@@ -1,7 +1,7 @@
 """Whose turn it is: rounds of one block of every arm, in balanced random order.
 
-Drift hits all arms of a round alike, so the unit of analysis is the ratio within a round. The sampler does not know
-whether two arms are two methods in one worker or one method in two workers.
+Drift hits all arms of a round alike, so the unit of analysis is the ratio within a round. Two sides of one method and
+phase are arms like any other, but that they follow one another.
 """
 
 from __future__ import annotations

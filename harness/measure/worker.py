@@ -14,12 +14,15 @@ import time
 import warnings
 from collections.abc import Collection, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TextIO
 
 import numpy
 import torch
 
+import harness
 from harness.cells import Case
+from harness.errors import UserError
 from harness.measure.assessment import Assessment
 from harness.measure.checks import changed, same_bits, tensors_of, wrong_outcome, wrong_yardstick
 from harness.measure.clock import Call, Clock, clock_for
@@ -144,6 +147,7 @@ def greeting() -> dict[str, Any]:
         devices.append(accelerator.type)
     return {
         "protocol": PROTOCOL,
+        "home": str(Path(harness.__file__).parent.parent),
         "python": sys.version.split()[0],
         "torch": torch.__version__,
         "numpy": numpy.__version__,
@@ -163,7 +167,7 @@ def failure(error: BaseException) -> dict[str, str]:
     text = lines[0][:LONGEST_REASON] or type(error).__name__
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in OUT_OF_MEMORY):
         return {"status": "out_of_memory", "reason": text}
-    if isinstance(error, RuntimeError):  # NotImplementedError too
+    if isinstance(error, RuntimeError | UserError):  # NotImplementedError too; a method that is not known here
         return {"status": "unsupported", "reason": text}
     return {"status": "crashed", "reason": f"{type(error).__name__}: {text}"}
 

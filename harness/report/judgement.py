@@ -18,4 +18,4 @@ def judgement_lines(verdicts: pd.DataFrame) -> Iterator[str]:
     for row in changed.head(SHOWN).to_dict("records"):
         yield f"{row['verdict']:12} {quantity_name(row)}: {change_text(row)}"
     if len(changed) > SHOWN:
-        yield f"... and {len(changed) - SHOWN} more: see verdicts.csv"
+        yield f"... and {len(changed) - SHOWN} more: in verdicts.csv of a duel, and in history.csv"

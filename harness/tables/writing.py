@@ -73,7 +73,7 @@ class RunWriter:
 
 
 def write_verdicts(folder: Path, verdicts: pd.DataFrame, parameters: Mapping[str, type]) -> None:
-    """Write verdicts.csv, whole, checked by its declaration."""
+    """Write verdicts.csv, whole, coerced by its declaration; reading it checks it."""
     kinds = column_kinds(verdicts_schema(parameters))
     replace_text(folder / VERDICTS_FILE, _table_text(verdicts, kinds))
 

@@ -81,8 +81,9 @@ def changes_of_levels(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     """Per quantity: base, head, effect, error, freedom, launches (of the side with fewer) of independent launches.
 
     Both have the column `run`, of which the head has one. Welch (1947): the variances add, and the degrees of freedom
-    are those of Satterthwaite. Where the base pools several runs and they differ by more than their launches explain,
-    the spread between runs counts instead: the head is one more run.
+    are those of Satterthwaite. Where the base pools several runs the head is one run more: the spread between runs
+    counts if it is larger, and there are as many degrees of freedom as runs less one, whichever it is; to choose them
+    by what was found would make the interval too short where the runs happen to agree.
     """
     by = _cell_and_quantity(head.columns)
     one, two = _moments(base, by), _moments(head, by)
@@ -92,8 +93,7 @@ def changes_of_levels(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
         both["variance_base"] ** 2 / (both["launches_base"] - 1)
         + both["variance_head"] ** 2 / (both["launches_head"] - 1)
     )
-    between = both["between_base"].fillna(0.0)
-    runs_decide = between > within
+    pooled = both["runs_base"] > 1
     smallest = both[["launches_base", "launches_head"]].min(axis=1)
     table = pd.DataFrame(
         {
@@ -101,8 +101,8 @@ def changes_of_levels(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
             "head": both["value_head"],
             "effect": both["mean_head"] - both["mean_base"],
             "launches": smallest.astype(int),
-            "error": np.sqrt(np.where(runs_decide, between, within)),
-            "freedom": np.where(runs_decide, both["runs_base"] - 1, satterthwaite.fillna(smallest - 1)),
+            "error": np.sqrt(np.where(pooled, np.fmax(both["between_base"], within), within)),
+            "freedom": np.where(pooled, both["runs_base"] - 1, satterthwaite.fillna(smallest - 1)),
         }
     )
     return table.reset_index()

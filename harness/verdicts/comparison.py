@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -24,12 +24,9 @@ from harness.verdicts.changes import (
     time_levels,
 )
 from harness.verdicts.judge import JUDGED_METRICS, confirm, judge, judge_errors
+from harness.vocabulary import BROKEN, EXIT_CELLS, EXIT_FAILED, EXIT_INCONCLUSIVE
 
 FAILING = ("slower", "worse", "lost")
-EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_CELLS = 1, 3, 4
-
-BROKEN = ("crashed", "incorrect")
-"""Of the statuses: what says nothing about speed, and ends a judged run before any verdict does."""
 
 ORDER = ("lost", "worse", "slower", "inconclusive", "new", "better", "faster", "same")
 """Of the verdicts: what matters most comes first."""
@@ -68,6 +65,8 @@ def compare_verdicts(bases: Sequence[Run], head: Run, gate: Gate) -> pd.DataFram
     """
     for base in bases:
         refuse_unlike(base, head)
+        if base.info["commit"] != bases[0].info["commit"]:
+            raise UserError(f"{base.path} and {bases[0].path} are of two commits: a base is one version of the code")
     levels = []
     for runs in (bases, [head]):
         frames = [
@@ -87,11 +86,14 @@ def refuse_unlike(base: Run, head: Run) -> None:
         "machine": (base.info["machine"]["slug"], head.info["machine"]["slug"]),
         "parameters": (base.info["parameters"], head.info["parameters"]),
         "timing": (_protocol(base), _protocol(head)),
+        "--only": (base.info["only"], head.info["only"]),
         "loss": (_loss(base), _loss(head)),
     }
     for run in (base, head):
         if run.timings.empty:
             raise UserError(f"{run.path}: this run has no times to compare")
+        if not run.info["end"]:
+            raise UserError(f"{run.path}: this run has not ended: go on with `harness run --resume {run.path}`")
     for what, (one, two) in unlike.items():
         if one != two:
             raise UserError(f"{base.path} and {head.path} are not comparable: {what} {_shown(one, two)}")
@@ -103,9 +105,10 @@ def counts(verdicts: pd.DataFrame) -> dict[str, int]:
     return {word: int(found[word]) for word in ORDER if word in found}
 
 
-def exit_code(verdicts: pd.DataFrame, cells: Iterable[pd.DataFrame], strict: bool) -> int:
-    """The first that applies: 4 crashed or incorrect cells, 1 something failed, 3 inconclusive under strict, 0."""
-    if any(each["status"].isin(BROKEN).any() for each in cells):
+def exit_code(verdicts: pd.DataFrame, head: pd.DataFrame, strict: bool) -> int:
+    """The first that applies: 4 crashed or incorrect cells of the head, 1 something failed, 3 inconclusive under
+    strict, 0. What the base had broken does not stand in the way of a head that mends it."""
+    if head["status"].isin(BROKEN).any():
         return EXIT_CELLS
     if verdicts["verdict"].isin(FAILING).any():
         return EXIT_FAILED
@@ -157,12 +160,16 @@ def _quantities(runs: Sequence[Run], key: list[str]) -> pd.DataFrame:
 
 
 def _cells_that_changed(base: pd.DataFrame, head: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    """Cells that were measured on one side only: `lost` where that is the base, `new` where it is the head."""
+    """Cells that were measured on one side only: `lost` where that is the base, `new` where it is the head.
+
+    What was tried on both and measured on neither is inconclusive: it must not pass for the same.
+    """
     states = [_states(side, key) for side in (base, head)]
     both = states[0].merge(states[1], "outer", left_index=True, right_index=True, suffixes=("_base", "_head"))
     both = both.reset_index()
     was, now = both["ok_base"].eq(True), both["ok_head"].eq(True)
-    verdict = np.select([was & ~now, now & ~was], ["lost", "new"], "")
+    tried = both["tried_base"].eq(True) & both["tried_head"].eq(True)
+    verdict = np.select([was & ~now, now & ~was, tried & ~was & ~now], ["lost", "new", "inconclusive"], "")
     reason = np.where(was, both["why_head"].fillna(NOT_IN_HEAD), both["why_base"].fillna(NOT_IN_BASE))
     rows = both[key].assign(kind="cell", phase="", tensor="", reference="", metric="", launches=0)
     rows = rows.assign(verdict=verdict, reason=reason)
@@ -170,15 +177,19 @@ def _cells_that_changed(base: pd.DataFrame, head: pd.DataFrame, key: list[str]) 
 
 
 def _states(cells: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    """Cell -> ok: measured in a launch, and in none anything but measured or skipped; why: what was otherwise."""
+    """Cell -> ok: measured in a launch, and in none anything but measured or skipped; why: what was otherwise; tried:
+    whether it was neither skipped nor beyond torch everywhere, so that it ought to have a time."""
     measured = cells.assign(
         ok=cells["status"] == "ok",
         bad=~cells["status"].isin(("ok", "skipped")),
+        tried=~cells["status"].isin(("skipped", "unsupported")),
         why=np.where(cells["status"] == "ok", "", cells["status"] + ": " + cells["reason"]),
     )
     measured = measured[~measured["method"].isin(NOT_JUDGED)]
-    table = measured.groupby(key, sort=False).agg(ok=("ok", "any"), bad=("bad", "any"), why=("why", "max"))
-    return pd.DataFrame({"ok": table["ok"] & ~table["bad"], "why": table["why"]})
+    table = measured.groupby(key, sort=False).agg(
+        ok=("ok", "any"), bad=("bad", "any"), tried=("tried", "any"), why=("why", "max")
+    )
+    return pd.DataFrame({"ok": table["ok"] & ~table["bad"], "tried": table["tried"], "why": table["why"]})
 
 
 def _of_launches(run: Run, launches: Launches) -> Mapping[str, pd.DataFrame]:

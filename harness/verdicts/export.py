@@ -16,8 +16,9 @@ import pandas as pd
 from harness.errors import UserError, unknown
 from harness.tables import BASE, HEAD, Run, has_verdicts, read, read_verdicts
 from harness.verdicts.closing import methods_table
-from harness.verdicts.comparison import BROKEN, FAILING
+from harness.verdicts.comparison import FAILING
 from harness.verdicts.wording import axes_of, case_name, change_text, counts_text, figures_text, quantity_name
+from harness.vocabulary import BROKEN
 
 if TYPE_CHECKING:
     from junitparser import JUnitXml, TestCase, TestSuite

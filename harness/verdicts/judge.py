@@ -50,7 +50,9 @@ def judge(changes: pd.DataFrame, tolerance: Mapping[str, float]) -> pd.DataFrame
     adjusted = stats.false_discovery_control(p) if len(p) else p
     half = stats.t.ppf((1 + CONFIDENCE) / 2, table["freedom"].clip(lower=1)) * table["error"]
     floor = table["kind"].map(FLOORS)
-    small = (table["head"] - table["base"]).abs() < floor
+    # By the effect, not the raw figures: between two recorded runs these tell how busy the machine was.
+    smaller = table[["base", "head"]].min(axis=1, skipna=False) + table["kind"].map(ADDED)
+    small = np.expm1(table["effect"].abs()) * smaller < floor
     judged = table.assign(
         ratio=np.exp(table["effect"]),
         low=np.exp(table["effect"] - half),
