@@ -1,7 +1,7 @@
 """`instrument`: how many false alarms and how many planted slow-downs, at what effort, here and by the usual tools.
 
-A unit is what a tool does before it says one number a method: a launch of two fresh workers (duel), a process
-(torch.utils.benchmark, pytest-benchmark), or a process a method (pyperf). All tools take turns, unit by unit, quiet
+A unit is what a tool does before it says one number a cell: a launch of two fresh workers (duel), a process
+(torch.utils.benchmark, pytest-benchmark), or a process a cell (pyperf). All tools take turns, unit by unit, quiet
 and beside two busy processes. A comparison of m units a side takes them in the order in which they came: those of
 the base, then those of the head, as who runs a benchmark before and after a change does; a duel's m launches hold
 both sides.
@@ -44,68 +44,76 @@ TIMEOUT = 300.0
 
 IN_ONE_PROCESS = "rounds in one process"
 
-Seconds = dict[str, float]
+Times = dict[tuple[str, str], float]
+"""(case, method) -> logarithm of seconds a call; of the duel, of the ratio to the base's twin."""
 
 
 def measure(study: Study) -> Iterator[Row]:
     """Facts: log_time of a method by a tool (of the duel: log ratio to the base's twin), effort of a unit in seconds a
-    method; detail says quiet or busy. Then the faults that are no slow-downs."""
+    cell; detail says quiet or busy. Then the faults that are no slow-downs."""
     from tests.planted.checks import other_faults
 
     names = [each for each in study.methods if each.startswith(PLANTED)]
+    by_seed: dict[int, list[Case]] = {}
+    for case in cases(study):
+        by_seed.setdefault(case.seed, []).append(case)
     for load, processes in (("quiet", 0), ("busy", BUSY_PROCESSES)):
         with _busy(processes):
-            for case in cases(study):
-                for tool, unit in _TOOLS.items():
+            for unit in by_seed.values():
+                for tool, run in _TOOLS.items():
                     begin = time.monotonic()
-                    measured = unit(study, case, names)
-                    effort = (time.monotonic() - begin) / len(names)
-                    key = {"case": case.id} | case.axes
+                    times = run(study, unit, names)
+                    effort = (time.monotonic() - begin) / len(times)
                     told = {"item": tool, "detail": load}
-                    yield key | told | {"method": names[0], "fact": "effort", "value": effort}
-                    for name, value in measured.items():
-                        yield key | told | {"method": name, "fact": "log_time", "value": value}
+                    for case in unit:
+                        key = {"case": case.id} | case.axes | told
+                        yield key | {"method": names[0], "fact": "effort", "value": effort}
+                        for name in names:
+                            yield key | {"method": name, "fact": "log_time", "value": times[case.id, name]}
     yield from other_faults()
 
 
-def _duel(study: Study, case: Case, names: Sequence[str]) -> Seconds:
+def _duel(study: Study, unit: Sequence[Case], names: Sequence[str]) -> Times:
     """One launch of a duel of the harness with itself."""
+    times: Times = {}
     sides = [Side(lambda: Worker.spawn(cores_for_workers())) for _ in range(2)]
     with CaseRunner(study, sides) as runner:
-        cells = [Cell(case, name, 0) for name in names]
-        base, head = runner.run(case, [cells, cells], case.seed, float("inf"), measure=())
-    beside = {block.round: block.seconds for block in base.blocks if block.arm.method == TWINS[0]}
-    rows = [(block.arm.method, np.log(block.seconds / beside[block.round])) for block in head.blocks]
-    medians = pd.DataFrame(rows, columns=["method", "ratio"]).groupby("method")["ratio"].median()
-    return {str(name): float(value) for name, value in medians.items()}
+        for case in unit:
+            cells = [Cell(case, name, 0) for name in names]
+            base, head = runner.run(case, [cells, cells], case.seed, float("inf"), measure=())
+            beside = {block.round: block.seconds for block in base.blocks if block.arm.method == TWINS[0]}
+            rows = [(block.arm.method, np.log(block.seconds / beside[block.round])) for block in head.blocks]
+            medians = pd.DataFrame(rows, columns=["method", "ratio"]).groupby("method")["ratio"].median()
+            times |= {(case.id, str(name)): float(value) for name, value in medians.items()}
+    return times
 
 
-def _torch(study: Study, case: Case, names: Sequence[str]) -> Seconds:
-    output = _run([sys.executable, "-m", "tests.planted.methods", json.dumps(case.axes), *names])
-    return {name: float(np.log(seconds)) for name, seconds in json.loads(output).items()}
+def _torch(_: Study, unit: Sequence[Case], names: Sequence[str]) -> Times:
+    output = _run([sys.executable, "-m", "tests.planted.methods"], unit, names)
+    return _logarithms(json.loads(output))
 
 
-def _pytest(study: Study, case: Case, names: Sequence[str]) -> Seconds:
+def _pytest(_: Study, unit: Sequence[Case], names: Sequence[str]) -> Times:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "benchmarks.json"
         options = ["--benchmark-disable-gc", f"--benchmark-json={target}"]
         command = ["-m", "pytest", "--quiet", "-p", "no:cacheprovider", "tests/planted/by_pytest.py", *options]
-        _run([sys.executable, *command], case, names)
+        _run([sys.executable, *command], unit, names)
         benchmarks = json.loads(target.read_text(encoding="utf-8"))["benchmarks"]
-    return {each["param"]: float(np.log(each["stats"]["median"])) for each in benchmarks}
+    return _logarithms({each["param"]: each["stats"]["median"] for each in benchmarks})
 
 
-def _pyperf(study: Study, case: Case, names: Sequence[str]) -> Seconds:
+def _pyperf(_: Study, unit: Sequence[Case], names: Sequence[str]) -> Times:
     import pyperf
 
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "suite.json"
-        _run([sys.executable, "-m", "tests.planted.by_pyperf", "--quiet", "--output", str(target)], case, names)
+        _run([sys.executable, "-m", "tests.planted.by_pyperf", "--quiet", "--output", str(target)], unit, names)
         suite = pyperf.BenchmarkSuite.load(str(target))
-        return {each.get_name(): float(np.log(each.median())) for each in suite.get_benchmarks()}
+        return _logarithms({each.get_name(): each.median() for each in suite.get_benchmarks()})
 
 
-_TOOLS: dict[str, Callable[[Study, Case, Sequence[str]], Seconds]] = {
+_TOOLS: dict[str, Callable[[Study, Sequence[Case], Sequence[str]], Times]] = {
     "duel": _duel,
     "torch.utils.benchmark": _torch,
     "pytest-benchmark": _pytest,
@@ -113,12 +121,20 @@ _TOOLS: dict[str, Callable[[Study, Case, Sequence[str]], Seconds]] = {
 }
 
 
-def _run(command: list[str], case: Case | None = None, names: Sequence[str] = ()) -> str:
+def _run(command: list[str], unit: Sequence[Case], names: Sequence[str]) -> str:
+    """What a command prints that finds the cases and methods of its unit in the environment."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    if case is not None:
-        environment |= {"PLANTED_CASE": json.dumps(case.axes), "PLANTED_METHODS": " ".join(names)}
+    environment |= {
+        "PLANTED_CASES": json.dumps({case.id: case.axes for case in unit}),
+        "PLANTED_METHODS": " ".join(names),
+    }
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=TIMEOUT)
     return done.stdout
+
+
+def _logarithms(seconds: dict[str, float]) -> Times:
+    """Of seconds by 'case method'."""
+    return {(name.split()[0], name.split()[1]): float(np.log(value)) for name, value in seconds.items()}
 
 
 @contextmanager

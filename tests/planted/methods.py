@@ -1,18 +1,19 @@
-"""Methods whose fault is known.
+"""Methods whose fault is known, and the cells of a unit of the study `instrument`.
 
-Run as a program, `python -m tests.planted.methods CASE METHOD...` (a JSON object of axes) times each method by
-torch.utils.benchmark and prints its seconds a call as JSON.
+Run as a program, `python -m tests.planted.methods` times those cells by torch.utils.benchmark and prints their seconds
+a call as JSON.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from typing import Any
 
 from harness.cells import Case
-from harness.methods import Method, method
+from harness.methods import method
 from harness.methods.definition import product, selector
 from harness.problems import draw
 
@@ -103,24 +104,30 @@ def ulp_off() -> Any:
     return lambda W, x, k: project(W, move(x), k)
 
 
-def call_of(case: Case, chosen: Method) -> Any:
+def cells() -> dict[str, tuple[Case, str]]:
+    """'case method' -> both, of the unit that the environment describes."""
+    cases = {key: Case.from_axes(axes) for key, axes in json.loads(os.environ["PLANTED_CASES"]).items()}
+    names = os.environ["PLANTED_METHODS"].split()
+    return {f"{key} {name}": (case, name) for key, case in cases.items() for name in names}
+
+
+def call_of(case: Case, name: str) -> Any:
     """A call of the method's forward on the inputs of the case, one thread."""
     import torch
 
     torch.set_num_threads(1)
-    y = draw(case).y
+    y, chosen = draw(case).y, method(name)
     return lambda: chosen.forward(y, case.k)
 
 
 def main() -> None:
-    """Time methods as torch.utils.benchmark does."""
+    """Time the cells of the unit as torch.utils.benchmark does."""
     from torch.utils.benchmark import Timer
 
-    case = Case.from_axes(json.loads(sys.argv[1]))
     seconds = {}
-    for name in sys.argv[2:]:
-        timer = Timer("call()", globals={"call": call_of(case, method(name))})
-        seconds[name] = timer.blocked_autorange(min_run_time=TOOL_SECONDS).median
+    for key, (case, name) in cells().items():
+        timer = Timer("call()", globals={"call": call_of(case, name)})
+        seconds[key] = timer.blocked_autorange(min_run_time=TOOL_SECONDS).median
     json.dump(seconds, sys.stdout)
 
 

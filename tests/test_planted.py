@@ -1,0 +1,14 @@
+"""The faults that the study `instrument` plants besides slow-downs are found, and what is right is not blamed."""
+
+from __future__ import annotations
+
+from tests.planted.checks import other_faults
+
+
+def test_each_planted_fault_is_found() -> None:
+    found = {(row["fact"], row["item"]): float(row["value"]) for row in other_faults()}
+    assert found["drift", "in rounds"] < 0.01 < 0.05 < found["drift", "one after the other"]
+    assert found["fake_device", "not synchronised"] < 1.01 < 1.9 < found["fake_device", "synchronised"] < 2.1
+    assert found["wrong_gradient", "incorrect"] == 1
+    assert found["one_ulp", "worse or better"] == 1
+    assert len(found) == 6
