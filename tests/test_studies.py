@@ -14,7 +14,7 @@ STUDIES = Path("studies")
 SMALL = {
     "capability": ["rows=1"],
     "exceptions": ["rows=1", "mode=ieee,autocast-bfloat16"],
-    "instrument": ["seed=0", "n=16384", "method=tests.planted.methods:twin,tests.planted.methods:slower_10,native"],
+    "instrument": ["seed=0", "n=32768", "method=tests.planted.methods:twin,tests.planted.methods:slower_10,native"],
     "precision": ["n=256,2048", "k=8,32", "d=16,64", "seed=0"],
     "regression": ["method=native,gather", "n=1024", "dtype=float32"],
     "seed": ["seed=0,1,2"],

@@ -72,7 +72,7 @@ def measure() -> Iterator[Line]:
     with tempfile.TemporaryDirectory() as folder:
         clone = planted_clone(Path(folder) / "clone")
         with busy(BUSY_PROCESSES):
-            fought = [fight(clone, "--only", "n=16384") for _ in range(DUELS)]
+            fought = [fight(clone, "--only", "n=32768") for _ in range(DUELS)]
         fewest = min(int((verdicts["kind"] != "cell").sum()) for verdicts, _ in fought)
         yield Line("quantities of an A/A duel", fewest, QUANTITIES, at_least=True)
         alarms = sum(bool(verdicts["verdict"].isin(GRAVE).any()) for verdicts, _ in fought)
@@ -93,7 +93,7 @@ def measure() -> Iterator[Line]:
         worse = 0
         for ulps in ("1", "-1"):  # away from the exact answer is one of the two
             plant(clone, ULPS=ulps)
-            verdicts, _ = fight(clone, "--only", "n=16384", "--only", "method=native,fused")
+            verdicts, _ = fight(clone, "--only", "n=32768", "--only", "method=native,fused")
             errors = verdicts.query("kind == 'error' and method == 'fused' and tensor == 'dx' and metric == 'ulp_max'")
             worse += told(errors, "worse")
         yield Line("ulp_max of dx that are worse after one planted ulp up or down", worse, 1, at_least=True)
@@ -102,7 +102,7 @@ def measure() -> Iterator[Line]:
         gather.write_text(gather.read_text(encoding="utf-8").replace("def gather()", "def gone()"), encoding="utf-8")
         study = clone / "studies" / "gate.toml"
         study.write_text(study.read_text(encoding="utf-8").replace('"gather", ', ""), encoding="utf-8")
-        verdicts, _ = fight(clone, "--only", "n=16384", "--only", "method=native")
+        verdicts, _ = fight(clone, "--only", "n=32768", "--only", "method=native")
         yield Line("lost rows of a method that vanished", told(verdicts.query("method == 'gather'"), "lost"), 1, True)
 
 
