@@ -20,7 +20,6 @@ from typing import Any, TextIO
 import numpy
 import torch
 
-import harness
 from harness.cells import Case
 from harness.errors import UserError
 from harness.measure.assessment import Assessment
@@ -147,7 +146,7 @@ def greeting() -> dict[str, Any]:
         devices.append(accelerator.type)
     return {
         "protocol": PROTOCOL,
-        "home": str(Path(harness.__file__).parent.parent),
+        "home": str(Path(__file__).parents[2]),
         "python": sys.version.split()[0],
         "torch": torch.__version__,
         "numpy": numpy.__version__,
