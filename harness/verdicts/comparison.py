@@ -48,7 +48,7 @@ def duel_changes(base: Run, head: Run, launches: Launches) -> pd.DataFrame:
 
 
 def duel_verdicts(base: Run, head: Run, first: Launches, second: Launches, gate: Gate) -> pd.DataFrame:
-    """The verdicts of a duel whose `second` launches confirm what the `first` found; none need confirming if empty."""
+    """The verdicts of a duel whose `second` launches confirm what the `first` found; with none, nothing stands."""
     tolerance = {"time": gate.time, "memory": gate.memory}
     judged = judge(duel_changes(base, head, first), tolerance)
     if judged["found"].any():
