@@ -84,6 +84,8 @@ def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print) -> Run
     """
     path = Path(folder)
     info = dict(read(path).info)
+    if info["schema"] != SCHEMA_VERSION:
+        raise UserError(f"{path}: begun with schema {info['schema']}, this version writes {SCHEMA_VERSION}")
     if info["end"]:
         raise UserError(f"{path}: this run is complete")
     source = studies / f"{info['study']}.toml"

@@ -153,6 +153,7 @@ def rows_of(case: Case, identity: str, launch: int, machine: str, result: CaseRe
                 "machine": machine,
                 "predicted_bytes": each.cell.predicted_bytes,
                 "wall_seconds": each.wall_seconds,
+                "compile_seconds": each.compile_seconds,
             }
             for each in result.cells
         ],
@@ -165,6 +166,7 @@ def rows_of(case: Case, identity: str, launch: int, machine: str, result: CaseRe
                 "position": block.position,
                 "calls": block.arm.calls,
                 "seconds": block.seconds,
+                "device_seconds": block.device_seconds,
             }
             for block in result.blocks
         ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def record(
                     rows["cells"].append(
                         mine
                         | {"status": became, "reason": "planted", "machine": "here"}
-                        | {"predicted_bytes": 0, "wall_seconds": 0.0}
+                        | {"predicted_bytes": 0, "wall_seconds": 0.0, "compile_seconds": math.nan}
                     )
                     if became != "ok":
                         continue
@@ -67,6 +68,7 @@ def record(
                     phase = "apply" if method == "read" else "forward"
                     for number in range(3):
                         block = {"phase": phase, "round": number, "position": 0, "calls": 1, "seconds": lasts}
+                        block["device_seconds"] = math.nan
                         rows["timings"].append(mine | block)
                     rows["memory"].append(mine | {"phase": phase, "min_bytes": 1, "peak_bytes": 4e6})
                     if launch == 1 and method != "read":

@@ -380,7 +380,8 @@ def fake_run(
     states = dict.fromkeys(times, "ok") | dict(statuses or {})
     launches = max(1, *map(len, times.values()))
     cell = {"reason": "it says why", "machine": "here", "predicted_bytes": 1, "wall_seconds": 0.1}
-    block = {"round": 0, "position": 0, "calls": 1}
+    cell["compile_seconds"] = math.nan
+    block = {"round": 0, "position": 0, "calls": 1, "device_seconds": math.nan}
     tables = {
         "cells": [
             key(method) | {"launch": launch, "status": status} | cell

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from harness.cells import Case
 from harness.errors import UserError
 from harness.tables import SCHEMA_VERSION, Row, RunWriter, newest_run, parameter_types, read, recover
-from harness.tables.schema import TABLES, column_kinds, schema
+from harness.tables.schema import ADDED_COLUMNS, TABLES, column_kinds, schema
 from tests.sidecar import SIDECAR
 
 CASES = (Case(n=4, k=1), Case(n=8, k=2, dtype="float64"))
@@ -30,8 +31,11 @@ def own(table: str, value: float, text: str, launch: int) -> dict[str, Any]:
     """The columns of a table after the key."""
     cell: dict[str, Any] = {"launch": launch, "status": "ok", "reason": text, "machine": text}
     rows: dict[str, dict[str, Any]] = {
-        "cells": cell | {"predicted_bytes": 2**53 + 1, "wall_seconds": abs(value) if math.isfinite(value) else 0.5},
-        "timings": {"phase": "forward", "launch": launch, "round": 0, "position": 1, "calls": 7, "seconds": 0.1},
+        "cells": cell
+        | {"predicted_bytes": 2**53 + 1, "wall_seconds": abs(value) if math.isfinite(value) else 0.5}
+        | {"compile_seconds": value},
+        "timings": {"phase": "forward", "launch": launch, "round": 0, "position": 1, "calls": 7, "seconds": 0.1}
+        | {"device_seconds": math.nan},
         "memory": {"phase": "forward", "launch": launch, "min_bytes": 2**60 + 1, "peak_bytes": value},
         "discrepancies": {"tensor": text, "of": text, "reference": text, "metric": text, "value": value},
         "facts": {"fact": text, "item": text, "value": value, "detail": text},
@@ -190,7 +194,7 @@ DAMAGE: dict[str, Callable[[str], str]] = {
     "number is missing": lambda text: text.replace(",1,ok", ",,ok"),
     "number is over 64 bits": lambda text: text.replace(str(2**53 + 1), "9" * 30),
     "launch 0": lambda text: text.replace(",1,ok", ",0,ok"),
-    "wall is nan": lambda text: text.replace(",0.25\n", ",nan\n"),
+    "wall is nan": lambda text: text.replace(",0.25,0.25\n", ",nan,0.25\n"),
     "case is no digest": lambda text: text.replace(CASES[0].id, "x"),
     "columns swapped": lambda text: text.replace("reason,machine", "machine,reason"),
     "column renamed": lambda text: text.replace("reason", "reasons", 1),
@@ -218,6 +222,21 @@ def test_a_table_that_is_no_text_is_refused(written: Path) -> None:
     assert_refused(written, "memory.csv")
 
 
+def test_a_run_of_version_2_is_read_without_the_columns_that_version_3_added(tmp_path: Path) -> None:
+    with RunWriter(tmp_path, {}) as writer:
+        writer.open()
+        writer.commit(rows_of(CASES[0], 1))
+    for table, added in ADDED_COLUMNS.items():
+        path = tmp_path / f"{table}.csv"
+        pd.read_csv(path, dtype=str, keep_default_na=False).drop(columns=[*added]).to_csv(path, index=False)
+    write_info(tmp_path, schema=2)
+    assert math.isnan(read(tmp_path).cells["compile_seconds"].max())
+    assert math.isnan(read(tmp_path).timings["device_seconds"].max())
+    write_info(tmp_path)
+    with pytest.raises(UserError, match="compile_seconds"):
+        read(tmp_path).check()
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -226,7 +245,7 @@ def test_a_table_that_is_no_text_is_refused(written: Path) -> None:
         (b"\xff", "not JSON"),
         (b"[1]", "not a JSON object"),
         (b"{}", "schema None"),
-        (b'{"schema": 99}', f"schema 99, this version reads {SCHEMA_VERSION}"),
+        (b'{"schema": 99}', f"schema 99, this version reads 2 to {SCHEMA_VERSION}"),
         (b'{"schema": "1"}', "schema '1'"),
         (b'{"schema": 2}', "study: this key is required"),
         (json.dumps({k: v for k, v in SIDECAR.items() if k != "end"}).encode(), "end: this key is required"),

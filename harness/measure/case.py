@@ -16,13 +16,15 @@ from harness.study import Study
 
 @dataclass
 class CellResult:
-    """What became of a cell in a launch: status, reason, figures, memory, and seconds of wall time spent on it."""
+    """What became of a cell in a launch: status, reason, figures, memory, seconds of wall time spent on it, and of
+    these on compiling (NaN: nothing was compiled)."""
 
     cell: Cell
     side: int = 0
     status: str = "skipped"
     reason: str = ""
     wall_seconds: float = 0.0
+    compile_seconds: float = float("nan")
     calls: dict[str, int] = field(default_factory=dict)
     memory: list[list[Any]] = field(default_factory=list)
     figures: list[list[Any]] = field(default_factory=list)

@@ -25,12 +25,14 @@ class Arm:
 
 @dataclass(frozen=True)
 class Block:
-    """One timed block: which arm, in which round (from 0), at which position in it; seconds per call."""
+    """One timed block: which arm, in which round (from 0), at which position in it; seconds per call, by the clock and
+    by device events (NaN: none)."""
 
     arm: Arm
     round: int
     position: int
     seconds: float
+    device_seconds: float = float("nan")
 
 
 def balanced_orders(arms: int, rounds: int, rng: random.Random) -> Iterator[list[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +16,10 @@ from pydantic import ValidationError
 from harness.errors import UserError, unknown
 from harness.machine import this_machine
 from harness.tables.schema import (
+    ADDED_COLUMNS,
     COLUMN_TYPES,
     HISTORY_FILE,
+    OLDEST_READ,
     SCHEMA_VERSION,
     TABLES,
     VERDICTS_FILE,
@@ -85,15 +87,17 @@ class Run:
 
     def _read(self, table: str) -> pd.DataFrame:
         types = {name: COLUMN_TYPES[kind] for name, kind in self.info["parameters"].items()}
-        return read_table(self.path / f"{table}.csv", schema(table, types))
+        lacking = ADDED_COLUMNS.get(table, ()) if self.info["schema"] < SCHEMA_VERSION else ()
+        return read_table(self.path / f"{table}.csv", schema(table, types), lacking)
 
 
 def read(folder: str | Path) -> Run:
     """The run in a folder. Raises UserError where there is none, or one of a schema that is not known here."""
     path = Path(folder)
     info = read_info(path)
-    if info.get("schema") != SCHEMA_VERSION:
-        raise UserError(f"{path / 'run.json'}: schema {info.get('schema')!r}, this version reads {SCHEMA_VERSION}")
+    if info.get("schema") not in range(OLDEST_READ, SCHEMA_VERSION + 1):
+        known = f"{OLDEST_READ} to {SCHEMA_VERSION}"
+        raise UserError(f"{path / 'run.json'}: schema {info.get('schema')!r}, this version reads {known}")
     try:
         Sidecar.model_validate(info)
     except ValidationError as error:
@@ -151,8 +155,11 @@ def read_info(folder: Path) -> dict[str, Any]:
     return info
 
 
-def read_table(path: Path, declared: pa.DataFrameSchema) -> pd.DataFrame:
-    """A table with the types of its declaration; a missing file is an empty table. Raises UserError."""
+def read_table(path: Path, declared: pa.DataFrameSchema, lacking: Sequence[str] = ()) -> pd.DataFrame:
+    """A table with the types of its declaration; a missing file is an empty table. Raises UserError.
+
+    lacking: columns that a file of its age does not have; they are read as NaN.
+    """
     kinds = column_kinds(declared)
     if not path.exists():
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
@@ -161,7 +168,8 @@ def read_table(path: Path, declared: pa.DataFrameSchema) -> pd.DataFrame:
         frame = pd.read_csv(
             path, dtype=kinds, keep_default_na=False, na_values=numbers, encoding="utf-8", **EXACT_FLOATS
         )
-        return declared.validate(frame)
+        frame = frame.assign(**dict.fromkeys(set(lacking) - set(frame), float("nan")))
+        return declared.validate(frame[[*kinds]] if set(frame) == set(kinds) and lacking else frame)
     except (pa.errors.SchemaError, pa.errors.SchemaErrors, ValueError, OverflowError, OSError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(f"{path}: {reason[:LONGEST_REASON]}") from None

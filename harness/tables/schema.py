@@ -3,6 +3,7 @@
 Schema history
 1  first version.
 2  memory.csv says of which launch a row is: what is judged needs several.
+3  cells.csv has compile_seconds, timings.csv device_seconds; NaN where a run of version 2 is read.
 """
 
 from __future__ import annotations
@@ -15,7 +16,12 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.vocabulary import DTYPES, PHASES, STATUSES, VERDICTS
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+OLDEST_READ = 2
+"""Runs from this version on are read; the columns that they lack are ADDED_COLUMNS."""
+
+ADDED_COLUMNS = {"cells": ("compile_seconds",), "timings": ("device_seconds",)}
+"""table -> columns that version 3 added, unknown (NaN) in what was written before."""
 
 _KEY = {
     "case": pa.Column(
@@ -43,6 +49,9 @@ _OWN = {
         "machine": pa.Column(str, description="slug of the machine"),
         "predicted_bytes": pa.Column(int, description="bytes of inputs, outputs, S and its gradient"),
         "wall_seconds": pa.Column(float, description="seconds spent on checking and timing the cell"),
+        "compile_seconds": pa.Column(
+            float, nullable=True, description="seconds spent on compiling, outside every block; NaN: nothing compiled"
+        ),
     },
     "timings": {
         "phase": pa.Column(str, pa.Check.isin(PHASES), description="what was timed"),
@@ -51,6 +60,9 @@ _OWN = {
         "position": pa.Column(int, pa.Check.ge(0), description="place of the block in its round, from 0"),
         "calls": pa.Column(int, pa.Check.ge(1), description="calls in the block"),
         "seconds": pa.Column(float, pa.Check.gt(0), description="seconds per call"),
+        "device_seconds": pa.Column(
+            float, pa.Check.gt(0), nullable=True, description="the same by device events; NaN: the device has none"
+        ),
     },
     "memory": {
         "phase": pa.Column(str, pa.Check.isin(PHASES), description="what was called once"),

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from harness.verdicts.ratios import paired_log_ratios
+from harness.verdicts.ratios import MEASURED, paired_log_ratios
 
 QUANTITY = ("kind", "phase", "tensor", "reference", "metric")
 """What a verdict is of, beside the cell."""
@@ -48,7 +48,7 @@ def time_levels(timings: pd.DataFrame) -> pd.DataFrame:
     """Per quantity and launch: value (median seconds a call), log_level (of its multiple of one read of y)."""
     paired = paired_log_ratios(timings, READ, base_phase="apply").rename(columns={"log_ratio": "log_level"})
     paired = paired[~paired["method"].isin(NOT_JUDGED)]
-    by = [name for name in timings.columns if name not in ("round", "position", "calls", "seconds")]
+    by = [name for name in timings.columns if name not in (*MEASURED, "round", "position", "calls")]
     medians = paired.groupby(by, sort=False)[["seconds", "log_level"]].median().reset_index()
     return _quantity(medians.rename(columns={"seconds": "value"}), "time")
 
@@ -138,7 +138,7 @@ def _side_by_side(base: pd.DataFrame, head: pd.DataFrame, within: list[str], val
     """Rows of both sides that belong together, their value as columns `base` and `head`; yardsticks left out."""
     on = ["case", "method", *within]
     mine = head[~head["method"].isin(NOT_JUDGED)].rename(columns={value: "head"})
-    others = [name for name in ("position", "calls", "min_bytes") if name in mine]
+    others = [name for name in (*MEASURED, "position", "calls", "min_bytes") if name in mine]
     theirs = base[[*on, value]].rename(columns={value: "base"})
     return mine.drop(columns=others).merge(theirs, on=on)
 

@@ -9,6 +9,8 @@ from scipy import stats
 from harness.vocabulary import BASE_PHASE
 
 CONFIDENCE = 0.95
+MEASURED = ("seconds", "device_seconds")
+"""Of the columns of timings.csv: the times of a block."""
 
 
 def paired_log_ratios(timings: pd.DataFrame, base: str = "native", base_phase: str | None = None) -> pd.DataFrame:
@@ -44,7 +46,7 @@ def intervals(medians: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
 
 def speedups(timings: pd.DataFrame, base: str = "native") -> pd.DataFrame:
     """How many times faster than the base each cell's phase is: columns `speedup low high launches`."""
-    by = [name for name in timings.columns if name not in ("launch", "round", "position", "calls", "seconds")]
+    by = [name for name in timings.columns if name not in (*MEASURED, "launch", "round", "position", "calls")]
     medians = launch_medians(paired_log_ratios(timings, base), by, "log_ratio")
     table = intervals(medians, by, "log_ratio")
     faster = {"speedup": np.exp(-table["mean"]), "low": np.exp(-table["high"]), "high": np.exp(-table["low"])}
