@@ -205,6 +205,12 @@ def test_ascending_is_sorted_in_each_row() -> None:
     assert y.std() == pytest.approx(1, abs=0.1)
 
 
+def test_clustered_has_its_largest_side_by_side() -> None:
+    y = y_of("clustered", n=5120, rows=3)
+    largest = np.sort(np.argsort(y, axis=-1)[:, -20:], axis=-1)
+    assert (largest == np.arange(5120 // 3, 5120 // 3 + 20)).all()
+
+
 def test_constant_is_one_third() -> None:
     assert np.unique(y_of("constant")).tolist() == [1 / 3]
 

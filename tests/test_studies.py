@@ -12,6 +12,7 @@ from harness.scripts import draw_figures, load_script
 
 STUDIES = Path("studies")
 SMALL = {
+    "blockmax": ["dtype=float32", "n=16384,65536", "k=10,n/64", "rows=1", "distribution=normal,clustered"],
     "capability": ["rows=1"],
     "exceptions": ["rows=1", "mode=ieee,autocast-bfloat16"],
     "instrument": ["seed=0", "n=32768", "method=tests.planted.methods:twin,tests.planted.methods:slower_10,native"],

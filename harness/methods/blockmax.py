@@ -1,0 +1,102 @@
+"""topk: a drop-in for torch.topk that reads the input once, by the composition of two selections, S = S2 S1.
+
+S1 keeps the k blocks with the largest maxima, S2 the k largest of what these hold. The file needs torch alone.
+
+Why S2 S1 selects what S does
+    Let y be cut into blocks of L, the rest (the tail) being kept whole by S1. Order values as torch.topk does: NaN
+    above all. Let T be any k blocks with the largest maxima, whichever of equal ones. An entry e outside T and the
+    tail lies in a block B whose maximum is at least e, and each block of T has a maximum at least that of B: so T
+    holds k entries that are at least e, one a block. To drop e leaves the k largest values, as a multiset, unchanged;
+    and so, one after the other, does dropping all that S1 drops.
+    - Ties: the argument never asks for "greater"; among equals any choice is a right one, as in torch.topk.
+    - NaN, infinities: amax of a block that holds a NaN is NaN, the largest in the order above; infinities are values
+      like any other. For the smallest, NaN is above all and must lose: the minimum of a block is taken without its
+      NaN, and is NaN where there is nothing else, which is where the minimum without NaN passes the maximum without.
+    - Tail: it takes part in S2 whole, as a block whose number follows that of the last; nothing is padded.
+    - Recursion: both S1 (on the maxima) and S2 (on the survivors) are problems of the same kind, and are solved so.
+
+S2 S1 is a 0/1 matrix with one 1 a row, so the values are a gather and their gradient is the scatter of S.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BLOCK_LENGTHS: dict[int, tuple[tuple[int, int], ...]] = {
+    2: ((1 << 15, 1024), (1 << 13, 512), (1 << 11, 256), (1 << 9, 64), (1 << 6, 16)),
+    4: ((1 << 15, 512), (1 << 13, 256), (1 << 11, 128), (1 << 9, 64), (1 << 7, 32), (1 << 6, 16)),
+    8: ((1 << 15, 512), (1 << 13, 256), (1 << 11, 128), (1 << 9, 64), (1 << 7, 32), (1 << 6, 16)),
+}
+"""bytes of an element -> (least n/k, block length), the largest first; below the last, torch.topk is as fast.
+
+Powers of two, at most half of n/k. Fitted on a CPU by the study `blockmax`.
+"""
+
+LEAST_ELEMENTS = 1 << 16
+"""Below so many elements torch.topk is done before blocks are made."""
+
+HALF_BYTES = 2
+
+
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:  # noqa: A002  (torch's names)
+    """The k largest (or smallest) along a dimension: values, and int64 indices, as torch.topk gives them.
+
+    input: of any shape and real dtype, differentiable in it to any order. Which of equal values is selected may
+    differ from torch.topk. Raises what torch.topk raises.
+    """
+    if input.numel() < LEAST_ELEMENTS or not input.dim():
+        return input.topk(k, dim, largest, sorted)
+    rows = input.movedim(dim, -1)
+    if not block_length(rows, k):
+        return input.topk(k, dim, largest, sorted)
+    import torch
+
+    indices = positions(rows.detach(), k, largest)
+    values = rows.gather(-1, indices)
+    return torch.return_types.topk((values.movedim(-1, dim), indices.movedim(-1, dim)))
+
+
+def block_length(y: Tensor, k: int) -> int:
+    """The length of the blocks that each row of y (..., n) is cut into; 0 where torch.topk is to be called instead."""
+    fitted = y.device.type == "cpu" and y.is_floating_point() and y.stride(-1) == 1
+    if not fitted or y.numel() < LEAST_ELEMENTS or k < 1:
+        return 0
+    n = y.shape[-1]
+    return next((length for least, length in BLOCK_LENGTHS.get(y.element_size(), ()) if n >= least * k), 0)
+
+
+def positions(y: Tensor, k: int, largest: bool = True, length: int | None = None) -> Tensor:
+    """Indices of the k largest (or smallest) of each row of y (..., n), in that order: (..., k), int64.
+
+    length: of the blocks, a power of two with k <= n // length, or 0 for none; by default `block_length`.
+    """
+    import torch
+
+    length = block_length(y, k) if length is None else length
+    if not length:
+        return y.topk(k, -1, largest).indices
+    whole = y.shape[-1] // length
+    blocks = y[..., : whole * length].view(*y.shape[:-1], whole, length)
+    tail = y[..., whole * length :]
+    winners = positions(extremes(blocks, largest), k, largest)
+    survivors = blocks.gather(-2, winners.unsqueeze(-1).expand(*winners.shape, length)).flatten(-2)
+    if tail.shape[-1]:
+        survivors = torch.cat((survivors, tail), -1)
+        winners = torch.cat((winners, torch.full_like(winners[..., :1], whole)), -1)
+    if survivors.element_size() == HALF_BYTES:
+        survivors = survivors.float()  # exact, and reduced in less time than the halves
+    chosen = positions(survivors, k, largest)
+    return (chosen & length - 1).add(winners.gather(-1, chosen >> length.bit_length() - 1), alpha=length)
+
+
+def extremes(blocks: Tensor, largest: bool) -> Tensor:
+    """The largest (or smallest) of each block (..., blocks, L) in the order of torch.topk: (..., blocks)."""
+    if largest:
+        return blocks.amax(-1)
+    least = blocks.nan_to_num(math.inf, math.inf, -math.inf).amin(-1)
+    most = blocks.nan_to_num(-math.inf, math.inf, -math.inf).amax(-1)
+    return least.masked_fill(least > most, math.nan)

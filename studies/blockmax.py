@@ -1,0 +1,235 @@
+"""`blockmax`: how much faster than torch.topk, how far from one read of y, and which block length is best where.
+
+The last is where the table of harness/methods/blockmax.py comes from: every length is forced, in the same rounds as
+torch.topk, and what pays beside what the table says is drawn.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import style
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+
+from harness.cells import Case
+from harness.methods.blockmax import BLOCK_LENGTHS
+from harness.study import Study
+from harness.tables import Row, Run
+from harness.verdicts.ratios import intervals, launch_medians, paired_log_ratios, speedups
+from harness.vocabulary import DTYPES, ITEMSIZE
+
+LENGTHS = (16, 32, 64, 128, 256, 512, 1024, 2048)
+RATIOS = (16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536)
+"""n/k: what the best length depends on."""
+
+FITTED_ON = (65536, 1000000)
+FITTED_DTYPES = ("bfloat16", "float32", "float64")
+CASE_SECONDS = 1.0
+ROUNDS = 15
+
+
+def measure(study: Study) -> Iterator[Row]:
+    """Facts time_over_native of one row: of each block length, forced; item is the length, its parts by the table."""
+    for dtype in (each for each in FITTED_DTYPES if each in study.axes.dtype):
+        for n in (each for each in FITTED_ON if each in study.axes.n):
+            for ratio in RATIOS:
+                case = Case(n=n, k=max(1, n // ratio), dtype=dtype)
+                key = {"case": case.id, "method": "blockmax", "fact": "time_over_native"} | case.axes
+                for length, found in _over_native(case).items():
+                    yield key | {"item": str(length), "value": found, "detail": f"n/k = {ratio}"}
+
+
+def _over_native(case: Case) -> dict[int, float]:
+    """length -> median over rounds of the time of a forward with it, in native's of the same round."""
+    import torch
+
+    from harness.measure.clock import clock_for
+    from harness.measure.sampler import Arm, sample
+    from harness.methods.blockmax import positions
+    from harness.problems import draw
+
+    torch.set_num_threads(1)
+    y, clock = draw(case).y, clock_for(case.device)
+
+    def forward(length: int) -> Any:
+        indices = positions(y, case.k, True, length)
+        return y.gather(-1, indices), indices
+
+    possible = [length for length in LENGTHS if case.n >= 2 * length * case.k]
+    calls: dict[str, Callable[[], Any]] = {"native": lambda: y.topk(case.k)}
+    calls |= {str(length): partial(forward, length) for length in possible}
+    counts = {name: clock.calls_for(call, 0.001) for name, call in calls.items()}
+    arms = [
+        Arm(name, "forward", counts[name], partial(clock.block, call, counts[name])) for name, call in calls.items()
+    ]
+    blocks = list(sample(arms, ROUNDS, random.Random(case.id).randrange(2**31), time.monotonic() + CASE_SECONDS))
+    times = pd.DataFrame([(b.arm.method, b.round, b.seconds) for b in blocks], columns=["arm", "round", "seconds"])
+    table = times.pivot(index="round", columns="arm", values="seconds")
+    return {length: float((table[str(length)] / table["native"]).median()) for length in possible}
+
+
+def table_length(itemsize: int, ratio: float) -> int:
+    """What the table of blockmax says for n/k; 0: native."""
+    return next((length for least, length in BLOCK_LENGTHS[itemsize] if ratio >= least), 0)
+
+
+def speedup(run: Run) -> Figure:
+    """Speed-up over native in the plane of n and k, by dtype and rows; white is as fast."""
+    style.use()
+    rows = speedups(run.timings)
+    rows = rows.query("method == 'blockmax' and phase == 'forward' and distribution == 'normal'")
+    rows = rows.assign(kept=_kept(rows))
+    dtypes = [dtype for dtype in DTYPES if dtype in set(rows["dtype"])]
+    grid = sns.FacetGrid(rows, col="dtype", col_order=dtypes, row="rows", height=2.5, aspect=1.25, margin_titles=True)
+    grid.map_dataframe(_plane)
+    grid.set_titles(col_template="{col_name}", row_template="rows = {row_name}").set_axis_labels("n", "k")
+    return _titled(grid, "blockmax: speed-up over torch.topk, forward (ringed: 95 % interval above 1)")
+
+
+def _plane(data: pd.DataFrame, **_: Any) -> None:
+    order = [each for each in ("n/64", "1000", "100", "10") if each in set(data["kept"])]
+    table = data.pivot(index="kept", columns="n", values="speedup").reindex(order)
+    surely = data.assign(
+        mark=data["speedup"]
+        .map("{:.2g}x".format)
+        .where(data["low"] <= 1, other=data["speedup"].map("({:.2g}x)".format))
+    )
+    sns.heatmap(
+        np.log2(table),
+        annot=surely.pivot(index="kept", columns="n", values="mark").reindex(order),
+        fmt="",
+        cmap="PuOr",
+        norm=TwoSlopeNorm(0, vmin=-5, vmax=5),
+        cbar=False,
+        linewidths=1,
+        annot_kws={"size": 7},
+    )
+
+
+def read_multiples(run: Run) -> Figure:
+    """Time of a forward as a multiple of one read of y in the same round, one row."""
+    style.use()
+    pairs = paired_log_ratios(run.timings, base="read", base_phase="apply")
+    pairs = pairs.query("phase == 'forward' and rows == 1 and distribution == 'normal'")
+    pairs = pairs.assign(kept=_kept(pairs))
+    by = ["method", "dtype", "n", "kept"]
+    rows = intervals(launch_medians(pairs, by, "log_ratio"), by, "log_ratio")
+    rows = rows.assign(multiple=np.exp(rows["mean"]))
+    grid = sns.relplot(
+        rows[rows["kept"] != "1000"], x="n", y="multiple", col="dtype", row="kept", kind="line", dashes=False,
+        height=2.3, aspect=1.1, **style.methods(rows["method"]),
+    )  # fmt: skip
+    grid.set(xscale="log", yscale="log").set_titles("{col_name}, k = {row_name}")
+    grid.set_axis_labels("n (length of y)", "time / one read of y")
+    for axis in grid.axes.flat:
+        axis.axhline(1, color="black", lw=0.8)
+    return _titled(grid, "Forward as a multiple of one read of y, one row")
+
+
+def worst_cases(run: Run) -> Figure:
+    """Speed-up over native where the values are the hardest for a search in blocks, float32, one row."""
+    style.use()
+    rows = speedups(run.timings).query("method == 'blockmax' and phase == 'forward' and rows == 1")
+    rows = rows[rows["dtype"] == "float32"]
+    rows = rows.assign(kept=_kept(rows))
+    grid = sns.relplot(
+        rows, x="n", y="speedup", col="kept", hue="distribution", style="distribution", kind="line", markers=True,
+        dashes=False, palette="colorblind", height=2.6,
+    )  # fmt: skip
+    grid.set(xscale="log", yscale="log").set_titles("k = {col_name}")
+    grid.set_axis_labels("n (length of y)", "speed-up over native")
+    for axis in grid.axes.flat:
+        axis.axhline(1, color="black", lw=0.8)
+    return _titled(grid, "blockmax on values in the worst order, float32, one row")
+
+
+def block_lengths(run: Run) -> Figure:
+    """Time over native by block length and n/k, and what the table says."""
+    style.use()
+    rows = run.facts.query("fact == 'time_over_native'")
+    rows = rows.assign(length=rows["item"].astype(int), ratio=_ratio(rows), over=rows["value"])
+    table = rows.drop_duplicates(["dtype", "n", "ratio"])
+    grid = sns.relplot(
+        rows, x="ratio", y="over", hue="length", palette="viridis_r", hue_norm=_log_norm(), col="dtype", row="n",
+        kind="line", marker="o", height=2.7, aspect=1.2, legend="full",
+    )  # fmt: skip
+    for (n, dtype), axis in grid.axes_dict.items():
+        here = table[(table["dtype"] == dtype) & (table["n"] == n)]
+        for ratio in here["ratio"]:
+            taken = rows["length"] == table_length(ITEMSIZE[dtype], ratio)
+            chosen = rows[taken & (rows["dtype"] == dtype) & (rows["n"] == n) & (rows["ratio"] == ratio)]
+            axis.plot(chosen["ratio"], chosen["over"], "o", mfc="none", mec="black", ms=9)
+        axis.axhline(1, color="black", lw=0.8)
+    grid.set(xscale="log", yscale="log").set_titles("{col_name}, n = {row_name}")
+    grid.set_axis_labels("n/k", "time / time of native")
+    return _titled(grid, "Which block length: circles are what the table of blockmax takes; none: native")
+
+
+def summary(run: Run) -> Iterator[str]:
+    """The law, what was found at its best and worst, and how far the table is from the best length."""
+    yield (
+        "Law: the k largest lie in the k blocks with the largest maxima, so one read finds the blocks, and only "
+        "k L values are searched; with L about 3 sqrt(n/k) both cost alike."
+    )
+    found = speedups(run.timings).query("method == 'blockmax' and phase == 'forward'")
+    for distribution, each in found.groupby("distribution", sort=False):
+        ordered = each.sort_values("speedup").to_dict("records")
+        yield f"{distribution}: {_told(ordered[-1])} at most, {_told(ordered[0])} at least."
+    pairs = paired_log_ratios(run.timings, base="read", base_phase="apply")
+    pairs = pairs.query("method == 'blockmax' and phase == 'forward' and dtype == 'float32' and rows == 1 and k == 100")
+    reads = np.exp(pairs.query("distribution == 'normal'").groupby("n")["log_ratio"].median())
+    if len(reads):
+        yield "float32, k = 100: " + ", ".join(f"{value:.1f} reads of y at n = {n}" for n, value in reads.items()) + "."
+    facts = run.facts.query("fact == 'time_over_native'")
+    for (dtype, n), each in facts.assign(ratio=_ratio(facts)).groupby(["dtype", "n"]):
+        yield f"{dtype}, n = {n}: {_beside_the_table(str(dtype), each)}"
+
+
+def _beside_the_table(dtype: str, rows: pd.DataFrame) -> str:
+    """How much slower than the best length the table's is, native among them where it has none."""
+    behind: dict[int, float] = {}
+    for ratio in sorted(set(rows["ratio"])):
+        here = rows[rows["ratio"] == ratio]
+        over = {0: 1.0} | dict(zip(here["item"].astype(int), here["value"].astype(float), strict=True))
+        behind[ratio] = over[table_length(ITEMSIZE[dtype], ratio)] / min(over.values())
+    worst = max(behind, key=lambda ratio: behind[ratio])
+    return (
+        f"the table's length takes {np.exp(np.mean(np.log([*behind.values()]))):.2f} of the time of the best one, "
+        f"{behind[worst]:.2f} at worst (n/k = {worst})."
+    )
+
+
+def _told(row: dict[Any, Any]) -> str:
+    return f"{row['speedup']:.3g}x native ({row['dtype']}, n = {row['n']}, k = {row['k']}, rows = {row['rows']})"
+
+
+def _kept(rows: pd.DataFrame) -> pd.Series:
+    """k as the study has it: a fraction of n where it is one."""
+    return rows["k"].astype(str).where(rows["k"] != rows["n"] // 64, "n/64")
+
+
+def _ratio(rows: pd.DataFrame) -> pd.Series:
+    return rows["detail"].str.extract(r"= (\d+)", expand=False).astype(int)
+
+
+def _log_norm() -> Any:
+    from matplotlib.colors import LogNorm
+
+    return LogNorm(LENGTHS[0], LENGTHS[-1])
+
+
+def _titled(grid: Any, title: str) -> Figure:
+    grid.figure.suptitle(title, y=1.02)
+    figure: Figure = grid.figure
+    return figure
+
+
+FIGURES = (speedup, read_multiples, worst_cases, block_lengths)

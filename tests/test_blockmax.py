@@ -1,0 +1,153 @@
+"""blockmax is torch.topk by another way: the same values to the last bit, right indices, the same derivatives."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.cells import Case
+from harness.methods import blockmax
+from harness.methods.blockmax import BLOCK_LENGTHS, block_length, positions, topk
+from harness.problems import DISTRIBUTIONS, draw
+from harness.vocabulary import DTYPES
+
+over = pytest.mark.parametrize
+both_ends = over("largest", [True, False])
+inf, nan = float("inf"), float("nan")
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks in inputs of every size, twice over: the blocks, their maxima and the survivors are cut again."""
+    monkeypatch.setattr(blockmax, "LEAST_ELEMENTS", 1)
+    monkeypatch.setattr(blockmax, "BLOCK_LENGTHS", dict.fromkeys((2, 4, 8), ((64, 32), (16, 8), (4, 2))))
+
+
+def same(one: Any, two: Any) -> bool:
+    """Equal as numbers, NaN to NaN."""
+    return bool(((one == two) | (one.isnan() & two.isnan())).all()) and one.shape == two.shape
+
+
+def assert_native(y: Any, k: int, largest: bool, found: Any) -> None:
+    values, indices = found
+    native = y.topk(k, -1, largest)
+    assert same(values, native.values)
+    assert (values.dtype, indices.dtype) == (y.dtype, torch.int64)
+    assert (indices.sort(-1).values.diff(dim=-1) > 0).all(), "an index twice"
+    assert ((indices >= 0) & (indices < y.shape[-1])).all()
+    assert same(values, y.gather(-1, indices))
+
+
+@over("dtype", DTYPES)
+@over("distribution", [*DISTRIBUTIONS])
+@over(("rows", "n", "k"), [(1, 4096, 1), (1, 4099, 7), (1, 1000, 1000), (3, 1025, 16), (2, 97, 5), (1, 40, 10)])
+@both_ends
+def test_values_are_those_of_topk(dtype: str, distribution: str, rows: int, n: int, k: int, largest: bool) -> None:
+    y = draw(Case(n=n, k=k, rows=rows, dtype=dtype, distribution=distribution)).y
+    assert_native(y, k, largest, topk(y, k, largest=largest))
+
+
+@given(
+    y=st.lists(st.sampled_from([nan, inf, -inf, 0.0, -0.0, 1.0, -1.0, 2.0]), min_size=1, max_size=50),
+    largest=st.booleans(),
+    data=st.data(),
+)
+def test_ties_nan_and_infinities_in_any_arrangement(y: list[float], largest: bool, data: st.DataObject) -> None:
+    k = data.draw(st.integers(1, len(y)))
+    length = data.draw(st.sampled_from([each for each in (0, 1, 2, 4, 8, 16) if not each or k <= len(y) // each]))
+    tensor = torch.tensor(y)
+    indices = positions(tensor, k, largest, length)
+    assert_native(tensor, k, largest, (tensor.gather(-1, indices), indices))
+
+
+def test_a_block_of_nan_alone_loses_to_infinities_when_the_smallest_are_sought() -> None:
+    y = torch.tensor([nan, nan, nan, inf, nan, nan, inf, inf])
+    assert y[positions(y, 3, False, 2)].tolist() == [inf, inf, inf]
+
+
+def test_all_the_largest_in_one_block_and_all_in_the_tail() -> None:
+    for first in (512, 4090):
+        y = torch.zeros(4099)
+        y[first : first + 9] = torch.arange(9.0)
+        assert topk(y, 8).indices.tolist() == list(range(first + 8, first, -1))
+
+
+@over("dim", [0, 1, -1, -3])
+@both_ends
+@over("contiguous", [True, False])
+def test_any_dimension_of_any_layout(dim: int, largest: bool, contiguous: bool) -> None:
+    y = torch.randn(48, 50, 52, generator=torch.Generator().manual_seed(1))
+    y = y if contiguous else y.transpose(0, 2)
+    found, native = topk(y, 3, dim, largest), y.topk(3, dim, largest)
+    assert torch.equal(found.values, native.values)
+    assert torch.equal(found.indices, native.indices)
+
+
+def test_blocks_are_made_where_they_are_fitted_and_nowhere_else() -> None:
+    y = torch.zeros(4096)
+    assert block_length(y, 4) == 32
+    for other, k in ((y, 0), (y, 2048), (y.long(), 4), (y.to("meta"), 4), (y.view(64, 64).mT, 1)):
+        assert block_length(other, k) == 0
+
+
+@over("dtype", [torch.int16, torch.int64, torch.uint8])
+def test_integers_and_scalars_go_to_topk(dtype: torch.dtype) -> None:
+    y = torch.arange(100, dtype=dtype)
+    assert topk(y, 3).values.tolist() == [99, 98, 97]
+    assert topk(torch.tensor(3.0), 1, 0).values == 3.0
+
+
+@over(("k", "dim"), [(5, -1), (-1, -1), (1, 2)])
+def test_errors_are_those_of_topk(k: int, dim: int) -> None:
+    y = torch.zeros(2, 4)
+    with pytest.raises((RuntimeError, IndexError)) as native:
+        y.topk(k, dim)
+    with pytest.raises(type(native.value)) as ours:
+        topk(y, k, dim)
+    assert str(ours.value).partition("\n")[0] == str(native.value).partition("\n")[0]
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # of torch's own forward mode
+@over("n", [24, 27])
+@both_ends
+def test_derivatives_of_every_kind(n: int, largest: bool) -> None:
+    y = torch.randperm(2 * n, generator=torch.Generator().manual_seed(n)).double().view(2, n).requires_grad_()
+
+    def select(y: Any) -> Any:
+        return topk(y, 3, largest=largest).values ** 2
+
+    assert block_length(y, 3)
+    assert torch.autograd.gradcheck(select, (y,), check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(select, (y,))
+    (gradient,) = torch.autograd.grad(select(y).sum(), y)
+    (native,) = torch.autograd.grad((y.topk(3, -1, largest).values ** 2).sum(), y)
+    assert torch.equal(gradient, native)
+
+
+def test_it_can_be_mapped_over_a_batch() -> None:
+    y = torch.randn(5, 203, generator=torch.Generator().manual_seed(0))
+    values, indices = torch.func.vmap(lambda row: tuple(topk(row, 4)))(y)
+    assert torch.equal(values, y.topk(4).values)
+    assert torch.equal(indices, y.topk(4).indices)
+    squares = torch.func.vmap(torch.func.grad(lambda row: (topk(row, 4).values ** 2).sum()))(y)
+    assert torch.equal(squares, torch.zeros_like(y).scatter(-1, indices, 2 * values))
+
+
+def test_the_table_can_be_used() -> None:
+    for rules in BLOCK_LENGTHS.values():
+        assert list(rules) == sorted(rules, reverse=True)
+        assert all(length & (length - 1) == 0 and least >= 2 * length > 0 for least, length in rules)
+
+
+def test_the_one_file_needs_torch_alone(tmp_path: Path) -> None:
+    shutil.copy(blockmax.__file__, tmp_path / "mine.py")
+    text = "import mine, torch; y = torch.randn(100000); assert torch.equal(mine.topk(y, 9).values, y.topk(9).values)"
+    subprocess.run([sys.executable, "-c", text], cwd=tmp_path, check=True)
