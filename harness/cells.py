@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -106,17 +106,11 @@ class Plan:
     @property
     def notes(self) -> list[str]:
         """What became of values that give no case of their own: one line each."""
-        lines = []
-        for n in self.study.axes.n:
-            for k in self.study.axes.k:
-                resolved = resolve_k(k, n)
-                if resolved == 0 or resolved > n:
-                    lines.append(f"n = {n}: k = {k} is {resolved}, dropped (1 <= k <= n)")
-            kept = [resolve_k(k, n) for k in self.study.axes.k if 1 <= resolve_k(k, n) <= n]
-            lines += [
-                f"n = {n}: {kept.count(k)} values of k are {k}, merged" for k in sorted(set(kept)) if kept.count(k) > 1
-            ]
-        if 0 in self.study.axes.d:
+        lines: list[str] = []
+        for axes in self.study.axes_by_shape.values():
+            for n in axes.n:
+                lines += _notes_on_k(n, axes.k)
+        if any(0 in axes.d for axes in self.study.axes_by_shape.values()):
             only = [name for name in self.method_names if self.methods[name].phases_for(Case(n=1, k=1)) == ()]
             lines += [f"d = 0: {name} has no phase that works without W and x, dropped" for name in only]
         return lines
@@ -157,15 +151,28 @@ def resolve_k(k: int | str, n: int) -> int:
 
 def cases(study: Study) -> Iterator[Case]:
     """The product of the axes, with k resolved for each n; k = 0 and k > n are dropped, equal ones merged."""
-    axes = study.axes
     names = [name for name in AXES if name not in ("n", "k")]
     own = [[(name, value) for value in values] for name, values in study.parameters.items()]
-    for n in axes.n:
-        ks = dict.fromkeys(resolve_k(k, n) for k in axes.k)
-        for k in (k for k in ks if 1 <= k <= n):
-            for point in itertools.product(*(getattr(axes, name) for name in names)):
-                for parameters in itertools.product(*own):
-                    yield Case(n=n, k=k, **dict(zip(names, point, strict=True)), parameters=parameters)
+    for shape, axes in study.axes_by_shape.items():
+        shaped = [*own, [("shape", shape)]] if shape else own
+        for n in axes.n:
+            ks = dict.fromkeys(resolve_k(k, n) for k in axes.k)
+            for k in (k for k in ks if 1 <= k <= n):
+                for point in itertools.product(*(getattr(axes, name) for name in names)):
+                    for parameters in itertools.product(*shaped):
+                        yield Case(n=n, k=k, **dict(zip(names, point, strict=True)), parameters=parameters)
+
+
+def _notes_on_k(n: int, ks: Iterable[int | str]) -> Iterator[str]:
+    """What became of the values of k that give no case of their own at this n."""
+    for k in ks:
+        resolved = resolve_k(k, n)
+        if resolved == 0 or resolved > n:
+            yield f"n = {n}: k = {k} is {resolved}, dropped (1 <= k <= n)"
+    kept = [resolve_k(k, n) for k in ks if 1 <= resolve_k(k, n) <= n]
+    for k in sorted(set(kept)):
+        if kept.count(k) > 1:
+            yield f"n = {n}: {kept.count(k)} values of k are {k}, merged"
 
 
 def _matches(rule: Mapping[str, tuple[Scalar, ...]], case: Case, method: str) -> bool:

@@ -127,7 +127,7 @@ def duel(
         for name, origin, worker in zip((BASE, HEAD), (base, head), first, strict=True):
             (folder / name).mkdir()
             write_info(folder / name, sidecar(study, only, machine, origin.revision, worker))
-            runs.append(stack.enter_context(RunWriter(folder / name, parameter_types(study.parameters))))
+            runs.append(stack.enter_context(RunWriter(folder / name, parameter_types(study.own_axes))))
         for writer in runs:
             writer.open()
         sides = [Side(origin.spawn, worker) for origin, worker in zip((base, head), first, strict=True)]
@@ -162,7 +162,7 @@ class _Rounds:
         second = self._launches(again, lambda done: self._second_set_ends(done, len(first))) if again else []
         base, head = self._sides()
         verdicts = duel_verdicts(base, head, first, second, self.study.gate)
-        write_verdicts(self.folder, verdicts, parameter_types(self.study.parameters))
+        write_verdicts(self.folder, verdicts, parameter_types(self.study.own_axes))
         for name, run in ((BASE, base), (HEAD, head)):
             write_info(self.folder / name, dict(run.info) | {"end": utc_now().isoformat(timespec="seconds")})
         base, head = self._sides()

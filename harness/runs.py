@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def sidecar(study: Study, only: Iterable[str], machine: Machine, revision: Revis
         "study": study.name,
         "text": study.text,
         "only": list(only),
-        "parameters": {name: kind.__name__ for name, kind in parameter_types(study.parameters).items()},
+        "parameters": {name: kind.__name__ for name, kind in parameter_types(study.own_axes).items()},
         "commit": revision.commit,
         "dirty": revision.dirty,
         "machine": machine.facts,
@@ -124,7 +125,7 @@ def _measure(study: Study, folder: Path, info: dict[str, Any], first: Worker, st
     plan = plan_of(present)
     for line in plan.notes:
         say(line)
-    with RunWriter(folder, parameter_types(study.parameters)) as writer:
+    with RunWriter(folder, parameter_types(study.own_axes)) as writer:
         committed = recover(folder, {case.id: len(cells) for case, cells in plan})
         writer.open()
         side = Side(lambda: Worker.spawn(cores_for_workers()), first)
@@ -151,8 +152,8 @@ def on_present_devices(study: Study, devices: list[str], say: Say) -> Study:
 
 
 def _check_weights(study: Study, source: str) -> None:
-    for d in filter(None, study.axes.d):
-        for name in study.axes.distribution:
+    for axes in study.axes_by_shape.values():
+        for d, name in product(filter(None, axes.d), axes.distribution):
             if not (DISTRIBUTIONS[name].has_weights or _excluded(study, {"d": d, "distribution": name})):
                 fitting = ", ".join(each.name for each in DISTRIBUTIONS.values() if each.has_weights)
                 raise UserError(f"{source}: distribution '{name}' is of y alone; with d > 0 take one of {fitting}")

@@ -39,6 +39,10 @@ from harness.vocabulary import (
 )
 
 Scalar = bool | int | float | str
+
+SHAPE = "shape"
+"""The column that names the shape of a case, in studies that have shapes."""
+
 Value = TypeVar("Value")
 
 
@@ -75,7 +79,7 @@ class Axes(_Strict):
 
     dtype: Some[Dtype] = ("float32",)
     device: Some[Device] = ("cpu",)
-    n: Some[Positive]
+    n: Some[Positive] = ()
     k: Some[K] = (64,)
     rows: Some[Positive] = (1,)
     d: Some[Natural] = (0,)
@@ -84,6 +88,16 @@ class Axes(_Strict):
     mode: Some[Mode] = ("ieee",)
     transform: Some[Transform] = ("eager",)
     threads: Some[Positive] = (1,)
+
+
+class Shape(_Strict):
+    """Sizes that go together under a name: what it leaves out is as in [axes]."""
+
+    n: Some[Positive] | None = None
+    k: Some[K] | None = None
+    rows: Some[Positive] | None = None
+    d: Some[Natural] | None = None
+    distribution: Some[str] | None = None
 
 
 class Timing(_Strict):
@@ -130,6 +144,7 @@ class Study(_Strict):
     methods: Some[str]
     phases: Some[Phase] = ("build", "apply", "forward", "backward", "pipeline")
     axes: Axes
+    shapes: dict[str, Shape] = {}
     parameters: dict[str, Some[Scalar]] = {}
     exclude: tuple[dict[str, Some[Scalar]], ...] = ()
     timing: Timing | None = None
@@ -147,6 +162,19 @@ class Study(_Strict):
     @property
     def text(self) -> str:
         return self._text
+
+    @property
+    def own_axes(self) -> dict[str, tuple[Scalar, ...]]:
+        """The axes that no other study need have: its parameters, and `shape` where it has shapes."""
+        return self.parameters | ({SHAPE: tuple(self.shapes)} if self.shapes else {})
+
+    @property
+    def axes_by_shape(self) -> dict[str, Axes]:
+        """name of a shape -> the axes with its sizes; '' -> the axes themselves where there are no shapes."""
+        if not self.shapes:
+            return {"": self.axes}
+        own = {name: {key: value for key, value in shape if value is not None} for name, shape in self.shapes.items()}
+        return {name: self.axes.model_copy(update=sizes) for name, sizes in own.items()}
 
     @property
     def comparison(self) -> Precision:
@@ -172,8 +200,17 @@ class Study(_Strict):
         return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
+    def _some_n_everywhere(self) -> Study:
+        for name, axes in self.axes_by_shape.items():
+            if not axes.n:
+                raise UserError(f"{f'shapes.{name}' if name else 'axes'}.n: this key is required")
+        return self
+
+    @model_validator(mode="after")
     def _exclude_what_there_is(self) -> Study:
-        swept = {**dict(self.axes), "method": (*self.methods, *YARDSTICKS), **self.parameters}
+        everywhere = [dict(axes) for axes in self.axes_by_shape.values()]
+        swept = {axis: tuple(value for axes in everywhere for value in axes[axis]) for axis in AXES}
+        swept |= {"method": (*self.methods, *YARDSTICKS), **self.own_axes}
         for rule in self.exclude:
             for key, values in rule.items():
                 if key not in swept:
@@ -189,6 +226,7 @@ class Study(_Strict):
 _MODELS: dict[str, type[BaseModel]] = {
     "": Study,
     "axes": Axes,
+    "shapes.*": Shape,
     "timing": Timing,
     "precision": Precision,
     "limits": Limits,
@@ -237,13 +275,14 @@ def read_study(path: Path, known: Known) -> Study:
 
 
 def narrow(study: Study, only: Iterable[str]) -> Study:
-    """The study with axes, or `method`, cut to the values of `only`: items such as 'dtype=float16,float32'."""
-    axes, methods = dict(study.axes), study.methods
+    """The study with axes, `method` or `shape` cut to the values of `only`: items such as 'dtype=float16,float32'."""
+    axes, methods, shapes = dict(study.axes), study.methods, study.shapes
+    allowed = (*AXES, "method", *((SHAPE,) if shapes else ()))
     for item in only:
         key, _, words = item.partition("=")
-        if key not in (*AXES, "method"):
-            raise unknown(f"--only {item}", "axis", key, (*AXES, "method"))
-        present: tuple[Any, ...] = methods if key == "method" else axes[key]
+        if key not in allowed:
+            raise unknown(f"--only {item}", "axis", key, allowed)
+        present: tuple[Any, ...] = {"method": methods, SHAPE: tuple(shapes)}.get(key) or axes[key]
         by_word = {str(value): value for value in present}
         for word in words.split(","):
             if word not in by_word:
@@ -251,17 +290,20 @@ def narrow(study: Study, only: Iterable[str]) -> Study:
         kept = tuple(dict.fromkeys(by_word[word] for word in words.split(",")))
         if key == "method":
             methods = kept
+        elif key == SHAPE:
+            shapes = {name: shapes[name] for name in kept}
         else:
             axes[key] = kept
-    narrowed = study.model_copy(update={"axes": Axes(**axes), "methods": methods})
+    narrowed = study.model_copy(update={"axes": Axes(**axes), "methods": methods, "shapes": shapes})
     narrowed._name, narrowed._text = study.name, study.text
     return narrowed
 
 
 def _check_names(study: Study, source: str, known: Known) -> None:
+    by_shape = study.axes_by_shape.values()
     for kind, words, allowed in (
         ("method", [each for each in study.methods if ":" not in each], known.methods),
-        ("distribution", study.axes.distribution, known.distributions),
+        ("distribution", [each for axes in by_shape for each in axes.distribution], known.distributions),
         ("metric", study.comparison.metrics, known.metrics),
         ("parameter", study.parameters, known.parameters),
     ):

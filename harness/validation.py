@@ -14,7 +14,10 @@ Models = Mapping[str, type[BaseModel]]
 
 
 def one_line(error: ValidationError, models: Models) -> str:
-    """The first error and how many more there are; models: the model of each table, '' for the top level."""
+    """The first error and how many more there are.
+
+    models: the model of each table, '' for the top level, 'name.*' for every table in one.
+    """
     # A misspelt key is also a missing one: the misspelling is the error to tell.
     details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
@@ -26,7 +29,8 @@ def _describe(detail: ErrorDetails, models: Models) -> str:
     where = ".".join(path) or "the file"
     if detail["type"] == "extra_forbidden":
         table = ".".join(path[:-1])
-        return str(unknown(table or "the file", "key", path[-1], models[table].model_fields))
+        model = models[table] if table in models else models[f"{table.rpartition('.')[0]}.*"]
+        return str(unknown(table or "the file", "key", path[-1], model.model_fields))
     if detail["type"] == "literal_error":
         expected = re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected", "")))
         return str(unknown(where, "word", detail["input"], expected))

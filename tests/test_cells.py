@@ -15,7 +15,7 @@ import pytest
 
 from harness.cells import Case, cases, resolve_k
 from harness.runs import plan_of
-from harness.study import Study
+from harness.study import Study, narrow
 from harness.vocabulary import AXES
 
 WriteStudy = Callable[[str], Study]
@@ -73,6 +73,34 @@ def test_the_cases_are_the_product_of_all_axes_and_parameters(write_study: Write
     assert len(made) == len({case.id for case in made}) == 2**8 * 3
     assert {dict(case.parameters)["decimals"] for case in made} == {1, 2, 3}
     assert all(list(case.axes) == [*AXES, "decimals"] for case in made)
+
+
+def test_shapes_are_sizes_that_go_together_under_a_name(write_study: WriteStudy) -> None:
+    text = """
+[axes]
+dtype = ["float32", "float64"]
+k = 2
+[shapes.narrow]
+n = 8
+rows = 3
+[shapes.wide]
+n = [64, 128]
+k = [4, "n/16"]
+"""
+    study = write_study(HEAD + text)
+    found = [(case.axes["shape"], case.n, case.k, case.rows) for case in cases(study) if case.dtype == "float32"]
+    assert found == [("narrow", 8, 2, 3), ("wide", 64, 4, 1), ("wide", 128, 4, 1), ("wide", 128, 8, 1)]
+    assert len(list(cases(study))) == 2 * len(found)
+    assert "n = 64: 2 values of k are 4, merged" in plan_of(study).notes
+    assert {case.axes["shape"] for case in cases(narrow(study, ["shape=wide"]))} == {"wide"}
+    assert Case.from_axes(next(cases(study)).axes) == next(cases(study))
+
+
+def test_a_rule_may_name_a_shape_or_a_size_of_one(write_study: WriteStudy) -> None:
+    shapes = "[axes]\nk = 2\n[shapes.narrow]\nn = 8\n[shapes.wide]\nn = [64, 128]\n"
+    for rule in ('shape = "narrow"', "n = 8"):
+        study = write_study(HEAD + shapes + f"[[exclude]]\n{rule}\n")
+        assert [case.n for case, _ in plan_of(study)] == [64, 128]
 
 
 def test_yardsticks_are_in_every_timed_case_once(write_study: WriteStudy) -> None:

@@ -47,6 +47,7 @@ MISSPELT = [
     (VALID + "[timing]\nround = 2", "round", ("block_seconds", "rounds", "launches", "width"), "rounds"),
     (VALID + '[precision]\nmetric = "rel_l2"', "metric", ("tensors", "references", "metrics", "loss"), "metrics"),
     (VALID + "[limits]\nsecond = 1", "second", ("memory", "seconds"), "seconds"),
+    (VALID + "[shapes.wide]\nrow = 2", "row", ("n", "k", "rows", "d", "distribution"), "rows"),
     (VALID + "[gate]\ntimes = 0.1", "times", ("time", "memory", "error"), "time"),
     (VALID + "[parameters]\ndecimal = 1", "decimal", KNOWN.parameters, "decimals"),
     (VALID + '[[exclude]]\nmethd = "dense"', "methd", (*AXES, "method"), "method"),
@@ -143,7 +144,7 @@ def test_a_mistake_is_one_line_whatever_was_written(text: str) -> None:
 
 
 def test_of_several_mistakes_the_misspelt_key_is_told_and_the_others_counted() -> None:
-    message = mistake(HEAD + "[axes]\nm = 64\nd = -1")
+    message = mistake(HEAD + "[axes]\nm = 64\nd = -1\nrows = 0")
     assert "unknown key 'm'" in message
     assert message.endswith("(and 2 more)")
 

@@ -79,11 +79,11 @@ def measure() -> Iterator[Line]:
         yield Line(f"times faster than native, lower limit, {cell}", float(faster), bound, at_least=True)
         yield Line(f"reads of y, upper limit, {cell}", float(read), READS if cell == TOLD[1] else None)
     allowed = np.log(1 + SHARE + SECONDS / found.groupby([*BY])["native"].median())
-    bounds: dict[str, float | None] = {"low": 0.0, "high": None}
-    for word, (limit, bound) in zip(("surely", "perhaps"), bounds.items(), strict=True):
+    words: tuple[tuple[str, str, float | None], ...] = (("surely", "low", 0.0), ("perhaps", "high", None))
+    for word, limit, most in words:
         slower = ratio[~(ratio[limit] <= allowed.reindex(ratio.index))]
         told = "".join(f"; {key} {float(np.exp(mean)):.2f}" for key, mean in slower["mean"].items())
-        yield Line(f"of {len(ratio)} cells, {word} slower than by {SHARE:.0%} and 1 us{told}", len(slower), bound)
+        yield Line(f"of {len(ratio)} cells, {word} slower than by {SHARE:.0%} and 1 us{told}", len(slower), most)
 
 
 def launch() -> pd.DataFrame:
