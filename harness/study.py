@@ -294,7 +294,9 @@ def narrow(study: Study, only: Iterable[str]) -> Study:
             shapes = {name: shapes[name] for name in kept}
         else:
             axes[key] = kept
-    narrowed = study.model_copy(update={"axes": Axes(**axes), "methods": methods, "shapes": shapes})
+    narrowed = study.model_copy(
+        update={"axes": study.axes.model_copy(update=axes), "methods": methods, "shapes": shapes}
+    )
     narrowed._name, narrowed._text = study.name, study.text
     return narrowed
 

@@ -32,22 +32,22 @@ def launch_medians(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFra
     return frame.groupby([*by, "launch"], sort=False, observed=True)[value].median().reset_index()
 
 
-def intervals(medians: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """Mean and Student's t interval (95 %) over launches: columns `mean low high launches`.
+def intervals(medians: pd.DataFrame, by: list[str], value: str, confidence: float = CONFIDENCE) -> pd.DataFrame:
+    """Mean and Student's t interval (95 % unless told) over launches: columns `mean low high launches`.
 
     With one launch there is no interval: low and high are NaN.
     """
     grouped = medians.groupby(by, sort=False, observed=True)[value]
     table = grouped.agg(mean="mean", spread="std", launches="count").reset_index()
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, np.maximum(table["launches"] - 1, 1))
+    quantile = stats.t.ppf((1 + confidence) / 2, np.maximum(table["launches"] - 1, 1))
     half = quantile * table["spread"] / np.sqrt(table["launches"])
     return table.assign(low=table["mean"] - half, high=table["mean"] + half).drop(columns="spread")
 
 
-def speedups(timings: pd.DataFrame, base: str = "native") -> pd.DataFrame:
+def speedups(timings: pd.DataFrame, base: str = "native", confidence: float = CONFIDENCE) -> pd.DataFrame:
     """How many times faster than the base each cell's phase is: columns `speedup low high launches`."""
     by = [name for name in timings.columns if name not in (*MEASURED, "launch", "round", "position", "calls")]
     medians = launch_medians(paired_log_ratios(timings, base), by, "log_ratio")
-    table = intervals(medians, by, "log_ratio")
+    table = intervals(medians, by, "log_ratio", confidence)
     faster = {"speedup": np.exp(-table["mean"]), "low": np.exp(-table["high"]), "high": np.exp(-table["low"])}
     return table.drop(columns=["mean"]).assign(**faster)

@@ -1,0 +1,174 @@
+"""`workloads`: which method for which use, how much faster, how much memory, and is its gradient the same.
+
+Recommended is the method that is surely faster than native: the one whose interval begins highest. Seven methods are
+compared at once, so the intervals are Bonferroni's: together they hold with 95 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import style
+from matplotlib import pyplot as plt
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+
+from harness.tables import Run
+from harness.verdicts.ratios import CONFIDENCE, speedups
+from harness.vocabulary import YARDSTICKS
+
+SHAPES = ("autoencoder", "routing", "sampling", "retrieval", "compression")
+PHASES = ("forward", "backward", "pipeline")
+CASE = ["shape", "n", "k", "rows", "d", "dtype"]
+NONE = "none differs"
+GRADIENTS = ("dy", "dx", "dW")
+
+
+def compared(run: Run) -> pd.DataFrame:
+    """Speed-up over native with its interval, peak memory over native's, and the gradient's largest error against
+    native, per shape, case, phase and method."""
+    methods = set(run.timings["method"]) - {"native", *YARDSTICKS}
+    found = speedups(run.timings, confidence=1 - (1 - CONFIDENCE) / max(1, len(methods)))
+    found = found[found["method"].isin(methods)]
+    peaks = run.memory.groupby([*CASE, "phase", "method"])["peak_bytes"].median().rename("peak")
+    native = peaks.xs("native", level="method").rename("native_peak")
+    found = found.join(peaks, on=[*CASE, "phase", "method"]).join(native, on=[*CASE, "phase"])
+    return found.join(_gradient_errors(run), on=[*CASE, "method"])
+
+
+def _gradient_errors(run: Run) -> pd.Series:
+    rows = run.discrepancies.query("metric == 'rel_l2' and reference == 'native' and of == 'method'")
+    rows = rows[rows["tensor"].isin(GRADIENTS)]
+    return rows.groupby([*CASE, "method"])["value"].max().rename("gradient_error")
+
+
+def recommended(run: Run) -> pd.DataFrame:
+    """A row per case and phase: the method to take and its figures, or `none differs`."""
+    rows = []
+    for key, each in compared(run).groupby([*CASE, "phase"], sort=False):
+        surely = each[each["low"] > 1]
+        best = (surely if len(surely) else each).sort_values("low").iloc[-1]
+        rows.append(dict(zip([*CASE, "phase"], key, strict=True)) | best.to_dict() | {"surely": bool(len(surely))})
+    table = pd.DataFrame(rows)
+    return table.assign(take=table["method"].where(table["surely"], NONE))
+
+
+def table(run: Run) -> Figure:
+    """One table: which method to take, its speed-up and interval, its memory, and whether its gradient is native's."""
+    style.use()
+    rows = recommended(run)
+    rows = rows.assign(case=rows.apply(_case, axis=1), what=rows["dtype"] + "\n" + rows["phase"])
+    rows = rows.assign(told=rows.apply(_cell, axis=1), gain=np.log2(rows["speedup"]).where(rows["surely"], 0.0))
+    order = [f"{dtype}\n{phase}" for dtype in sorted(set(rows["dtype"])) for phase in PHASES]
+    order = [each for each in order if each in set(rows["what"])]
+    by = {"index": "case", "columns": "what"}
+    cases = list(dict.fromkeys(rows["case"]))
+    gain, told = (rows.pivot(**by, values=value).reindex(cases)[order] for value in ("gain", "told"))
+    figure, axis = plt.subplots(figsize=(2.1 * len(order) + 2, 0.72 * len(cases) + 1.2), layout="constrained")
+    sns.heatmap(
+        gain, annot=told.fillna(""), fmt="", cmap="PuOr", norm=TwoSlopeNorm(0, vmin=-5, vmax=5), cbar=False,
+        linewidths=1, annot_kws={"size": 7}, ax=axis,
+    )  # fmt: skip
+    axis.set(
+        xlabel="",
+        ylabel="",
+        title="Which method to take (together 95 % intervals); memory and gradient beside native's",
+    )
+    axis.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def _case(row: Any) -> str:
+    return f"{row['shape']}\n{_sizes(row)}"
+
+
+def _sizes(row: Any) -> str:
+    product = f", d = {row['d']}" if row["d"] else ""
+    return f"n = {row['n']}, k = {row['k']}, rows = {row['rows']}{product}"
+
+
+def _cell(row: Any) -> str:
+    if not row["surely"]:
+        return NONE
+    return (
+        f"{row['method']} {row['speedup']:.2g}x ({row['low']:.2g}..{row['high']:.2g})\n{_memory(row)}, {_gradient(row)}"
+    )
+
+
+def _memory(row: Any) -> str:
+    peak, native = row["peak"], row["native_peak"]
+    if not (np.isfinite(peak) and np.isfinite(native)):
+        return "memory unknown"
+    return f"{peak / 2**20:.3g} of {native / 2**20:.3g} MiB"
+
+
+def _gradient(row: Any) -> str:
+    error = row["gradient_error"]
+    return "gradient unknown" if np.isnan(error) else "same gradient" if error == 0 else f"gradient off {error:.0e}"
+
+
+def _of(shape: str) -> Callable[[Run], Figure]:
+    """The figure of one workload: speed-up of every method over native, by case, phase and dtype."""
+
+    def draw(run: Run) -> Figure:
+        style.use()
+        rows = compared(run)
+        rows = rows[rows["shape"] == shape].reset_index(drop=True)
+        rows = rows.assign(case=rows.apply(lambda row: _sizes(row).replace(", rows", "\nrows"), axis=1))
+        methods = [each for each in style.METHOD_STYLE if each in set(rows["method"])]
+        phases = [each for each in PHASES if each in set(rows["phase"])]
+        grid = sns.FacetGrid(
+            rows, col="phase", col_order=phases, row="case", height=2.5, aspect=1.2, margin_titles=True, sharex=False
+        )
+        grid.map_dataframe(_ranges, methods=methods)
+        grid.set_titles(col_template="{col_name}", row_template="{row_name}")
+        grid.set_axis_labels("speed-up over native", "").set(xscale="log")
+        grid.add_legend()
+        grid.figure.suptitle(f"{shape}: to the right of the line is faster; bars: together 95 % intervals", y=1.04)
+        figure: Figure = grid.figure
+        return figure
+
+    draw.__name__ = shape
+    return draw
+
+
+def _ranges(data: pd.DataFrame, methods: list[str], **_: Any) -> None:
+    axis = plt.gca()
+    for shift, dtype in enumerate(sorted(set(data["dtype"]))):
+        here = data[data["dtype"] == dtype].set_index("method")
+        names = [name for name in methods if name in here.index]
+        here = here.loc[names]
+        places = np.array([methods.index(name) for name in names]) + 0.3 * (shift - 0.5)
+        bars = np.maximum(0, [here["speedup"] - here["low"], here["high"] - here["speedup"]])
+        axis.errorbar(
+            here["speedup"], places, xerr=bars, fmt="os"[shift % 2], ms=3.5, color=style.DTYPE_STYLE[dtype], label=dtype
+        )
+    axis.axvline(1, color="black", lw=0.8)
+    axis.set_yticks(range(len(methods)), methods)
+    axis.set_ylim(len(methods) - 0.5, -0.5)
+
+
+def summary(run: Run) -> Iterator[str]:
+    """What to take for each workload, and how exact the values are there."""
+    yield "Law: all that is needed is one read of y; what is faster comes nearer to it, or does not differentiate by y."
+    for row in recommended(run).to_dict("records"):
+        interval = f"{row['speedup']:.3g}x native"
+        if np.isfinite(row["low"]):
+            interval += f" ({row['low']:.3g}..{row['high']:.3g})"
+        where = f"{_case(row).replace(chr(10), ', ')}, {row['dtype']}, {row['phase']}"
+        if row["surely"]:
+            yield f"{where}: take {row['method']}, {interval}, {_memory(row)}, {_gradient(row)}."
+        else:
+            yield f"{where}: none differs surely; at best {row['method']}, {interval}."
+    rows = run.discrepancies.query("reference == 'exact' and of == 'method' and method == 'native'")
+    for (shape, dtype), each in rows.groupby(["shape", "dtype"], sort=False):
+        flips = each.loc[each["metric"] == "flips", "value"].sum()
+        worst = each[(each["metric"] == "rel_l2") & each["tensor"].isin(GRADIENTS)]["value"].max()
+        yield f"{shape}, {dtype}: {flips:.0f} flips; native's gradients are off by at most {worst:.1e} of their size."
+
+
+FIGURES = (table, *map(_of, SHAPES))
