@@ -272,7 +272,7 @@ def _judged(verdicts: Any, base: Any, head: Any, results: Path, strict: bool) ->
 
 
 def _close(finished: Any, studies: Path, drawn: bool) -> None:
-    from harness.report.terminal import closing_table, proof_line
+    from harness.report.terminal import closing_table, doubts, proof_line
     from harness.scripts import draw_figures
 
     made = draw_figures(finished, studies) if drawn else []
@@ -280,6 +280,8 @@ def _close(finished: Any, studies: Path, drawn: bool) -> None:
         click.echo(proof)
     click.echo(f"\n{finished.name}: {finished.path}" + (f", {len(made)} files in figures/" if made else ""))
     click.echo(closing_table(finished))
+    for line in doubts(finished):
+        click.echo(line)
 
 
 def main() -> None:

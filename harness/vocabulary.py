@@ -12,6 +12,7 @@ Phase = Literal["build", "apply", "forward", "backward", "pipeline"]
 Tensor = Literal["values", "dy", "dx", "dW", "dS", "selection"]
 Reference = Literal["native", "exact", "conditional", "original"]
 Loss = Literal["linear", "square"]
+CacheState = Literal["warm", "cold"]
 Status = Literal["ok", "unsupported", "out_of_memory", "skipped", "timeout", "crashed", "incorrect"]
 
 Verdict = Literal["same", "slower", "faster", "worse", "better", "inconclusive", "lost", "new"]
@@ -19,8 +20,13 @@ Verdict = Literal["same", "slower", "faster", "worse", "better", "inconclusive",
 AXES = ("dtype", "device", "n", "k", "rows", "d", "distribution", "seed", "mode", "transform", "threads")
 DTYPES: tuple[str, ...] = get_args(Dtype)
 PHASES: tuple[str, ...] = get_args(Phase)
+CACHE_STATES: tuple[str, ...] = get_args(CacheState)
 STATUSES: tuple[str, ...] = get_args(Status)
 VERDICTS: tuple[str, ...] = get_args(Verdict)
+
+CACHE = "cache"
+"""The parameter of a study that says what the caches hold when a block begins: warm, as the call before left them, or
+cold."""
 
 BROKEN = ("crashed", "incorrect")
 """Of the statuses: a fault of the method, not a limit of the machine."""

@@ -1,0 +1,73 @@
+"""Can it be so fast? Times that contradict what memory does, or what the device says.
+
+What a phase must move at least, over its time, is held to what the yardsticks `copy` and `read` reach. Not to those
+of its own case: at small n they time the cost of a call, and S may be many times as large as y. In the committed run of
+`speed`, 79 of 1855 phases would be too fast by that, up to 23 times, and none is by the following.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from harness.verdicts.ratios import launch_medians
+from harness.vocabulary import CACHE, YARDSTICKS
+
+BOUND = 1.1
+"""Times the better yardstick's bytes per second, and of the wall clock what device events may say."""
+
+ALIKE = 4
+"""Yardsticks that move from a quarter to four times the bytes of a phase are held to be in the same level of cache."""
+
+CELL = ["case", "method", "phase"]
+
+
+def paces(timings: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
+    """Every timed phase but the yardsticks': the cell, `phase`, and `pace`, its bytes per second over the yardstick's.
+
+    Of the phase the slowest launch counts, of the yardsticks of its device, threads and state of the cache the fastest
+    one. Their times are less the cost of a call, which the quickest of their cases tells, but not less than half.
+    pace is NaN where the run has no yardstick that moves about as many bytes.
+    """
+    rows = _with_bytes(timings, memory)
+    yardsticks = rows[rows["method"].isin(YARDSTICKS)]
+    setting = [name for name in ("device", "threads", CACHE) if name in rows]
+    of_call = yardsticks.groupby([*setting, "method"])["fastest"].transform("min")
+    moving = np.maximum(yardsticks["fastest"] - of_call, yardsticks["fastest"] / 2)
+    yardsticks = yardsticks.assign(rate=yardsticks["min_bytes"] / moving)
+    known = {key: (each["min_bytes"].to_numpy(), each["rate"].to_numpy()) for key, each in yardsticks.groupby(setting)}
+    phases = rows[~rows["method"].isin(YARDSTICKS)]
+    best = [
+        _fastest(known.get(key), least)
+        for key, least in zip(phases[setting].itertuples(index=False, name=None), phases["min_bytes"], strict=True)
+    ]
+    return phases.assign(pace=phases["min_bytes"] / phases["slowest"] / np.array(best, dtype=float))
+
+
+def contradicted(timings: pd.DataFrame) -> pd.DataFrame:
+    """Phases whose device events say more than BOUND times the wall clock around them, in the median over blocks: the
+    cell, `phase` and `pace`, the one over the other."""
+    said = timings.assign(pace=timings["device_seconds"] / timings["seconds"]).dropna(subset="pace")
+    found = said.groupby(_key(said), sort=False)["pace"].median().reset_index()
+    return found[found["pace"] > BOUND]
+
+
+def _key(timings: pd.DataFrame) -> list[str]:
+    names = list(timings.columns)
+    return names[: names.index("phase") + 1]
+
+
+def _with_bytes(timings: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
+    """Every phase: its least bytes, and the medians of its slowest and of its fastest launch in seconds."""
+    key = _key(timings)
+    medians = launch_medians(timings, key, "seconds").groupby(key, sort=False)["seconds"]
+    lasted = medians.agg(fastest="min", slowest="max").reset_index()
+    return lasted.merge(memory.groupby(CELL)["min_bytes"].max().reset_index(), on=CELL)
+
+
+def _fastest(yardsticks: tuple[np.ndarray, np.ndarray] | None, least: int) -> float:
+    if yardsticks is None:
+        return float("nan")
+    moved, rate = yardsticks
+    alike = rate[(moved >= least / ALIKE) & (moved <= least * ALIKE)]
+    return float(alike.max()) if alike.size else float("nan")
