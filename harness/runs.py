@@ -21,6 +21,7 @@ from harness.scripts import STUDIES, load_script
 from harness.study import Known, Study, narrow, parse_study, read_study
 from harness.sweep import Sweep
 from harness.tables import BASELINE, SCHEMA_VERSION, Run, RunWriter, parameter_types, read, recover, replace_text
+from harness.vocabulary import CACHE
 
 RESULTS = Path("results")
 
@@ -29,7 +30,7 @@ Say = Callable[[str], None]
 
 def known_names() -> Known:
     """The registered names that a study may use."""
-    parameters = [name for each in DISTRIBUTIONS.values() for name in each.parameters]
+    parameters = [*(name for each in DISTRIBUTIONS.values() for name in each.parameters), CACHE]
     return Known(tuple(registered()), tuple(DISTRIBUTIONS), registered_metrics(), tuple(dict.fromkeys(parameters)))
 
 

@@ -26,6 +26,8 @@ from harness.errors import UserError, unknown
 from harness.validation import one_line
 from harness.vocabulary import (
     AXES,
+    CACHE,
+    CACHE_STATES,
     LARGEST_INTEGER,
     YARDSTICKS,
     Device,
@@ -308,6 +310,7 @@ def _check_names(study: Study, source: str, known: Known) -> None:
         ("distribution", [each for axes in by_shape for each in axes.distribution], known.distributions),
         ("metric", study.comparison.metrics, known.metrics),
         ("parameter", study.parameters, known.parameters),
+        (CACHE, study.parameters.get(CACHE, ()), CACHE_STATES),
     ):
         for word in words:
             if word not in allowed:

@@ -34,13 +34,13 @@ class Sweep:
     machine: str
     committed: set[tuple[int, str]]
     earlier: Run
-    exhausted: dict[str, int] = field(default_factory=dict)
-    """method -> the fewest bytes at which it ran out of memory."""
+    exhausted: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(device, method) -> the fewest bytes at which it ran out of memory."""
 
     def __post_init__(self) -> None:
         short = self.earlier.cells.query("status == 'out_of_memory'")
-        needed = short.groupby("method")["predicted_bytes"].min()
-        self.exhausted = {str(method): int(least) for method, least in needed.items()}
+        for device, method, needed in short[["device", "method", "predicted_bytes"]].itertuples(index=False):
+            self._remember_exhausted(device, method, needed)
 
     @property
     def study(self) -> Study:
@@ -67,7 +67,9 @@ class Sweep:
                     measure = self._measured_beside_times(launch)
                     (result,) = self.runner.run(case, [planned], seed, budget.share(), measure=measure)
                     budget.turns -= 1
-                    self._remember_exhausted(result)
+                    for each in result.cells:
+                        if each.status == "out_of_memory":
+                            self._remember_exhausted(case.device, each.cell.method, each.cell.predicted_bytes)
                     yield rows_of(case, identity, launch, self.machine, result)
                     progress.update()
 
@@ -79,16 +81,14 @@ class Sweep:
         return ["memory"] if self.study.launches >= FEWEST_LAUNCHES else []
 
     def _skip(self, cell: Cell, why: str) -> Cell:
-        limit = self.exhausted.get(cell.method)
+        limit = self.exhausted.get((cell.case.device, cell.method))
         if not why and limit is not None and cell.predicted_bytes >= limit:
             why = f"needs {cell.predicted_bytes} bytes, and {limit} bytes were out of memory"
         return Cell(cell.case, cell.method, cell.predicted_bytes, cell.skip or why)
 
-    def _remember_exhausted(self, result: CaseResult) -> None:
-        for each in result.cells:
-            if each.status == "out_of_memory":
-                needed = each.cell.predicted_bytes
-                self.exhausted[each.cell.method] = min(needed, self.exhausted.get(each.cell.method, needed))
+    def _remember_exhausted(self, device: str, method: str, needed: int) -> None:
+        key = device, method
+        self.exhausted[key] = min(needed, self.exhausted.get(key, needed))
 
     def _settled(self, launch: int) -> dict[str, str]:
         """case -> why it needs no further launch: every interval was narrower than `width` at the last look."""
@@ -149,7 +149,7 @@ def rows_of(case: Case, identity: str, launch: int, machine: str, result: CaseRe
                 **key(each.cell.method),
                 "launch": launch,
                 "status": each.status,
-                "reason": each.reason,
+                "reason": each.told(),
                 "machine": machine,
                 "predicted_bytes": each.cell.predicted_bytes,
                 "wall_seconds": each.wall_seconds,

@@ -19,13 +19,15 @@ from harness.cells import Case
 from harness.cli import cli
 from harness.doctor import closing_line, examine
 from harness.doctor.finding import Finding
-from harness.doctor.running import AA_SPREAD, THREAD_VARIABLES, TIMER_SECONDS, aa, denormals, threads, timer
+from harness.doctor.running import AA_SPREAD, THREAD_VARIABLES, TIMER_SECONDS, aa, denormals, threads, throttling, timer
+from harness.doctor.running import growth as growth_of
 from harness.doctor.system import CHECKS
 from harness.errors import UserError
 from harness.measure import selfcheck
+from harness.measure.clock import BlockTime
 from harness.measure.process import Worker, WorkerLost
 from harness.measure.sampler import Arm
-from harness.measure.selfcheck import resolution, spread, twins
+from harness.measure.selfcheck import growth, resolution, spread, twins
 from harness.measure.worker import greeting
 from harness.vocabulary import EXIT_USAGE
 
@@ -37,6 +39,9 @@ NO_TURBO, BOOST, SMT = f"{CPU}/intel_pstate/no_turbo", f"{CPU}/cpufreq/boost", f
 GOVERNOR, SLOWED = f"{CPU}/cpu3/cpufreq/scaling_governor", f"{CPU}/cpu3/thermal_throttle/core_throttle_count"
 ZONE = "sys/class/thermal/thermal_zone0"
 OUTER, INNER = "sys/fs/cgroup/user.slice", "sys/fs/cgroup/user.slice/run.scope"
+
+FROM_A_WORKER = {"threads", "denormals", "throttling", "growth", "aa"}
+"""The checks that ask one."""
 
 Plant = Callable[[Mapping[str, str | None]], Path]
 
@@ -260,7 +265,9 @@ def test_a_worker_that_keeps_subnormals_says_so() -> None:
 
 def pair(base: float, head: float) -> tuple[Arm, Arm]:
     """Two arms whose blocks last so long."""
-    return Arm("native", "forward", 1, partial(float, base)), Arm("native", "forward", 1, partial(float, head), side=1)
+    return Arm("native", "forward", 1, partial(BlockTime, base)), Arm(
+        "native", "forward", 1, partial(BlockTime, head), side=1
+    )
 
 
 @pytest.mark.parametrize(
@@ -288,7 +295,7 @@ def test_a_slower_second_side_is_found(pairs: list[tuple[Arm, Arm]], word: str) 
 def test_drift_is_no_spread() -> None:
     """Blocks that last longer and longer: within a round both sides drift alike."""
     clock = count(1000)
-    both = [Arm("native", "forward", 1, lambda: float(next(clock)), side) for side in (0, 1)]
+    both = [Arm("native", "forward", 1, lambda: BlockTime(next(clock)), side) for side in (0, 1)]
     assert spread([both], rounds=100) < 0.002
 
 
@@ -324,16 +331,91 @@ def test_twins_are_timed_by_a_worker() -> None:
         assert denormals(worker.greeting["subnormals"]).word == "ok"
 
 
+class Reading:
+    """A worker whose read takes `each` seconds a call and `every` a byte; a clock that does not wait tells neither."""
+
+    cores = ()
+
+    def __init__(self, each: float, every: float, waits: bool = True) -> None:
+        self.each, self.every, self.waits = each, every, waits
+        self.n = 0
+        self.devices: set[str] = set()
+
+    def ask(self, request: dict[str, Any], _: float) -> dict[str, Any]:
+        match request["op"]:
+            case "open":
+                self.n = request["case"]["n"]
+                self.devices.add(request["case"]["device"])
+                return {"status": "ok"}
+            case "check":
+                return {"calls": {"apply": 10}}
+            case _:
+                seconds = self.each + 4 * self.n * self.every if self.waits else 1e-6 / request["calls"]
+                return {"seconds": seconds, "device_seconds": NAN, "throttling": None}
+
+
+@pytest.mark.parametrize(
+    ("device", "worker", "word"),
+    [
+        ("cpu", Reading(1e-6, 1e-10), "ok"),
+        ("cuda", Reading(5e-6, 3e-13), "ok"),  # 5 us a launch, 3 TB/s
+        ("cpu", Reading(1e-6, 0.0), "warn"),
+        ("cuda", Reading(5e-6, 1e-14), "warn"),
+        ("cuda", Reading(5e-6, 3e-13, waits=False), "warn"),
+        ("cuda", Reading(NAN, 3e-13), "unknown"),
+        ("cpu", Reading(0.0, 0.0), "unknown"),
+    ],
+)
+def test_time_that_does_not_grow_with_the_work_is_found(device: str, worker: Reading, word: str) -> None:
+    finding = growth_of({device: growth(cast(Worker, worker), device)})
+    assert worker.devices == {device}
+    assert (finding.word, bool(finding.advice)) == (word, word == "warn"), finding
+    assert device in finding.found
+
+
+def test_one_device_whose_time_does_not_grow_is_enough() -> None:
+    assert growth_of({"cpu": (2.0, 16.0), "cuda": (1.0, 1.0)}).word == "warn"
+    assert growth_of({"cpu": (2.0, 16.0), "cuda": (NAN, 1.0)}).word == "unknown"
+    assert growth_of({"cpu": (2.0, 16.0), "cuda": (5.0, 16.0)}).word == "warn"
+    assert growth_of({}).word == "unknown"
+
+
+def test_growth_is_timed_by_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selfcheck, "GROWING_N", {"cpu": (64, 1024)})
+    with Worker.start() as worker:
+        assert all(0 < each < float("inf") for each in growth(worker, "cpu"))
+
+
+@pytest.mark.parametrize(
+    ("facts", "word", "told"),
+    [
+        ({"accelerator": "A GPU", "throttling": []}, "ok", "A GPU: its clock is not held down"),
+        ({"accelerator": "A GPU", "throttling": ["power cap", "heat"]}, "warn", "held down: power cap, heat"),
+        ({"accelerator": "A GPU", "throttling": None}, "unknown", "nvidia-ml-py"),
+        ({"accelerator": "A GPU"}, "unknown", "nvidia-ml-py"),
+        ({"accelerator": "", "throttling": None}, "ok", "no accelerator"),
+        ({}, "unknown", "no worker told"),
+    ],
+)
+def test_a_clock_that_is_held_down_is_found(facts: dict[str, Any], word: str, told: str) -> None:
+    finding = throttling(facts)
+    assert finding.word == word
+    assert told in finding.found
+    assert ("nvidia-smi" in finding.advice) == (word == "warn")
+
+
 def findings(root: Path, start: Callable[[], Any], **environment: str) -> dict[str, Finding]:
     found = list(examine(root, environment, start))
-    assert len({each.name for each in found}) == len(found) == 10
+    assert len({each.name for each in found}) == len(found) == 12
     return {each.name: each for each in found}
 
 
 def test_the_faults_of_a_worker_reach_its_lines(plant: Plant) -> None:
-    worker = Told({"calls": {"forward": 1}, "seconds": 1.0}, threads=10_000, subnormals=False)
+    facts = {"devices": ["cpu"], "accelerator": "A GPU", "throttling": ["power cap"]}
+    worker = Told({"calls": {"forward": 1}, "seconds": 1.0}, threads=10_000, subnormals=False, **facts)
     found = findings(plant({}), lambda: worker, OMP_NUM_THREADS="10000")
-    assert {name for name, each in found.items() if each.word == "warn"} == {"threads", "denormals"}
+    # Every call of this worker takes a second, whatever it reads.
+    assert {name for name, each in found.items() if each.word == "warn"} == FROM_A_WORKER - {"aa"}
     assert found["aa"].word == "ok"
 
 
@@ -342,13 +424,14 @@ def test_without_a_worker_its_checks_are_unknown(plant: Plant) -> None:
         raise UserError("worker: python cannot start one: no torch")
 
     found = findings(plant({}), fail)
-    assert {name for name, each in found.items() if each.word == "unknown"} == {"threads", "denormals", "aa"}
+    assert {name for name, each in found.items() if each.word == "unknown"} == FROM_A_WORKER
     assert "cannot start one: no torch" in found["aa"].found
 
 
 def test_a_worker_that_is_lost_leaves_what_it_had_told(plant: Plant) -> None:
-    found = findings(plant({}), lambda: Told(threads=1, subnormals=True))
-    assert [found[name].word for name in ("threads", "denormals", "aa")] == ["ok", "ok", "unknown"]
+    found = findings(plant({}), lambda: Told(threads=1, subnormals=True, devices=["cpu"], accelerator=""))
+    words = {name: found[name].word for name in FROM_A_WORKER}
+    assert words == {"threads": "ok", "denormals": "ok", "throttling": "ok", "growth": "unknown", "aa": "unknown"}
     assert "SIGKILL" in found["aa"].found
 
 

@@ -52,6 +52,7 @@ HOMES = {
     "psutil": {"machine"},
     "cpuinfo": {"machine"},
     "tqdm": {"sweep"},
+    "pynvml": {"measure"},
     "click": {"cli"},
     "matplotlib": {"scripts"},
     "pytest_benchmark": {"verdicts"},  # the statistics of an export are its own

@@ -20,7 +20,7 @@ KNOWN = Known(
     methods=("native", "dense", "gather"),
     distributions=("normal", "uniform"),
     metrics=("abs_max", "rel_l2", "ulp_max", "equal_share", "flips", "causes"),
-    parameters=("decimals",),
+    parameters=("decimals", "cache"),
 )
 HEAD = 'title = "Trial"\nmethods = ["native", "dense"]\n'
 VALID = HEAD + "[axes]\nn = 64\n"
@@ -50,6 +50,8 @@ MISSPELT = [
     (VALID + "[shapes.wide]\nrow = 2", "row", ("n", "k", "rows", "d", "distribution"), "rows"),
     (VALID + "[gate]\ntimes = 0.1", "times", ("time", "memory", "error"), "time"),
     (VALID + "[parameters]\ndecimal = 1", "decimal", KNOWN.parameters, "decimals"),
+    (VALID + '[parameters]\ncache = ["warm", "clod"]', "clod", ("warm", "cold"), "cold"),
+    (VALID + "[parameters]\ncache = 1", "1", ("warm", "cold"), None),
     (VALID + '[[exclude]]\nmethd = "dense"', "methd", (*AXES, "method"), "method"),
     (VALID + "[parameters]\ndecimals = 1\n[[exclude]]\ndecimal = 1", "decimal", (*AXES, "decimals"), "decimals"),
     (VALID + '[[exclude]]\nmethod = "dense"\n[[exclude]]\nN = 64', "N", (*AXES, "method"), None),

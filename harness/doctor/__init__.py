@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from harness.doctor.finding import UNREAD, Finding, Word
-from harness.doctor.running import aa, denormals, threads, timer
+from harness.doctor.running import aa, denormals, threads, throttling, timer
+from harness.doctor.running import growth as growth_of
 from harness.doctor.system import CHECKS
 from harness.errors import UserError
 from harness.measure.process import Worker, WorkerLost, cores_for_workers
-from harness.measure.selfcheck import resolution, spread, twins
+from harness.measure.selfcheck import growth, resolution, spread, twins
 
 
 def start_worker() -> Worker:
@@ -25,24 +26,30 @@ def examine(
     environment: Mapping[str, str] = os.environ,
     start: Callable[[], Worker] = start_worker,
     differ: Callable[[Worker], float] = lambda worker: spread(twins(worker)),
+    grow: Callable[[Worker, str], tuple[float, float]] = growth,
 ) -> Iterator[Finding]:
     """Every check, one after the other.
 
-    root: where /proc and /sys lie; start: starts the worker that is asked; differ: measures its A/A spread.
+    root: where /proc and /sys lie; start: starts the worker that is asked; differ, grow: measure its A/A
+    spread, and how time grows with the work on a device.
     """
     for check in CHECKS:
         yield check(root)
     yield timer(resolution())
     greeting: Mapping[str, Any] = {}
     measured, reason = UNREAD, ""
+    grown: dict[str, tuple[float, float]] = {}
     try:
         with start() as worker:
             greeting = worker.greeting
             measured = differ(worker)
+            grown = {device: grow(worker, device) for device in greeting.get("devices", ())}
     except (UserError, WorkerLost) as error:
         reason = str(error)
     yield threads(environment, len(cores_for_workers()), greeting.get("threads", UNREAD))
     yield denormals(greeting.get("subnormals"))
+    yield throttling(greeting)
+    yield growth_of(grown)
     yield aa(measured, reason)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 from harness.doctor.files import parsed
 from harness.doctor.finding import UNREAD, Finding, at_most, combined
@@ -13,6 +15,12 @@ CLOCK_SOURCES = "/sys/devices/system/clocksource/clocksource0/available_clocksou
 
 TIMER_SECONDS = 1e-6
 """A block lasts 1 ms: a tick of this size is 0.1 % of it, well under the 0.7 % that A/A shows on a quiet machine."""
+
+TWICE = (1.5, 3.0)
+"""Between which twice the calls take twice as long, whatever disturbs: a clock that does not wait says 1."""
+
+MORE_WORK = 1.5
+"""What 16 times the n takes at least, of the time of the n: on an accelerator a launch may be half of the latter."""
 
 AA_SPREAD = 0.015
 """What rounds reach on two shared cores, also beside two busy processes (0.8 to 1.3 %); `make acceptance` holds it."""
@@ -40,7 +48,7 @@ def threads(environment: Mapping[str, str], allowed: int, of_torch: float) -> Fi
 def denormals(kept: bool | None) -> Finding:
     """Whether torch flushes subnormal numbers to zero: other values, and other times where there are many."""
     if kept is None:
-        return Finding("denormals", "unknown", "no worker told")
+        return _not_told("denormals")
     if kept:
         return Finding("denormals", "ok", "kept by torch")
     advice = "leave out torch.set_flush_denormal(True), LD_PRELOAD and extensions built with -ffast-math"
@@ -53,3 +61,39 @@ def aa(spread: float, reason: str = "") -> Finding:
     unread = "not measured" + (f": {reason}" if reason else "")
     advice = "see to the warnings above; if there are none, other tenants disturb: come back later, or more launches"
     return at_most("aa", spread, AA_SPREAD, found, unread, advice)
+
+
+def growth(ratios: Mapping[str, tuple[float, float]]) -> Finding:
+    """Whether time grows with the work on every device; device -> times of twice the calls and of 16 times the n, over
+    that of the calls and the n."""
+    return combined("growth", [_grows(device, *each) for device, each in ratios.items()] or [_not_told("growth")])
+
+
+def _grows(device: str, twice: float, more: float) -> Finding:
+    if math.isnan(twice) or math.isnan(more):
+        return Finding("growth", "unknown", f"{device}: not measured")
+    found = f"{device}: twice the calls take {twice:.2f} times as long, 16 times the n {more:.2f} times"
+    if TWICE[0] <= twice <= TWICE[1] and more >= MORE_WORK:
+        return Finding("growth", "ok", found)
+    return Finding(
+        "growth", "warn", found, "trust no time of it: the clock does not wait for the work, or is disturbed"
+    )
+
+
+def throttling(greeting: Mapping[str, Any]) -> Finding:
+    """Whether the clock of the accelerator is held down, by what the worker read from NVML."""
+    if "accelerator" not in greeting:
+        return _not_told("throttling")
+    name, reasons = greeting["accelerator"], greeting.get("throttling")
+    if not name:
+        return Finding("throttling", "ok", "no accelerator whose clock could be held down")
+    if reasons is None:
+        return Finding("throttling", "unknown", f"{name}: NVML not read (pip install nvidia-ml-py lets it be)")
+    if not reasons:
+        return Finding("throttling", "ok", f"{name}: its clock is not held down")
+    advice = "let it cool, raise its power limit, or hold its clock lower (nvidia-smi --lock-gpu-clocks)"
+    return Finding("throttling", "warn", f"{name}: its clock is held down: {', '.join(reasons)}", advice)
+
+
+def _not_told(name: str) -> Finding:
+    return Finding(name, "unknown", "no worker told")

@@ -9,15 +9,19 @@ from functools import partial
 from typing import Any
 
 from harness.cells import Case, Cell
+from harness.measure.clock import BlockTime
 from harness.measure.process import Worker, WorkerLost
 from harness.measure.sampler import Arm, Block, sample
 from harness.study import Study
+
+UNTIMED = BlockTime(float("nan"))
+"""Of a block of a cell that was given up in an earlier round."""
 
 
 @dataclass
 class CellResult:
     """What became of a cell in a launch: status, reason, figures, memory, seconds of wall time spent on it, and of
-    these on compiling (NaN: nothing was compiled)."""
+    these on compiling (NaN: nothing was compiled); why the device's clock was held down meanwhile."""
 
     cell: Cell
     side: int = 0
@@ -28,11 +32,17 @@ class CellResult:
     calls: dict[str, int] = field(default_factory=dict)
     memory: list[list[Any]] = field(default_factory=list)
     figures: list[list[Any]] = field(default_factory=list)
+    throttling: set[str] = field(default_factory=set)
 
     def end(self, status: str, reason: str) -> None:
         """Give the cell up: nothing of it is kept but the reason."""
         self.status, self.reason = status, reason
-        self.calls, self.memory, self.figures = {}, [], []
+        self.calls, self.memory, self.figures, self.throttling = {}, [], [], set()
+
+    def told(self) -> str:
+        """The reason, and what must be said of a cell that is ok all the same."""
+        throttled = f"the device's clock was throttled: {', '.join(sorted(self.throttling))}" if self.throttling else ""
+        return "; ".join(filter(None, (self.reason, throttled)))
 
 
 @dataclass
@@ -122,7 +132,7 @@ class CaseRunner:
             if each.side == at and culprit in ("", each.cell.method):
                 each.end(lost.status, lost.reason)
             elif each.status == "ok":
-                each.status, each.reason = "skipped", ""
+                each.end("skipped", "")
 
     def _measure(
         self,
@@ -152,21 +162,31 @@ class CaseRunner:
         if not cells:
             return
         at = cells[0].side
-        self._asked = at, ""
-        opened = self._sides[at].ask(self._opening(case, self._sides[at].running().cores), deadline)
+        opened = self._ask(at, self._opening(case, self._sides[at].running().cores), deadline)
         for each in cells:
             if opened["status"] != "ok":
                 each.end(opened["status"], opened["reason"])
                 continue
             begin = time.monotonic()
-            self._asked = at, each.cell.method
-            reply = self._sides[at].ask({"op": "check", "method": each.cell.method, "measure": measure}, deadline)
+            reply = self._ask(at, {"op": "check", "method": each.cell.method, "measure": measure}, deadline)
             each.wall_seconds = time.monotonic() - begin
             if reply["status"] == "ok":
                 each.status, each.reason, each.calls = "ok", reply["reason"], reply["calls"]
                 each.memory, each.figures = reply["memory"], reply["figures"]
             else:
                 each.end(reply["status"], reply["reason"])
+
+    def _ask(self, side: int, request: dict[str, Any], deadline: float) -> dict[str, Any]:
+        """The reply to a request of a method, or of all. Raises WorkerLost, also where there was no memory for it.
+
+        What a worker that ran out has left allocated is not known: the cells after it are to be measured in a fresh
+        one, as if it had not been.
+        """
+        self._asked = side, request.get("method", "")
+        reply = self._sides[side].ask(request, deadline)
+        if reply.get("status") == "out_of_memory":
+            raise WorkerLost(reply["status"], _in_phase(request.get("phase", ""), reply["reason"]))
+        return reply
 
     def _opening(self, case: Case, cores: Sequence[int]) -> dict[str, Any]:
         study, compared = self._study, self._study.comparison
@@ -195,15 +215,20 @@ class CaseRunner:
                 time_block = partial(self._block, each, phase, count, deadline)
                 yield Arm(each.cell.method, phase, count, time_block, each.side)
 
-    def _block(self, result: CellResult, phase: str, calls: int, deadline: float) -> float:
+    def _block(self, result: CellResult, phase: str, calls: int, deadline: float) -> BlockTime:
         if result.status != "ok":
-            return float("nan")
-        self._asked = result.side, result.cell.method
+            return UNTIMED
         request = {"op": "time", "method": result.cell.method, "phase": phase, "calls": calls}
-        reply = self._sides[result.side].ask(request, deadline)
+        reply = self._ask(result.side, request, deadline)
         if "seconds" not in reply:
-            result.end(reply["status"], f"{phase}: {reply['reason']}")
-        return float(reply.get("seconds", "nan"))
+            result.end(reply["status"], _in_phase(phase, reply["reason"]))
+            return UNTIMED
+        result.throttling |= set(reply["throttling"] or ())
+        return BlockTime(reply["seconds"], reply["device_seconds"])
+
+
+def _in_phase(phase: str, reason: str) -> str:
+    return f"{phase}: {reason}" if phase else reason
 
 
 def _kept(blocks: Sequence[Block], side: int, results: Sequence[CellResult]) -> list[Block]:

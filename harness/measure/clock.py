@@ -1,4 +1,7 @@
-"""The clock: one reading before and one after a loop of calls, the device idle at both."""
+"""The clock: one reading before and one after a loop of calls, the device idle at both.
+
+On an accelerator two events stand in the same span, around the same calls: what the device says beside the wall clock.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
+from typing import Any, Protocol
 
 Call = Callable[[], Any]
 
@@ -21,38 +24,68 @@ UNDISTURBED_SECONDS = 0.02
 milliseconds, be taken for the work: one arm would get longer blocks, interrupted more often, than the next."""
 
 
+class Event(Protocol):
+    """What torch.Event(enable_timing=True) can do: stand in the device's queue, and tell the time to another."""
+
+    def record(self) -> None: ...
+
+    def elapsed_time(self, other: Any, /) -> float:
+        """Milliseconds."""
+
+
+@dataclass(frozen=True)
+class BlockTime:
+    """Seconds per call of a block, by the wall clock and by device events (NaN: none, or too short for them)."""
+
+    seconds: float
+    device_seconds: float = math.nan
+
+
 def _nothing() -> None:
     return None
 
 
 @dataclass(frozen=True)
 class Clock:
-    """synchronize waits until the device is idle; counter reads nanoseconds."""
+    """synchronize waits until the device is idle; counter reads nanoseconds; events: of the begin and of the end."""
 
     synchronize: Callable[[], Any] = _nothing
     counter: Callable[[], int] = time.perf_counter_ns
+    events: tuple[Event, Event] | None = None
 
-    def block(self, call: Call, calls: int) -> float:
-        """Seconds per call over a loop of `calls` calls, with the garbage collector off."""
+    def block(self, call: Call, calls: int) -> BlockTime:
+        """The time of a call over a loop of `calls` calls, with the garbage collector off.
+
+        The events lie inside the synchronised span, so the device's time is never above the wall clock's. It holds
+        the wait for the first call to reach the device: queue enough calls, and it is the device's alone.
+        """
+        begun, ended = (each.record for each in self.events) if self.events else (_nothing, _nothing)
         collecting = gc.isenabled()
         gc.disable()
         try:
             self.synchronize()
             begin = self.counter()
+            begun()
             for _ in repeat(None, calls):
                 call()
+            ended()
             self.synchronize()
             end = self.counter()
         finally:
             if collecting:
                 gc.enable()
-        return (end - begin) * 1e-9 / calls
+        return BlockTime((end - begin) * 1e-9 / calls, self._device_seconds() / calls)
+
+    def _device_seconds(self) -> float:
+        """Between the events; their steps are about half a microsecond, so that 0 says nothing."""
+        milliseconds = self.events[0].elapsed_time(self.events[1]) if self.events else 0.0
+        return milliseconds * 1e-3 if milliseconds > 0 else math.nan
 
     def calls_for(self, call: Call, seconds: float) -> int:
         """How many calls last about `seconds`, at least one."""
         calls = 1
         while True:
-            each = self.undisturbed(lambda: self.block(call, calls) * calls) / calls  # noqa: B023  (called at once)
+            each = self.undisturbed(lambda: self.block(call, calls).seconds * calls) / calls  # noqa: B023  (called at once)
             if each * calls >= min(CALIBRATION_SECONDS, seconds):
                 return max(1, math.ceil(seconds / each))
             calls *= 2
@@ -68,7 +101,12 @@ class Clock:
 
 
 def clock_for(device: str) -> Clock:
-    """The clock of a device: an accelerator is synchronised, a CPU has nothing to wait for."""
+    """The clock of a device: an accelerator is synchronised and has events, a CPU has nothing to wait for."""
     import torch
 
-    return Clock() if device == "cpu" else Clock(torch.accelerator.synchronize)
+    if device == "cpu":
+        return Clock()
+    events = (torch.Event(device, enable_timing=True), torch.Event(device, enable_timing=True))
+    for each in events:
+        each.record()  # torch makes an event when it is first recorded, which must not be inside a block
+    return Clock(torch.accelerator.synchronize, events=events)

@@ -22,7 +22,10 @@ START_SECONDS = 120.0
 
 
 class WorkerLost(Exception):
-    """The worker did not answer; `status` is 'crashed' or 'timeout', and the message says why."""
+    """There is no answer, or none after which the worker could go on; the message says why.
+
+    status: 'crashed', 'timeout' or 'out_of_memory'.
+    """
 
     def __init__(self, status: str, reason: str) -> None:
         super().__init__(reason)

@@ -11,15 +11,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.measure.clock import BlockTime
+
 
 @dataclass(frozen=True)
 class Arm:
-    """One contestant of a round; time() runs one block and returns its seconds per call. side: 0, in a duel also 1."""
+    """One contestant of a round; time() runs one block. side: 0, in a duel also 1."""
 
     method: str
     phase: str
     calls: int
-    time: Callable[[], float]
+    time: Callable[[], BlockTime]
     side: int = 0
 
 
@@ -74,7 +76,8 @@ def sample(
             return
         in_turn = [arm for index in order for arm in _rotated(contestants[index], number)]
         for position, arm in enumerate(in_turn):
-            yield Block(arm, number, position, arm.time())
+            lasted = arm.time()
+            yield Block(arm, number, position, lasted.seconds, lasted.device_seconds)
         longest = max(longest, now() - begin)
 
 

@@ -1,4 +1,4 @@
-"""What the harness finds when it measures itself: A/A, the same kernel under two arms, and the ticks of the timer."""
+"""What the harness finds when it measures itself: A/A, whether time grows with the work, and the ticks of the timer."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import product
+from statistics import median
 
 import numpy as np
 
 from harness.cells import Case
+from harness.measure.clock import BlockTime
 from harness.measure.process import Worker
 from harness.measure.sampler import Arm, sample
 
@@ -22,6 +24,12 @@ BLOCK_SECONDS = 0.001
 ROUNDS = 100
 CASE_SECONDS = 0.5
 """0.1 s an arm, as in the A/A of the acceptance: 3 s for all cases, and never above twice that."""
+
+GROWING_N = {"cpu": (1 << 16, 1 << 20)}
+GROWING_N_OF_ACCELERATORS = (1 << 20, 1 << 24)
+"""Of the read whose time is to grow: a launch on an accelerator takes as long as reading some 10 MB there."""
+
+GROWING_BLOCKS = 5
 
 ANSWER_SECONDS = 30.0
 QUANTILE = 0.95
@@ -55,9 +63,8 @@ def twins(worker: Worker, cases: Iterable[Case] = TWIN_CASES) -> Iterator[tuple[
     """
     for case in cases:
         worker.ask(_opening(worker, case), ANSWER_SECONDS)
-        reply = worker.ask({"op": "check", "method": "native", "measure": []}, ANSWER_SECONDS)
-        calls = reply.get("calls", {}).get("forward", 1)
-        time_block = partial(_block, worker, calls)
+        calls = _calls(worker, "native", "forward")
+        time_block = partial(_block, worker, "native", "forward", calls)
         yield Arm("native", "forward", calls, time_block), Arm("native", "forward", calls, time_block, side=1)
 
 
@@ -76,9 +83,35 @@ def _opening(worker: Worker, case: Case) -> dict[str, object]:
     }
 
 
-def _block(worker: Worker, calls: int) -> float:
-    request = {"op": "time", "method": "native", "phase": "forward", "calls": calls}
-    return float(worker.ask(request, ANSWER_SECONDS).get("seconds", "nan"))
+def growth(worker: Worker, device: str) -> tuple[float, float]:
+    """(time of twice the calls over that of the calls, time of a read of 16 times the n over that of the n).
+
+    Near 2, and well above 1, where the clock waits for the work; medians of a few blocks, by the wall clock. NaN where
+    blocks have no time. Raises WorkerLost.
+    """
+    totals: list[list[float]] = []
+    for n in GROWING_N.get(device, GROWING_N_OF_ACCELERATORS):
+        worker.ask(_opening(worker, Case(n=n, device=device)), ANSWER_SECONDS)
+        calls = _calls(worker, "read", "apply")
+        lasted = [
+            [_block(worker, "read", "apply", times * calls).seconds * times * calls for times in (1, 2)]
+            for _ in range(GROWING_BLOCKS)
+        ]
+        totals.append([median(each) / calls for each in zip(*lasted, strict=True)])
+    (small, twice), (large, _) = totals
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.array([twice, large]) / small
+    return tuple(float(each) if np.isfinite(each) else float("nan") for each in ratios)  # type: ignore[return-value]
+
+
+def _calls(worker: Worker, method: str, phase: str) -> int:
+    reply = worker.ask({"op": "check", "method": method, "measure": []}, ANSWER_SECONDS)
+    return int(reply.get("calls", {}).get(phase, 1))
+
+
+def _block(worker: Worker, method: str, phase: str, calls: int) -> BlockTime:
+    request = {"op": "time", "method": method, "phase": phase, "calls": calls}
+    return BlockTime(float(worker.ask(request, ANSWER_SECONDS).get("seconds", "nan")))
 
 
 def resolution(counter: Callable[[], int] = time.perf_counter_ns) -> float:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,19 +23,21 @@ import torch
 from harness.cells import Case
 from harness.errors import UserError
 from harness.measure.assessment import Assessment
+from harness.measure.cache import cache_bytes, flusher
 from harness.measure.checks import changed, same_bits, tensors_of, wrong_outcome, wrong_yardstick
-from harness.measure.clock import Call, Clock, clock_for
+from harness.measure.clock import BlockTime, Call, Clock, clock_for
 from harness.measure.discrepancies import figures, proof_figures, unexplained
 from harness.measure.memory import Heap, peak_bytes
 from harness.measure.modes import keeps_subnormals, set_mode
 from harness.measure.outcome import run_once
 from harness.measure.phases import PreparedPhase, prepare
 from harness.measure.references import References
+from harness.measure.throttle import throttling
 from harness.methods import Method, method, registered
 from harness.problems import Problem, draw
-from harness.vocabulary import YARDSTICK_PHASES, YARDSTICKS
+from harness.vocabulary import CACHE, YARDSTICK_PHASES, YARDSTICKS
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised when a request or a reply changes its meaning; both sides of a duel must have the same."""
 
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
@@ -55,7 +57,8 @@ class OpenCase:
         self.problem: Problem = draw(Case.from_axes(request["case"]))
         self.settings = request
         self.clock: Clock = clock_for(self.problem.case.device)
-        self.heap = Heap(self.problem.case.seed)
+        self.heap = Heap(self.problem.case.seed, self.problem.case.device)
+        self.flush = self._flusher()
         self.prepared: dict[tuple[str, str], PreparedPhase] = {}
         native = method("native")
         self.native = run_once(native, self.problem, self.loss, with_dS=False)
@@ -91,11 +94,19 @@ class OpenCase:
             reply["calls"][phase] = self._calibrate(prepared)
         return reply
 
-    def time(self, name: str, phase: str, calls: int) -> float:
-        """Seconds per call of one block, in new memory, after one call that is not timed."""
+    def time(self, name: str, phase: str, calls: int) -> BlockTime:
+        """One block in new memory, after one call that is not timed and, where the cache is to be cold, a flush."""
         call = self._fresh_call(self.prepared[name, phase])
         call()
+        if self.flush is not None:
+            self.flush()
         return self.clock.block(call, calls)
+
+    def _flusher(self) -> Callable[[], Any] | None:
+        """None where the caches stay warm. Held from here on, it is in no method's peak of memory."""
+        device = self.problem.case.device
+        cold = dict(self.problem.case.parameters).get(CACHE) == "cold"
+        return flusher(device, cache_bytes(device)) if cold else None
 
     def _compare(self, chosen: Method, measure: bool) -> tuple[str, str, list[list[Any]]]:
         """Why it is wrong or '', what is missing or '', and the figures."""
@@ -127,15 +138,12 @@ class OpenCase:
         return prepared.bind(*(each.detach() for each in prepared.reads))
 
     def _calibrate(self, prepared: PreparedPhase) -> int:
-        """Calls of a block: it lasts block_seconds, and longer where preparing it takes long."""
-        preparation = self.clock.undisturbed(lambda: self._seconds_to_prepare(prepared))
+        """Calls of a block: it lasts block_seconds, and longer where preparing it takes long; of a cold cache one."""
+        if self.flush is not None:
+            return 1
+        preparation = self.clock.undisturbed(lambda: self.clock.block(lambda: self._fresh_call(prepared)(), 1).seconds)
         call = self._fresh_call(prepared)
         return self.clock.calls_for(call, max(self.settings["block_seconds"], TIMED_OVER_PREPARED * preparation))
-
-    def _seconds_to_prepare(self, prepared: PreparedPhase) -> float:
-        begin = time.perf_counter()
-        self._fresh_call(prepared)()
-        return time.perf_counter() - begin
 
 
 def greeting() -> dict[str, Any]:
@@ -153,6 +161,8 @@ def greeting() -> dict[str, Any]:
         "devices": devices,
         "methods": sorted(registered()),
         "accelerator": torch.cuda.get_device_name() if "cuda" in devices else "",
+        "cache_bytes": {device: cache_bytes(device) for device in devices},
+        "throttling": throttling(devices[-1]),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "subnormals": keeps_subnormals(),
@@ -193,7 +203,8 @@ def serve(requests: TextIO, replies: TextIO) -> None:
                 case "check" if case is not None:
                     reply(case.check(request["method"], request["measure"]))
                 case "time" if case is not None:
-                    reply({"seconds": case.time(request["method"], request["phase"], request["calls"])})
+                    lasted = case.time(request["method"], request["phase"], request["calls"])
+                    reply(asdict(lasted) | {"throttling": throttling(case.problem.case.device)})
                 case other:
                     reply({"status": "crashed", "reason": f"the worker cannot '{other}' now"})
         except Exception as error:  # whatever a method raises is a row, not the end of the worker

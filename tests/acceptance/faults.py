@@ -33,6 +33,19 @@ def raises() -> Any:
 
 
 @selector()
+def exhausts() -> Any:
+    """It runs out of memory from n = 32 on, as torch says it of an accelerator."""
+    import torch
+
+    def select(y: Any, k: int) -> Any:
+        if y.shape[-1] >= 32:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return y.topk(k)
+
+    return select
+
+
+@selector()
 def wrong_values() -> Any:
     """The largest value is one too large."""
 

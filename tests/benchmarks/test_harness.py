@@ -12,7 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 import harness
 from harness.cells import Case
-from harness.measure.clock import Clock
+from harness.measure.clock import BlockTime, Clock
 from harness.measure.memory import Heap
 from harness.measure.sampler import Arm, sample
 from harness.precision import metrics
@@ -43,11 +43,11 @@ def test_planning_10000_cells(benchmark: BenchmarkFixture) -> None:
 
 def test_a_block_of_empty_calls(benchmark: BenchmarkFixture) -> None:
     clock = Clock()
-    assert benchmark(clock.block, lambda: None, 1000) > 0
+    assert benchmark(clock.block, lambda: None, 1000).seconds > 0
 
 
 def test_a_round_of_ten_arms_that_do_nothing(benchmark: BenchmarkFixture) -> None:
-    arms = [Arm(f"m{each}", "forward", 1, lambda: 1e-6) for each in range(10)]
+    arms = [Arm(f"m{each}", "forward", 1, lambda: BlockTime(1e-6)) for each in range(10)]
     assert len(benchmark(lambda: list(sample(arms, 10, seed=0)))) == 100
 
 

@@ -1,0 +1,408 @@
+"""What an accelerator is asked, by fakes: a cold cache, the clock held down, memory, out of memory.
+
+None of it has run on one: the names that torch and NVML have are held to what is installed here where they can be.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pandas as pd
+import pytest
+import torch
+
+import harness
+from harness.cells import Case, Cell
+from harness.measure import cache, throttle, worker
+from harness.measure.cache import TIMES_THE_CACHE, UNKNOWN_CACHE_BYTES, cache_bytes, flusher
+from harness.measure.case import CaseRunner, Side
+from harness.measure.clock import BlockTime
+from harness.measure.memory import Heap, peak_bytes
+from harness.measure.process import Worker, WorkerLost
+from harness.measure.throttle import REASONS, asker, throttling
+from harness.measure.worker import OpenCase
+from harness.study import Study
+from harness.sweep import rows_of
+from tests.test_worker import opening
+
+WriteStudy = Callable[[str], Study]
+
+MIB = 2**20
+
+
+# A cold cache
+
+
+@pytest.mark.parametrize(
+    ("told", "size"),
+    [
+        (
+            [("Data", "1", "32K"), ("Instruction", "1", "32K"), ("Unified", "2", "1024K"), ("Unified", "3", "32768K")],
+            32,
+        ),
+        ([("Unified", "2", "2M")], 2),
+        ([("Unified", "3", "1G"), ("Unified", "2", "1M")], 1024),
+        ([("Unified", "10", "3M"), ("Unified", "9", "4M")], 3),
+        ([("Data", "1", "1M"), ("Instruction", "2", "8M")], 1),
+        ([("Unified", "3", "a lot"), ("Unified", "2", "1M")], 1),
+        ([("Unified", "3", "")], UNKNOWN_CACHE_BYTES // MIB),
+        ([], UNKNOWN_CACHE_BYTES // MIB),
+    ],
+)
+def test_the_last_level_cache_is_read(tmp_path: Path, told: list[tuple[str, str, str]], size: int) -> None:
+    for number, words in enumerate(told):
+        folder = tmp_path / f"index{number}"
+        folder.mkdir()
+        for name, word in zip(("type", "level", "size"), words, strict=True):
+            (folder / name).write_text(word + "\n")
+    assert cache_bytes("cpu", tmp_path) == size * MIB
+
+
+@pytest.mark.parametrize(("l2", "size"), [(50 * MIB, 50 * MIB), (0, UNKNOWN_CACHE_BYTES)])
+def test_the_l2_of_an_accelerator_is_asked_for(monkeypatch: pytest.MonkeyPatch, l2: int, size: int) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda: SimpleNamespace(L2_cache_size=l2))
+    assert cache_bytes("cuda") == size
+    assert cache_bytes("another") == UNKNOWN_CACHE_BYTES
+
+
+def test_a_flush_writes_twice_what_the_cache_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[torch.Tensor] = []
+    zeros = torch.zeros
+
+    def remembered(*arguments: Any, **options: Any) -> torch.Tensor:
+        made.append(zeros(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(torch, "zeros", remembered)
+    flush = flusher("cpu", 1000)
+    assert made[0].nbytes == TIMES_THE_CACHE * 1000 == 2000
+    flush()
+    assert bool((made[0] == 1).all())
+    assert len(made) == 1
+
+
+class Log:
+    """What a fake clock and fake methods did, in order."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def block(self, call: Callable[[], Any], calls: int) -> BlockTime:
+        self.words.append(f"clock {calls}")
+        return BlockTime(1.0, 0.5)
+
+
+@pytest.fixture
+def small_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "cache_bytes", lambda device: 4096)
+
+
+@pytest.mark.usefixtures("small_cache")
+@pytest.mark.parametrize("state", ["cold", "warm", None])
+def test_a_cold_block_is_one_call_after_a_flush_and_a_warm_one_has_none(state: str | None) -> None:
+    case = OpenCase(opening(Case(n=64, k=4, parameters=(("cache", state),) if state else ())))
+    calls = case.check("native", measure=())["calls"]
+    log = Log()
+    prepared = case.prepared["native", "forward"]
+    case.prepared["native", "forward"] = type(prepared)(prepared.reads, lambda *_: lambda: log.words.append("call"))
+    object.__setattr__(case, "clock", log)
+    if case.flush is not None:
+        case.flush = lambda: log.words.append("flush")
+    assert case.time("native", "forward", calls["forward"]) == BlockTime(1.0, 0.5)
+    if state == "cold":
+        assert set(calls.values()) == {1}
+        assert log.words == ["call", "flush", "clock 1"]
+    else:
+        assert calls["forward"] > 1
+        assert log.words == ["call", f"clock {calls['forward']}"]
+
+
+COLD = """
+title = "Cold"
+methods = ["native", "gather"]
+phases = ["forward"]
+[axes]
+n = 256
+k = 4
+[parameters]
+cache = ["warm", "cold"]
+[timing]
+block_seconds = 0.0001
+rounds = 2
+launches = 1
+"""
+
+
+def test_a_study_tells_cold_from_warm(write_study: WriteStudy, tmp_path: Path) -> None:
+    run = harness.run(write_study(COLD), tmp_path, say=lambda _: None)
+    assert set(run.cells["status"]) == {"ok"}
+    assert set(run.cells["cache"]) == {"warm", "cold"}
+    cold = run.timings["cache"] == "cold"
+    assert set(run.timings.loc[cold, "calls"]) == {1}
+    assert set(run.timings.loc[cold, "method"]) == {"native", "gather", "copy", "read"}
+    assert run.timings.loc[~cold, "calls"].min() > 1
+    assert run.info["torch"]["cache_bytes"]["cpu"] == cache.cache_bytes("cpu")
+
+
+# The clock held down
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (None, None),
+        (0x0, []),
+        (0x1 | 0x2 | 0x100, []),  # idle, or at the clock that its owner chose
+        (0x4, ["power cap"]),
+        (0x8 | 0x40 | 0x1, ["hardware slowdown", "heat (hardware)"]),
+    ],
+)
+def test_reasons_of_throttling_are_told_in_words(mask: int | None, words: list[str] | None) -> None:
+    assert throttling("cuda", lambda: mask) == words
+
+
+class FakeNvml:
+    """pynvml, as far as it is asked."""
+
+    def __init__(self, mask: int | Exception) -> None:
+        self.mask, self.asked = mask, ""
+
+    def nvmlInit(self) -> None:  # noqa: N802
+        pass
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:  # noqa: N802
+        self.asked = uuid
+        return "handle"
+
+    def nvmlDeviceGetCurrentClocksEventReasons(self, handle: str) -> int:  # noqa: N802
+        assert handle == "handle"
+        if isinstance(self.mask, Exception):
+            raise self.mask
+        return self.mask
+
+
+@pytest.fixture
+def asked_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda: SimpleNamespace(uuid="1-2-3"))
+    asker.cache_clear()
+    yield
+    asker.cache_clear()
+
+
+@pytest.mark.usefixtures("asked_anew")
+@pytest.mark.parametrize(
+    ("mask", "words"), [(0x20, ["heat (software)"]), (0, []), (RuntimeError("Not Supported"), None)]
+)
+def test_nvml_is_asked_for_this_very_device(
+    monkeypatch: pytest.MonkeyPatch, mask: int | Exception, words: list[str] | None
+) -> None:
+    nvml = FakeNvml(mask)
+    monkeypatch.setitem(sys.modules, "pynvml", cast(Any, nvml))
+    assert throttling("cuda") == words
+    assert nvml.asked == "GPU-1-2-3"
+
+
+@pytest.mark.usefixtures("asked_anew")
+@pytest.mark.parametrize("found", [None, SimpleNamespace()], ids=["no package", "an old package"])
+def test_without_nvml_it_is_not_known(monkeypatch: pytest.MonkeyPatch, found: Any) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", found)
+    assert throttling("cuda") is None
+    assert throttling("cpu") is None
+
+
+def test_the_bits_are_those_of_nvml() -> None:
+    nvml = pytest.importorskip("pynvml")
+    told = [name for name in vars(nvml) if name.startswith("nvmlClocksThrottleReason") and getattr(nvml, name)]
+    bits = {getattr(nvml, name) for name in told if not name.endswith("All")}
+    assert set(REASONS) | {0x1, 0x2, 0x100} >= bits
+    assert throttle.REASONS[nvml.nvmlClocksEventReasonSwPowerCap] == "power cap"
+
+
+# Memory
+
+
+class FakeAllocator:
+    """torch.accelerator's statistics; a call allocates for a moment."""
+
+    def __init__(self, held: int) -> None:
+        self.now = self.peak = held
+        self.waited = 0
+
+    def synchronize(self) -> None:
+        self.waited += 1
+
+    def memory_allocated(self) -> int:
+        return self.now
+
+    def max_memory_allocated(self) -> int:
+        return self.peak
+
+    def reset_peak_memory_stats(self) -> None:
+        self.peak = self.now
+
+    def needs(self, scratch: int, output: int) -> Callable[[], None]:
+        def call() -> None:
+            self.now += output
+            self.peak = max(self.peak, self.now + scratch)
+
+        return call
+
+
+def test_the_peak_of_an_accelerator_is_its_allocators(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeAllocator(held=1000)
+    fake.needs(9000, 0)()  # a peak from before is not its own
+    for name in ("synchronize", "memory_allocated", "max_memory_allocated", "reset_peak_memory_stats"):
+        assert callable(getattr(torch.accelerator, name))
+        monkeypatch.setattr(torch.accelerator, name, getattr(fake, name))
+    assert peak_bytes(fake.needs(300, 50), "cuda") == 350
+    assert fake.waited == 2
+
+
+def test_the_heap_of_a_device_is_churned_there() -> None:
+    heap = Heap(0, "meta")
+    (copied,) = heap.fresh((torch.empty(8, device="meta"),))
+    between = [each for each in heap._between if each is not None]
+    assert between
+    assert {each.device.type for each in (copied, *between)} == {"meta"}
+
+
+# Out of memory
+
+
+class FakeWorker:
+    """A worker whose method `large` runs out of memory, when it is checked, timed, or as the case is opened."""
+
+    cores = ()
+
+    def __init__(self, out_at: str, throttled: list[str] | None = None) -> None:
+        self.out_at, self.throttled = out_at, throttled
+        self.asked: list[tuple[str, str]] = []
+        self.stopped = False
+
+    def greet(self) -> FakeWorker:
+        return self
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+        assert not self.stopped
+        name = request.get("method", "")
+        self.asked.append((request["op"], name))
+        if request["op"] == self.out_at and name in ("large", ""):
+            return {"status": "out_of_memory", "reason": "CUDA out of memory."}
+        if request["op"] == "time":
+            return {"seconds": 1e-3, "device_seconds": 5e-4, "throttling": self.throttled}
+        return {"status": "ok", "reason": "", "calls": {"forward": 1}, "memory": [["forward", 8, 0.0]], "figures": []}
+
+
+STUDY = """
+title = "Out"
+methods = ["native"]
+phases = ["forward"]
+[axes]
+n = 64
+k = 4
+[timing]
+rounds = 2
+launches = 1
+"""
+
+
+def measured(study: Study, out_at: str, **options: Any) -> tuple[list[FakeWorker], Any]:
+    """The workers that were used, and the result of a case of native, large and gather."""
+    used: list[FakeWorker] = []
+
+    def spawn() -> Worker:
+        used.append(FakeWorker(out_at, **options))
+        return cast(Worker, used[-1])
+
+    case = Case(n=64, k=4)
+    cells = [Cell(case, name, 8) for name in ("native", "large", "gather")]
+    with CaseRunner(study, [Side(spawn)]) as runner:
+        (result,) = runner.run(case, [cells], 0, 1e9, measure=["errors"])
+    return used, result
+
+
+@pytest.mark.parametrize(("out_at", "reason"), [("check", ""), ("time", "forward: ")])
+def test_out_of_memory_is_a_row_after_which_the_worker_is_fresh(
+    write_study: WriteStudy, out_at: str, reason: str
+) -> None:
+    used, result = measured(write_study(STUDY), out_at)
+    became = {each.cell.method: (each.status, each.told()) for each in result.cells}
+    assert became["large"] == ("out_of_memory", f"{reason}CUDA out of memory.")
+    assert became["native"] == became["gather"] == ("ok", "")
+    first, second = used
+    assert first.stopped
+    assert ("check", "large") in first.asked
+    assert second.asked[:3] == [("open", ""), ("check", "native"), ("check", "gather")]
+    assert {block.arm.method for block in result.blocks} == {"native", "gather"}
+    assert len(result.blocks) == 2 * 2
+    assert [each.memory for each in result.cells] == [[["forward", 8, 0.0]], [], [["forward", 8, 0.0]]]
+
+
+def test_a_case_that_cannot_be_opened_for_lack_of_memory_is_out_of_memory(write_study: WriteStudy) -> None:
+    used, result = measured(write_study(STUDY), "open")
+    assert {(each.status, each.reason) for each in result.cells} == {("out_of_memory", "CUDA out of memory.")}
+    assert [each.stopped for each in used] == [True]
+    assert result.blocks == []
+
+
+EXHAUSTING = """
+title = "Exhausting"
+methods = ["native", "tests.acceptance.faults:exhausts"]
+phases = ["forward"]
+[axes]
+n = [16, 32, 64]
+k = 4
+[timing]
+block_seconds = 0.00001
+rounds = 2
+launches = 2
+"""
+
+
+def test_after_out_of_memory_larger_cells_of_the_method_are_skipped(write_study: WriteStudy, tmp_path: Path) -> None:
+    """exhausts raises torch.OutOfMemoryError from n = 32 on."""
+    cells = harness.run(write_study(EXHAUSTING), tmp_path, say=lambda _: None).cells
+    assert set(cells.query("method == 'native'")["status"]) == {"ok"}
+    found = cells[cells["method"].str.contains("exhausts")].set_index(["launch", "n"])["status"].to_dict()
+    assert [found[1, n] for n in (16, 32, 64)] == ["ok", "out_of_memory", "skipped"]
+    assert [found[2, n] for n in (16, 32, 64)] == ["ok", "skipped", "skipped"]
+    assert cells.query("status == 'skipped'")["reason"].str.contains("bytes were out of memory").all()
+
+
+# What comes of it in the tables
+
+
+def test_a_throttled_clock_is_told_beside_an_ok(write_study: WriteStudy) -> None:
+    _, result = measured(write_study(STUDY), "never", throttled=["power cap", "heat (software)"])
+    assert {(each.status, each.told()) for each in result.cells} == {
+        ("ok", "the device's clock was throttled: heat (software), power cap")
+    }
+    rows = rows_of(Case(n=64, k=4), Case(n=64, k=4).id, 1, "here", result)
+    assert {row["reason"] for row in rows["cells"]} == {result.cells[0].told()}
+    unsaid: tuple[list[str] | None, ...] = (None, [])
+    for said in unsaid:
+        _, result = measured(write_study(STUDY), "never", throttled=said)
+        assert {each.told() for each in result.cells} == {""}
+
+
+def test_what_the_events_say_reaches_the_table(write_study: WriteStudy) -> None:
+    _, result = measured(write_study(STUDY), "never")
+    rows = pd.DataFrame(rows_of(Case(n=64, k=4), Case(n=64, k=4).id, 1, "here", result)["timings"])
+    assert set(rows["seconds"]) == {1e-3}
+    assert set(rows["device_seconds"]) == {5e-4}
+
+
+def test_on_a_cpu_the_table_has_no_device_seconds(smoke: Any) -> None:
+    assert smoke.timings["device_seconds"].map(math.isnan).all()
+
+
+def test_a_lost_worker_has_a_status() -> None:
+    assert WorkerLost("out_of_memory", "none left").status == "out_of_memory"
