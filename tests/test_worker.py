@@ -12,6 +12,8 @@ import torch
 
 from harness.cells import Case
 from harness.errors import UserError
+from harness.measure.clock import Clock
+from harness.measure.phases import PreparedPhase
 from harness.measure.process import Worker, WorkerLost
 from harness.measure.worker import PROTOCOL, OpenCase, failure, serve
 
@@ -153,3 +155,17 @@ def test_every_block_has_new_memory() -> None:
     places = {tensor.data_ptr() for _ in range(30) for tensor in case.heap.fresh(prepared.reads)}
     assert case.problem.y.data_ptr() not in places
     assert len(places) > 10
+
+
+def test_what_happens_at_a_first_call_alone_does_not_lengthen_blocks() -> None:
+    """Torch imports modules at the first gradient, and loads kernels on an accelerator: up to a second."""
+    case = OpenCase(opening(Case(n=64, k=4), block_seconds=0.0001))
+    now, first = 0, True
+
+    def call() -> None:
+        nonlocal now, first
+        now += 10**9 if first else 1000
+        first = False
+
+    case.clock = Clock(counter=lambda: now)
+    assert case._calibrate(PreparedPhase((), lambda: call)) == 100

@@ -141,6 +141,7 @@ class OpenCase:
         """Calls of a block: it lasts block_seconds, and longer where preparing it takes long; of a cold cache one."""
         if self.flush is not None:
             return 1
+        self._fresh_call(prepared)()  # what torch loads at a first call (modules, kernels) belongs to no block
         preparation = self.clock.undisturbed(lambda: self.clock.block(lambda: self._fresh_call(prepared)(), 1).seconds)
         call = self._fresh_call(prepared)
         return self.clock.calls_for(call, max(self.settings["block_seconds"], TIMED_OVER_PREPARED * preparation))
