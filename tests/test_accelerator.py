@@ -26,8 +26,9 @@ from harness.measure.memory import Heap, peak_bytes
 from harness.measure.process import Worker, WorkerLost
 from harness.measure.throttle import REASONS, asker, throttling
 from harness.measure.worker import OpenCase
+from harness.runs import plan_of
 from harness.study import Study
-from harness.sweep import rows_of
+from harness.sweep import Sweep, rows_of
 from tests.test_worker import opening
 
 WriteStudy = Callable[[str], Study]
@@ -369,12 +370,17 @@ launches = 2
 
 def test_after_out_of_memory_larger_cells_of_the_method_are_skipped(write_study: WriteStudy, tmp_path: Path) -> None:
     """exhausts raises torch.OutOfMemoryError from n = 32 on."""
-    cells = harness.run(write_study(EXHAUSTING), tmp_path, say=lambda _: None).cells
+    study = write_study(EXHAUSTING)
+    run = harness.run(study, tmp_path, say=lambda _: None)
+    cells = run.cells
     assert set(cells.query("method == 'native'")["status"]) == {"ok"}
     found = cells[cells["method"].str.contains("exhausts")].set_index(["launch", "n"])["status"].to_dict()
     assert [found[1, n] for n in (16, 32, 64)] == ["ok", "out_of_memory", "skipped"]
     assert [found[2, n] for n in (16, 32, 64)] == ["ok", "skipped", "skipped"]
     assert cells.query("status == 'skipped'")["reason"].str.contains("bytes were out of memory").all()
+    (short,) = cells.query("status == 'out_of_memory'").to_dict("records")
+    resumed = Sweep(plan_of(study), cast(CaseRunner, None), "here", set(), run)
+    assert resumed.exhausted == {("cpu", short["method"]): short["predicted_bytes"]}
 
 
 # What comes of it in the tables

@@ -66,6 +66,10 @@ EXPECTED = (4 << 20) / PACE
 def test_a_pace_is_that_of_the_yardstick_without_its_call() -> None:
     found = paces_of([*yardsticks(SMALL, LARGE), native([EXPECTED] * 3)])
     assert found == {"native": pytest.approx(1.0, rel=1e-2)}
+    middle = Case(n=1 << 14)
+    least = middle.n * middle.itemsize
+    found = paces_of([*yardsticks(SMALL, middle), native([least / PACE] * 3, least, middle)])
+    assert found == {"native": pytest.approx(1.0, rel=1e-2)}
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 1.05, 1.2, 10.0])

@@ -57,7 +57,7 @@ class Clock:
         """The time of a call over a loop of `calls` calls, with the garbage collector off.
 
         The events lie inside the synchronised span, so the device's time is never above the wall clock's. It holds
-        the wait for the first call to reach the device: queue enough calls, and it is the device's alone.
+        the device's waits for its caller: of a kernel that is shorter than its launch, both tell the launch.
         """
         begun, ended = (each.record for each in self.events) if self.events else (_nothing, _nothing)
         collecting = gc.isenabled()
