@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cells import Plan
-from harness.errors import UserError
+from harness.errors import UserError, unknown
 from harness.machine import Machine, Revision, this_machine, this_revision, utc_now
 from harness.measure.case import CaseRunner, Side
 from harness.measure.process import Worker, cores_for_workers
@@ -30,7 +30,9 @@ Say = Callable[[str], None]
 
 def known_names() -> Known:
     """The registered names that a study may use."""
-    parameters = [*(name for each in DISTRIBUTIONS.values() for name in each.parameters), CACHE]
+    parameters = [name for each in DISTRIBUTIONS.values() for name in each.parameters]
+    parameters += [name for each in registered().values() for name in each.parameters]
+    parameters.append(CACHE)
     return Known(tuple(registered()), tuple(DISTRIBUTIONS), registered_metrics(), tuple(dict.fromkeys(parameters)))
 
 
@@ -48,8 +50,16 @@ def load_study_of(run: Run) -> Study:
 
 
 def plan_of(study: Study) -> Plan:
-    """The cases and cells of a study. Raises UserError for an import path that leads to no method."""
-    return Plan(study, named(Plan(study, {}).method_names))
+    """The cases and cells of a study.
+
+    Raises UserError for an import path that leads to no method, and for a parameter that nothing takes.
+    """
+    methods = named(Plan(study, {}).method_names)
+    taken = {*known_names().parameters, *(name for each in methods.values() for name in each.parameters)}
+    for word in study.parameters:
+        if word not in taken:
+            raise unknown(study.name, "parameter", word, sorted(taken))
+    return Plan(study, methods)
 
 
 def run(

@@ -1,7 +1,7 @@
 """One look for all figures: the same method has the same colour and marker everywhere.
 
-Colours are those of Okabe and Ito (2008), which the colour-blind can tell apart; markers and line styles say it
-again for print in grey.
+Colours are those of Okabe and Ito (2008), and of Tol (2021), which the colour-blind can tell apart; markers and line
+styles say it again for print in grey.
 """
 
 from __future__ import annotations
@@ -23,6 +23,12 @@ METHOD_STYLE = {
     "csr_at": ("#0072B2", "v"),
     "gather": ("#009E73", "P"),
     "fused": ("#7A5195", "X"),
+    "numpy_argpartition": ("#117733", "p"),
+    "numpy_partition": ("#44AA99", "h"),
+    "sigmoid_shift": ("#CC3311", "<"),
+    "straight_through": ("#882255", ">"),
+    "entmax_budget": ("#332288", "d"),
+    "softtorch_softsort": ("#AA4499", "8"),
     "copy": ("#BBBBBB", "."),
     "read": ("#DDAA33", "."),
 }

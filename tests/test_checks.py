@@ -14,9 +14,10 @@ from harness.cells import Case
 from harness.measure.checks import wrong_outcome
 from harness.measure.outcome import run_once
 from harness.measure.worker import OpenCase, failure
-from harness.methods import method, registered
+from harness.methods import Method, method, registered
 from harness.problems import DISTRIBUTIONS, Problem, draw
 from harness.vocabulary import DTYPES
+from tests.present import absent, by_name
 
 LOSSES = ("linear", "square")
 FAULTS = {
@@ -28,11 +29,16 @@ FAULTS = {
     "writes_input": "changes its input",
     "wrong_gradient": "entries of dy are not the cotangent",
 }
+COMPARED: dict[str, Any] = {
+    "tensors": ["values", "dy", "dx", "dW", "dS", "selection"],
+    "references": ["native", "exact"],
+    "metrics": ["rel_l2", "flips", "causes"],
+}
 dtypes = pytest.mark.parametrize("dtype", DTYPES)
 losses = pytest.mark.parametrize("loss", LOSSES)
 
 
-def opened(case: Case, loss: str, phases: tuple[str, ...] = ()) -> OpenCase:
+def opened(case: Case, loss: str, phases: tuple[str, ...] = (), **settings: Any) -> OpenCase:
     return OpenCase(
         {
             "case": case.axes,
@@ -44,6 +50,7 @@ def opened(case: Case, loss: str, phases: tuple[str, ...] = ()) -> OpenCase:
             "block_seconds": 0.0,
             "fresh_memory": True,
         }
+        | settings
     )
 
 
@@ -88,7 +95,7 @@ def test_no_registered_method_is_blamed(distribution: str, dtype: str, loss: str
         for rows in (1, 2):
             case = opened(Case(n=1024, k=16, rows=rows, d=d, dtype=dtype, distribution=distribution), loss)
             for name, chosen in registered().items():
-                if not chosen.phases_for(case.problem.case):
+                if absent(chosen) or not chosen.phases_for(case.problem.case):
                     continue
                 reply = verdict(case, name)
                 if reply["status"] == "unsupported":
@@ -120,15 +127,14 @@ def test_a_float64_sum_may_err_one_way_and_what_it_is_held_to_the_other(share: f
     assert bool(wrong_outcome(method("native"), changed, problem, "square")) == bool(reason)
 
 
-@pytest.mark.parametrize("name", registered())
+@by_name(registered().values())
 @dtypes
-def test_a_method_that_passes_has_its_phases_prepared(name: str, dtype: str) -> None:
-    phases = registered()[name].phases
-    case = opened(Case(n=64, k=4, d=8, dtype=dtype), "square", phases)
-    reply = verdict(case, name)
+def test_a_method_that_passes_has_its_phases_prepared(chosen: Method, dtype: str) -> None:
+    case = opened(Case(n=64, k=4, d=8, dtype=dtype), "square", chosen.phases)
+    reply = verdict(case, chosen.name)
     if reply["status"] == "ok":
-        assert tuple(reply["calls"]) == phases
-        assert {phase for _, phase in case.prepared} == set(phases)
+        assert tuple(reply["calls"]) == chosen.phases
+        assert {phase for _, phase in case.prepared} == set(chosen.phases)
     else:
         assert (reply["status"], dtype) in (("unsupported", "float16"), ("unsupported", "bfloat16"))
         assert reply["reason"]
@@ -174,15 +180,15 @@ def subnormal_problem(dtype: str) -> Problem:
 
 @dtypes
 @losses
-@pytest.mark.parametrize("name", [name for name, each in registered().items() if "forward" in each.phases])
-def test_no_registered_method_is_blamed_where_all_is_subnormal(name: str, loss: str, dtype: str) -> None:
+@by_name(each for each in registered().values() if "forward" in each.phases)
+def test_no_registered_method_is_blamed_where_all_is_subnormal(chosen: Method, loss: str, dtype: str) -> None:
     problem = subnormal_problem(dtype)
     try:
-        outcome = run_once(method(name), problem, loss, with_dS=False)
+        outcome = run_once(chosen, problem, loss, with_dS=False)
     except RuntimeError:
         assert dtype in ("float16", "bfloat16")
     else:
-        assert wrong_outcome(method(name), outcome, problem, loss) == ""
+        assert wrong_outcome(chosen, outcome, problem, loss) == ""
 
 
 @dtypes
@@ -217,6 +223,32 @@ def test_a_relaxation_is_held_to_shape_and_dtype() -> None:
     assert wrong_outcome(relaxed, wrong, problem, "square") == ""
     assert wrong_outcome(relaxed, replace(outcome, values=outcome.values[:3]), problem, "square")
     assert wrong_outcome(relaxed, replace(outcome, values=outcome.values.double()), problem, "square")
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_relaxation_has_no_figures_that_would_hide_its_bias(rows: int) -> None:
+    """No causes, which are of the arithmetic, and no dy or dW, which are compared at the selected entries only."""
+    case = opened(Case(n=96, k=5, rows=rows, d=8, parameters=(("temperature", 1.0),)), "linear", **COMPARED)
+    found = {}
+    for name in ("gather", "sigmoid_shift"):
+        reply = case.check(name, ["errors"])
+        assert reply["status"] == "ok"
+        found[name] = {(tensor, metric): value for tensor, of, reference, metric, value in reply["figures"]}
+    assert {tensor for tensor, _ in found["gather"]} >= {"values", "dy", "dx", "dW", "selection"}
+    assert {tensor for tensor, metric in found["sigmoid_shift"] if metric == "rel_l2"} == {"values", "dx"}
+    assert not [metric for _, metric in found["sigmoid_shift"] if metric.startswith("cause_")]
+    assert found["sigmoid_shift"]["values", "rel_l2"] > 0.01
+    assert found["sigmoid_shift"]["selection", "flips"] == 0
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("d", [0, 8])
+def test_a_method_without_a_gradient_has_figures_of_what_it_has(rows: int, d: int) -> None:
+    case = opened(Case(n=96, k=5, rows=rows, d=d), "linear", ("forward", "backward", "pipeline"), **COMPARED)
+    reply = case.check("numpy_argpartition", ["errors"])
+    assert (reply["status"], reply["reason"], list(reply["calls"])) == ("ok", "", ["forward"])
+    assert {row[0] for row in reply["figures"] if row[1] == "method"} == {"values", "selection"}
+    assert {row[4] for row in reply["figures"] if row[2:4] == ["native", "rel_l2"]} == {0.0}
 
 
 def test_a_fault_of_native_itself_is_found() -> None:

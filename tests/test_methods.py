@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,8 +14,12 @@ from torch.autograd.gradcheck import GradcheckError
 
 from harness.cells import Case
 from harness.errors import UserError
+from harness.measure.checks import wrong_outcome
+from harness.measure.outcome import run_once
 from harness.methods import Method, method, named, registered
+from harness.problems import draw
 from harness.vocabulary import DTYPES, INDEX_BYTES, PHASES, YARDSTICKS
+from tests.present import by_name
 
 METHODS = list(registered().values())
 SELECTING = [each for each in METHODS if each.name not in YARDSTICKS]
@@ -22,14 +27,13 @@ WITH_FORWARD = [each for each in SELECTING if "forward" in each.phases]
 WITH_PROJECT = [each for each in SELECTING if "pipeline" in each.phases]
 WITH_MATRIX = [each for each in SELECTING if each.has_matrix]
 WITH_MAP = [each for each in WITH_FORWARD if "apply" in each.phases]
+RELAXED = [each for each in SELECTING if not each.exact]
+DIFFERENTIABLE = [each for each in SELECTING if each.name != "straight_through"]  # whose values and gradient disagree
+WARM = Case(n=1, k=1, parameters=(("temperature", 4.0),))  # what is not selected has a share of the mask
 CLOSURE = {"build": "build", "apply": "apply", "forward": "forward", "backward": "forward", "pipeline": "project"}
 SHAPES = [(1, 1), (7, 1), (7, 7), (64, 5), (300, 16), (2048, 31)]  # torch.topk changes its algorithm at 64 k <= n
 
 over = pytest.mark.parametrize
-
-
-def by_name(methods: list[Method]) -> pytest.MarkDecorator:
-    return over("chosen", methods, ids=[each.name for each in methods])
 
 
 dtypes, rows_one_and_three, shapes = over("dtype", DTYPES), over("rows", [1, 3]), over(("n", "k"), SHAPES)
@@ -80,12 +84,15 @@ def test_it_says_what_it_is(chosen: Method) -> None:
 @shapes
 def test_forward_selects_the_k_largest(chosen: Method, dtype: str, rows: int, n: int, k: int) -> None:
     y, cotangent = drawn(rows, n, dtype=dtype), drawn(rows, k, dtype=dtype, seed=1)
-    leaf = y.clone().requires_grad_()
+    leaf = y.clone().requires_grad_(chosen.has_gradient)
     values, indices = supported(lambda: chosen.forward(leaf, k), dtype)
     assert_selects(values.detach(), indices, y, k)
+    assert torch.equal(leaf.detach(), y), "wrote into y"
+    if not chosen.has_gradient:
+        return
     (dy,) = supported(lambda: torch.autograd.grad(values, leaf, cotangent), dtype)
     assert torch.equal(dy, torch.zeros_like(y).scatter_(-1, indices, cotangent))
-    assert torch.equal(leaf.detach(), y), "wrote into y"
+    assert torch.equal(leaf.detach(), y), "wrote into y backward"
 
 
 @by_name([each for each in WITH_PROJECT if each.exact])
@@ -188,19 +195,20 @@ def gradgradcheck_where_supported(function: Callable[..., Any], inputs: tuple[An
             raise
 
 
-@by_name(WITH_FORWARD)
+@by_name([each for each in DIFFERENTIABLE if each in WITH_FORWARD and each.has_gradient])
 @rows_one_and_three
 def test_forward_passes_gradcheck(chosen: Method, rows: int) -> None:
     y = torch.stack([torch.randperm(12, generator=torch.Generator().manual_seed(row)) for row in range(rows)]).double()
     y = (y[0] if rows == 1 else y).requires_grad_()
-    assert torch.autograd.gradcheck(lambda y: chosen.forward(y, 4)[0], (y,))
-    gradgradcheck_where_supported(lambda y: chosen.forward(y, 4)[0] ** 2, (y,))
+    warm = chosen.at(WARM)
+    assert torch.autograd.gradcheck(lambda y: warm.forward(y, 4)[0], (y,))
+    gradgradcheck_where_supported(lambda y: warm.forward(y, 4)[0] ** 2, (y,))
 
 
-@by_name(WITH_PROJECT)
+@by_name([each for each in DIFFERENTIABLE if each in WITH_PROJECT])
 @rows_one_and_three
 def test_project_passes_gradcheck(chosen: Method, rows: int) -> None:
-    (project,) = closures(chosen, "project")
+    (project,) = closures(chosen.at(WARM), "project")
     x = torch.tensor([[1.0, 2.0, -0.5], [0.5, -1.0, 2.0], [3.0, 1.0, 1.0]], dtype=torch.float64)[:rows]
     W = torch.randn(8, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     assert (x @ W.mT).sort(-1).values.diff(dim=-1).min() > 1e-3, "values too close for finite differences"
@@ -251,12 +259,131 @@ def test_permuting_y_permutes_the_selection(chosen: Method, data: st.DataObject,
     assert set(order[permuted].tolist()) == set(indices.tolist()) == {i for i in range(n) if y[i] >= n - k}
 
 
-@by_name(WITH_PROJECT)
+@by_name([each for each in WITH_PROJECT if each.exact])
 @given(y=st.lists(st.sampled_from([-1.0, -0.0, 0.0, 2.0]), min_size=1, max_size=20), data=st.data())
 def test_of_equal_values_any_choice_is_right(chosen: Method, y: list[float], data: st.DataObject) -> None:
     k = data.draw(st.integers(1, len(y)))
     tensor = torch.tensor(y, dtype=torch.float64)
     assert_selects(*selected(chosen, tensor, k), tensor, k)
+
+
+def relaxed(chosen: Method, temperature: float, y: Any, k: int) -> tuple[Any, Any, Any]:
+    """Values, indices, and dy of the loss sum of (i + 1) values[i]."""
+    leaf = y.clone().requires_grad_()
+    values, indices = chosen.at(Case(n=1, k=1, parameters=(("temperature", temperature),))).forward(leaf, k)
+    (dy,) = torch.autograd.grad(values, leaf, (indices + 1).to(y.dtype))
+    return values.detach(), indices, dy
+
+
+@by_name(RELAXED)
+@rows_one_and_three
+def test_a_relaxation_comes_to_the_exact_map_as_its_temperature_goes_to_0(chosen: Method, rows: int) -> None:
+    """Beside gaps of 1: at a temperature of 4 it is far off, from 1/4 on ever nearer, and at 1/1024 it is there."""
+    y = torch.stack([torch.randperm(12, generator=torch.Generator().manual_seed(row)) for row in range(rows)]).double()
+    y = (y[0] if rows == 1 else y) + 1
+    expected, best = y.topk(4)
+    exact = torch.zeros_like(y).scatter_(-1, best, (best + 1).double())
+    errors = []
+    for temperature in (4.0, 0.25, 0.125, 0.0625, 2.0**-10):
+        values, indices, dy = relaxed(chosen, temperature, y, 4)
+        assert torch.equal(indices, best)
+        errors.append((float((values - expected).norm()), float((dy - exact).norm())))
+    of_values, of_gradient = zip(*errors, strict=True)
+    if chosen.name == "straight_through":
+        assert set(of_values) == {0.0}
+    else:
+        assert of_values[0] > 0.1
+        assert list(of_values[1:4]) == sorted(of_values[1:4], reverse=True)
+    assert of_gradient[0] > 0.1
+    assert list(of_gradient[1:4]) == sorted(of_gradient[1:4], reverse=True)
+    assert errors[-1] == pytest.approx((0.0, 0.0), abs=1e-9)
+
+
+@by_name(RELAXED)
+@dtypes
+@rows_one_and_three
+@over(("n", "k"), [(1, 1), (7, 7), (64, 5)])
+def test_a_relaxation_is_finite_and_as_native_in_shape_dtype_and_selection(
+    chosen: Method, dtype: str, rows: int, n: int, k: int
+) -> None:
+    """Also where every slope of the mask vanishes: the gaps are of 1, the temperature is 2^-8."""
+    y = drawn(rows, n, dtype=dtype)
+    for temperature in (4.0, 2.0**-8):
+        values, indices, dy = relaxed(chosen, temperature, y, k)
+        assert torch.equal(indices, y.topk(k).indices)
+        assert (values.shape, values.dtype, dy.dtype) == (indices.shape, y.dtype, y.dtype)
+        assert torch.isfinite(values).all()
+        assert torch.isfinite(dy).all()
+
+
+@by_name([each for each in RELAXED if each.name in ("sigmoid_shift", "entmax_budget")])
+@rows_one_and_three
+def test_the_mask_of_a_relaxation_sums_to_k_and_so_its_gradient_to_0(chosen: Method, rows: int) -> None:
+    """With y = 1 + tiny x the values are the mask at the largest k: where k is n - 1 all but one of it."""
+    x = torch.randn(3, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)[:rows]
+    y = 1 + 1e-9 * (x[0] if rows == 1 else x)
+    warm = chosen.at(Case(n=1, k=1, parameters=(("temperature", 1e-9),)))
+    leaf = y.clone().requires_grad_()
+    values, _ = warm.forward(leaf, 9)
+    assert (values.detach() <= 1 + 1e-6).all()
+    assert (values.detach().sum(-1) >= 8 - 1e-6).all()
+    (dy,) = torch.autograd.grad(values.sum(), leaf)
+    # Shifting y moves no mask: what is left is the mask itself, times the ones.
+    assert dy.sum(-1) == pytest.approx(values.detach().sum(-1).numpy(), rel=1e-5)
+
+
+def test_straight_through_is_native_to_the_bit_and_its_gradient_that_of_the_sigmoids() -> None:
+    y = torch.tensor([0.3, -0.0, 2.5, 0.1, -1.0, 0.7, -3.0], dtype=torch.float32)
+    values, indices, dy = relaxed(method("straight_through"), 0.5, y, 5)
+    best = y.topk(5)
+    assert torch.equal(indices, best.indices)
+    assert torch.equal(values.view(torch.int32), best.values.view(torch.int32)), "-0 is not 0"
+    assert torch.equal(dy, relaxed(method("sigmoid_shift"), 0.5, y, 5)[2])
+    assert not torch.equal(dy, torch.zeros_like(y).scatter_(-1, indices, (indices + 1).float()))
+    assert dy[[4, 6]].abs().min() > 0, "what was not selected has a gradient too"
+
+
+@by_name([each for each in RELAXED if "temperature" in each.parameters])
+@over("temperature", [0, -1.0, float("nan"), float("inf"), "hot"])
+def test_a_temperature_that_is_none_is_one_line(chosen: Method, temperature: Any) -> None:
+    with pytest.raises(UserError, match="temperature is a number above 0") as error:
+        assert chosen.at(Case(n=1, k=1, parameters=(("temperature", temperature),))).implementation
+    assert "\n" not in str(error.value)
+
+
+def test_a_method_takes_its_own_parameters_of_a_case_and_no_others() -> None:
+    case = Case(n=8, k=2, parameters=(("decimals", 3), ("temperature", 0.5)))
+    assert method("native").at(case) is method("native")
+    chosen = method("sigmoid_shift")
+    assert chosen.parameters == ("temperature",)
+    y = torch.arange(8.0)
+    assert torch.equal(chosen.at(case).forward(y, 2)[0], chosen.make(temperature=0.5).forward(y, 2)[0])  # type: ignore[misc]
+    assert not torch.equal(chosen.at(case).forward(y, 2)[0], chosen.forward(y, 2)[0])
+
+
+@over("name", ["numpy_argpartition", "numpy_partition"])
+@over("k", [1, 3, 4, 6, 8])
+def test_numpy_ranks_nan_as_torch_does(name: str, k: int) -> None:
+    nan, inf = float("nan"), float("inf")
+    y = torch.tensor([[1.0, nan, -inf, nan, 2.0, nan, inf, 0.0], [2.0, 2.0, 1.0, 2.0, -inf, 2.0, 2.0, inf]])
+    values, indices = method(name).forward(y, k)
+    assert (indices.sort(-1).values.diff(dim=-1) > 0).all()
+    assert torch.equal(values.nan_to_num(9e9), y.gather(-1, indices).nan_to_num(9e9))
+    assert torch.equal(values.nan_to_num(9e9).sort(-1).values, y.topk(k).values.nan_to_num(9e9).sort(-1).values)
+
+
+def test_a_method_without_a_gradient_has_forward_only_and_is_checked_all_the_same() -> None:
+    chosen = method("numpy_argpartition")
+    assert (chosen.phases, chosen.has_gradient) == (("forward",), False)
+    for d in (0, 8):
+        problem = draw(Case(n=64, k=4, d=d))
+        outcome = run_once(chosen, problem, "square", with_dS=True)
+        assert (outcome.dy, outcome.dx, outcome.dW, outcome.dS) == (None, None, None, None)
+        assert wrong_outcome(chosen, outcome, problem, "square") == ""
+        wrong = replace(outcome, values=outcome.values + 1)
+        assert "values are not y" in wrong_outcome(chosen, wrong, problem, "square")
+        wrong = replace(outcome, indices=problem.y.topk(4, largest=False).indices)
+        assert "are not among the 4 largest" in wrong_outcome(chosen, wrong, problem, "square")
 
 
 def test_a_method_can_be_named_by_its_import_path() -> None:

@@ -44,7 +44,10 @@ def cotangent_of(values: torch.Tensor, indices: torch.Tensor, weights: torch.Ten
 
 
 def run_once(method: Method, problem: Problem, loss: str, with_dS: bool) -> Outcome:
-    """The outcome of a method in the mode of the case; raises what torch raises where the method is not supported."""
+    """The outcome of a method in the mode of the case; raises what torch raises where the method is not supported.
+
+    A method that has no gradient has values and indices only.
+    """
     implementation, k, case = method.implementation, problem.case.k, problem.case
     mode = functools.partial(in_mode, mode=case.mode, device=case.device)
     leaves = {}
@@ -66,7 +69,10 @@ def run_once(method: Method, problem: Problem, loss: str, with_dS: bool) -> Outc
             leaves["dS"] = S.requires_grad_()
         values = mode(implementation.apply)(S, y)
     else:
-        values, indices = mode(method.forward)(y, k)
+        values, indices = mode(method.forward)(y if method.has_gradient else y.detach(), k)
+    if not method.has_gradient:
+        wrote = not torch.equal(bits(y), bits(given))
+        return Outcome(indices, given, values, None, None, None, wrote=wrote)
     outcome = _differentiate(values, indices, given, leaves, problem, loss)
     return replace(outcome, wrote=not torch.equal(bits(y), bits(given)))
 

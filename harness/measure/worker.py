@@ -76,7 +76,7 @@ class OpenCase:
 
     def check(self, name: str, measure: Collection[str]) -> dict[str, Any]:
         """Run a method once, hold it to what is right, prepare its phases; `measure`: of errors, memory."""
-        chosen = method(name)
+        chosen = method(name).at(self.problem.case)
         reply: dict[str, Any] = {"status": "ok", "reason": "", "calls": {}, "memory": [], "figures": []}
         if name in YARDSTICKS:
             wrong = wrong_yardstick(chosen, self.problem)
@@ -128,7 +128,8 @@ class OpenCase:
         again = chosen.implementation.forward is None
         assessment = Assessment(outcome, self.references, summed_again=again, native=native)
         proved = self.references.proof
-        found = list(figures(assessment, settings["tensors"], settings["references"], settings["metrics"]))
+        wanted = settings["tensors"], settings["references"], settings["metrics"]
+        found = list(figures(assessment, *wanted, exact=chosen.exact))
         found += proof_figures(self.references.proof, proved)
         return unexplained(found), missing, [[f.tensor, f.of, f.reference, f.metric, f.value] for f in found]
 

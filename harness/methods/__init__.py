@@ -47,7 +47,7 @@ def _imported(path: str) -> Method:
     module, _, attribute = path.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute, None)
-    except Exception as error:  # whatever a module of somebody else raises
+    except (Exception, SystemExit) as error:  # whatever a module of somebody else raises
         raise UserError(f"methods: cannot import '{path}': {type(error).__name__}: {error}") from None
     if not isinstance(found, Method):
         raise UserError(f"methods: '{path}' is no method: decorate it with one of harness.methods.definition")

@@ -1,15 +1,17 @@
 """What a method is, and the four decorators that make one of a function.
 
-The decorated function takes nothing, imports what it needs (so that listing methods imports no torch) and
-returns the closure or closures that are timed. Shapes: with rows = 1, y is (n,) and indices (k,), else
-(rows, n) and (rows, k); x and W are (d,) or (rows, d), and (n, d).
+The decorated function imports what it needs (so that listing methods imports no torch) and returns the closure or
+closures that are timed. Its keyword-only arguments, which have defaults, are parameters that a study may sweep; it
+takes nothing else. Shapes: with rows = 1, y is (n,) and indices (k,), else (rows, n) and (rows, k); x and W are (d,)
+or (rows, d), and (n, d).
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.vocabulary import INDEX_BYTES
@@ -40,7 +42,8 @@ class Implementation:
 class Method:
     """One way to select k of n values.
 
-    exact: it returns the k largest values themselves (relaxations do not).
+    make: the closures, for values of the parameters that it takes, a name each.
+    exact: it returns the k largest values themselves, and their gradient (relaxations do not).
     matrix_bytes, gradient_bytes: bytes of S and of its gradient in a case.
     reads_all: applying the prepared map reads every y, not only the selected.
     passes: of a yardstick, how often it moves all of y.
@@ -49,7 +52,8 @@ class Method:
     name: str
     summary: str
     phases: tuple[str, ...]
-    make: Callable[[], Implementation]
+    make: Callable[..., Implementation]
+    parameters: tuple[str, ...] = ()
     exact: bool = True
     matrix_bytes: Bytes = lambda case: 0
     gradient_bytes: Bytes = lambda case: 0
@@ -65,6 +69,16 @@ class Method:
     def has_matrix(self) -> bool:
         """Whether S is a tensor that can require a gradient (dS)."""
         return "build" in self.phases
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether torch can differentiate it; what other libraries compute it cannot."""
+        return "backward" in self.phases or "pipeline" in self.phases
+
+    def at(self, case: Case) -> Method:
+        """The method with those of its parameters that the case has values for; the others keep their defaults."""
+        own = {name: value for name, value in case.parameters if name in self.parameters}
+        return replace(self, make=functools.partial(self.make, **own)) if own else self
 
     def forward(self, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The k values selected from each row of y, and their indices."""
@@ -98,16 +112,22 @@ class Method:
         return 2 * weights + forward + values + y
 
 
-Decorator = Callable[[Callable[[], Any]], Method]
+Decorator = Callable[[Callable[..., Any]], Method]
 
 
-def selector(*, exact: bool = True) -> Decorator:
-    """The function returns select(y, k) -> (values, indices), which chooses for itself."""
+def selector(*, exact: bool = True, gradient: bool = True, matrix_bytes: Bytes = lambda case: 0) -> Decorator:
+    """The function returns select(y, k) -> (values, indices), which chooses for itself.
+
+    gradient: torch can differentiate it; matrix_bytes: bytes of a k by n matrix that it makes on the way.
+    """
 
     def implement(select: Callable[..., Any]) -> Implementation:
+        if not gradient:
+            return Implementation(forward=select)
         return Implementation(forward=select, project=lambda W, x, k: select(x @ W.mT, k))
 
-    return _decorator(implement, ("forward", "backward", "pipeline"), exact=exact)
+    phases = ("forward", "backward", "pipeline") if gradient else ("forward",)
+    return _decorator(implement, phases, exact=exact, matrix_bytes=matrix_bytes)
 
 
 def matrix(*, matrix_bytes: Bytes, gradient_bytes: Bytes | None = None, reads_all: bool = False) -> Decorator:
@@ -137,9 +157,11 @@ def yardstick(*, passes: int) -> Decorator:
 
 
 def _decorator(implement: Callable[[Any], Implementation], phases: tuple[str, ...], **facts: Any) -> Decorator:
-    def decorate(function: Callable[[], Any]) -> Method:
+    def decorate(function: Callable[..., Any]) -> Method:
         summary = (function.__doc__ or "").strip().partition("\n")[0]
-        return Method(function.__name__, summary, phases, lambda: implement(function()), **facts)
+        signature = inspect.signature(function).parameters.values()
+        own = tuple(each.name for each in signature if each.kind is each.KEYWORD_ONLY)
+        return Method(function.__name__, summary, phases, lambda **values: implement(function(**values)), own, **facts)
 
     return decorate
 

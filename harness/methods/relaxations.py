@@ -1,0 +1,144 @@
+"""Relaxations: a mask between 0 and 1 that sums to k, in place of the k ones and n - k zeros of a selection.
+
+They are not wrong but biased: values are those at the k largest, times their mask, and the gradient goes through the
+whole mask, so also to what was not selected. The temperature is in units of y; where it is small beside the gap at the
+k-th largest, the mask is that of the selection.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from harness.errors import UserError
+from harness.methods.definition import selector
+
+TEMPERATURE = 0.1
+
+
+@selector(exact=False)
+def sigmoid_shift(*, temperature: float = TEMPERATURE) -> Any:
+    """y times sigmoid((y - t) / temperature), t such that this mask sums to k."""
+    return _masked(_sigmoid_mask(_positive(temperature)))
+
+
+@selector(exact=False)
+def straight_through(*, temperature: float = TEMPERATURE) -> Any:
+    """torch.topk forward, and the gradient of sigmoid_shift backward."""
+    import torch
+
+    class Replace(torch.autograd.Function):
+        @staticmethod
+        def forward(context: Any, relaxed: Any, values: Any) -> Any:
+            return values.clone()
+
+        @staticmethod
+        def backward(context: Any, gradient: Any) -> Any:
+            return gradient, None
+
+    relaxation, replace = sigmoid_shift.make(temperature=temperature).forward, _applied(Replace)
+    assert relaxation is not None
+
+    def select(y: Any, k: int) -> Any:
+        relaxed, indices = relaxation(y, k)
+        return replace(relaxed, y.detach().gather(-1, indices)), indices
+
+    return select
+
+
+@selector(exact=False)
+def entmax_budget(*, temperature: float = TEMPERATURE) -> Any:
+    """y times the projection of y / temperature onto the masks that sum to k, by entmax.budget_bisect."""
+    try:
+        from entmax import budget_bisect
+    except ImportError as error:
+        raise _not_installed(error) from None
+    scale = _positive(temperature)
+    return _masked(lambda y, k: budget_bisect(y / scale, budget=k, n_iter=_halvings(y)))
+
+
+@selector(exact=False, matrix_bytes=lambda case: case.itemsize * case.rows * case.k * case.n)
+def softtorch_softsort(*, temperature: float = TEMPERATURE) -> Any:
+    """softtorch.topk by SoftSort: each value a mean of y, weighted by the distance from it."""
+    try:
+        import softtorch
+    except ImportError as error:
+        raise _not_installed(error) from None
+    softness = _positive(temperature)
+
+    def select(y: Any, k: int) -> Any:
+        values, _ = softtorch.topk(y, k, softness=softness, method="softsort", standardize=False)
+        return values, y.detach().topk(k).indices
+
+    return select
+
+
+def _masked(mask: Callable[[Any, int], Any]) -> Any:
+    def select(y: Any, k: int) -> Any:
+        indices = y.detach().topk(k).indices
+        return mask(y, k).gather(-1, indices) * y.gather(-1, indices), indices
+
+    return select
+
+
+def _sigmoid_mask(temperature: float) -> Callable[[Any, int], Any]:
+    import torch
+    from torch.nn.functional import logsigmoid
+
+    class Shift(torch.autograd.Function):
+        """t of each row of z with sum of sigmoid(z - t) = k, by bisection, for 0 < k < n.
+
+        By the implicit function theorem its gradient by z is s / sum(s), s the slopes of the sigmoids: as a softmax of
+        their logarithms it is finite also where every slope vanishes.
+        """
+
+        @staticmethod
+        def forward(context: Any, z: Any, k: int) -> Any:
+            # Where every sigmoid is at most k / n their sum is at most k, and where each is at least that at least k.
+            middle = math.log(k / (z.shape[-1] - k))
+            low, high = (each(dim=-1, keepdim=True) - middle for each in (z.amin, z.amax))
+            for _ in range(_halvings(z)):
+                t = (low + high) / 2
+                too_low = torch.sigmoid(z - t).sum(dim=-1, keepdim=True) > k
+                low, high = torch.where(too_low, t, low), torch.where(too_low, high, t)
+            context.save_for_backward(z, t)
+            return t
+
+        @staticmethod
+        def backward(context: Any, gradient: Any) -> Any:
+            z, t = context.saved_tensors
+            return gradient * torch.softmax(logsigmoid(z - t) + logsigmoid(t - z), dim=-1), None
+
+    shift = _applied(Shift)
+
+    def mask(y: Any, k: int) -> Any:
+        if k == y.shape[-1]:  # t would be minus infinity
+            return torch.ones_like(y)
+        z = y / temperature
+        return torch.sigmoid(z - shift(z, k))
+
+    return mask
+
+
+def _applied(function: Any) -> Callable[..., Any]:
+    """torch does not type what a Function's apply takes."""
+    return function.apply
+
+
+def _halvings(y: Any) -> int:
+    """Of an interval as wide as y spreads, until it is an ulp of the largest."""
+    import torch
+
+    return 2 - round(math.log2(torch.finfo(y.dtype).eps))
+
+
+def _positive(temperature: float) -> float:
+    """The temperature; raises UserError for one that is not a number above 0."""
+    if isinstance(temperature, int | float) and 0 < temperature < math.inf:
+        return temperature
+    raise UserError(f"temperature is a number above 0, got {temperature!r}")
+
+
+def _not_installed(error: ImportError) -> UserError:
+    return UserError(f"{error}: pip install '.[peers]'")
