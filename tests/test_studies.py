@@ -19,6 +19,7 @@ SMALL = {
     "instrument": ["seed=0", "n=32768", "method=tests.planted.methods:twin,tests.planted.methods:slower_10,native"],
     "precision": ["n=256,2048", "k=8,32", "d=16,64", "seed=0"],
     "regression": ["method=native,gather", "n=1024", "dtype=float32"],
+    "relaxations": ["n=256", "k=8", "seed=0,1"],
     "seed": ["seed=0,1,2"],
     "selection": ["n=64,4096", "k=8", "dtype=bfloat16,float32", "distribution=normal,uniform", "seed=0,1,2,3,4,5,6,7"],
     "smoke": ["dtype=float32"],

@@ -1,0 +1,127 @@
+"""A method of another package: named by its import path in a study, found by PYTHONPATH, run as a person would."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness.cells import Case
+from harness.measure.process import Worker
+from harness.tables import newest_run, read
+from harness.vocabulary import EXIT_USAGE
+from tests.test_worker import opening
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "tests" / "outside"
+METHOD = "topk_by_parts.selection:by_parts"
+
+STUDY = f"""
+title = "Mine"
+methods = ["native", "{METHOD}"]
+phases = ["forward", "backward"]
+[axes]
+n = [64, 65]
+k = 5
+[parameters]
+parts = [2, 3]
+[timing]
+block_seconds = 0.0001
+rounds = 2
+launches = 1
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder outside the repository with the study `mine`."""
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "mine.toml").write_text(STUDY)
+    return tmp_path
+
+
+def harness(folder: Path, *arguments: str, package: Path | None = PACKAGE) -> subprocess.CompletedProcess[str]:
+    """python -m harness, in a folder; package: what PYTHONPATH has besides this repository."""
+    path = os.pathsep.join(str(each) for each in (ROOT, package) if each)
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_its_rows_are_in_every_table_and_are_read_without_it(folder: Path) -> None:
+    planned = harness(folder, "plan", "mine")
+    assert (planned.returncode, planned.stderr) == (0, "")
+    done = harness(folder, "run", "mine")
+    assert done.returncode == 0, done.stderr
+    assert METHOD in done.stdout
+    run = read(newest_run(folder / "results", "mine"))
+    own = run.cells[run.cells["method"] == METHOD]
+    assert own["status"].tolist() == ["ok"] * 4
+    assert sorted(own["parts"]) == [2, 2, 3, 3]
+    for table in (run.timings, run.memory):
+        phases = table.loc[table["method"] == METHOD, "phase"]
+        assert set(phases) == {"forward", "backward"}
+    errors: pd.DataFrame = run.discrepancies[run.discrepancies["method"] == METHOD]
+    assert set(errors["tensor"]) == {"values", "dy", "selection"}
+    assert errors.loc[errors["metric"] == "rel_l2", "value"].tolist() == [0.0] * 8
+    told = harness(folder, "export", "mine", "--to", "markdown", package=None)
+    assert told.returncode == 0, told.stderr
+    assert METHOD in told.stdout.replace("\\", "")  # Markdown escapes an underscore
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == EXIT_USAGE, done.stderr
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+BROKEN = {
+    "1 / 0": "ZeroDivisionError: division by zero",
+    "def by_parts(:": "SyntaxError",
+    "import no_such_package": "ModuleNotFoundError: No module named 'no_such_package'",
+    "raise SystemExit(3)": "SystemExit: 3",
+    "by_parts = 1": "is no method: decorate it with one of harness.methods.definition",
+    "": "is no method",
+}
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_where_it_is_not_installed_one_line_says_so(folder: Path, verb: str) -> None:
+    line = refused(harness(folder, verb, "mine", package=None))
+    assert line == f"harness: methods: cannot import '{METHOD}': ModuleNotFoundError: No module named 'topk_by_parts'"
+    assert not (folder / "results").exists()
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_module_that_cannot_be_imported_is_one_line(folder: Path, text: str) -> None:
+    (folder / "topk_by_parts").mkdir()
+    (folder / "topk_by_parts" / "selection.py").write_text(text)
+    line = refused(harness(folder, "plan", "mine", package=folder))
+    assert METHOD in line
+    assert BROKEN[text] in line
+
+
+def test_a_parameter_that_it_does_not_take_is_one_line(folder: Path) -> None:
+    study = folder / "studies" / "mine.toml"
+    study.write_text(STUDY.replace("parts = ", "part = "))
+    line = refused(harness(folder, "plan", "mine"))
+    assert line.startswith("harness: mine: unknown parameter 'part' (allowed: ")
+    assert line.endswith("did you mean 'parts'?")
+
+
+def test_a_worker_that_cannot_import_it_says_so_in_a_row() -> None:
+    """The interpreter of a worker may be another than that of the command line."""
+    with Worker.start() as worker:
+        assert worker.ask(opening(Case(n=64, k=4)), 60) == {"status": "ok"}
+        reply = worker.ask({"op": "check", "method": METHOD, "measure": []}, 60)
+    assert reply["status"] == "unsupported"
+    assert reply["reason"] == f"methods: cannot import '{METHOD}': ModuleNotFoundError: No module named 'topk_by_parts'"
