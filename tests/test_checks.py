@@ -241,6 +241,21 @@ def test_a_relaxation_has_no_figures_that_would_hide_its_bias(rows: int) -> None
     assert found["sigmoid_shift"]["selection", "flips"] == 0
 
 
+def test_a_relaxation_is_run_at_the_temperature_of_its_case() -> None:
+    errors = []
+    for temperature in (1.0, 0.001):
+        case = opened(Case(n=96, k=5, parameters=(("temperature", temperature),)), "linear", **COMPARED)
+        rows = case.check("sigmoid_shift", ["errors"])["figures"]
+        errors += [row[4] for row in rows if row[:4] == ["values", "method", "native", "rel_l2"]]
+    assert errors[0] > 0.1 > 0.01 > errors[1]
+
+
+def test_a_temperature_that_is_none_is_unsupported_in_one_line() -> None:
+    case = opened(Case(n=96, k=5, parameters=(("temperature", -1.0),)), "linear", **COMPARED)
+    reply = verdict(case, "sigmoid_shift")
+    assert reply == {"status": "unsupported", "reason": "temperature is a number above 0, got -1.0"}
+
+
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("d", [0, 8])
 def test_a_method_without_a_gradient_has_figures_of_what_it_has(rows: int, d: int) -> None:
