@@ -113,6 +113,12 @@ class Plan:
         if any(0 in axes.d for axes in self.study.axes_by_shape.values()):
             only = [name for name in self.method_names if self.methods[name].phases_for(Case(n=1, k=1)) == ()]
             lines += [f"d = 0: {name} has no phase that works without W and x, dropped" for name in only]
+        if "inference" in self.study.axes.transform:
+            bare = Case(n=1, k=1, d=1, transform="inference")
+            only = [name for name in self.method_names if self.methods[name].phases_for(bare) == ()]
+            lines += [f"transform = inference: {name} has no phase without gradients, dropped" for name in only]
+        if "vmap" in self.study.axes.transform and 1 in self.study.axes.rows:
+            lines.append("rows = 1: vmap has no rows to map over, dropped")
         return lines
 
     @property

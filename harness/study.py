@@ -29,6 +29,7 @@ from harness.vocabulary import (
     CACHE,
     CACHE_STATES,
     LARGEST_INTEGER,
+    USUAL_PHASES,
     YARDSTICKS,
     Device,
     Dtype,
@@ -144,7 +145,7 @@ class Study(_Strict):
 
     title: str
     methods: Some[str]
-    phases: Some[Phase] = ("build", "apply", "forward", "backward", "pipeline")
+    phases: Some[Phase] = USUAL_PHASES
     axes: Axes
     shapes: dict[str, Shape] = {}
     parameters: dict[str, Some[Scalar]] = {}

@@ -6,9 +6,9 @@ from typing import Literal, get_args
 
 Dtype = Literal["float16", "bfloat16", "float32", "float64"]
 Device = Literal["cpu", "cuda"]
-Mode = Literal["ieee", "autocast-bfloat16", "autocast-float16", "tf32"]
-Transform = Literal["eager"]
-Phase = Literal["build", "apply", "forward", "backward", "pipeline"]
+Mode = Literal["ieee", "deterministic", "autocast-bfloat16", "autocast-float16", "tf32"]
+Transform = Literal["eager", "compile", "inference", "vmap"]
+Phase = Literal["build", "apply", "forward", "backward", "jvp", "vjp", "pipeline"]
 Tensor = Literal["values", "dy", "dx", "dW", "dS", "selection"]
 Reference = Literal["native", "exact", "conditional", "original"]
 Loss = Literal["linear", "square"]
@@ -49,11 +49,22 @@ YARDSTICKS = ("copy", "read")
 YARDSTICK_PHASES = ("apply",)
 """What a yardstick is timed in, whichever phases a study has."""
 
+USUAL_PHASES: tuple[Phase, ...] = ("build", "apply", "forward", "backward", "pipeline")
+"""What a study times unless it names its phases."""
+
+DERIVATIVES = ("jvp", "vjp")
+"""Phases of torch.func: forward and its derivative in one call, along a tangent or back from a cotangent."""
+
+DIFFERENTIATED = ("backward", *DERIVATIVES, "pipeline")
+"""Phases that need gradients: there are none in inference mode."""
+
 BASE_PHASE = {
     "build": "forward",
     "apply": "forward",
     "forward": "forward",
     "backward": "backward",
+    "jvp": "jvp",
+    "vjp": "vjp",
     "pipeline": "pipeline",
 }
 """phase -> the phase of native that it is a ratio to: native has no matrix to build or apply."""

@@ -12,8 +12,9 @@ import torch
 
 from harness.cells import Case
 from harness.measure.checks import wrong_outcome
+from harness.measure.failures import failure
 from harness.measure.outcome import run_once
-from harness.measure.worker import OpenCase, failure
+from harness.measure.worker import OpenCase
 from harness.methods import Method, method, registered
 from harness.problems import DISTRIBUTIONS, Problem, draw
 from harness.vocabulary import DTYPES
@@ -34,6 +35,7 @@ COMPARED: dict[str, Any] = {
     "references": ["native", "exact"],
     "metrics": ["rel_l2", "flips", "causes"],
 }
+SPARSE = ("coo", "csr", "csr_at")
 dtypes = pytest.mark.parametrize("dtype", DTYPES)
 losses = pytest.mark.parametrize("loss", LOSSES)
 
@@ -133,8 +135,10 @@ def test_a_method_that_passes_has_its_phases_prepared(chosen: Method, dtype: str
     case = opened(Case(n=64, k=4, d=8, dtype=dtype), "square", chosen.phases)
     reply = verdict(case, chosen.name)
     if reply["status"] == "ok":
-        assert tuple(reply["calls"]) == chosen.phases
-        assert {phase for _, phase in case.prepared} == set(chosen.phases)
+        refused = re.findall(r"no (jvp|vjp): \w", reply["reason"])
+        assert chosen.name in SPARSE or not chosen.exact or not refused
+        assert tuple(reply["calls"]) == tuple(phase for phase in chosen.phases if phase not in refused)
+        assert {phase for _, phase in case.prepared} == set(reply["calls"])
     else:
         assert (reply["status"], dtype) in (("unsupported", "float16"), ("unsupported", "bfloat16"))
         assert reply["reason"]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from harness.measure.clock import BlockTime, Clock, clock_for
-from harness.measure.worker import failure
+from harness.measure.failures import failure
 
 
 class FakeTime:

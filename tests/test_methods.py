@@ -30,7 +30,8 @@ WITH_MAP = [each for each in WITH_FORWARD if "apply" in each.phases]
 RELAXED = [each for each in SELECTING if not each.exact]
 DIFFERENTIABLE = [each for each in SELECTING if each.name != "straight_through"]  # whose values and gradient disagree
 WARM = Case(n=1, k=1, parameters=(("temperature", 4.0),))  # what is not selected has a share of the mask
-CLOSURE = {"build": "build", "apply": "apply", "forward": "forward", "backward": "forward", "pipeline": "project"}
+CLOSURE = {"build": "build", "apply": "apply", "pipeline": "project"}
+"""phase -> the closure that it calls, if not forward."""
 SHAPES = [(1, 1), (7, 1), (7, 7), (64, 5), (300, 16), (2048, 31)]  # torch.topk changes its algorithm at 64 k <= n
 
 over = pytest.mark.parametrize
@@ -73,9 +74,13 @@ def test_it_says_what_it_is(chosen: Method) -> None:
     assert registered()[chosen.name] is chosen
     assert chosen.summary
     assert chosen.phases == tuple(phase for phase in PHASES if phase in chosen.phases) != ()
-    assert all(getattr(chosen.implementation, CLOSURE[phase]) is not None for phase in chosen.phases)
+    assert all(getattr(chosen.implementation, CLOSURE.get(phase, "forward")) is not None for phase in chosen.phases)
     assert chosen.phases_for(Case(n=8, d=2)) == chosen.phases
     assert chosen.phases_for(Case(n=8)) == tuple(phase for phase in chosen.phases if phase != "pipeline")
+    assert chosen.phases_for(Case(n=8, d=2, rows=2, transform="vmap")) == chosen.phases
+    assert chosen.phases_for(Case(n=8, d=2, transform="vmap")) == ()
+    without_gradients = chosen.phases_for(Case(n=8, d=2, transform="inference"))
+    assert without_gradients == tuple(each for each in chosen.phases if each in ("build", "apply", "forward"))
 
 
 @by_name([each for each in WITH_FORWARD if each.exact])
@@ -165,11 +170,14 @@ def at_least_bytes(chosen: Method, phase: str, case: Case) -> int:
     if chosen.name in YARDSTICKS:
         return 2 * y if chosen.name == "copy" else y
     prepared = chosen.matrix_bytes(case) if chosen.has_matrix else indices
+    forward = y + values + indices
     return {
         "build": indices + prepared,
         "apply": prepared + 2 * values,
-        "forward": y + values + indices,
+        "forward": forward,
         "backward": values + y,
+        "jvp": forward + 2 * values,
+        "vjp": forward + values + y,
         "pipeline": 2 * case.itemsize * case.d * (case.n + case.rows),
     }[phase]
 

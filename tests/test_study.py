@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import harness
 from harness.errors import UserError
 from harness.study import Known, Precision, Study, Timing, narrow, parse_study, read_study
-from harness.vocabulary import AXES, DTYPES, PHASES
+from harness.vocabulary import AXES, DTYPES, PHASES, USUAL_PHASES
 
 WriteStudy = Callable[[str], Study]
 
@@ -59,8 +59,8 @@ MISSPELT = [
     (VALID + 'dtype = ["float32", "flaot16"]', "flaot16", DTYPES, "float16"),
     (VALID + 'device = "cdua"', "cdua", ("cpu", "cuda"), "cuda"),
     (VALID + 'distribution = "norml"', "norml", KNOWN.distributions, "normal"),
-    (VALID + 'mode = "iee"', "iee", ("ieee",), "ieee"),
-    (VALID + 'transform = "eagre"', "eagre", ("eager",), "eager"),
+    (VALID + 'mode = "iee"', "iee", ("ieee", "deterministic", "tf32"), "ieee"),
+    (VALID + 'transform = "eagre"', "eagre", ("eager", "compile", "inference", "vmap"), "eager"),
     ('phases = ["build", "foward"]\n' + VALID, "foward", PHASES, "forward"),
     (VALID + '[precision]\ntensors = "vlaues"', "vlaues", ("values", "dy", "dx", "dW", "dS"), "values"),
     (VALID + '[precision]\nreferences = "natve"', "natve", ("native", "original"), "native"),
@@ -173,7 +173,7 @@ def test_what_is_left_out_has_the_defaults_of_the_design() -> None:
     axes = {"dtype": "float32", "device": "cpu", "n": 64, "k": 64, "rows": 1, "d": 0, "distribution": "normal"}
     axes |= {"seed": 0, "mode": "ieee", "transform": "eager", "threads": 1}
     assert dict(study.axes) == {name: (value,) for name, value in axes.items()}
-    assert study.phases == PHASES
+    assert study.phases == USUAL_PHASES
     assert (study.timing, study.precision, study.parameters, study.exclude) == (None, None, {}, ())
     assert study.launches == 1
     assert study.comparison == Precision()

@@ -13,9 +13,10 @@ import torch
 from harness.cells import Case
 from harness.errors import UserError
 from harness.measure.clock import Clock
+from harness.measure.failures import failure
 from harness.measure.phases import PreparedPhase
 from harness.measure.process import Worker, WorkerLost
-from harness.measure.worker import PROTOCOL, OpenCase, failure, serve
+from harness.measure.worker import PROTOCOL, OpenCase, serve
 
 
 def opening(case: Case, **changes: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from harness.precision.bounds import (
     bounds,
     cotangent,
     gamma_probable,
+    is_reduced,
     matrix_bound,
     sizes,
 )
@@ -87,7 +88,7 @@ class Assessment:
 
     def comparison(self, tensor: str, name: str, arrays: Arrays) -> Comparison:
         """What metrics take of the arrays of a tensor beside a reference."""
-        ieee = self.case.mode == "ieee"  # the bounds of other modes are for causes, not for figures
+        ieee = not is_reduced(self.case.mode)  # the bounds of the others are for causes, not for figures
         return Comparison(
             arrays[GOT],
             arrays["want"],
@@ -123,7 +124,7 @@ class Assessment:
             requantised=arrays["requantised"],
             form=form,
             against_native=name == "native",
-            reduced=self.case.mode != "ieee",
+            reduced=is_reduced(self.case.mode),
             summed_again=self.summed_again,
         )
 

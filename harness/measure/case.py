@@ -37,7 +37,8 @@ class CellResult:
     def end(self, status: str, reason: str) -> None:
         """Give the cell up: nothing of it is kept but the reason."""
         self.status, self.reason = status, reason
-        self.calls, self.memory, self.figures, self.throttling = {}, [], [], set()
+        self.calls, self.memory, self.figures = {}, [], []
+        self.throttling, self.compile_seconds = set(), float("nan")
 
     def told(self) -> str:
         """The reason, and what must be said of a cell that is ok all the same."""
@@ -173,6 +174,7 @@ class CaseRunner:
             if reply["status"] == "ok":
                 each.status, each.reason, each.calls = "ok", reply["reason"], reply["calls"]
                 each.memory, each.figures = reply["memory"], reply["figures"]
+                each.compile_seconds = reply.get("compile_seconds", float("nan"))
             else:
                 each.end(reply["status"], reply["reason"])
 

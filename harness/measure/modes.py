@@ -10,13 +10,16 @@ import torch
 
 AUTOCAST = "autocast-"
 TF32 = "tf32"
+DETERMINISTIC = "deterministic"
 
 
 def set_mode(mode: str, device: str) -> None:
-    """What is set for a whole process: whether products of float32 may round their factors.
+    """What is set for a whole process, until the next case: whether products of float32 may round their factors, and
+    whether only deterministic algorithms may be used (torch then fills the memory of torch.empty too).
 
     Raises RuntimeError where the device has no such arithmetic.
     """
+    torch.use_deterministic_algorithms(mode == DETERMINISTIC)
     if device != "cpu":
         torch.backends.cuda.matmul.fp32_precision = TF32 if mode == TF32 else "ieee"
     elif mode == TF32:

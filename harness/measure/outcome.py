@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,32 +43,33 @@ def cotangent_of(values: torch.Tensor, indices: torch.Tensor, weights: torch.Ten
 
 
 def run_once(method: Method, problem: Problem, loss: str, with_dS: bool) -> Outcome:
-    """The outcome of a method in the mode of the case; raises what torch raises where the method is not supported.
+    """The outcome of a method as run (harness/measure/transforms.py); in inference mode it has no gradients, nor where
+    torch cannot differentiate the method.
 
-    A method that has no gradient has values and indices only.
+    Raises what torch raises where the method is not supported.
     """
     implementation, k, case = method.implementation, problem.case.k, problem.case
-    mode = functools.partial(in_mode, mode=case.mode, device=case.device)
+    differentiated = case.transform != "inference"
     leaves = {}
     if problem.x is None or problem.W is None:
-        y = leaves["dy"] = problem.y.detach().requires_grad_()
+        y = leaves["dy"] = problem.y.detach().requires_grad_(differentiated)
     else:
-        x = leaves["dx"] = problem.x.detach().requires_grad_()
-        W = leaves["dW"] = problem.W.detach().requires_grad_()
-        y = mode(lambda: x @ W.mT)()
+        x = leaves["dx"] = problem.x.detach().requires_grad_(differentiated)
+        W = leaves["dW"] = problem.W.detach().requires_grad_(differentiated)
+        y = in_mode(lambda: x @ W.mT, case.mode, case.device)()
         if implementation.forward is None and implementation.project is not None:
-            values, indices = mode(implementation.project)(W, x, k)
+            values, indices = implementation.project(W, x, k)
             return _differentiate(values, indices, y.detach(), leaves, problem, loss)
         leaves["dy"] = y
     given = y.detach().clone()
     if implementation.build is not None and implementation.apply is not None:
         indices = y.detach().topk(k).indices
         S = implementation.build(indices, y.shape[-1], y.dtype)
-        if with_dS and method.has_matrix:
+        if with_dS and differentiated and method.has_matrix:
             leaves["dS"] = S.requires_grad_()
-        values = mode(implementation.apply)(S, y)
+        values = implementation.apply(S, y)
     else:
-        values, indices = mode(method.forward)(y if method.has_gradient else y.detach(), k)
+        values, indices = method.forward(y if method.has_gradient else y.detach(), k)
     if not method.has_gradient:
         wrote = not torch.equal(bits(y), bits(given))
         return Outcome(indices, given, values, None, None, None, wrote=wrote)
@@ -148,6 +148,8 @@ def _rows(tensor: torch.Tensor) -> torch.Tensor:
 def _differentiate(
     values: torch.Tensor, indices: torch.Tensor, y: torch.Tensor, leaves: dict[str, Any], problem: Problem, loss: str
 ) -> Outcome:
+    if not any(leaf.requires_grad for leaf in leaves.values()):
+        return Outcome(indices, y, values, None, None, None)
     total = loss_of(values, indices, problem.weights, loss)
     missing = {}
     S = leaves.pop("dS", None)

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from harness.measure.modes import in_mode
 from harness.measure.outcome import cotangent_of, loss_of
 from harness.methods import Method
 from harness.problems import Problem
@@ -24,7 +23,7 @@ class PreparedPhase:
 
 
 def prepare(method: Method, phases: Iterable[str], problem: Problem, loss: str) -> dict[str, PreparedPhase]:
-    """The phases of a method on a problem; those that apply a matrix share one."""
+    """The phases on a problem of a method as run (harness/measure/transforms.py); those that apply S share it."""
     makers = _Phases(method, problem, loss)
     return {phase: getattr(makers, phase)() for phase in phases}
 
@@ -43,13 +42,17 @@ class _Phases:
     def _map(self) -> Any:
         return self._closure("build")(self._indices, self.problem.case.n, self.problem.y.dtype)
 
+    @cached_property
+    def _cotangent(self) -> torch.Tensor:
+        """The gradient of the loss by the values, in their order and dtype."""
+        values, indices = self.method.forward(self.problem.y, self.problem.case.k)
+        return cotangent_of(values, indices, self.problem.weights, self.loss).to(values.dtype)
+
     def _closure(self, name: str) -> Callable[..., Any]:
         closure = getattr(self.method.implementation, name)
         if closure is None:
             raise TypeError(f"method {self.method.name} has no {name}")
-        if name == "build":  # makes S, which multiplies nothing
-            return closure
-        return in_mode(closure, self.problem.case.mode, self.problem.case.device)
+        return closure
 
     def build(self) -> PreparedPhase:
         build, n, dtype = self._closure("build"), self.problem.case.n, self.problem.y.dtype
@@ -67,9 +70,7 @@ class _Phases:
 
     def backward(self) -> PreparedPhase:
         """The gradient of the values by y alone; S is constant, the graph is prepared outside and kept."""
-        forward = in_mode(self.method.forward, self.problem.case.mode, self.problem.case.device)
-        values, indices = forward(self.problem.y, self.problem.case.k)
-        cotangent = cotangent_of(values, indices, self.problem.weights, self.loss)
+        cotangent = self._cotangent
         if self.method.implementation.build is None:
             forward, k = self._closure("forward"), self.problem.case.k
             return PreparedPhase(
@@ -80,6 +81,16 @@ class _Phases:
             (self._map, self.problem.y, cotangent),
             lambda S, y, given: _gradient(apply(S, y.requires_grad_()), y, given),
         )
+
+    def jvp(self) -> PreparedPhase:
+        """Forward, and its derivative along the weights."""
+        jvp, k = self._closure("jvp"), self.problem.case.k
+        return PreparedPhase((self.problem.y, self.problem.weights), lambda y, tangent: lambda: jvp(y, tangent, k))
+
+    def vjp(self) -> PreparedPhase:
+        """Forward, and the gradient of y that the cotangent of the loss is pulled back to."""
+        vjp, k = self._closure("vjp"), self.problem.case.k
+        return PreparedPhase((self.problem.y, self._cotangent), lambda y, given: lambda: vjp(y, given, k))
 
     def pipeline(self) -> PreparedPhase:
         """topk(W x), the loss, and the gradients of W and x."""

@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
@@ -21,29 +21,26 @@ import numpy
 import torch
 
 from harness.cells import Case
-from harness.errors import UserError
 from harness.measure.assessment import Assessment
 from harness.measure.cache import cache_bytes, flusher
-from harness.measure.checks import changed, same_bits, tensors_of, wrong_outcome, wrong_yardstick
+from harness.measure.checks import changed, same_bits, tensors_of, wrong_derivative, wrong_outcome, wrong_yardstick
 from harness.measure.clock import BlockTime, Call, Clock, clock_for
+from harness.measure.compiler import compilations, compiling, forget
 from harness.measure.discrepancies import figures, proof_figures, unexplained
+from harness.measure.failures import failure, told
 from harness.measure.memory import Heap, peak_bytes
 from harness.measure.modes import keeps_subnormals, set_mode
 from harness.measure.outcome import run_once
 from harness.measure.phases import PreparedPhase, prepare
 from harness.measure.references import References
 from harness.measure.throttle import throttling
+from harness.measure.transforms import as_product, as_run
 from harness.methods import Method, method, registered
 from harness.problems import Problem, draw
-from harness.vocabulary import CACHE, YARDSTICK_PHASES, YARDSTICKS
+from harness.vocabulary import CACHE, DERIVATIVES, YARDSTICK_PHASES, YARDSTICKS
 
 PROTOCOL = 3
 """Raised when a request or a reply changes its meaning; both sides of a duel must have the same."""
-
-OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
-"""What torch's CPU allocators say, in a RuntimeError, when there is none left."""
-
-LONGEST_REASON = 300
 
 TIMED_OVER_PREPARED = 3.0
 """A block lasts at least so many times what must be prepared for it (copies, one untimed call): most of the wall time
@@ -60,7 +57,7 @@ class OpenCase:
         self.heap = Heap(self.problem.case.seed, self.problem.case.device)
         self.flush = self._flusher()
         self.prepared: dict[tuple[str, str], PreparedPhase] = {}
-        native = method("native")
+        native = as_run(method("native"), replace(self.problem.case, transform="eager"))
         self.native = run_once(native, self.problem, self.loss, with_dS=False)
         self.native_is_wrong = wrong_outcome(native, self.native, self.problem, self.loss)
         self.references = References(self.problem, self.native, self.loss)
@@ -75,8 +72,19 @@ class OpenCase:
         return Assessment(self.native, self.references, summed_again=False)
 
     def check(self, name: str, measure: Collection[str]) -> dict[str, Any]:
-        """Run a method once, hold it to what is right, prepare its phases; `measure`: of errors, memory."""
-        chosen = method(name).at(self.problem.case)
+        """Run a method once, hold it to what is right, prepare its phases; `measure`: of errors, memory.
+
+        Where it is compiled, that is done here, and the reply has the seconds of it.
+        """
+        case = self.problem.case
+        chosen = as_run(method(name).at(case), case)
+        if name in YARDSTICKS or case.transform != "compile":
+            return self._check(name, chosen, measure)
+        with compiling(case.device) as seconds:
+            reply = self._check(name, chosen, measure)
+            return reply | {"compile_seconds": seconds()}
+
+    def _check(self, name: str, chosen: Method, measure: Collection[str]) -> dict[str, Any]:
         reply: dict[str, Any] = {"status": "ok", "reason": "", "calls": {}, "memory": [], "figures": []}
         if name in YARDSTICKS:
             wrong = wrong_yardstick(chosen, self.problem)
@@ -87,6 +95,15 @@ class OpenCase:
         wanted = YARDSTICK_PHASES if name in YARDSTICKS else self.settings["phases"]
         phases = [each for each in chosen.phases_for(self.problem.case) if each in wanted]
         for phase, prepared in prepare(chosen, phases, self.problem, self.loss).items():
+            try:
+                wrong = self._first_call(chosen, phase, prepared)
+            except RuntimeError as error:
+                if phase not in DERIVATIVES or failure(error)["status"] != "unsupported":
+                    raise
+                reply["reason"] = "; ".join(filter(None, (reply["reason"], f"no {phase}: {told(error)}")))
+                continue
+            if wrong:
+                return reply | {"status": "incorrect", "reason": wrong, "calls": {}, "memory": [], "figures": []}
             self.prepared[name, phase] = prepared
             if "memory" in measure:
                 peak = peak_bytes(self._fresh_call(prepared), self.problem.case.device)
@@ -94,13 +111,30 @@ class OpenCase:
             reply["calls"][phase] = self._calibrate(prepared)
         return reply
 
+    def _first_call(self, chosen: Method, phase: str, prepared: PreparedPhase) -> str:
+        """Why what a phase gives is wrong, or '', of phases whose results the comparison has not seen: derivatives of
+        torch.func, and a transformed W x. Afterwards the phase is compiled, in the transform of that name."""
+        problem, loss = self.problem, self.loss
+        if phase in DERIVATIVES:
+            return wrong_derivative(chosen, phase, self._fresh_call(prepared)(), problem, loss)
+        if problem.case.transform == "compile":
+            self._fresh_call(prepared)()
+        if phase == "pipeline" and problem.case.transform != "eager":
+            product = as_product(chosen)
+            return wrong_outcome(product, run_once(product, problem, loss, with_dS=False), problem, loss)
+        return ""
+
     def time(self, name: str, phase: str, calls: int) -> BlockTime:
         """One block in new memory, after one call that is not timed and, where the cache is to be cold, a flush."""
         call = self._fresh_call(self.prepared[name, phase])
         call()
         if self.flush is not None:
             self.flush()
-        return self.clock.block(call, calls)
+        compiled = compilations()
+        lasted = self.clock.block(call, calls)
+        if compilations() != compiled:
+            raise RuntimeError("torch compiled something inside a block")
+        return lasted
 
     def _flusher(self) -> Callable[[], Any] | None:
         """None where the caches stay warm. Held from here on, it is in no method's peak of memory."""
@@ -172,17 +206,6 @@ def greeting() -> dict[str, Any]:
     }
 
 
-def failure(error: BaseException) -> dict[str, str]:
-    """The status and reason of what a method raised: torch's own message, on one line."""
-    lines = str(error).strip().splitlines() or [""]
-    text = lines[0][:LONGEST_REASON] or type(error).__name__
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in OUT_OF_MEMORY):
-        return {"status": "out_of_memory", "reason": text}
-    if isinstance(error, RuntimeError | UserError):  # NotImplementedError too; a method that is not known here
-        return {"status": "unsupported", "reason": text}
-    return {"status": "crashed", "reason": f"{type(error).__name__}: {text}"}
-
-
 def serve(requests: TextIO, replies: TextIO) -> None:
     """Answer requests until there are no more."""
 
@@ -198,6 +221,7 @@ def serve(requests: TextIO, replies: TextIO) -> None:
             match request["op"]:
                 case "open":
                     case = None
+                    forget()
                     _set_threads(int(request["case"]["threads"]), request["cores"])
                     set_mode(request["case"]["mode"], request["case"]["device"])
                     case = OpenCase(request)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.vocabulary import INDEX_BYTES
+from harness.vocabulary import DIFFERENTIATED, INDEX_BYTES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,13 +29,17 @@ class Implementation:
     """The closures of a method.
 
     build(indices, n, dtype) -> prepared map; apply(prepared, y) -> values; forward(y, k) and
-    project(W, x, k) -> (values, indices). A method has those that it can do.
+    project(W, x, k) -> (values, indices). A method has those that it can do. jvp(y, tangent, k) and
+    vjp(y, cotangent, k) -> (values, derivative, indices) are made of forward where a case is run
+    (harness/measure/transforms.py).
     """
 
     build: Callable[..., Any] | None = None
     apply: Callable[..., Any] | None = None
     forward: Callable[..., Any] | None = None
     project: Callable[..., Any] | None = None
+    jvp: Callable[..., Any] | None = None
+    vjp: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,12 @@ class Method:
         return values, indices
 
     def phases_for(self, case: Case) -> tuple[str, ...]:
-        """The phases that the method has in this case: pipeline needs W and x."""
-        return tuple(phase for phase in self.phases if case.d or phase != "pipeline")
+        """The phases that the method has in this case: pipeline needs W and x, vmap needs rows, and in inference mode
+        nothing is differentiated."""
+        if case.transform == "vmap" and case.rows == 1:
+            return ()
+        absent = DIFFERENTIATED if case.transform == "inference" else () if case.d else ("pipeline",)
+        return tuple(phase for phase in self.phases if phase not in absent)
 
     def least_bytes(self, phase: str, case: Case) -> int:
         """The fewest bytes that a phase must move: each input read once, each output written once."""
@@ -100,14 +108,18 @@ class Method:
         if self.passes:
             return self.passes * y
         forward = y + values + indices + 2 * matrix
-        if phase == "build":
-            return indices + matrix
-        if phase == "apply":
-            return (matrix or indices) + (y if self.reads_all else values) + values
-        if phase == "forward":
-            return forward
-        if phase == "backward":
-            return values + (matrix or indices) + y
+        apply = (matrix or indices) + (y if self.reads_all else values) + values
+        backward = values + (matrix or indices) + y
+        by_phase = {
+            "build": indices + matrix,
+            "apply": apply,
+            "forward": forward,
+            "backward": backward,
+            "jvp": forward + apply,
+            "vjp": forward + backward,
+        }
+        if phase in by_phase:
+            return by_phase[phase]
         weights = case.itemsize * case.d * (case.n + case.rows)
         return 2 * weights + forward + values + y
 
@@ -126,7 +138,7 @@ def selector(*, exact: bool = True, gradient: bool = True, matrix_bytes: Bytes =
             return Implementation(forward=select)
         return Implementation(forward=select, project=lambda W, x, k: select(x @ W.mT, k))
 
-    phases = ("forward", "backward", "pipeline") if gradient else ("forward",)
+    phases = ("forward", "backward", "jvp", "vjp", "pipeline") if gradient else ("forward",)
     return _decorator(implement, phases, exact=exact, matrix_bytes=matrix_bytes)
 
 
@@ -134,7 +146,7 @@ def matrix(*, matrix_bytes: Bytes, gradient_bytes: Bytes | None = None, reads_al
     """The function returns build(indices, n, dtype) -> S and apply(S, y) -> values."""
     return _decorator(
         _through_map,
-        ("build", "apply", "forward", "backward", "pipeline"),
+        ("build", "apply", "forward", "backward", "jvp", "vjp", "pipeline"),
         matrix_bytes=matrix_bytes,
         gradient_bytes=gradient_bytes or matrix_bytes,
         reads_all=reads_all,
@@ -143,7 +155,7 @@ def matrix(*, matrix_bytes: Bytes, gradient_bytes: Bytes | None = None, reads_al
 
 def index_map() -> Decorator:
     """The function returns build and apply, where the prepared map is the indices: there is no matrix to build."""
-    return _decorator(_through_map, ("apply", "forward", "backward", "pipeline"))
+    return _decorator(_through_map, ("apply", "forward", "backward", "jvp", "vjp", "pipeline"))
 
 
 def product() -> Decorator:

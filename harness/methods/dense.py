@@ -13,7 +13,7 @@ def dense() -> Any:
     import torch
 
     def build(indices: Any, n: int, dtype: Any) -> Any:
-        S = torch.zeros(*indices.shape, n, dtype=dtype, device=indices.device)
+        S = indices.new_zeros((*indices.shape, n), dtype=dtype)  # of the indices, so that vmap knows its rows
         return S.scatter_(-1, indices.unsqueeze(-1), 1)
 
     def apply(S: Any, y: Any) -> Any:

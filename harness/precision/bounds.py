@@ -31,6 +31,12 @@ TF32 = Format(p=11, emin=-126, emax=127)
 REDUCED = {"autocast-bfloat16": FORMATS["bfloat16"], "autocast-float16": FORMATS["float16"], "tf32": TF32}
 """mode -> the format that it rounds the factors of float32 products to; autocast rounds the results to it too."""
 
+
+def is_reduced(mode: str) -> bool:
+    """Whether a mode may round the factors of float32 products."""
+    return mode in REDUCED
+
+
 Growth = Callable[[np.ndarray, float], np.ndarray]
 """(numbers of terms, unit roundoff) -> factor of sum |terms|."""
 
@@ -182,7 +188,7 @@ def bound_is_trusted(inputs: Mapping[str, np.ndarray], dtype: str, mode: str) ->
     x, W = inputs.get("x"), inputs.get("W")
     if x is None or W is None:
         return True
-    if mode != "ieee":
+    if is_reduced(mode):
         return False
     least = [float(np.min(np.abs(each), where=each != 0, initial=np.inf)) for each in (x, W)]
     with np.errstate(over="ignore"):

@@ -20,6 +20,8 @@ BYTES_PER_SECOND = 1e9
 
 FLUSH_SECONDS = 0.03
 """Before every block of a cold cache: twice 32 MiB, the commonest size of a last-level cache, read and written."""
+COMPILE_SECONDS = 2.0
+"""A phase under torch.compile, with what its check compiles besides, on a two-core machine."""
 
 SHOWN_SKIPS = 10
 
@@ -65,9 +67,11 @@ def _cell_seconds(plan: Plan, case: Case, name: str) -> float:
     assert isinstance(method, Method)
     study = plan.study
     check = 0.0 if name in YARDSTICKS else 4 * (case.input_bytes + case.output_bytes) / BYTES_PER_SECOND + 0.002
+    phases = [phase for phase in method.phases_for(case) if phase in study.phases]
+    if case.transform == "compile" and name not in YARDSTICKS:
+        check += COMPILE_SECONDS * (len(phases) if study.timing else 1)
     if study.timing is None:
         return check
-    phases = [phase for phase in method.phases_for(case) if phase in study.phases]
     cold = dict(case.parameters).get(CACHE) == "cold"
     longest = FLUSH_SECONDS if cold else study.timing.block_seconds
     block = sum(max(longest, method.least_bytes(phase, case) / BYTES_PER_SECOND) for phase in phases)
