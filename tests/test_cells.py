@@ -66,6 +66,26 @@ def test_a_method_that_needs_weights_is_dropped_without_them_and_it_is_said(writ
     assert plan.notes == ["d = 0: fused has no phase that works without W and x, dropped"]
 
 
+def test_what_a_transform_leaves_nothing_to_do_is_dropped_and_it_is_said(write_study: WriteStudy) -> None:
+    study = write_study(
+        HEAD.replace("dense", "fused")
+        + '[axes]\nn = 4\nk = 1\nd = 2\nrows = [1, 3]\ntransform = ["eager", "inference", "vmap"]'
+    )
+    plan = plan_of(study)
+    both = ["native", "fused"]
+    assert {(case.transform, case.rows): [cell.method for cell in cells] for case, cells in plan} == {
+        ("eager", 1): both,
+        ("eager", 3): both,
+        ("inference", 1): ["native"],
+        ("inference", 3): ["native"],
+        ("vmap", 3): both,
+    }
+    assert plan.notes == [
+        "transform = inference: fused has no phase without gradients, dropped",
+        "rows = 1: vmap has no rows to map over, dropped",
+    ]
+
+
 def test_the_cases_are_the_product_of_all_axes_and_parameters(write_study: WriteStudy) -> None:
     axes = 'dtype = ["float16", "float64"]\nn = [4, 8]\nk = [1, 2]\nrows = [1, 3]\nd = [1, 2]\nseed = [0, 1]\n'
     axes += 'distribution = ["normal", "uniform"]\nthreads = [1, 2]\n[parameters]\ndecimals = [1, 2, 3]'
