@@ -19,6 +19,8 @@ Verdict = Literal["same", "slower", "faster", "worse", "better", "inconclusive",
 
 AXES = ("dtype", "device", "n", "k", "rows", "d", "distribution", "seed", "mode", "transform", "threads")
 DTYPES: tuple[str, ...] = get_args(Dtype)
+MODES: tuple[str, ...] = get_args(Mode)
+TRANSFORMS: tuple[str, ...] = get_args(Transform)
 PHASES: tuple[str, ...] = get_args(Phase)
 CACHE_STATES: tuple[str, ...] = get_args(CacheState)
 STATUSES: tuple[str, ...] = get_args(Status)

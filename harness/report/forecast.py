@@ -20,7 +20,8 @@ BYTES_PER_SECOND = 1e9
 
 FLUSH_SECONDS = 0.03
 """Before every block of a cold cache: twice 32 MiB, the commonest size of a last-level cache, read and written."""
-COMPILE_SECONDS = 2.0
+
+COMPILE_SECONDS = 1.0
 """A phase under torch.compile, with what its check compiles besides, on a two-core machine."""
 
 SHOWN_SKIPS = 10

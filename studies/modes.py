@@ -1,0 +1,181 @@
+"""Figures of `modes`: each mode and transform beside plain torch (ieee, eager), in time and in error, and compiling.
+
+Cases do not share rounds, so one way to run a method is compared with another by multiples of a read of y, which is
+timed in the rounds of both and is the same in every mode and transform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import style
+from matplotlib.figure import Figure
+
+from harness.tables import Run
+from harness.verdicts.ratios import launch_medians, paired_log_ratios
+from harness.vocabulary import MODES, PHASES, TRANSFORMS
+
+PLAIN = "plain"
+"""ieee and eager: what the others are compared with."""
+
+SAME = ["method", "device", "n", "threads", "phase"]
+NO_ERROR = 1e-10
+"""Where an error of 0 is drawn, on a logarithmic axis."""
+
+
+def speedup(run: Run) -> Figure:
+    """Speed-up of each way to run a method over plain torch, by phase, n and threads; bars: range of the launches."""
+    style.use()
+    rows = _speedups(run)
+    rows["setting"] = "n = " + rows["n"].astype(str) + ", threads = " + rows["threads"].astype(str)
+    look = style.methods(rows["method"])
+    grid = sns.catplot(
+        rows,
+        kind="point",
+        x="speedup",
+        y="way",
+        order=_ways(rows),
+        row="setting",
+        col="phase",
+        col_order=[phase for phase in PHASES if phase in set(rows["phase"])],
+        hue="method",
+        hue_order=look["hue_order"],
+        palette=look["palette"],
+        markers=[look["markers"][name] for name in look["hue_order"]],
+        linestyle="none",
+        dodge=0.4,
+        estimator="median",
+        errorbar=("pi", 100),
+        height=2.2,
+        aspect=1.1,
+    )
+    grid.set(xscale="log").set_titles("{col_name}\n{row_name}").set_axis_labels("speed-up over plain torch", "")
+    for axis in grid.axes.flat:
+        axis.axvline(1, color="black", lw=0.8)
+    return _titled(
+        grid, "Speed-up over plain torch (ieee, eager); right of the line is faster; bars: range of launches"
+    )
+
+
+def errors(run: Run) -> Figure:
+    """Relative error against the exact answer by mode, of each tensor."""
+    style.use()
+    rows = _errors(run)
+    look = style.methods(rows["method"])
+    grid = sns.catplot(
+        rows.assign(value=rows["value"].clip(lower=NO_ERROR)),
+        kind="strip",
+        x="value",
+        y="mode",
+        order=[mode for mode in MODES if mode in set(rows["mode"])],
+        col="tensor",
+        hue="method",
+        hue_order=look["hue_order"],
+        palette=look["palette"],
+        dodge=True,
+        height=2.6,
+        aspect=1.1,
+    )
+    grid.set(xscale="log").set_titles("{col_name}").set_axis_labels("relative error (2-norm)", "")
+    return _titled(grid, f"Error against the exact answer, eager; no error is drawn at {NO_ERROR:g}")
+
+
+def compiling(run: Run) -> Figure:
+    """Seconds that torch took to compile a method, all of its phases; a point is a launch."""
+    style.use()
+    rows = _compiled(run)
+    rows["setting"] = "n = " + rows["n"].astype(str) + ", threads = " + rows["threads"].astype(str)
+    look = style.methods(rows["method"])
+    grid = sns.catplot(
+        rows,
+        kind="strip",
+        x="compile_seconds",
+        y="setting",
+        hue="method",
+        hue_order=look["hue_order"],
+        palette=look["palette"],
+        dodge=True,
+        height=2.8,
+        aspect=2,
+    )
+    grid.set_axis_labels("seconds of compiling", "").set(xlim=(0, None))
+    return _titled(grid, "What torch.compile takes before the first block, values and gradients of all phases")
+
+
+def summary(run: Run) -> Iterator[str]:
+    """What each way costs and changes, what compiling takes and when it pays, and what torch refuses."""
+    yield "Law: a transform changes no arithmetic of a selection; a reduced precision rounds what it multiplies."
+    times = _speedups(run)
+    for way in _ways(times):
+        each = times[times["way"] == way].groupby("phase")["speedup"].median()
+        told = ", ".join(f"{phase} {each[phase]:.2g}x" for phase in PHASES if phase in each)
+        yield f"{way}, median over methods, sizes and threads, over plain torch: {told}."
+    found = _errors(run)
+    rows = run.discrepancies.query("reference == 'exact' and of == 'method'")
+    for mode in (mode for mode in MODES if mode in set(found["mode"])):
+        worst = found[found["mode"] == mode].groupby("tensor", sort=False)["value"].max()
+        told = ", ".join(f"{tensor} {value:.1e}" for tensor, value in worst.items())
+        flips, reduced = (
+            int(rows.loc[(rows["mode"] == mode) & (rows["metric"] == metric), "value"].sum())
+            for metric in ("flips", "cause_reduced_precision")
+        )
+        yield f"{mode}, largest relative error: {told}; {flips} flips, {reduced} entries of reduced precision."
+    yield from _payback(run)
+    refused = run.cells[run.cells["status"] == "unsupported"].drop_duplicates(["method", "mode", "transform"])
+    for cell in refused.itertuples():
+        yield f"{cell.method}, {cell.mode}, {cell.transform}: unsupported: {cell.reason}"
+
+
+def _payback(run: Run) -> Iterator[str]:
+    """After how many calls of the pipeline the seconds of compiling have been saved, at the largest n."""
+    seconds = _compiled(run).groupby("method")["compile_seconds"].median()
+    calls = run.timings[(run.timings["phase"] == "pipeline") & (run.timings["threads"] == 1)]
+    calls = calls[(calls["n"] == calls["n"].max()) & (calls["mode"] == "ieee")]
+    medians = calls.groupby(["method", "transform"])["seconds"].median()
+    for method, taken in seconds.items():
+        saved = medians.get((method, "eager"), 0.0) - medians.get((method, "compile"), 0.0)
+        told = f"after {taken / saved:.2g}" if saved > 0 else "never"
+        yield f"{method} is compiled in {taken:.2g} s (median); calls of its pipeline (largest n) save that {told}."
+
+
+def _speedups(run: Run) -> pd.DataFrame:
+    """Rows (method, device, n, threads, phase, way, launch) with the speed-up over plain torch in that launch."""
+    pairs = paired_log_ratios(run.timings, base="read", base_phase="apply")
+    pairs = pairs[pairs["phase"] != "apply"].assign(way=_way)
+    medians = launch_medians(pairs, [*SAME, "way"], "log_ratio")
+    plain = medians[medians["way"] == PLAIN].drop(columns="way").rename(columns={"log_ratio": "plain"})
+    rows = medians[medians["way"] != PLAIN].merge(plain, on=[*SAME, "launch"])
+    return rows.assign(speedup=np.exp(rows["plain"] - rows["log_ratio"]))
+
+
+def _way(rows: pd.DataFrame) -> pd.Series:
+    """The mode or the transform of a row, whichever is not plain; a study changes one at a time."""
+    way = rows["mode"].where(rows["mode"] != "ieee", rows["transform"])
+    return way.where(way != "eager", PLAIN)
+
+
+def _ways(rows: pd.DataFrame) -> list[str]:
+    return [way for way in (*MODES, *TRANSFORMS) if way in set(rows["way"])]
+
+
+def _errors(run: Run) -> pd.DataFrame:
+    return run.discrepancies.query(
+        "reference == 'exact' and of == 'method' and metric == 'rel_l2' and transform == 'eager' and threads == 1"
+    )
+
+
+def _compiled(run: Run) -> pd.DataFrame:
+    return run.cells[run.cells["compile_seconds"].notna()].copy()
+
+
+def _titled(grid: Any, title: str) -> Figure:
+    grid.figure.suptitle(title, y=1.03)
+    figure: Figure = grid.figure
+    return figure
+
+
+FIGURES = (speedup, errors, compiling)
