@@ -18,6 +18,7 @@ from harness.cli import cli
 from harness.duel import Duel, Origin, base_origin, duel
 from harness.errors import UserError
 from harness.machine import Revision
+from harness.measure.worker import PROTOCOL
 from harness.tables import read_verdicts
 
 ROOT = Path(__file__).parent.parent
@@ -219,5 +220,5 @@ def test_another_protocol_is_refused(other: Path, tmp_path: Path) -> None:
     worker.write_text(text, encoding="utf-8")
     (tmp_path / "short.toml").write_text(STUDY, encoding="utf-8")
     base = Origin(elsewhere, sys.executable, Revision("none", dirty=False))
-    with pytest.raises(UserError, match="speaks protocol 1, the head's 2"):
+    with pytest.raises(UserError, match=f"speaks protocol 1, the head's {PROTOCOL}"):
         duel(harness.load_study(tmp_path / "short.toml"), base, tmp_path)
