@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -108,6 +110,23 @@ def test_the_seconds_are_a_column_of_the_cells(write_study: Callable[[str], Stud
     seconds = cells["compile_seconds"]
     assert 0 < seconds["compile", "native"] < cells.loc[("compile", "native"), "wall_seconds"]
     assert all(math.isnan(value) for key, value in seconds.items() if key != ("compile", "native"))
+
+
+EAGER = """
+import io, json, sys
+from harness.measure.worker import serve
+from tests.test_worker import Case, opening
+requests = [opening(Case(n=64, k=4), phases=["forward"]), {"op": "check", "method": "native", "measure": []}]
+replies = io.StringIO()
+serve(io.StringIO("".join(json.dumps(each) + "\\n" for each in requests)), replies)
+assert json.loads(replies.getvalue().splitlines()[-1])["status"] == "ok"
+sys.exit("torch._dynamo" in sys.modules)
+"""
+
+
+def test_a_worker_of_eager_cases_does_not_wait_for_what_compiles() -> None:
+    done = subprocess.run([sys.executable, "-c", EAGER], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_message_is_its_first_line_and_what_is_explained_below_it() -> None:

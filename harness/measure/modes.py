@@ -19,7 +19,9 @@ def set_mode(mode: str, device: str) -> None:
 
     Raises RuntimeError where the device has no such arithmetic.
     """
-    torch.use_deterministic_algorithms(mode == DETERMINISTIC)
+    deterministic = mode == DETERMINISTIC
+    if torch.are_deterministic_algorithms_enabled() != deterministic:  # the setter imports torch.compile, for a second
+        torch.use_deterministic_algorithms(deterministic)
     if device != "cpu":
         torch.backends.cuda.matmul.fp32_precision = TF32 if mode == TF32 else "ieee"
     elif mode == TF32:
