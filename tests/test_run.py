@@ -127,7 +127,7 @@ block_seconds = 0.00001
 rounds = 2
 launches = 1
 [limits]
-seconds = 1.5
+seconds = 5
 memory = "2 MiB"
 """
 

@@ -29,13 +29,23 @@ def straight_through(*, temperature: float = TEMPERATURE) -> Any:
     import torch
 
     class Replace(torch.autograd.Function):
+        generate_vmap_rule = True
+
         @staticmethod
-        def forward(context: Any, relaxed: Any, values: Any) -> Any:
+        def forward(relaxed: Any, values: Any) -> Any:
             return values.clone()
+
+        @staticmethod
+        def setup_context(context: Any, inputs: Any, output: Any) -> None:
+            pass
 
         @staticmethod
         def backward(context: Any, gradient: Any) -> Any:
             return gradient, None
+
+        @staticmethod
+        def jvp(context: Any, relaxed: Any, values: Any) -> Any:
+            return relaxed.clone()
 
     relaxation, replace = sigmoid_shift.make(temperature=temperature).forward, _applied(Replace)
     assert relaxation is not None
@@ -86,6 +96,9 @@ def _sigmoid_mask(temperature: float) -> Callable[[Any, int], Any]:
     import torch
     from torch.nn.functional import logsigmoid
 
+    def slopes(z: Any, t: Any) -> Any:
+        return torch.softmax(logsigmoid(z - t) + logsigmoid(t - z), dim=-1)
+
     class Shift(torch.autograd.Function):
         """t of each row of z with sum of sigmoid(z - t) = k, by bisection, for 0 < k < n.
 
@@ -93,8 +106,10 @@ def _sigmoid_mask(temperature: float) -> Callable[[Any, int], Any]:
         their logarithms it is finite also where every slope vanishes.
         """
 
+        generate_vmap_rule = True
+
         @staticmethod
-        def forward(context: Any, z: Any, k: int) -> Any:
+        def forward(z: Any, k: int) -> Any:
             # Where every sigmoid is at most k / n their sum is at most k, and where each is at least that at least k.
             middle = math.log(k / (z.shape[-1] - k))
             low, high = (each(dim=-1, keepdim=True) - middle for each in (z.amin, z.amax))
@@ -102,13 +117,20 @@ def _sigmoid_mask(temperature: float) -> Callable[[Any, int], Any]:
                 t = (low + high) / 2
                 too_low = torch.sigmoid(z - t).sum(dim=-1, keepdim=True) > k
                 low, high = torch.where(too_low, t, low), torch.where(too_low, high, t)
-            context.save_for_backward(z, t)
             return t
 
         @staticmethod
+        def setup_context(context: Any, inputs: Any, output: Any) -> None:
+            context.save_for_backward(inputs[0], output)
+            context.save_for_forward(inputs[0], output)
+
+        @staticmethod
         def backward(context: Any, gradient: Any) -> Any:
-            z, t = context.saved_tensors
-            return gradient * torch.softmax(logsigmoid(z - t) + logsigmoid(t - z), dim=-1), None
+            return gradient * slopes(*context.saved_tensors), None
+
+        @staticmethod
+        def jvp(context: Any, tangent: Any, _: Any) -> Any:
+            return (slopes(*context.saved_tensors) * tangent).sum(dim=-1, keepdim=True)
 
     shift = _applied(Shift)
 
