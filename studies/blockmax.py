@@ -20,7 +20,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from harness.cells import Case
-from harness.methods.blockmax import BLOCK_LENGTHS
+from harness.methods.blockmax import fitted_length
 from harness.study import Study
 from harness.tables import Row, Run
 from harness.verdicts.ratios import intervals, launch_medians, paired_log_ratios, speedups
@@ -76,9 +76,9 @@ def _over_native(case: Case) -> dict[int, float]:
     return {length: float((table[str(length)] / table["native"]).median()) for length in possible}
 
 
-def table_length(itemsize: int, ratio: float) -> int:
-    """What the table of blockmax says for n/k; 0: native."""
-    return next((length for least, length in BLOCK_LENGTHS[itemsize] if ratio >= least), 0)
+def table_length(dtype: str, n: int, ratio: int) -> int:
+    """What the table of blockmax says for one row; 0: native."""
+    return fitted_length(ITEMSIZE[dtype], n, n, max(1, n // ratio))
 
 
 def speedup(run: Run) -> Figure:
@@ -164,7 +164,7 @@ def block_lengths(run: Run) -> Figure:
     for (n, dtype), axis in grid.axes_dict.items():
         here = table[(table["dtype"] == dtype) & (table["n"] == n)]
         for ratio in here["ratio"]:
-            taken = rows["length"] == table_length(ITEMSIZE[dtype], ratio)
+            taken = rows["length"] == table_length(str(dtype), int(n), int(ratio))
             chosen = rows[taken & (rows["dtype"] == dtype) & (rows["n"] == n) & (rows["ratio"] == ratio)]
             axis.plot(chosen["ratio"], chosen["over"], "o", mfc="none", mec="black", ms=9)
         axis.axhline(1, color="black", lw=0.8)
@@ -189,17 +189,18 @@ def summary(run: Run) -> Iterator[str]:
     if len(reads):
         yield "float32, k = 100: " + ", ".join(f"{value:.1f} reads of y at n = {n}" for n, value in reads.items()) + "."
     facts = run.facts.query("fact == 'time_over_native'")
-    for (dtype, n), each in facts.assign(ratio=_ratio(facts)).groupby(["dtype", "n"]):
-        yield f"{dtype}, n = {n}: {_beside_the_table(str(dtype), each)}"
+    for dtype, same in facts.assign(ratio=_ratio(facts)).groupby("dtype"):
+        for n in sorted(set(same["n"])):
+            yield f"{dtype}, n = {n}: {_beside_the_table(str(dtype), n, same[same['n'] == n])}"
 
 
-def _beside_the_table(dtype: str, rows: pd.DataFrame) -> str:
+def _beside_the_table(dtype: str, n: int, rows: pd.DataFrame) -> str:
     """How much slower than the best length the table's is, native among them where it has none."""
     behind: dict[int, float] = {}
     for ratio in sorted(set(rows["ratio"])):
         here = rows[rows["ratio"] == ratio]
         over = {0: 1.0} | dict(zip(here["item"].astype(int), here["value"].astype(float), strict=True))
-        behind[ratio] = over[table_length(ITEMSIZE[dtype], ratio)] / min(over.values())
+        behind[ratio] = over[table_length(dtype, n, ratio)] / min(over.values())
     worst = max(behind, key=lambda ratio: behind[ratio])
     return (
         f"the table's length takes {np.exp(np.mean(np.log([*behind.values()]))):.2f} of the time of the best one, "

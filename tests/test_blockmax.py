@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from harness.cells import Case
 from harness.methods import blockmax
-from harness.methods.blockmax import BLOCK_LENGTHS, block_length, positions, topk
+from harness.methods.blockmax import ONE_ROW, SEVERAL_ROWS, block_length, extremes, positions, topk
 from harness.problems import DISTRIBUTIONS, draw
 from harness.vocabulary import DTYPES
 
@@ -28,7 +28,9 @@ inf, nan = float("inf"), float("nan")
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks in inputs of every size, twice over: the blocks, their maxima and the survivors are cut again."""
     monkeypatch.setattr(blockmax, "LEAST_ELEMENTS", 1)
-    monkeypatch.setattr(blockmax, "BLOCK_LENGTHS", dict.fromkeys((2, 4, 8), ((64, 32), (16, 8), (4, 2))))
+    monkeypatch.setattr(blockmax, "LEAST_IN_A_ROW", 1)
+    for rules in ("ONE_ROW", "SEVERAL_ROWS"):
+        monkeypatch.setattr(blockmax, rules, dict.fromkeys((2, 4, 8), ((64, 1, 32), (16, 1, 8), (4, 1, 2))))
 
 
 def same(one: Any, two: Any) -> bool:
@@ -141,10 +143,20 @@ def test_it_can_be_mapped_over_a_batch() -> None:
     assert torch.equal(squares, torch.zeros_like(y).scatter(-1, indices, 2 * values))
 
 
-def test_the_table_can_be_used() -> None:
-    for rules in BLOCK_LENGTHS.values():
-        assert list(rules) == sorted(rules, reverse=True)
-        assert all(length & (length - 1) == 0 and least >= 2 * length > 0 for least, length in rules)
+@over("rules", [*ONE_ROW.values(), *SEVERAL_ROWS.values()])
+def test_the_tables_can_be_used(rules: tuple[tuple[int, int, int], ...]) -> None:
+    assert [ratio for ratio, _, _ in rules] == sorted((ratio for ratio, _, _ in rules), reverse=True)
+    assert all(length & (length - 1) == 0 and ratio >= 2 * length > 0 < least for ratio, least, length in rules)
+
+
+@over("dtype", ["float16", "bfloat16"])
+@given(data=st.data())
+def test_the_largest_of_halves_is_found_in_their_bits(dtype: str, data: st.DataObject) -> None:
+    words = st.integers(-(2**15), 2**15 - 1)
+    some = st.one_of(words, words.map(lambda word: word | -(2**15)))  # blocks of negative numbers alone are to be met
+    bits = torch.tensor(data.draw(st.lists(some, min_size=4, max_size=64).map(lambda each: each[: len(each) // 4 * 4])))
+    blocks = bits.to(torch.int16).view(getattr(torch, dtype)).view(-1, 4)
+    assert same(extremes(blocks, True), blocks.amax(-1))
 
 
 def test_the_one_file_needs_torch_alone(tmp_path: Path) -> None:

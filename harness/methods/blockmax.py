@@ -26,20 +26,57 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-BLOCK_LENGTHS: dict[int, tuple[tuple[int, int], ...]] = {
-    2: ((1 << 15, 1024), (1 << 13, 512), (1 << 11, 256), (1 << 9, 64), (1 << 6, 16)),
-    4: ((1 << 15, 512), (1 << 13, 256), (1 << 11, 128), (1 << 9, 64), (1 << 7, 32), (1 << 6, 16)),
-    8: ((1 << 15, 512), (1 << 13, 256), (1 << 11, 128), (1 << 9, 64), (1 << 7, 32), (1 << 6, 16)),
-}
-"""bytes of an element -> (least n/k, block length), the largest first; below the last, torch.topk is as fast.
+Rules = dict[int, tuple[tuple[int, int, int], ...]]
 
-Powers of two, at most half of n/k. Fitted on a CPU by the study `blockmax`.
+_WIDE = (
+    (1 << 15, 1 << 16, 512),
+    (1 << 14, 1 << 16, 256),
+    (1 << 12, 1 << 16, 128),
+    (1 << 10, 1 << 16, 64),
+    (1 << 9, 1 << 16, 32),
+)
+
+ONE_ROW: Rules = {
+    2: (
+        (1 << 15, 1 << 17, 512),
+        (1 << 12, 1 << 17, 256),
+        (1 << 10, 1 << 17, 128),
+        (1 << 8, 1 << 17, 64),
+        (1 << 6, 1 << 17, 16),
+    ),
+    4: (
+        (1 << 15, 1 << 15, 512),
+        (1 << 13, 1 << 15, 256),
+        (1 << 12, 1 << 15, 128),
+        (1 << 10, 1 << 15, 64),
+        (1 << 8, 1 << 15, 32),
+        (1 << 7, 1 << 16, 32),
+        (1 << 6, 1 << 16, 16),
+    ),
+    8: (
+        (1 << 15, 1 << 15, 512),
+        (1 << 13, 1 << 15, 256),
+        (1 << 12, 1 << 15, 128),
+        (1 << 10, 1 << 15, 64),
+        (1 << 9, 1 << 15, 32),
+        (1 << 6, 1 << 15, 16),
+    ),
+}
+SEVERAL_ROWS: Rules = {2: ((1 << 15, 1 << 17, 512), (1 << 12, 1 << 17, 256)), 4: _WIDE, 8: _WIDE}
+"""bytes of an element -> (least n/k, least elements of y, block length); the first that holds, and none: torch.topk.
+
+Lengths are powers of two and at most half of n/k. Fitted on a CPU by the study `blockmax`: about 3 sqrt(n/k), longer
+for halves, whose short blocks torch reduces slowly.
 """
 
-LEAST_ELEMENTS = 1 << 16
-"""Below so many elements torch.topk is done before blocks are made."""
+LEAST_ELEMENTS = 1 << 15
+LEAST_IN_A_ROW = 1 << 12
+"""Below so many torch.topk is done before blocks are made: of all elements; of a row, where there are several."""
 
 HALF_BYTES = 2
+
+INTEGERS_UP_TO = 1 << 22
+"""Elements of halves whose bits are reduced as integers: of more, what that writes would leave the cache."""
 
 
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:  # noqa: A002  (torch's names)
@@ -62,11 +99,17 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
 
 def block_length(y: Tensor, k: int) -> int:
     """The length of the blocks that each row of y (..., n) is cut into; 0 where torch.topk is to be called instead."""
-    fitted = y.device.type == "cpu" and y.is_floating_point() and y.stride(-1) == 1
-    if not fitted or y.numel() < LEAST_ELEMENTS or k < 1:
+    if y.device.type != "cpu" or not y.is_floating_point() or y.stride(-1) != 1 or y.numel() < LEAST_ELEMENTS:
         return 0
-    n = y.shape[-1]
-    return next((length for least, length in BLOCK_LENGTHS.get(y.element_size(), ()) if n >= least * k), 0)
+    return fitted_length(y.element_size(), y.numel(), y.shape[-1], k)
+
+
+def fitted_length(itemsize: int, elements: int, n: int, k: int) -> int:
+    """What the tables say for so many elements in rows of n; 0: torch.topk."""
+    if k < 1 or (elements > n and n < LEAST_IN_A_ROW):
+        return 0
+    rules = (ONE_ROW if elements == n else SEVERAL_ROWS).get(itemsize, ())
+    return next((length for ratio, least, length in rules if n >= ratio * k and elements >= least), 0)
 
 
 def positions(y: Tensor, k: int, largest: bool = True, length: int | None = None) -> Tensor:
@@ -95,8 +138,25 @@ def positions(y: Tensor, k: int, largest: bool = True, length: int | None = None
 
 def extremes(blocks: Tensor, largest: bool) -> Tensor:
     """The largest (or smallest) of each block (..., blocks, L) in the order of torch.topk: (..., blocks)."""
-    if largest:
-        return blocks.amax(-1)
-    least = blocks.nan_to_num(math.inf, math.inf, -math.inf).amin(-1)
-    most = blocks.nan_to_num(-math.inf, math.inf, -math.inf).amax(-1)
-    return least.masked_fill(least > most, math.nan)
+    if not largest:
+        least = blocks.nan_to_num(math.inf, math.inf, -math.inf).amin(-1)
+        most = blocks.nan_to_num(-math.inf, math.inf, -math.inf).amax(-1)
+        return least.masked_fill(least > most, math.nan)
+    halves = blocks.element_size() == HALF_BYTES and blocks.numel() <= INTEGERS_UP_TO
+    return _largest_half(blocks) if halves else blocks.amax(-1)
+
+
+def _largest_half(blocks: Tensor) -> Tensor:
+    """amax of halves, by three reductions of their bits as integers: torch is faster at these than at halves.
+
+    Seen as an integer, the largest of what has no sign is the largest number; where all have one, the smallest integer
+    is the number nearest to zero. A NaN of either sign is what is above infinity without its sign.
+    """
+    import torch
+
+    bits = blocks.view(torch.int16)
+    highest, lowest = bits.amax(-1), bits.amin(-1)
+    unsigned = bits.bitwise_and(0x7FFF).amax(-1)
+    infinity = torch.full((), math.inf, dtype=blocks.dtype).view(torch.int16)
+    number = torch.where(highest < 0, lowest, highest)
+    return torch.where(unsigned > infinity, unsigned, number).view(blocks.dtype)
