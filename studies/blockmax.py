@@ -6,8 +6,6 @@ torch.topk, and what pays beside what the table says is drawn.
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -52,12 +50,12 @@ def _over_native(case: Case) -> dict[int, float]:
     import torch
 
     from harness.measure.clock import clock_for
-    from harness.measure.sampler import Arm, sample
+    from harness.measure.rounds import in_rounds
     from harness.methods.blockmax import positions
     from harness.problems import draw
 
     torch.set_num_threads(1)
-    y, clock = draw(case).y, clock_for(case.device)
+    y = draw(case).y
 
     def forward(length: int) -> Any:
         indices = positions(y, case.k, True, length)
@@ -66,14 +64,9 @@ def _over_native(case: Case) -> dict[int, float]:
     possible = [length for length in LENGTHS if case.n >= 2 * length * case.k]
     calls: dict[str, Callable[[], Any]] = {"native": lambda: y.topk(case.k)}
     calls |= {str(length): partial(forward, length) for length in possible}
-    counts = {name: clock.calls_for(call, 0.001) for name, call in calls.items()}
-    arms = [
-        Arm(name, "forward", counts[name], partial(clock.block, call, counts[name])) for name, call in calls.items()
-    ]
-    blocks = list(sample(arms, ROUNDS, random.Random(case.id).randrange(2**31), time.monotonic() + CASE_SECONDS))
-    times = pd.DataFrame([(b.arm.method, b.round, b.seconds) for b in blocks], columns=["arm", "round", "seconds"])
-    table = times.pivot(index="round", columns="arm", values="seconds")
-    return {length: float((table[str(length)] / table["native"]).median()) for length in possible}
+    times = in_rounds(calls, clock_for(case.device), ROUNDS, CASE_SECONDS, seed=int(case.id, 16))
+    native = np.array(times["native"])
+    return {length: float(np.median(times[str(length)] / native)) for length in possible}
 
 
 def table_length(dtype: str, n: int, ratio: int) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import subprocess
 import sys
 import time
@@ -21,9 +20,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from harness.measure.clock import BlockTime, Clock
+from harness.measure.clock import Clock
 from harness.measure.process import cores_for_workers
-from harness.measure.sampler import Arm, sample
+from harness.measure.rounds import in_rounds
 from harness.methods import method
 from harness.verdicts.ratios import intervals
 from harness.vocabulary import ITEMSIZE
@@ -31,7 +30,6 @@ from tests.acceptance.line import Line
 
 LAUNCHES = 4
 ROUNDS = 10
-BLOCK_SECONDS = 0.001
 CELL_SECONDS = 0.7
 FEWEST_ROUNDS = 3
 LARGEST_BYTES = 2**30
@@ -106,30 +104,16 @@ def main() -> None:
 
 def timed(y: Any, k: int) -> dict[str, float]:
     """Medians of the rounds: seconds of native, logarithms of blockmax over native and over a read of y."""
-    clock = Clock()
     read = method("read").implementation.apply
     calls: dict[str, Callable[[], Any]] = {"read": lambda: read(None, y)}  # type: ignore[misc]
     calls |= {name: partial(method(name).forward, y, k) for name in ("native", "blockmax")}
+    begin = time.monotonic()
     ours, theirs = (calls[name]()[0] for name in ("blockmax", "native"))
     assert torch.equal(ours, theirs), "not the k largest"
-    longest = max(clock.calls_for(calls[name], BLOCK_SECONDS) for name in ("native", "blockmax"))
-    counts = {"read": clock.calls_for(calls["read"], BLOCK_SECONDS), "native": longest, "blockmax": longest}
-    arms = [
-        Arm(name, "forward", counts[name], partial(block, clock, call, counts[name])) for name, call in calls.items()
-    ]
-    few = list(sample(arms, FEWEST_ROUNDS, 0))
-    more = list(sample(arms, ROUNDS, random.randrange(2**31), time.monotonic() + CELL_SECONDS))
-    rows = [(each.arm.method, part, each.round, each.seconds) for part in (0, 1) for each in (few, more)[part]]
-    blocks = pd.DataFrame(rows, columns=["arm", "part", "round", "seconds"])
-    table = blocks.pivot(index=["part", "round"], columns="arm", values="seconds")
-    ratio, reads = (float(np.median(np.log(table["blockmax"] / table[name]))) for name in ("native", "read"))
-    return {"native": float(table["native"].median()), "log_ratio": ratio, "log_reads": reads}
-
-
-def block(clock: Clock, call: Callable[[], Any], calls: int) -> BlockTime:
-    """One block, after one call that is not timed, as a worker has it."""
-    call()
-    return clock.block(call, calls)
+    seconds = max(CELL_SECONDS, FEWEST_ROUNDS * 2 * (time.monotonic() - begin))
+    times = {name: np.array(each) for name, each in in_rounds(calls, Clock(), ROUNDS, seconds, seed=0).items()}
+    ratio, reads = (float(np.median(np.log(times["blockmax"] / times[name]))) for name in ("native", "read"))
+    return {"native": float(np.median(times["native"])), "log_ratio": ratio, "log_reads": reads}
 
 
 if __name__ == "__main__":
