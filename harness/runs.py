@@ -18,7 +18,8 @@ from harness.methods import named, registered
 from harness.precision import registered_metrics
 from harness.problems import DISTRIBUTIONS
 from harness.scripts import STUDIES, load_script
-from harness.study import Known, Study, narrow, parse_study, read_study
+from harness.study import Study
+from harness.study_file import Known, narrow, parse_study, read_study
 from harness.sweep import Sweep
 from harness.tables import BASELINE, SCHEMA_VERSION, Run, RunWriter, parameter_types, read, recover, replace_text
 from harness.vocabulary import CACHE

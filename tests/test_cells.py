@@ -15,7 +15,8 @@ import pytest
 
 from harness.cells import Case, cases, resolve_k
 from harness.runs import plan_of
-from harness.study import Study, narrow
+from harness.study import Study
+from harness.study_file import narrow
 from harness.vocabulary import AXES
 
 WriteStudy = Callable[[str], Study]

@@ -24,7 +24,7 @@ FLOORS = {
     4: ("measure", "verdicts", "report", "scripts"),
     3: ("methods", "precision", "problems"),
     2: ("tables",),
-    1: ("cells",),
+    1: ("cells", "study_file"),
     0: ("errors", "vocabulary", "validation", "study", "machine"),
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
@@ -49,7 +49,7 @@ HOMES = {
     "pandera": {"tables"},
     "scipy": {"verdicts"},
     "ruptures": {"verdicts"},
-    "pydantic": {"study", "validation", "tables"},
+    "pydantic": {"study", "study_file", "validation", "tables"},
     "pydantic_core": {"validation"},
     "psutil": {"machine"},
     "cpuinfo": {"machine"},

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import harness
 from harness.errors import UserError
-from harness.study import Known, Precision, Study, Timing, narrow, parse_study, read_study
+from harness.study import Precision, Study, Timing
+from harness.study_file import Known, narrow, parse_study, read_study
 from harness.vocabulary import AXES, DTYPES, PHASES, USUAL_PHASES
 
 WriteStudy = Callable[[str], Study]

@@ -17,7 +17,7 @@ from harness.measure.memory import Heap
 from harness.measure.sampler import Arm, sample
 from harness.precision import metrics
 from harness.runs import known_names, plan_of
-from harness.study import parse_study
+from harness.study_file import parse_study
 from harness.tables import RunWriter, read
 from harness.tables.schema import SCHEMA_VERSION
 
