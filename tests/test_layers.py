@@ -33,7 +33,6 @@ NEIGHBOURS = {
     ("__main__", "cli"),  # python -m harness is the command line
     ("validation", "errors"),  # the errors of a study file are told in the words of errors
     ("study", "errors"),
-    ("study", "validation"),
     ("study", "vocabulary"),
     ("duel", "runs"),  # each side of a duel is written as a run is
     ("report", "verdicts"),  # the closing table prints what verdicts finds
