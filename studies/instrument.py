@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,6 @@ from harness.verdicts.ratios import paired_log_ratios
 PLANTED = "tests.planted.methods:"
 TWINS = (f"{PLANTED}twin", f"{PLANTED}twin_again")
 SLOWER = {f"{PLANTED}slower_{percent}": percent / 100 for percent in (2, 3, 5, 10)}
-BUSY_PROCESSES = 2
 ALARMS = 0.05
 NEEDED = 0.95
 LONGEST_SECONDS = 60.0
@@ -52,13 +50,14 @@ def measure(study: Study) -> Iterator[Row]:
     """Facts: log_time of a method by a tool (of the duel: log ratio to the base's twin), effort of a unit in seconds a
     cell; detail says quiet or busy. Then the faults that are no slow-downs."""
     from tests.planted.checks import other_faults
+    from tests.planted.load import BUSY_PROCESSES, busy
 
     names = [each for each in study.methods if each.startswith(PLANTED)]
     by_seed: dict[int, list[Case]] = {}
     for case in cases(study):
         by_seed.setdefault(case.seed, []).append(case)
     for load, processes in (("quiet", 0), ("busy", BUSY_PROCESSES)):
-        with _busy(processes):
+        with busy(processes):
             for unit in by_seed.values():
                 for tool, run in _TOOLS.items():
                     begin = time.monotonic()
@@ -135,18 +134,6 @@ def _run(command: list[str], unit: Sequence[Case], names: Sequence[str]) -> str:
 def _logarithms(seconds: dict[str, float]) -> Times:
     """Of seconds by 'case method'."""
     return {(name.split()[0], name.split()[1]): float(np.log(value)) for name, value in seconds.items()}
-
-
-@contextmanager
-def _busy(processes: int) -> Iterator[None]:
-    """So many processes that do nothing but take turns on the cores."""
-    running = [subprocess.Popen([sys.executable, "-c", "while True: sum(range(1000))"]) for _ in range(processes)]
-    try:
-        yield
-    finally:
-        for each in running:
-            each.kill()
-            each.wait()
 
 
 def comparisons(facts: pd.DataFrame) -> pd.DataFrame:

@@ -5,10 +5,8 @@ Beside it, the same cases one after the other with torch.utils.benchmark, in the
 
 from __future__ import annotations
 
-import multiprocessing
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +17,10 @@ import harness
 from harness.runs import plan_of
 from harness.verdicts.ratios import paired_log_ratios
 from tests.acceptance.line import Line
+from tests.planted.load import BUSY_PROCESSES, busy
 
 BOUND = 0.015
 ARM_SECONDS = 0.1
-BUSY_PROCESSES = 2
 STUDY = Path(__file__).with_name("aa.toml")
 
 
@@ -60,22 +58,3 @@ def one_after_the_other() -> np.ndarray:
 def p95(ratios: np.ndarray) -> float:
     """95th percentile."""
     return float(np.quantile(ratios, 0.95))
-
-
-@contextmanager
-def busy(processes: int) -> Iterator[None]:
-    """So many processes that do nothing but take turns on the cores."""
-    running = [multiprocessing.get_context("spawn").Process(target=_spin, daemon=True) for _ in range(processes)]
-    for each in running:
-        each.start()
-    try:
-        yield
-    finally:
-        for each in running:
-            each.kill()
-            each.join()
-
-
-def _spin() -> None:
-    while True:
-        sum(range(1000))

@@ -18,8 +18,8 @@ import pandas as pd
 from scipy import stats
 
 from harness.tables import read_verdicts
-from tests.acceptance.aa import BUSY_PROCESSES, busy
 from tests.acceptance.line import Line
+from tests.planted.load import busy
 
 DUELS = 20
 FALSE_ALARMS = 1
@@ -71,7 +71,7 @@ def measure() -> Iterator[Line]:
     """Counts of false alarms and of found faults with their Clopper-Pearson intervals, and seconds a cell."""
     with tempfile.TemporaryDirectory() as folder:
         clone = planted_clone(Path(folder) / "clone")
-        with busy(BUSY_PROCESSES):
+        with busy():
             fought = [fight(clone, "--only", "n=32768") for _ in range(DUELS)]
         fewest = min(int((verdicts["kind"] != "cell").sum()) for verdicts, _ in fought)
         yield Line("quantities of an A/A duel", fewest, QUANTITIES, at_least=True)

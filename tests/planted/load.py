@@ -1,0 +1,22 @@
+"""Other tenants of the machine, planted: processes that do nothing but take turns on its cores."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+BUSY_PROCESSES = 2
+
+
+@contextmanager
+def busy(processes: int = BUSY_PROCESSES) -> Iterator[None]:
+    """So many of them while the context lasts."""
+    running = [subprocess.Popen([sys.executable, "-c", "while True: sum(range(1000))"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for each in running:
+            each.kill()
+            each.wait()
