@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.cells import Case, Cell
 from harness.measure.clock import BlockTime
-from harness.measure.process import Worker, WorkerLost
+from harness.measure.process import Worker, WorkerLost, opening
 from harness.measure.sampler import Arm, Block, sample
 from harness.study import Study
 
@@ -191,19 +191,18 @@ class CaseRunner:
         return reply
 
     def _opening(self, case: Case, cores: Sequence[int]) -> dict[str, Any]:
-        study, compared = self._study, self._study.comparison
-        return {
-            "op": "open",
-            "case": case.axes,
-            "cores": cores,
-            "phases": study.phases if study.timing else (),
-            "loss": compared.loss,
-            "tensors": compared.tensors,
-            "references": compared.references,
-            "metrics": compared.metrics,
-            "block_seconds": study.timing.block_seconds if study.timing else 0.0,
-            "fresh_memory": study.timing.fresh_memory if study.timing else True,
-        }
+        timing, compared = self._study.timing, self._study.comparison
+        return opening(
+            case,
+            cores,
+            phases=self._study.phases if timing else (),
+            loss=compared.loss,
+            tensors=compared.tensors,
+            references=compared.references,
+            metrics=compared.metrics,
+            block_seconds=timing.block_seconds if timing else 0.0,
+            fresh_memory=timing.fresh_memory if timing else True,
+        )
 
     def _arms(self, cells: list[CellResult], deadline: float) -> Iterator[Arm]:
         """Every phase of every cell; its blocks have as many calls on one side as on the other."""

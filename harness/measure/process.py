@@ -10,11 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.cells import Case
 from harness.errors import UserError
 
 START_SECONDS = 120.0
@@ -139,6 +140,33 @@ class Worker:
         self.log.seek(0)
         said = self.log.read().decode(errors="replace").strip().splitlines()
         return WorkerLost("crashed", f"the worker ended {how}" + (f": {said[-1]}" if said else ""))
+
+
+def opening(
+    case: Case,
+    cores: Sequence[int] = (),
+    *,
+    phases: Sequence[str] = (),
+    loss: str = "linear",
+    tensors: Sequence[str] = (),
+    references: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    block_seconds: float = 0.0,
+    fresh_memory: bool = True,
+) -> dict[str, Any]:
+    """The request that opens a case: what of it will be compared and timed, and how; cores: none pins nothing."""
+    return {
+        "op": "open",
+        "case": case.axes,
+        "cores": list(cores),
+        "phases": list(phases),
+        "loss": loss,
+        "tensors": list(tensors),
+        "references": list(references),
+        "metrics": list(metrics),
+        "block_seconds": block_seconds,
+        "fresh_memory": fresh_memory,
+    }
 
 
 def cores_for_workers() -> tuple[int, ...]:

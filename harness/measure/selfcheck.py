@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.cells import Case
 from harness.measure.clock import BlockTime
-from harness.measure.process import Worker
+from harness.measure.process import Worker, opening
 from harness.measure.sampler import Arm, sample
 
 TWIN_CASES = tuple(
@@ -69,18 +69,7 @@ def twins(worker: Worker, cases: Iterable[Case] = TWIN_CASES) -> Iterator[tuple[
 
 
 def _opening(worker: Worker, case: Case) -> dict[str, object]:
-    return {
-        "op": "open",
-        "case": case.axes,
-        "cores": worker.cores,
-        "phases": ["forward"],
-        "loss": "linear",
-        "tensors": [],
-        "references": [],
-        "metrics": [],
-        "block_seconds": BLOCK_SECONDS,
-        "fresh_memory": True,
-    }
+    return opening(case, worker.cores, phases=["forward"], block_seconds=BLOCK_SECONDS)
 
 
 def growth(worker: Worker, device: str) -> tuple[float, float]:

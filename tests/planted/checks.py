@@ -11,7 +11,7 @@ import pandas as pd
 
 from harness.cells import Case
 from harness.measure.clock import BlockTime, Clock
-from harness.measure.process import Worker
+from harness.measure.process import Worker, opening
 from harness.measure.sampler import Arm, sample
 from harness.tables import Row
 from harness.verdicts.changes import errors
@@ -91,10 +91,7 @@ def synchronisations() -> Iterator[tuple[str, float, str]]:
 
 def gradients(case: Case) -> Iterator[tuple[str, float, str]]:
     """1 where a wrong gradient is `incorrect`, and where an ulp more is `worse` or an ulp less `better`."""
-    request = {
-        "op": "open", "case": case.axes, "cores": [], "phases": [], "loss": "square", "tensors": ["dx"],
-        "references": ["exact"], "metrics": list(JUDGED_METRICS), "block_seconds": 0.0, "fresh_memory": True,
-    }  # fmt: skip
+    request = opening(case, loss="square", tensors=["dx"], references=["exact"], metrics=list(JUDGED_METRICS))
     frames = []
     with Worker.start() as worker:
         worker.ask(request, 60)
