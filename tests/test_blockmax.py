@@ -29,6 +29,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks in inputs of every size, twice over: the blocks, their maxima and the survivors are cut again."""
     monkeypatch.setattr(blockmax, "LEAST_ELEMENTS", 1)
     monkeypatch.setattr(blockmax, "LEAST_IN_A_ROW", 1)
+    monkeypatch.setattr(blockmax, "SMALLEST_NEED", 1)
     for rules in ("ONE_ROW", "SEVERAL_ROWS"):
         monkeypatch.setattr(blockmax, rules, dict.fromkeys((2, 4, 8), ((64, 1, 32), (16, 1, 8), (4, 1, 2))))
 
@@ -96,6 +97,9 @@ def test_any_dimension_of_any_layout(dim: int, largest: bool, contiguous: bool) 
 def test_blocks_are_made_where_they_are_fitted_and_nowhere_else() -> None:
     y = torch.zeros(4096)
     assert block_length(y, 4) == 32
+    assert block_length(y, 4, largest=False) == 32
+    assert block_length(y.view(4, -1), 4) == 32
+    assert block_length(y.view(4, -1), 4, largest=False) == 0
     for other, k in ((y, 0), (y, 2048), (y.long(), 4), (y.to("meta"), 4), (y.view(64, 64).mT, 1)):
         assert block_length(other, k) == 0
 

@@ -73,6 +73,9 @@ LEAST_ELEMENTS = 1 << 15
 LEAST_IN_A_ROW = 1 << 12
 """Below so many torch.topk is done before blocks are made: of all elements; of a row, where there are several."""
 
+SMALLEST_NEED = 8
+"""Times as many elements, and one row, where the smallest are sought: y is then copied without its NaN, twice."""
+
 HALF_BYTES = 2
 
 INTEGERS_UP_TO = 1 << 22
@@ -87,28 +90,32 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     """
     if input.numel() < LEAST_ELEMENTS or not input.dim():
         return input.topk(k, dim, largest, sorted)
-    rows = input.movedim(dim, -1)
-    if not block_length(rows, k):
+    rows = input if dim == -1 else input.movedim(dim, -1)
+    if not block_length(rows, k, largest):
         return input.topk(k, dim, largest, sorted)
     import torch
 
     indices = positions(rows.detach(), k, largest)
     values = rows.gather(-1, indices)
-    return torch.return_types.topk((values.movedim(-1, dim), indices.movedim(-1, dim)))
+    if dim != -1:
+        values, indices = values.movedim(-1, dim), indices.movedim(-1, dim)
+    return torch.return_types.topk((values, indices))
 
 
-def block_length(y: Tensor, k: int) -> int:
+def block_length(y: Tensor, k: int, largest: bool = True) -> int:
     """The length of the blocks that each row of y (..., n) is cut into; 0 where torch.topk is to be called instead."""
     if y.device.type != "cpu" or not y.is_floating_point() or y.stride(-1) != 1 or y.numel() < LEAST_ELEMENTS:
         return 0
-    return fitted_length(y.element_size(), y.numel(), y.shape[-1], k)
+    return fitted_length(y.element_size(), y.numel(), y.shape[-1], k, largest)
 
 
-def fitted_length(itemsize: int, elements: int, n: int, k: int) -> int:
+def fitted_length(itemsize: int, elements: int, n: int, k: int, largest: bool = True) -> int:
     """What the tables say for so many elements in rows of n; 0: torch.topk."""
-    if k < 1 or (elements > n and n < LEAST_IN_A_ROW):
+    one_row = elements == n
+    if k < 1 or not (one_row or (largest and n >= LEAST_IN_A_ROW)):
         return 0
-    rules = (ONE_ROW if elements == n else SEVERAL_ROWS).get(itemsize, ())
+    rules = (ONE_ROW if one_row else SEVERAL_ROWS).get(itemsize, ())
+    elements //= 1 if largest else SMALLEST_NEED
     return next((length for ratio, least, length in rules if n >= ratio * k and elements >= least), 0)
 
 
@@ -119,7 +126,7 @@ def positions(y: Tensor, k: int, largest: bool = True, length: int | None = None
     """
     import torch
 
-    length = block_length(y, k) if length is None else length
+    length = block_length(y, k, largest) if length is None else length
     if not length:
         return y.topk(k, -1, largest).indices
     whole = y.shape[-1] // length
