@@ -1,6 +1,6 @@
 """`workloads`: which method for which use, how much faster, how much memory, and is its gradient the same.
 
-Recommended is the method that is surely faster than native: the one whose interval begins highest. Seven methods are
+Recommended is the method that is surely faster than native: the one whose interval begins highest. All methods are
 compared at once, so the intervals are Bonferroni's: together they hold with 95 %.
 """
 
@@ -26,6 +26,7 @@ PHASES = ("forward", "backward", "pipeline")
 CASE = ["shape", "n", "k", "rows", "d", "dtype"]
 NONE = "none differs"
 GRADIENTS = ("dy", "dx", "dW")
+TIE = "cause_tie"
 
 
 def compared(run: Run) -> pd.DataFrame:
@@ -40,10 +41,14 @@ def compared(run: Run) -> pd.DataFrame:
     return found.join(_gradient_errors(run), on=[*CASE, "method"])
 
 
-def _gradient_errors(run: Run) -> pd.Series:
-    rows = run.discrepancies.query("metric == 'rel_l2' and reference == 'native' and of == 'method'")
+def _gradient_errors(run: Run) -> pd.DataFrame:
+    """The largest error against native, and how many entries differ for another cause than a tie."""
+    rows = run.discrepancies.query("reference == 'native' and of == 'method'")
     rows = rows[rows["tensor"].isin(GRADIENTS)]
-    return rows.groupby([*CASE, "method"])["value"].max().rename("gradient_error")
+    caused = rows[rows["metric"].str.startswith("cause_") & (rows["value"] > 0) & (rows["metric"] != TIE)]
+    other = caused.groupby([*CASE, "method"])["value"].sum().rename("not_of_ties")
+    error = rows[rows["metric"] == "rel_l2"].groupby([*CASE, "method"])["value"].max().rename("gradient_error")
+    return error.to_frame().join(other).fillna({"not_of_ties": 0.0})
 
 
 def recommended(run: Run) -> pd.DataFrame:
@@ -108,7 +113,11 @@ def _memory(row: Any) -> str:
 
 def _gradient(row: Any) -> str:
     error = row["gradient_error"]
-    return "gradient unknown" if np.isnan(error) else "same gradient" if error == 0 else f"gradient off {error:.0e}"
+    if np.isnan(error):
+        return "gradient unknown"
+    if error == 0:
+        return "same gradient"
+    return f"gradient off {error:.0e}" if row["not_of_ties"] else "same gradient but for ties"
 
 
 def _of(shape: str) -> Callable[[Run], Figure]:
