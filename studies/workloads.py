@@ -16,6 +16,7 @@ import style
 from matplotlib import pyplot as plt
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from harness.tables import Run
 from harness.verdicts.ratios import CONFIDENCE, speedups
@@ -73,7 +74,7 @@ def table(run: Run) -> Figure:
     by = {"index": "case", "columns": "what"}
     cases = list(dict.fromkeys(rows["case"]))
     gain, told = (rows.pivot(**by, values=value).reindex(cases)[order] for value in ("gain", "told"))
-    figure, axis = plt.subplots(figsize=(2.1 * len(order) + 2, 0.72 * len(cases) + 1.2), layout="constrained")
+    figure, axis = plt.subplots(figsize=(2.6 * len(order) + 2, 0.72 * len(cases) + 1.2), layout="constrained")
     sns.heatmap(
         gain, annot=told.fillna(""), fmt="", cmap="PuOr", norm=TwoSlopeNorm(0, vmin=-5, vmax=5), cbar=False,
         linewidths=1, annot_kws={"size": 7}, ax=axis,
@@ -84,6 +85,7 @@ def table(run: Run) -> Figure:
         title="Which method to take (together 95 % intervals); memory and gradient beside native's",
     )
     axis.tick_params(axis="y", rotation=0)
+    axis.grid(visible=False)
     return figure
 
 
@@ -136,6 +138,10 @@ def _of(shape: str) -> Callable[[Run], Figure]:
         grid.map_dataframe(_ranges, methods=methods)
         grid.set_titles(col_template="{col_name}", row_template="{row_name}")
         grid.set_axis_labels("speed-up over native", "").set(xscale="log")
+        for axis in grid.axes.flat:
+            axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+            axis.xaxis.set_major_formatter("{x:g}")
+            axis.xaxis.set_minor_formatter(NullFormatter())
         grid.add_legend()
         grid.figure.suptitle(f"{shape}: to the right of the line is faster; bars: together 95 % intervals", y=1.04)
         figure: Figure = grid.figure
