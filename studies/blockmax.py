@@ -84,7 +84,7 @@ def speedup(run: Run) -> Figure:
     grid = sns.FacetGrid(rows, col="dtype", col_order=dtypes, row="rows", height=2.5, aspect=1.25, margin_titles=True)
     grid.map_dataframe(_plane)
     grid.set_titles(col_template="{col_name}", row_template="rows = {row_name}").set_axis_labels("n", "k")
-    return _titled(grid, "blockmax: speed-up over torch.topk, forward (ringed: 95 % interval above 1)")
+    return _titled(grid, "blockmax: speed-up over torch.topk, forward (in brackets: surely, 95 %)")
 
 
 def _plane(data: pd.DataFrame, **_: Any) -> None:

@@ -15,7 +15,7 @@ import seaborn as sns
 METHOD_STYLE = {
     "native": ("#000000", "o"),
     "native_unsorted": ("#999999", "o"),
-    "blockmax": ("#EE3377", "*"),
+    "blockmax": ("#EE3377", "H"),
     "sort": ("#CC79A7", "s"),
     "dense": ("#D55E00", "D"),
     "coo": ("#E69F00", "^"),
