@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.vocabulary import AXES, ITEMSIZE, LARGEST_INTEGER, YARDSTICKS
+from harness.vocabulary import AXES, ITEMSIZE, LARGEST_INTEGER, SHAPE, YARDSTICKS
 
 if TYPE_CHECKING:
     from harness.study import Study
@@ -160,7 +160,7 @@ def cases(study: Study) -> Iterator[Case]:
     names = [name for name in AXES if name not in ("n", "k")]
     own = [[(name, value) for value in values] for name, values in study.parameters.items()]
     for shape, axes in study.axes_by_shape.items():
-        shaped = [*own, [("shape", shape)]] if shape else own
+        shaped = [*own, [(SHAPE, shape)]] if shape else own
         for n in axes.n:
             ks = dict.fromkeys(resolve_k(k, n) for k in axes.k)
             for k in (k for k in ks if 1 <= k <= n):

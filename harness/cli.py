@@ -141,8 +141,8 @@ def duel(
 
     Example: python -m harness duel regression --base-rev main
     """
-    from harness.duel import base_origin
     from harness.duel import duel as fight
+    from harness.origin import base_origin
     from harness.runs import load_study
     from harness.scripts import find_study
 

@@ -7,15 +7,11 @@ a second full set of launches.
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cells import Case, Cell, Plan
 from harness.errors import UserError
-from harness.machine import Revision, this_machine, this_revision, utc_now
+from harness.machine import this_machine, this_revision, utc_now
 from harness.measure.case import CaseRunner, Side
-from harness.measure.process import Worker, cores_for_workers
 from harness.methods import registered
+from harness.origin import Origin
 from harness.runs import RESULTS, Say, new_folder, on_present_devices, plan_of, sidecar, write_info
 from harness.scripts import STUDIES
 from harness.study import Study
@@ -50,19 +46,6 @@ UNLIMITED = float("inf")
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where the code of a side lies, which interpreter runs it, and which revision it is."""
-
-    folder: Path
-    interpreter: str
-    revision: Revision
-
-    def spawn(self) -> Worker:
-        """A worker of this side that is starting. Raises UserError where there is no such interpreter."""
-        return Worker.spawn(cores_for_workers(), self.interpreter, self.folder)
-
-
-@dataclass(frozen=True)
 class Duel:
     """A duel as it lies on disk: the run of each side, and the verdicts."""
 
@@ -70,29 +53,6 @@ class Duel:
     base: Run
     head: Run
     verdicts: pd.DataFrame
-
-
-@contextmanager
-def base_origin(revision: str | None, interpreter: str | None) -> Iterator[Origin]:
-    """The base: a commit in a worktree of its own, or the working tree under another interpreter.
-
-    Raises UserError where there is no such commit or interpreter.
-    """
-    python = interpreter or sys.executable
-    if os.sep in python:  # the base may run in another folder; links stay, since a venv is its link
-        python = str(Path.cwd() / python)
-    if revision is None:
-        yield Origin(Path.cwd(), python, this_revision())
-        return
-    commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", failing=f"no commit '{revision}' here")
-    with tempfile.TemporaryDirectory(prefix="topk-base-") as parent:
-        folder = Path(parent) / "base"
-        try:
-            _git("worktree", "add", "--detach", str(folder), commit, failing=f"cannot check out '{revision}'")
-            yield Origin(folder, python, Revision(commit, dirty=False))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            subprocess.run(["git", "worktree", "prune"], capture_output=True, check=False)
 
 
 def duel(
@@ -267,14 +227,3 @@ def _refuse_unlike(greetings: Sequence[dict[str, Any]]) -> None:
     one, two = (each["protocol"] for each in greetings)
     if one != two:
         raise UserError(f"duel: the base's worker speaks protocol {one}, the head's {two}: they cannot be compared")
-
-
-def _git(*arguments: str, failing: str) -> str:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
-    except OSError as error:
-        raise UserError(f"duel: git: {error.strerror}") from None
-    except subprocess.CalledProcessError as error:
-        told = (error.stderr.strip().splitlines() or [""])[-1]
-        raise UserError(f"duel: {failing}" + (f": {told}" if told else "")) from None
-    return done.stdout.strip()

@@ -21,6 +21,7 @@ from harness.errors import UserError, unknown
 from harness.vocabulary import (
     AXES,
     LARGEST_INTEGER,
+    SHAPE,
     USUAL_PHASES,
     YARDSTICKS,
     Device,
@@ -34,9 +35,6 @@ from harness.vocabulary import (
 )
 
 Scalar = bool | int | float | str
-
-SHAPE = "shape"
-"""The column that names the shape of a case, in studies that have shapes."""
 
 Value = TypeVar("Value")
 

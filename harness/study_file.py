@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import UserError, unknown
-from harness.study import SHAPE, Axes, Gate, Limits, Precision, Shape, Study, Timing
+from harness.study import Axes, Gate, Limits, Precision, Shape, Study, Timing
 from harness.validation import one_line
-from harness.vocabulary import AXES, CACHE, CACHE_STATES
+from harness.vocabulary import AXES, CACHE, CACHE_STATES, SHAPE
 
 _MODELS: dict[str, type[BaseModel]] = {
     "": Study,
@@ -73,6 +73,8 @@ def narrow(study: Study, only: Iterable[str]) -> Study:
         key, _, words = item.partition("=")
         if key not in allowed:
             raise unknown(f"--only {item}", "axis", key, allowed)
+        if any(getattr(shape, key, None) is not None for shape in shapes.values()):
+            raise UserError(f"--only {item}: the shapes of this study have a {key} of their own: narrow `{SHAPE}`")
         present: tuple[Any, ...] = {"method": methods, SHAPE: tuple(shapes)}.get(key) or axes[key]
         by_word = {str(value): value for value in present}
         for word in words.split(","):

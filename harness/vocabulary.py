@@ -26,6 +26,9 @@ CACHE_STATES: tuple[str, ...] = get_args(CacheState)
 STATUSES: tuple[str, ...] = get_args(Status)
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 
+SHAPE = "shape"
+"""The column that names the shape of a case, in studies that have shapes."""
+
 CACHE = "cache"
 """The parameter of a study that says what the caches hold when a block begins: warm, as the call before left them, or
 cold."""

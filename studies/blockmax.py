@@ -21,7 +21,7 @@ from harness.cells import Case
 from harness.methods.blockmax import fitted_length
 from harness.study import Study
 from harness.tables import Row, Run
-from harness.verdicts.ratios import intervals, launch_medians, paired_log_ratios, speedups
+from harness.verdicts.ratios import multiples_of_read, speedups
 from harness.vocabulary import DTYPES, ITEMSIZE
 
 LENGTHS = (16, 32, 64, 128, 256, 512, 1024, 2048)
@@ -84,7 +84,7 @@ def speedup(run: Run) -> Figure:
     grid = sns.FacetGrid(rows, col="dtype", col_order=dtypes, row="rows", height=2.5, aspect=1.25, margin_titles=True)
     grid.map_dataframe(_plane)
     grid.set_titles(col_template="{col_name}", row_template="rows = {row_name}").set_axis_labels("n", "k")
-    return _titled(grid, "blockmax: speed-up over torch.topk, forward (in brackets: surely, 95 %)")
+    return style.titled(grid, "blockmax: speed-up over torch.topk, forward (in brackets: surely, 95 %)")
 
 
 def _plane(data: pd.DataFrame, **_: Any) -> None:
@@ -110,12 +110,8 @@ def _plane(data: pd.DataFrame, **_: Any) -> None:
 def read_multiples(run: Run) -> Figure:
     """Time of a forward as a multiple of one read of y in the same round, one row."""
     style.use()
-    pairs = paired_log_ratios(run.timings, base="read", base_phase="apply")
-    pairs = pairs.query("phase == 'forward' and rows == 1 and distribution == 'normal'")
-    pairs = pairs.assign(kept=_kept(pairs))
-    by = ["method", "dtype", "n", "kept"]
-    rows = intervals(launch_medians(pairs, by, "log_ratio"), by, "log_ratio")
-    rows = rows.assign(multiple=np.exp(rows["mean"]))
+    rows = multiples_of_read(run.timings).query("phase == 'forward' and rows == 1 and distribution == 'normal'")
+    rows = rows.assign(kept=_kept(rows))
     grid = sns.relplot(
         rows[rows["kept"] != "1000"], x="n", y="multiple", col="dtype", row="kept", kind="line", dashes=False,
         height=2.3, aspect=1.1, **style.methods(rows["method"]),
@@ -124,7 +120,7 @@ def read_multiples(run: Run) -> Figure:
     grid.set_axis_labels("n (length of y)", "time / one read of y")
     for axis in grid.axes.flat:
         axis.axhline(1, color="black", lw=0.8)
-    return _titled(grid, "Forward as a multiple of one read of y, one row")
+    return style.titled(grid, "Forward as a multiple of one read of y, one row")
 
 
 def worst_cases(run: Run) -> Figure:
@@ -141,7 +137,7 @@ def worst_cases(run: Run) -> Figure:
     grid.set_axis_labels("n (length of y)", "speed-up over native")
     for axis in grid.axes.flat:
         axis.axhline(1, color="black", lw=0.8)
-    return _titled(grid, "blockmax on values in the worst order, float32, one row")
+    return style.titled(grid, "blockmax on values in the worst order, float32, one row")
 
 
 def block_lengths(run: Run) -> Figure:
@@ -163,7 +159,7 @@ def block_lengths(run: Run) -> Figure:
         axis.axhline(1, color="black", lw=0.8)
     grid.set(xscale="log", yscale="log").set_titles("{col_name}, n = {row_name}")
     grid.set_axis_labels("n/k", "time / time of native")
-    return _titled(grid, "Which block length: circles are what the table of blockmax takes; none: native")
+    return style.titled(grid, "Which block length: circles are what the table of blockmax takes; none: native")
 
 
 def summary(run: Run) -> Iterator[str]:
@@ -176,11 +172,11 @@ def summary(run: Run) -> Iterator[str]:
     for distribution, each in found.groupby("distribution", sort=False):
         ordered = each.sort_values("speedup").to_dict("records")
         yield f"{distribution}: {_told(ordered[-1])} at most, {_told(ordered[0])} at least."
-    pairs = paired_log_ratios(run.timings, base="read", base_phase="apply")
-    pairs = pairs.query("method == 'blockmax' and phase == 'forward' and dtype == 'float32' and rows == 1 and k == 100")
-    reads = np.exp(pairs.query("distribution == 'normal'").groupby("n")["log_ratio"].median())
-    if len(reads):
-        yield "float32, k = 100: " + ", ".join(f"{value:.1f} reads of y at n = {n}" for n, value in reads.items()) + "."
+    rows = multiples_of_read(run.timings).query("method == 'blockmax' and phase == 'forward' and k == 100")
+    rows = rows.query("dtype == 'float32' and rows == 1 and distribution == 'normal'")
+    if len(rows):
+        told = (f"{each['multiple']:.1f} reads of y at n = {each['n']}" for each in rows.to_dict("records"))
+        yield f"float32, k = 100: {', '.join(told)}."
     facts = run.facts.query("fact == 'time_over_native'")
     for dtype, same in facts.assign(ratio=_ratio(facts)).groupby("dtype"):
         for n in sorted(set(same["n"])):
@@ -218,12 +214,6 @@ def _log_norm() -> Any:
     from matplotlib.colors import LogNorm
 
     return LogNorm(LENGTHS[0], LENGTHS[-1])
-
-
-def _titled(grid: Any, title: str) -> Figure:
-    grid.figure.suptitle(title, y=1.02)
-    figure: Figure = grid.figure
-    return figure
 
 
 FIGURES = (speedup, read_multiples, worst_cases, block_lengths)

@@ -7,7 +7,6 @@ timed in the rounds of both and is the same in every mode and transform.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,7 +55,7 @@ def speedup(run: Run) -> Figure:
     grid.set(xscale="log").set_titles("{col_name}\n{row_name}").set_axis_labels("speed-up over plain torch", "")
     for axis in grid.axes.flat:
         axis.axvline(1, color="black", lw=0.8)
-    return _titled(
+    return style.titled(
         grid, "Speed-up over plain torch (ieee, eager); right of the line is faster; bars: range of launches"
     )
 
@@ -81,7 +80,7 @@ def errors(run: Run) -> Figure:
         aspect=1.1,
     )
     grid.set(xscale="log").set_titles("{col_name}").set_axis_labels("relative error (2-norm)", "")
-    return _titled(grid, f"Error against the exact answer, eager; no error is drawn at {NO_ERROR:g}")
+    return style.titled(grid, f"Error against the exact answer, eager; no error is drawn at {NO_ERROR:g}")
 
 
 def compiling(run: Run) -> Figure:
@@ -103,7 +102,7 @@ def compiling(run: Run) -> Figure:
         aspect=2,
     )
     grid.set_axis_labels("seconds of compiling", "").set(xlim=(0, None))
-    return _titled(grid, "What torch.compile takes before the first block, values and gradients of all phases")
+    return style.titled(grid, "What torch.compile takes before the first block, values and gradients of all phases")
 
 
 def summary(run: Run) -> Iterator[str]:
@@ -170,12 +169,6 @@ def _errors(run: Run) -> pd.DataFrame:
 
 def _compiled(run: Run) -> pd.DataFrame:
     return run.cells[run.cells["compile_seconds"].notna()].copy()
-
-
-def _titled(grid: Any, title: str) -> Figure:
-    grid.figure.suptitle(title, y=1.03)
-    figure: Figure = grid.figure
-    return figure
 
 
 FIGURES = (speedup, errors, compiling)

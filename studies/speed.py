@@ -13,7 +13,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from harness.tables import Run
-from harness.verdicts.ratios import intervals, launch_medians, paired_log_ratios, speedups
+from harness.verdicts.ratios import multiples_of_read, speedups
 from harness.vocabulary import DTYPES, PHASES, YARDSTICKS
 
 WHOLE = ("forward", "backward", "pipeline")
@@ -45,7 +45,7 @@ def time(run: Run) -> Figure:
     grid.set(yscale="log").set_titles("{col_name}").set_axis_labels("n (length of y)", "time of one call (µs)")
     for axis in grid.axes.flat:
         style.powers_of_two(axis, rows["n"])
-    return _titled(grid, f"Time of one call, {dtype}, k = {k}; median, band: 90 % of the rounds")
+    return style.titled(grid, f"Time of one call, {dtype}, k = {k}; median, band: 90 % of the rounds")
 
 
 def speedup(run: Run) -> Figure:
@@ -77,18 +77,17 @@ def speedup(run: Run) -> Figure:
         style.powers_of_two(axis, rows["n"])
     grid.set(yscale="log").set_titles("{row_name}, {col_name}")
     grid.set_axis_labels("n (length of y)", "speed-up over native")
-    return _titled(grid, f"Speed-up over native, k = {k}; above the line is faster; bars: 95 % intervals over launches")
+    return style.titled(
+        grid, f"Speed-up over native, k = {k}; above the line is faster; bars: 95 % intervals over launches"
+    )
 
 
 def read_multiples(run: Run) -> Figure:
     """Forward time as a multiple of one read of y in the same round, against n."""
     style.use()
-    pairs = paired_log_ratios(run.timings, base="read", base_phase="apply")
-    k = style.middle(pairs["k"])
-    pairs = pairs[(pairs["phase"] == "forward") & (pairs["k"] == k)]
-    by = ["method", "dtype", "n"]
-    rows = intervals(launch_medians(pairs, by, "log_ratio"), by, "log_ratio")
-    rows = rows.assign(multiple=np.exp(rows["mean"]))
+    rows = multiples_of_read(run.timings)
+    k = style.middle(rows["k"])
+    rows = rows[(rows["phase"] == "forward") & (rows["k"] == k)]
     grid = sns.relplot(
         rows,
         x="n",
@@ -105,7 +104,7 @@ def read_multiples(run: Run) -> Figure:
     for axis in grid.axes.flat:
         axis.axhline(1, color="black", lw=0.8)
         style.powers_of_two(axis, rows["n"])
-    return _titled(grid, f"Forward as a multiple of one read of y, k = {k}")
+    return style.titled(grid, f"Forward as a multiple of one read of y, k = {k}")
 
 
 def crossover(run: Run) -> Figure:
@@ -153,12 +152,6 @@ def _plane(axis: Any, rows: pd.DataFrame, title: str) -> None:
     )
     axis.grid(visible=False)
     axis.set(title=title, xlabel="n (length of y)", ylabel="k (how many are kept)")
-
-
-def _titled(grid: Any, title: str) -> Figure:
-    grid.figure.suptitle(title, y=1.02)
-    figure: Figure = grid.figure
-    return figure
 
 
 def _phases(rows: pd.DataFrame) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 import seaborn as sns
+from matplotlib.figure import Figure
 
 METHOD_STYLE = {
     "native": ("#000000", "o"),
@@ -65,6 +66,13 @@ def dtypes(present: Iterable[str]) -> dict[str, Any]:
     """palette and order of the dtypes that the data have."""
     names = [name for name in DTYPE_STYLE if name in set(present)]
     return {"hue": "dtype", "hue_order": names, "palette": {name: DTYPE_STYLE[name] for name in names}}
+
+
+def titled(grid: Any, title: str) -> Figure:
+    """The figure of a grid, with a title above its panels."""
+    grid.figure.suptitle(title, y=1.02)
+    figure: Figure = grid.figure
+    return figure
 
 
 def middle(values: Iterable[Any]) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from harness.cells import Case, cases, resolve_k
+from harness.errors import UserError
 from harness.runs import plan_of
 from harness.study import Study
 from harness.study_file import narrow
@@ -115,6 +116,14 @@ k = [4, "n/16"]
     assert "n = 64: 2 values of k are 4, merged" in plan_of(study).notes
     assert {case.axes["shape"] for case in cases(narrow(study, ["shape=wide"]))} == {"wide"}
     assert Case.from_axes(next(cases(study)).axes) == next(cases(study))
+
+
+def test_a_size_that_shapes_have_is_not_narrowed_beside_them(write_study: WriteStudy) -> None:
+    study = write_study(HEAD + "[axes]\nk = [2, 4]\n[shapes.narrow]\nn = 8\n[shapes.wide]\nn = 64\nrows = 3\n")
+    for item in ("n=8", "rows=1"):
+        with pytest.raises(UserError, match=r"--only .*: the shapes of this study have .*: narrow `shape`"):
+            narrow(study, [item])
+    assert {case.k for case in cases(narrow(study, ["k=4"]))} == {4}
 
 
 def test_a_rule_may_name_a_shape_or_a_size_of_one(write_study: WriteStudy) -> None:

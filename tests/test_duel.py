@@ -15,10 +15,11 @@ from click.testing import CliRunner
 import harness
 from harness import duel as duels
 from harness.cli import cli
-from harness.duel import Duel, Origin, base_origin, duel
+from harness.duel import Duel, duel
 from harness.errors import UserError
 from harness.machine import Revision
 from harness.measure.worker import PROTOCOL
+from harness.origin import Origin, base_origin
 from harness.tables import read_verdicts
 
 ROOT = Path(__file__).parent.parent

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 FLOORS = {
     7: ("cli", "__main__", "__init__"),
-    6: ("runs", "duel", "doctor"),
+    6: ("runs", "duel", "origin", "doctor"),
     5: ("sweep",),
     4: ("measure", "verdicts", "report", "scripts"),
     3: ("methods", "precision", "problems"),
@@ -34,6 +34,7 @@ NEIGHBOURS = {
     ("validation", "errors"),  # the errors of a study file are told in the words of errors
     ("study", "errors"),
     ("study", "vocabulary"),
+    ("duel", "origin"),  # where the code of its base lies
     ("duel", "runs"),  # each side of a duel is written as a run is
     ("report", "verdicts"),  # the closing table prints what verdicts finds
 }

@@ -11,7 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.verdicts.ratios import intervals, launch_medians, paired_log_ratios, speedups
+from harness.verdicts.ratios import (
+    intervals,
+    launch_medians,
+    multiples_of_read,
+    paired_log_ratios,
+    speedups,
+)
 
 T95 = {1: 12.706, 2: 4.303, 3: 3.182, 9: 2.262}
 """Degrees of freedom -> Student's t, two-sided 95 %, as printed in tables of statistics."""
@@ -174,3 +180,28 @@ def test_nineteen_intervals_of_twenty_hold_the_truth(launches: int) -> None:
     assert (found["launches"] == launches).all()
     covered = ((found["low"] <= 1 / 0.8) & (found["high"] >= 1 / 0.8)).mean()
     assert 0.92 <= covered <= 0.98
+
+
+def test_a_time_is_a_multiple_of_the_read_of_its_own_round() -> None:
+    found = multiples_of_read(HAND).query("phase == 'forward'").set_index("method")
+    assert found["multiple"].to_dict() == {"native": pytest.approx(4.0 / 0.5), "dense": pytest.approx(4.0 / 0.5)}
+    assert found["launches"].tolist() == [1, 1]
+    assert found["high"].isna().all()
+    spread = [("dense", "forward", 2.0), ("dense", "forward", 8.0), ("read", "apply", 1.0), ("read", "apply", 1.0)]
+    launches = (1, 2, 1, 2)
+    two = multiples_of_read(timings([("a", m, p, at, 0, s) for (m, p, s), at in zip(spread, launches, strict=True)]))
+    (row,) = two.query("method == 'dense'").to_dict("records")
+    half = T95[1] * statistics.stdev([math.log(2), math.log(8)]) / math.sqrt(2)
+    assert row["multiple"] == pytest.approx(4.0)
+    assert row["low"] == pytest.approx(4.0 * math.exp(-half), rel=1e-3)
+    assert row["high"] == pytest.approx(4.0 * math.exp(half), rel=1e-3)
+
+
+def test_more_confidence_takes_a_wider_interval() -> None:
+    usual, surer = (
+        speedups(HAND, confidence=each).query("method == 'dense' and launches == 2") for each in (0.95, 0.99)
+    )
+    assert (surer["low"] < usual["low"]).all()
+    assert (surer["high"] > usual["high"]).all()
+    assert len(usual) > 0
+    assert surer["speedup"].tolist() == usual["speedup"].tolist()

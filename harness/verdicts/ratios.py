@@ -46,8 +46,18 @@ def intervals(medians: pd.DataFrame, by: list[str], value: str, confidence: floa
 
 def speedups(timings: pd.DataFrame, base: str = "native", confidence: float = CONFIDENCE) -> pd.DataFrame:
     """How many times faster than the base each cell's phase is: columns `speedup low high launches`."""
-    by = [name for name in timings.columns if name not in (*MEASURED, "launch", "round", "position", "calls")]
-    medians = launch_medians(paired_log_ratios(timings, base), by, "log_ratio")
-    table = intervals(medians, by, "log_ratio", confidence)
+    table = _by_cell(paired_log_ratios(timings, base), timings, confidence)
     faster = {"speedup": np.exp(-table["mean"]), "low": np.exp(-table["high"]), "high": np.exp(-table["low"])}
     return table.drop(columns=["mean"]).assign(**faster)
+
+
+def multiples_of_read(timings: pd.DataFrame) -> pd.DataFrame:
+    """Each cell's phase as a multiple of one read of y in the same round: columns `multiple low high launches`."""
+    table = _by_cell(paired_log_ratios(timings, "read", "apply"), timings, CONFIDENCE)
+    multiple = {"multiple": np.exp(table["mean"]), "low": np.exp(table["low"]), "high": np.exp(table["high"])}
+    return table.drop(columns=["mean"]).assign(**multiple)
+
+
+def _by_cell(pairs: pd.DataFrame, timings: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    by = [name for name in timings.columns if name not in (*MEASURED, "launch", "round", "position", "calls")]
+    return intervals(launch_medians(pairs, by, "log_ratio"), by, "log_ratio", confidence)
