@@ -11,7 +11,7 @@ BIN := .venv/bin
 STAMP := .venv/installed-$(subst =,-,$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench plots regress baseline test lint microbench acceptance clean
+.PHONY: help setup bench plots report regress baseline test lint microbench acceptance clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ bench: $(STAMP) ## measure STUDIES into results/, draw their figures, close with
 
 plots: $(STAMP) ## draw the figures of the newest run of STUDIES again, without measuring
 	$(BIN)/harness plot $(STUDIES)
+
+report: $(STAMP) ## one HTML page of the newest runs of STUDIES: results/report.html
+	$(BIN)/harness report $(STUDIES)
 
 regress: $(STAMP) ## did it get slower, larger or less exact: the working tree against BASE, in one set of rounds
 	$(BIN)/harness duel regression --base-rev $(BASE)

@@ -119,6 +119,23 @@ def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
 
 
 @cli.command()
+@click.argument("words", metavar="RUN...", nargs=-1, required=True)
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there [RESULTS/report.html].")
+@_STUDIES
+@_RESULTS
+def report(words: tuple[str, ...], output: Path | None, studies: Path, results: Path) -> None:
+    """One HTML page of runs and duels: folders, or names of studies for the newest run or duel of each.
+
+    It needs nothing but a browser. Two runs of one study are compared, the first as the base.
+
+    Example: python -m harness report precision speed
+    """
+    from harness.publish import publish
+
+    click.echo(publish(words, results, studies, output, click.echo))
+
+
+@cli.command()
 @click.argument("study", default="regression")
 @click.option("--base-rev", metavar="REV", help="The base is this commit, checked out beside the working tree.")
 @click.option("--base-python", metavar="PATH", help="The base runs under this interpreter, so under its torch.")

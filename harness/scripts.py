@@ -54,6 +54,12 @@ def load_script(name: str, folder: Path) -> Script:
     return Script(*(getattr(module, name, default) for name, default in _OFFERED.items()))
 
 
+def captions(name: str, folder: Path) -> dict[str, str]:
+    """The name of each figure of a study -> what it shows, by the first line of its function."""
+    figures = load_script(name, folder).figures
+    return {each.__name__: (each.__doc__ or each.__name__).strip().partition("\n")[0] for each in figures}
+
+
 def load_trends(folder: Path) -> tuple[Callable[[Any, Any], Any], ...]:
     """What draws a history: functions (rows of one study, steps) -> figure."""
     return getattr(_module(TRENDS_SCRIPT, folder), "TRENDS", ())

@@ -51,7 +51,7 @@ def error_by_n(run: Run) -> Figure:
     )
     for axis in grid.axes.flat:
         for dtype in set(rows["dtype"]):
-            axis.axhline(style.UNIT_ROUNDOFF[dtype], color=style.DTYPE_STYLE[dtype], lw=0.8, ls=":")
+            axis.axhline(style.UNIT_ROUNDOFF[dtype], color=style.DTYPE_COLOUR[dtype], lw=0.8, ls=":")
         style.powers_of_two(axis, rows["n"])
     grid.set(yscale="log").set_titles("{col_name}: {row_name}")
     grid.set_axis_labels("n (length of y)", "relative error (2-norm)")
@@ -69,7 +69,7 @@ def exponents(run: Run) -> Figure:
         each = rows[rows["dtype"] == dtype]
         at = np.arange(len(each)) + 0.12 * (place - 1.5)
         bars = [each["exponent"] - each["low"], each["high"] - each["exponent"]]
-        axis.errorbar(at, each["exponent"], bars, fmt="o", capsize=2, color=style.DTYPE_STYLE[dtype], label=dtype)
+        axis.errorbar(at, each["exponent"], bars, fmt="o", capsize=2, color=style.DTYPE_COLOUR[dtype], label=dtype)
     axis.axhline(0, color="black", lw=0.8)
     axis.axhline(0.5, color="black", lw=0.8, ls=":")
     axis.set_xticks(range(len(GROWTHS)), GROWTHS)
@@ -175,7 +175,7 @@ def flip_share(run: Run) -> Figure:
         share = each["sum"] / each["count"]
         bars = [share - [b.low for b in bounds], [b.high for b in bounds] - share]
         shifted = each["n"] * 1.06 ** (place - 1.5)  # side by side, so that bars do not hide one another
-        axis.errorbar(shifted, share, bars, marker="o", capsize=2, label=dtype, color=style.DTYPE_STYLE[dtype])
+        axis.errorbar(shifted, share, bars, marker="o", capsize=2, label=dtype, color=style.DTYPE_COLOUR[dtype])
     style.powers_of_two(axis, counts["n"])
     axis.set(xlabel="n (length of y)", ylabel="share of draws with a flip", title="Rounding y changes what is selected")
     axis.legend(title="dtype")

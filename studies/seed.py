@@ -111,7 +111,7 @@ def decimals_copied(run: Run) -> Figure:
     for axis in grid.axes.flat:
         axis.plot(decimals, [10.0**-each for each in decimals], color="black", lw=0.8, ls="--", label="10^-decimals")
         for dtype in set(rows["dtype"]):
-            axis.axhline(style.UNIT_ROUNDOFF[dtype], color=style.DTYPE_STYLE[dtype], lw=0.8, ls=":")
+            axis.axhline(style.UNIT_ROUNDOFF[dtype], color=style.DTYPE_COLOUR[dtype], lw=0.8, ls=":")
     grid.set(yscale="log", xticks=decimals[1::2]).set_titles("{col_name}")
     grid.set_axis_labels("decimals copied", "relative error (2-norm)")
     draws = rows["seed"].nunique()

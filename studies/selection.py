@@ -207,7 +207,7 @@ def _points(axis: Any, cases: pd.DataFrame, dtype: str) -> None:
     limits = [stats.binomtest(flipped, draws).proportion_ci() for flipped, draws in counted]
     below, above = shares - [each.low for each in limits], [each.high for each in limits] - shares
     bars = [np.maximum(0, below), np.maximum(0, above)]
-    axis.errorbar(table["rate"], shares, bars, fmt="o", ms=4, capsize=2, color=style.DTYPE_STYLE[dtype], label=dtype)
+    axis.errorbar(table["rate"], shares, bars, fmt="o", ms=4, capsize=2, color=style.DTYPE_COLOUR[dtype], label=dtype)
 
 
 def _fitted(rate: np.ndarray, flipped: np.ndarray) -> tuple[float, float, float]:

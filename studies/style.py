@@ -1,8 +1,4 @@
-"""One look for all figures: the same method has the same colour and marker everywhere.
-
-Colours are those of Okabe and Ito (2008), and of Tol (2021), which the colour-blind can tell apart; markers and line
-styles say it again for print in grey.
-"""
+"""How the figures look: the colours and markers of the report's palette, told to seaborn and matplotlib."""
 
 from __future__ import annotations
 
@@ -13,28 +9,9 @@ import matplotlib as mpl
 import seaborn as sns
 from matplotlib.figure import Figure
 
-METHOD_STYLE = {
-    "native": ("#000000", "o"),
-    "native_unsorted": ("#999999", "o"),
-    "blockmax": ("#EE3377", "H"),
-    "sort": ("#CC79A7", "s"),
-    "dense": ("#D55E00", "D"),
-    "coo": ("#E69F00", "^"),
-    "csr": ("#56B4E9", "v"),
-    "csr_at": ("#0072B2", "v"),
-    "gather": ("#009E73", "P"),
-    "fused": ("#7A5195", "X"),
-    "numpy_argpartition": ("#117733", "p"),
-    "numpy_partition": ("#44AA99", "h"),
-    "sigmoid_shift": ("#CC3311", "<"),
-    "straight_through": ("#882255", ">"),
-    "entmax_budget": ("#332288", "d"),
-    "softtorch_softsort": ("#AA4499", "8"),
-    "copy": ("#BBBBBB", "."),
-    "read": ("#DDAA33", "."),
-}
-OTHER_STYLE = ("#444444", "*")
-DTYPE_STYLE = {"bfloat16": "#D55E00", "float16": "#E69F00", "float32": "#0072B2", "float64": "#009E73"}
+from harness.report.palette import DTYPE_COLOUR as DTYPE_COLOUR
+from harness.report.palette import METHOD_STYLE as METHOD_STYLE
+from harness.report.palette import OTHER_STYLE
 
 UNIT_ROUNDOFF = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64": 2.0**-53}
 
@@ -64,8 +41,8 @@ def methods(present: Iterable[str]) -> dict[str, Any]:
 
 def dtypes(present: Iterable[str]) -> dict[str, Any]:
     """palette and order of the dtypes that the data have."""
-    names = [name for name in DTYPE_STYLE if name in set(present)]
-    return {"hue": "dtype", "hue_order": names, "palette": {name: DTYPE_STYLE[name] for name in names}}
+    names = [name for name in DTYPE_COLOUR if name in set(present)]
+    return {"hue": "dtype", "hue_order": names, "palette": {name: DTYPE_COLOUR[name] for name in names}}
 
 
 def titled(grid: Any, title: str) -> Figure:

@@ -160,7 +160,13 @@ def _ranges(data: pd.DataFrame, methods: list[str], **_: Any) -> None:
         places = np.array([methods.index(name) for name in names]) + 0.3 * (shift - 0.5)
         bars = np.maximum(0, [here["speedup"] - here["low"], here["high"] - here["speedup"]])
         axis.errorbar(
-            here["speedup"], places, xerr=bars, fmt="os"[shift % 2], ms=3.5, color=style.DTYPE_STYLE[dtype], label=dtype
+            here["speedup"],
+            places,
+            xerr=bars,
+            fmt="os"[shift % 2],
+            ms=3.5,
+            color=style.DTYPE_COLOUR[dtype],
+            label=dtype,
         )
     axis.axvline(1, color="black", lw=0.8)
     axis.set_yticks(range(len(methods)), methods)

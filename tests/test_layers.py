@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 FLOORS = {
     7: ("cli", "__main__", "__init__"),
-    6: ("runs", "duel", "origin", "doctor"),
+    6: ("runs", "duel", "origin", "doctor", "publish"),
     5: ("sweep",),
     4: ("measure", "verdicts", "report", "scripts"),
     3: ("methods", "precision", "problems"),
@@ -35,6 +35,7 @@ NEIGHBOURS = {
     ("study", "errors"),
     ("study", "vocabulary"),
     ("duel", "origin"),  # where the code of its base lies
+    ("publish", "runs"),  # the gate of a study, which a run names
     ("duel", "runs"),  # each side of a duel is written as a run is
     ("report", "verdicts"),  # the closing table prints what verdicts finds
 }
@@ -42,7 +43,7 @@ NEIGHBOURS = {
 
 HOMES = {
     "torch": {"problems", "methods", "precision", "measure"},
-    "numpy": {"problems", "methods", "precision", "measure", "verdicts", "sweep"},
+    "numpy": {"problems", "methods", "precision", "measure", "verdicts", "report", "sweep"},
     "entmax": {"methods"},
     "softtorch": {"methods"},
     "pandas": {"tables", "verdicts", "report", "duel"},
@@ -55,6 +56,10 @@ HOMES = {
     "cpuinfo": {"machine"},
     "tqdm": {"sweep"},
     "pynvml": {"measure"},
+    "altair": {"report"},
+    "jinja2": {"report"},
+    "markupsafe": {"report"},
+    "vl_convert": {"report"},
     "click": {"cli"},
     "matplotlib": {"scripts"},
     "pytest_benchmark": {"verdicts"},  # the statistics of an export are its own
@@ -266,6 +271,7 @@ READS: Mapping[str, str] = {
     "list": "cli(['list'], standalone_mode=False)",
     "closing table": "print(closing_table(read(folder)))",
     "plot": "cli(['plot', folder], standalone_mode=False)",
+    "report": "cli(['report', folder, '--output', folder + '/page.html'], standalone_mode=False)",
     "export to pytest-benchmark": "cli(['export', folder, '--to', 'pytest-benchmark'], standalone_mode=False)",
     "export to junit": "cli(['export', folder, '--to', 'junit'], standalone_mode=False)",
     "export to markdown": "cli(['export', folder, '--to', 'markdown'], standalone_mode=False)",

@@ -1,0 +1,71 @@
+"""A report put together: the runs that words name, what their studies' scripts draw of them, and what two say of each
+other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from harness.errors import UserError
+from harness.report.page.compared import Comparison
+from harness.report.page.document import Drawn, Reported, document
+from harness.runs import load_study_of
+from harness.scripts import captions, draw_figures
+from harness.tables import BASE, HEAD, Run, has_verdicts, newest_result, read, read_verdicts
+from harness.verdicts.comparison import compare_verdicts
+
+REPORT = "report.html"
+
+
+def publish(
+    words: Iterable[str], results: Path, studies: Path, output: Path | None = None, say: Callable[[str], None] = print
+) -> Path:
+    """Write the report of runs and duels, and return its path: `output`, or report.html in the results.
+
+    A word is a folder, or the name of a study for its newest run or duel. Two runs of one study are compared, the
+    first as the base. Raises UserError where a word means nothing, or the page cannot be written.
+    """
+    runs: list[Run] = []
+    comparisons: list[Comparison] = []
+    for folder in dict.fromkeys(newest_result(results, word) for word in words):
+        if has_verdicts(folder):
+            base, head = read(folder / BASE), read(folder / HEAD)
+            comparisons.append(Comparison(base, head, read_verdicts(folder)))
+            runs += [base, head]
+        else:
+            runs.append(read(folder))
+    comparisons += _of_pairs(runs, comparisons)
+    page = document([_reported(run, studies, say) for run in runs], comparisons)
+    path = output or results / REPORT
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    return path
+
+
+def _reported(run: Run, studies: Path, say: Callable[[str], None]) -> Reported:
+    """A run with its figures, drawn anew: what the tables say now is what the page shows."""
+    made = draw_figures(run, studies, say)
+    told = captions(run.name, studies)
+    figures = [Drawn(path.stem, told[path.stem], path) for path in made if path.stem in told]
+    summary = [path.read_text(encoding="utf-8") for path in made if path.suffix == ".md"]
+    return Reported(run, figures, [line.removeprefix("- ") for text in summary for line in text.splitlines()])
+
+
+def _of_pairs(runs: Sequence[Run], known: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons of those studies of which there are two runs that no duel has compared."""
+    fought = {run.path for each in known for run in (each.base, each.head)}
+    by_study: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.path not in fought:
+            by_study.setdefault(run.name, []).append(run)
+    return [_compared(*pair) for pair in by_study.values() if len(pair) == 2]
+
+
+def _compared(base: Run, head: Run) -> Comparison:
+    try:
+        return Comparison(base, head, compare_verdicts([base], head, load_study_of(head).gate))
+    except UserError as error:
+        return Comparison(base, head, None, str(error))

@@ -1,0 +1,1 @@
+"""A report that a person reads: one HTML file, made from tables alone. Readers only."""

@@ -1,0 +1,159 @@
+"""The answer of a run in words and small tables: which method, how exact, what to beware of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from harness.methods import registered
+from harness.precision.ulp import FORMATS
+from harness.report.terminal import doubts
+from harness.tables import SCHEMA_VERSION, Run
+from harness.verdicts.ratios import speedups
+from harness.vocabulary import DTYPES, YARDSTICKS
+
+WHOLE = ("forward", "backward", "pipeline")
+"""Phases that native has too, so that a ratio compares like with like."""
+
+TENSORS = ("values", "dy", "dx", "dW", "dS")
+CAUSE = "cause_"
+TOLD_REASONS = 12
+LONG_NUMBER = re.compile(r"\d{4,}")
+"""What differs between reasons that say the same of other sizes."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A small table of text: the first column is what a row is of."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def fastest(timings: pd.DataFrame) -> pd.DataFrame:
+    """Per case and phase the fastest method: the key, `phase`, `speedup`, `low`, `high`, `launches`.
+
+    It is native unless the 95 % interval of another is above 1. Relaxations, which return something else, and the
+    yardsticks do not compete; nor do phases that native does not have.
+    """
+    rows = speedups(timings)
+    rows = rows[rows["phase"].isin(WHOLE) & ~rows["method"].isin({*YARDSTICKS, *relaxations()})]
+    surely = rows[(rows["low"] > 1) | (rows["method"] == "native")]
+    return surely.loc[surely.groupby(["case", "phase"], sort=False)["speedup"].idxmax()]
+
+
+def which_method(run: Run) -> Iterator[Table]:
+    """How often each method is the fastest, and by how much; nothing where nothing was timed."""
+    if run.timings.empty:
+        return
+    best = fastest(run.timings)
+    phases = [phase for phase in WHOLE if phase in set(best["phase"])]
+    cases = best.groupby("phase")["case"].nunique()
+    rows = []
+    for name in best["method"].value_counts().index:
+        mine = best[best["method"] == name]
+        cells = []
+        for phase in phases:
+            gains = mine.loc[mine["phase"] == phase, "speedup"]
+            share = f"{len(gains)} of {cases[phase]} cases"
+            if len(gains) and name != "native":
+                share += f", {gains.min():.2f} to {gains.max():.2f} times faster"
+            cells.append(share if len(gains) else "-")
+        rows.append((str(name), *cells))
+    caption = (
+        "Fastest method by number of cases, with its speed-up over native there. It is native unless the whole 95 % "
+        "interval of another lies above 1."
+    )
+    yield Table(caption, ("method", *phases), tuple(rows))
+
+
+def how_exact(run: Run) -> Iterator[Table]:
+    """The largest errors by dtype against the exact answer, and by method against native."""
+    own = run.discrepancies[run.discrepancies["of"] == "method"]
+    exact, native = (own[own["reference"] == reference] for reference in ("exact", "native"))
+    if not (errors := exact[exact["metric"] == "rel_l2"]).empty:
+        yield _against_exact(errors, exact[exact["metric"] == "flips"])
+    if not (errors := native[(native["metric"] == "rel_l2") & (native["method"] != "native")]).empty:
+        yield _against_native(errors, native[native["metric"].str.startswith(CAUSE)])
+
+
+def beware(run: Run) -> Iterator[str]:
+    """What stands in the way of the answer, a line each."""
+    info = run.info
+    if not info["end"]:
+        yield f"This run has not ended: go on with harness run --resume {run.path}"
+    if info.get("dirty"):
+        yield "The working tree had changes that are in no commit: this code cannot be had again."
+    if info["schema"] < SCHEMA_VERSION:
+        yield f"This run was written with schema {info['schema']}: what later versions added is not known of it."
+    if run.cells["launch"].nunique() == 1 and not run.timings.empty:
+        yield "One launch: there are no intervals, and no method can be told from native."
+    if soft := sorted(relaxations() & set(run.cells["method"])):
+        yield f"Relaxations, which are biased, and held to shapes and untouched inputs only: {', '.join(soft)}."
+    yield from doubts(run)
+    yield from _statuses(run.cells)
+
+
+def _against_exact(errors: pd.DataFrame, flips: pd.DataFrame) -> Table:
+    """By dtype: the largest relative error of each tensor where the selection is right, and how often it is not."""
+    flipped = flips.groupby(["case", "method"])["value"].max().rename("flips")
+    rows = errors.merge(flipped, on=["case", "method"], how="left")
+    right = rows[rows["flips"].fillna(0) == 0]
+    tensors = [name for name in TENSORS if name in set(rows["tensor"])]
+    worst = right.pivot_table(index="dtype", columns="tensor", values="value", aggfunc="max")
+    cells = rows.drop_duplicates(["case", "method"]).groupby("dtype")["flips"]
+    told = []
+    for dtype in (each for each in DTYPES if each in set(rows["dtype"])):
+        largest = [_figure(worst, dtype, tensor) for tensor in tensors]
+        share = f"{int((cells.get_group(dtype) > 0).sum())} of {len(cells.get_group(dtype))} cells"
+        told.append((dtype, f"{FORMATS[dtype].unit_roundoff:.1e}", *largest, share))
+    caption = (
+        "Largest relative error (2-norm) against the exact answer, where no index flipped, beside the unit roundoff; "
+        "and in how many cells one did, which costs far more."
+    )
+    return Table(caption, ("dtype", "unit roundoff", *tensors, "an index flipped in"), tuple(told))
+
+
+def _against_native(errors: pd.DataFrame, causes: pd.DataFrame) -> Table:
+    """By method: the largest relative difference from native of each tensor over all cases, and what explains it."""
+    tensors = [name for name in TENSORS if name in set(errors["tensor"])]
+    worst = errors.pivot_table(index="method", columns="tensor", values="value", aggfunc="max")
+    counts = causes.groupby(["method", "metric"], sort=False)["value"].sum()
+    rows = []
+    for name in dict.fromkeys(errors["method"]):
+        mine = counts[name] if name in counts.index else pd.Series(dtype=float)
+        why = ", ".join(f"{str(word).removeprefix(CAUSE)} {count:.0f}" for word, count in mine.items() if count > 0)
+        rows.append((str(name), *(_figure(worst, str(name), tensor) for tensor in tensors), why or "-"))
+    caption = (
+        "Largest relative difference (2-norm) from native over all cases (0: never any), and how many entries differ "
+        "for which cause."
+    )
+    return Table(caption, ("method", *tensors, "entries that differ"), tuple(rows))
+
+
+def _figure(table: pd.DataFrame, row: str, column: str) -> str:
+    value = table[column].get(row, float("nan")) if column in table else float("nan")
+    return "-" if value != value else "0" if value == 0 else f"{value:.1e}"
+
+
+def _statuses(cells: pd.DataFrame) -> Iterator[str]:
+    """A line for each method and kind of reason for which cells have no figures, or have them in spite of it."""
+    told = cells[(cells["status"] != "ok") | (cells["reason"] != "")]
+    alike = told["reason"].str.replace(LONG_NUMBER, "", regex=True).rename("alike")
+    groups = sorted(told.groupby(["status", "method", alike], sort=False), key=lambda each: -each[1]["case"].nunique())
+    for (status, method, _), rows in groups[:TOLD_REASONS]:
+        number, reasons = rows["case"].nunique(), rows["reason"].unique()
+        such = ", such as" if len(reasons) > 1 else ""
+        yield f"{method}: {number} {'cell' if number == 1 else 'cells'} {status}{such}: {reasons[-1]}"
+    if left := groups[TOLD_REASONS:]:
+        cut = sum(rows["case"].nunique() for _, rows in left)
+        yield f"and {cut} more cells, for {len(left)} more reasons: see cells.csv"
+
+
+def relaxations() -> set[str]:
+    """Methods that return something else than the k largest; one from outside is taken to return them."""
+    return {name for name, each in registered().items() if not each.exact} - set(YARDSTICKS)

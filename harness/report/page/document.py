@@ -1,0 +1,189 @@
+"""A report: one HTML file that needs nothing else, made from the tables of runs alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import vl_convert
+from markupsafe import Markup
+
+from harness.report.page.answer import WHOLE, Table, beware, how_exact, relaxations, which_method
+from harness.report.page.charts import changes_chart, error_chart, explorer_frame, fastest_map
+from harness.report.page.compared import Comparison
+from harness.report.page.provenance import facts, label, machine_line, provenance, revision, title_of
+from harness.report.page.rows import DIGITS, RAW_ROUNDS, carried, packed
+from harness.report.palette import DTYPE_COLOUR, METHOD_STYLE, ON_DARK, OTHER_STYLE, SHAPES, VERDICT_COLOUR
+from harness.tables import Run
+from harness.verdicts.wording import change_text, counts_text, quantity_name
+
+TITLE = "Top-k selection in PyTorch"
+SHOWN_CHANGES = 30
+TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+
+DARK_CONFIG = {
+    place: {"labelColor": "#d8d8e0", "titleColor": "#ececf1", "gridColor": "#3b3b46", "domainColor": "#777783"}
+    for place in ("axis", "legend", "header")
+}
+"""Vega's colours of what is written on a dark ground."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure that a study's script drew: its name, what it shows, and its file in one of TYPES."""
+
+    name: str
+    caption: str
+    path: Path
+
+    @property
+    def address(self) -> str:
+        """The file as an address that holds it: of its formats, the smallest."""
+        there = (each for each in map(self.path.with_suffix, TYPES) if each.is_file())
+        smallest = min(there, key=lambda each: each.stat().st_size)
+        return f"data:{TYPES[smallest.suffix]};base64,{base64.b64encode(smallest.read_bytes()).decode()}"
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A run, with what its study's script says of it: figures, and the lines of its summary."""
+
+    run: Run
+    figures: Sequence[Drawn] = ()
+    summary: Sequence[str] = ()
+
+
+def document(reported: Sequence[Reported], comparisons: Sequence[Comparison] = ()) -> str:
+    """The HTML of the page. Whatever comes from a file is escaped.
+
+    The head of each comparison is one of the runs. Raises UserError where a table cannot be read.
+    """
+    charts: dict[str, Any] = {}
+    paths = [each.run.path for each in reported]
+    compared = {paths.index(each.head.path): each for each in comparisons}
+    rounds = RAW_ROUNDS // len(reported)
+    rows = [(label(each.run), carried(each.run, compared.get(place), rounds)) for place, each in enumerate(reported)]
+    template = _environment().from_string(_own("page.html.jinja"))
+    return template.render(
+        title=TITLE,
+        sections=[_section(each, place, charts) for place, each in enumerate(reported)],
+        comparisons=[_compared(each, place, charts) for place, each in compared.items()],
+        digits=DIGITS,
+        settings=_as_json(_settings(charts)),
+        payload=Markup(packed(rows)),
+        styles=Markup(_of_itables("dt_bundle.css") + _own("page.css")),
+        script=Markup(_own("explorer.js")),
+        datatables=_as_script(_of_itables("dt_bundle.js")),
+        vega=_as_script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
+    )
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, auto_reload=False
+    )
+
+
+def _section(reported: Reported, place: int, charts: dict[str, Any]) -> dict[str, Any]:
+    """What the template shows of one run; its charts go into `charts`."""
+    run = reported.run
+    fastest, setting = fastest_map(run)
+    return {
+        "title": title_of(run),
+        "heading": label(run),
+        "machine": machine_line(run),
+        "timed": not run.timings.empty,
+        "which_method": list(which_method(run)),
+        "map": _named(charts, f"map-{place}", fastest),
+        "setting": setting,
+        "how_exact": list(how_exact(run)),
+        "errors": _named(charts, f"errors-{place}", error_chart(run)),
+        "beware": list(beware(run)),
+        "figures": reported.figures,
+        "summary": reported.summary,
+        "provenance": provenance(run),
+        "text": run.info["text"],
+    }
+
+
+def _compared(comparison: Comparison, place: int, charts: dict[str, Any]) -> dict[str, Any]:
+    """What the template shows of a comparison whose head is the run at this place."""
+    base, head, verdicts = comparison.base, comparison.head, comparison.verdicts
+    told = {
+        "heading": f"{head.name}: {revision(head)} against {revision(base)}",
+        "place": place,
+        "sides": _sides(base, head),
+    }
+    if verdicts is None:
+        return told | {"refusal": comparison.refusal}
+    changed = verdicts[verdicts["verdict"] != "same"]
+    rows = [
+        (row["verdict"], quantity_name(row), change_text(row)) for row in changed.head(SHOWN_CHANGES).to_dict("records")
+    ]
+    more = f" The first {SHOWN_CHANGES} of {len(changed)}." if len(changed) > SHOWN_CHANGES else ""
+    caption = f"What is not the same, the gravest first.{more}"
+    return told | {
+        "refusal": "",
+        "counts": counts_text(verdicts),
+        "changes": Table(caption, ("verdict", "quantity", "change"), tuple(rows)) if rows else None,
+        "chart": _named(charts, f"changes-{place}", changes_chart(verdicts)),
+    }
+
+
+def _sides(base: Run, head: Run) -> Table:
+    """The facts in which the two sides differ."""
+    one, two = facts(base), facts(head)
+    names = [name for name in {**one, **two} if one.get(name) != two.get(name)]
+    rows = tuple((name, one.get(name, "-"), two.get(name, "-")) for name in names)
+    return Table("Where the two sides differ", ("fact", "base", "head"), rows)
+
+
+def _named(charts: dict[str, Any], name: str, spec: Any) -> str:
+    """Keep a chart under its name; '' where there is none."""
+    if spec is None:
+        return ""
+    charts[name] = spec
+    return name
+
+
+def _settings(charts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the script of the page is told beside the rows."""
+    return {
+        "charts": charts,
+        "explorer": explorer_frame(),
+        "colours": {
+            "method": {name: (colour, SHAPES[marker]) for name, (colour, marker) in METHOD_STYLE.items()},
+            "dtype": {name: (colour, "circle") for name, colour in DTYPE_COLOUR.items()},
+            "verdict": {name: (colour, "circle") for name, colour in VERDICT_COLOUR.items()},
+        },
+        "other": OTHER_STYLE[0],
+        "on_dark": ON_DARK,
+        "dark": DARK_CONFIG,
+        "phases": WHOLE,
+        "relaxations": sorted(relaxations()),
+    }
+
+
+def _as_json(value: Any) -> Markup:
+    """JSON that may stand between script tags."""
+    return Markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))
+
+
+def _as_script(code: str) -> Markup:
+    """A library that may stand between script tags: no text in it ends them, or begins a comment."""
+    return Markup(re.sub("<(?=/script|!--)", r"\\x3c", code, flags=re.IGNORECASE))
+
+
+def _own(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _of_itables(name: str) -> str:
+    return files("itables").joinpath("html", name).read_text(encoding="utf-8")
