@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ def document(reported: Sequence[Reported], comparisons: Sequence[Comparison] = (
         styles=Markup(_of_itables("dt_bundle.css") + _own("page.css")),
         script=Markup(_own("explorer.js")),
         datatables=_as_script(_of_itables("dt_bundle.js")),
-        vega=_as_script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
+        vega=_vega(),
     )
 
 
@@ -179,6 +180,12 @@ def _as_json(value: Any) -> Markup:
 def _as_script(code: str) -> Markup:
     """A library that may stand between script tags: no text in it ends them, or begins a comment."""
     return Markup(re.sub("<(?=/script|!--)", r"\\x3c", code, flags=re.IGNORECASE))
+
+
+@cache
+def _vega() -> Markup:
+    """Vega and what embeds it, as a script that offers `vegaEmbed`; it takes a second to bundle."""
+    return _as_script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 def _own(name: str) -> str:

@@ -24,6 +24,7 @@ const FIGURES = ["case", "seconds", "speedup", "multiple", "peak_bytes", "min_by
   "reason", "device_seconds", "blocks", "launches", "calls", "spread", "error", "freedom", "effect"];
 const PREFERRED = { dtype: "float32", metric: "rel_l2", reference: "exact", of: "method", launch: "1" };
 const KEPT_WHOLE = ["method", "phase", "tensor", "verdict", "kind", "round"];
+const WHOLE_VERDICTS = ["reference", "metric"];
 const MOST_DRAWN = 20000;   // points: more would make the browser slow
 const MANY_POINTS = 3000;   // from here on the chart is a bitmap
 const FEW_TICKS = 8;
@@ -78,6 +79,10 @@ function defaults(run, table) {
   };
 }
 
+function isWhole({ table, x, colour, panel }, name) {
+  return [x, colour, panel, ...KEPT_WHOLE, ...(table === "verdicts" ? WHOLE_VERDICTS : [])].includes(name);
+}
+
 function preset(rows, name) {
   const values = distinct(rows, name).map(String);
   return values.includes(PREFERRED[name]) ? PREFERRED[name] : values[Math.floor(values.length / 2)];
@@ -99,8 +104,7 @@ function chosenFrom(address, payload) {
   for (const name of chosen.varying) {
     const all = distinct(rows, name).map(String);
     const wanted = asked.getAll(name).filter((value) => all.includes(value));
-    const whole = [chosen.x, chosen.colour, chosen.panel, ...KEPT_WHOLE].includes(name);
-    chosen.show[name] = asked.has(name) ? wanted : whole ? all : [preset(rows, name)];
+    chosen.show[name] = asked.has(name) ? wanted : isWhole(chosen, name) ? all : [preset(rows, name)];
   }
   return chosen;
 }
@@ -114,7 +118,7 @@ function addressOf(chosen) {
   for (const name of chosen.varying) {
     const all = distinct(rows, name);
     if (chosen.show[name].length < all.length) for (const value of chosen.show[name].length ? chosen.show[name] : [""]) told.append(name, value);
-    else if (![chosen.x, chosen.colour, chosen.panel, ...KEPT_WHOLE].includes(name)) for (const value of all) told.append(name, value);
+    else if (!isWhole(chosen, name)) for (const value of all) told.append(name, value);
   }
   return `#${told}`;
 }
@@ -212,7 +216,7 @@ function specOf(chosen, rows, columns) {
   const logx = numeric && chosen.logx && rows.every((row) => row.x > 0);
   const places = [...new Set(rows.map((row) => row.x))];
   const ticks = numeric && places.length <= FEW_TICKS ? { values: places, format: places.every(Number.isInteger) ? "d" : "~g" } : {};
-  const [band, bars, line] = spec.spec.layer;
+  const [band, bars, line, points] = spec.spec.layer;
   for (const layer of spec.spec.layer) {
     const { encoding } = layer;
     Object.assign(encoding.x, { type: numeric ? "quantitative" : "nominal", title: TITLES[chosen.x] ?? chosen.x, scale: logx ? { type: "log", base: 2 } : { zero: false }, axis: ticks });
@@ -222,10 +226,10 @@ function specOf(chosen, rows, columns) {
     if (encoding.shape) Object.assign(encoding.shape, { title: chosen.colour, scale: { domain: values, range: shapes }, legend });
     encoding.tooltip = columns.map((name) => ({ field: accessor(name), title: name }));
   }
-  const raw = chosen.table === "rounds";
-  if (raw) line.mark.opacity = 0;
-  band.transform = [{ filter: chosen.band && numeric && !raw ? "datum.low !== null" : "false" }];
-  bars.transform = [{ filter: chosen.band && !raw ? "datum.low !== null" : "false" }];
+  const lined = chosen.table !== "rounds" && rows.length > 0;
+  const banded = lined && chosen.band && rows.some((row) => row.low !== null);
+  for (const layer of [band, bars]) layer.transform = [{ filter: "datum.low !== null" }];
+  spec.spec.layer = [...(banded && numeric ? [band] : []), ...(banded ? [bars] : []), ...(lined ? [line] : []), points];
   const room = document.getElementById("chart").clientWidth;
   spec.columns = Math.max(1, Math.floor(room / (spec.spec.width + 70)));
   spec.spec.width = Math.min(spec.spec.width, Math.max(140, room - 130));

@@ -1,0 +1,207 @@
+"""The page in a real browser: it opens from its file, asks for nothing, and does what its controls say.
+
+The browser is the distribution's Chromium. Without one these tests are skipped, unless BROWSER=required.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from harness.publish import publish
+from tests.recorded import record
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        assert os.environ.get("BROWSER") != "required", f"none of {', '.join(NAMES)} is installed"
+        pytest.skip("there is no Chromium")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of two runs, the second of which is slower and has a crashed method."""
+    folder = tmp_path_factory.mktemp("page")
+    base = record(folder / "base")
+    head = record(folder / "head", slower={"gather": 1.5})
+    return publish([str(base), str(head)], folder, folder, folder / "a report.html")
+
+
+@pytest.fixture
+def opened(browser: Browser, report: Path) -> Iterator[Open]:
+    """opened(hash, **context) -> the page, ready; it must close without an error or a request."""
+    faults: list[str] = []
+    contexts = []
+
+    def listen(page: Page) -> None:
+        page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda each: faults.append(each.url) if not each.url.startswith(("file:", "blob:", "data:")) else None)
+
+    def opening(address: str = "", **options: Any) -> Page:
+        context = browser.new_context(**{"viewport": WIDE, "accept_downloads": True} | options)
+        contexts.append(context)
+        page = context.new_page()
+        listen(page)
+        page.goto(report.as_uri() + address)
+        page.wait_for_selector("html[data-ready=yes]", timeout=60_000)
+        return page
+
+    yield opening
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def points(page: Page) -> int:
+    return page.locator("#chart .mark-symbol.role-mark path").count()
+
+
+def chosen(page: Page) -> int:
+    return int(re.match(r"(\d+) of", page.inner_text("#note"))[1])  # type: ignore[index]
+
+
+def shown(page: Page, axis: str, value: str) -> Any:
+    return page.locator(f'input[name="show.{axis}"][value="{value}"]')
+
+
+def test_it_opens_from_its_file_with_every_chart_drawn(opened: Open) -> None:
+    page = opened()
+    assert page.title() == "Top-k selection in PyTorch"
+    specs = page.locator("[data-spec]")
+    assert specs.count() >= 3
+    for place in range(specs.count()):
+        assert specs.nth(place).locator("svg").count() == 1
+    assert points(page) == 6  # three methods, two sizes
+    assert "slower" in page.inner_text("#comparison")
+
+
+def test_a_filter_changes_the_chart_and_the_table(opened: Open) -> None:
+    page = opened()
+    assert (points(page), chosen(page)) == (6, 6)
+    shown(page, "method", "gather").uncheck()
+    page.wait_for_function("document.querySelectorAll('#rows tbody tr').length === 4")
+    assert (points(page), chosen(page)) == (4, 4)
+    assert "gather" not in page.inner_text("#rows tbody")
+    page.get_by_role("button", name="all of method").click()
+    page.wait_for_function("document.querySelectorAll('#rows tbody tr').length === 6")
+    assert points(page) == 6
+
+
+def test_the_figure_the_axis_and_the_scales_can_be_picked(opened: Open) -> None:
+    page = opened()
+    assert page.get_by_text("seconds a call", exact=True).count() > 0
+    page.select_option("select[name=y]", "multiple")
+    page.wait_for_selector("#chart >> text=time / time of one read of y")
+    page.locator("input[name=logy]").uncheck()
+    page.select_option("select[name=table]", "rounds")
+    page.wait_for_selector("#chart >> text=round")
+    assert chosen(page) == points(page) == 9  # three blocks of three methods at one n, of one launch
+    page.select_option("select[name=table]", "memory")
+    page.wait_for_selector("#chart >> text=peak bytes")
+
+
+def test_a_link_keeps_the_choice(opened: Open) -> None:
+    page = opened()
+    page.select_option("select[name=y]", "speedup")
+    page.wait_for_selector("#chart >> text=speed-up over native")
+    shown(page, "n", "64").uncheck()
+    page.wait_for_function("document.querySelectorAll('#rows tbody tr').length === 3")
+    address = page.get_by_role("link", name="A link that keeps this choice").get_attribute("href")
+    assert address is not None
+    again = opened(address)
+    assert again.locator("select[name=y]").input_value() == "speedup"
+    assert not shown(again, "n", "64").is_checked()
+    assert (chosen(again), points(again)) == (3, 3)
+
+
+def test_the_download_has_the_rows_that_are_shown(opened: Open, tmp_path: Path) -> None:
+    page = opened()
+    shown(page, "n", "64").uncheck()
+    page.wait_for_function("document.querySelectorAll('#rows tbody tr').length === 3")
+    page.get_by_label("Search in these rows").fill("gather")
+    page.wait_for_function("document.querySelectorAll('#rows tbody tr').length === 1")
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download the shown rows").click()
+    started.value.save_as(tmp_path / "rows.csv")
+    with (tmp_path / "rows.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["method"], row["n"], row["phase"]) for row in rows] == [("gather", "256", "forward")]
+    assert float(rows[0]["seconds"]) == pytest.approx(2e-4, rel=0.05)
+    assert rows[0]["dtype"] == "float32"  # also what the table hides since it is everywhere the same
+
+
+def test_the_table_sorts(opened: Open) -> None:
+    page = opened()
+    page.get_by_role("columnheader", name="seconds:").or_(page.locator("#rows thead th", has_text=re.compile("^seconds$"))).first.click()
+    page.wait_for_selector("#rows th[aria-sort=ascending]")
+    assert page.locator("#rows tbody tr").first.inner_text().startswith("read")
+
+
+def test_hovering_over_a_point_tells_its_row(opened: Open) -> None:
+    page = opened()
+    page.locator("#chart .mark-symbol.role-mark path").first.hover()
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    told = page.inner_text("#vg-tooltip-element")
+    for word in ("method", "seconds_low", "speedup", "case", "float32"):
+        assert word in told
+
+
+def test_the_look_up_answers_for_a_case(opened: Open) -> None:
+    page = opened()
+    look_up = page.locator("[data-lookup='0']")
+    look_up.locator("select[name=n]").select_option("64")
+    assert re.search(r"native 1x, 1\d\d µs", look_up.inner_text())
+    assert re.search(r"gather 0.5\d* ?x? ?\(0\.\d+ to 0\.\d+\)|gather 0.\d+x \(0", look_up.inner_text())
+
+
+def test_verdicts_are_in_the_explorer_in_their_colours(opened: Open) -> None:
+    page = opened()
+    page.get_by_role("link", name="All of them in the explorer").click()
+    page.wait_for_selector("#chart >> text=head / base")
+    assert page.locator("select[name=colour]").input_value() == "verdict"
+    assert "slower" in page.inner_text("#rows")
+
+
+def test_it_can_be_used_by_the_keyboard_alone(opened: Open) -> None:
+    page = opened()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.locator("select[name=y]").focus()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector("#chart >> text=speed-up over native")
+    shown(page, "n", "64").focus()
+    page.keyboard.press("Space")
+    page.wait_for_function("document.querySelectorAll('#rows tbody tr').length === 3")
+    assert page.evaluate("document.activeElement.value") == "64"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_it_is_accessible_and_fits_its_window(opened: Open, scheme: str, size: dict[str, int]) -> None:
+    page = opened(color_scheme=scheme, viewport=size)
+    page.locator("summary").first.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    found = Axe().run(page)
+    assert [(each["id"], [node["target"] for node in each["nodes"]][:3]) for each in found.response["violations"]] == []

@@ -1,0 +1,212 @@
+"""The HTML page of runs: its answer against tables by hand, what it carries, and that it is one file which is safe."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.errors import UserError
+from harness.publish import REPORT, publish
+from harness.report.page.answer import beware, fastest, how_exact, which_method
+from harness.report.page.charts import error_chart, explorer_frame, fastest_map
+from harness.report.page.compared import Comparison
+from harness.report.page.document import Drawn, Reported, document
+from harness.report.page.rows import carried, packed
+from harness.tables import Run, read
+from tests.recorded import TEXT, record
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """native, and gather at half of its time; three launches."""
+    return read(record(tmp_path / "run", slower={"gather": 0.25}, launches=3))
+
+
+def payload_of(page: str) -> Any:
+    (packed_text,) = re.findall(r'id="payload">([^<]*)<', page)
+    return json.loads(gzip.decompress(base64.b64decode(packed_text)))
+
+
+def column(values: Any) -> list[Any]:
+    return [values["words"][place] for place in values["at"]] if isinstance(values, dict) else values
+
+
+def test_the_fastest_method_is_the_one_whose_whole_interval_is_above_native(run: Run) -> None:
+    best = fastest(run.timings)
+    assert list(best["method"]) == ["gather", "gather"]
+    assert best["speedup"].to_numpy() == pytest.approx([2, 2], rel=0.02)
+    (table,) = which_method(run)
+    assert table.columns == ("method", "forward")
+    assert [row[0] for row in table.rows] == ["gather"]
+    assert table.rows[0][1].startswith("2 of 2 cases, ")
+
+
+def test_what_is_slower_or_cannot_be_told_leaves_the_case_to_native(tmp_path: Path) -> None:
+    slow = read(record(tmp_path / "slow", launches=3))
+    assert list(fastest(slow.timings)["method"]) == ["native", "native"]
+    single = read(record(tmp_path / "single", slower={"gather": 0.25}, launches=1))
+    assert list(fastest(single.timings)["method"]) == ["native", "native"]
+    assert any(line.startswith("One launch") for line in beware(single))
+    assert not any(line.startswith("One launch") for line in beware(slow))
+
+
+def test_a_relaxation_does_not_compete(run: Run) -> None:
+    rows = run.timings
+    soft = rows.assign(method=rows["method"].replace("gather", "sigmoid_shift"))
+    assert list(fastest(soft)["method"]) == ["native", "native"]
+
+
+ERRORS = [
+    ("native", "dx", "exact", "rel_l2", 0.25, 0.5),
+    ("native", "selection", "exact", "flips", 0.0, 2.0),
+    ("gather", "dx", "exact", "rel_l2", 0.125, 0.75),
+    ("gather", "selection", "exact", "flips", 0.0, 0.0),
+    ("gather", "dx", "native", "rel_l2", 0.0, 0.0625),
+    ("gather", "dx", "native", "cause_tie", 0.0, 3.0),
+    ("gather", "dx", "native", "cause_association", 0.0, 0.0),
+]
+"""method, tensor, reference, metric, its value in each of the two cases."""
+
+
+def with_errors(run: Run) -> Run:
+    """The run with these errors in place of its own."""
+    keys = run.discrepancies.drop(columns=["tensor", "of", "reference", "metric", "value"]).drop_duplicates()
+    rows = []
+    for method, tensor, reference, metric, *values in ERRORS:
+        mine = keys[keys["method"] == method].assign(tensor=tensor, of="method", reference=reference, metric=metric)
+        rows.append(mine.assign(value=values))
+    run.__dict__["discrepancies"] = pd.concat(rows, ignore_index=True)
+    return run
+
+
+def test_errors_are_told_where_the_selection_is_right_and_flips_are_counted_beside_them(run: Run) -> None:
+    against_exact, against_native = how_exact(with_errors(run))
+    assert against_exact.columns == ("dtype", "unit roundoff", "dx", "an index flipped in")
+    assert against_exact.rows == (("float32", "6.0e-08", "7.5e-01", "1 of 4 cells"),)
+    assert against_native.columns == ("method", "dx", "entries that differ")
+    assert against_native.rows == (("gather", "6.2e-02", "tie 3"),)
+
+
+def test_what_to_beware_of_is_told_once_for_each_method_and_kind_of_reason(tmp_path: Path) -> None:
+    broken = read(record(tmp_path / "run", status={"gather": "crashed"}, launches=3, dirty=True, end=None))
+    lines = list(beware(broken))
+    assert "gather: 2 cells crashed: planted" in lines
+    assert any("has not ended" in line for line in lines)
+    assert any("in no commit" in line for line in lines)
+    sizes = broken.cells.assign(reason=[f"needs {9000 + place} bytes" for place in range(len(broken.cells))])
+    broken.__dict__["cells"] = sizes
+    assert [line for line in beware(broken) if "crashed" in line] == [
+        f"gather: 2 cells crashed, such as: {sizes[sizes['method'] == 'gather']['reason'].iloc[-1]}"
+    ]
+
+
+def test_the_page_carries_the_medians_of_the_tables_and_every_block(run: Run) -> None:
+    page = document([Reported(run)])
+    (told,) = payload_of(page)["runs"]
+    assert set(told["tables"]) == {"time", "rounds", "memory", "error"}
+    assert told["blocks"] == len(run.timings) == len(column(told["tables"]["rounds"]["seconds"]))
+    cells = pd.DataFrame({name: column(values) for name, values in told["cells"].items()})
+    times = pd.DataFrame({name: column(values) for name, values in told["tables"]["time"].items()})
+    rows = times.join(cells, on="cell").set_index(["case", "method", "phase"])["seconds"].sort_index()
+    expected = run.timings.groupby(["case", "method", "phase"])["seconds"].median()
+    assert list(rows.index) == list(expected.index)
+    assert rows.to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-5)
+    values = column(told["tables"]["error"]["value"])
+    assert values == run.discrepancies["value"].tolist()
+
+
+def test_more_blocks_than_may_be_carried_are_sampled_and_it_is_known_how_many_there_were(run: Run) -> None:
+    rows = carried(run, None, 10)
+    assert (len(rows.tables["rounds"]), rows.blocks) == (10, len(run.timings))
+    assert set(rows.tables["rounds"]["seconds"]) <= set(run.timings["seconds"])
+    assert not rows.tables["rounds"].duplicated().any()
+
+
+def test_what_is_not_a_number_is_carried_as_such(run: Run) -> None:
+    errors = run.discrepancies
+    run.__dict__["discrepancies"] = errors.assign(value=[np.nan, np.inf, *errors["value"].tolist()[2:]])
+    text = gzip.decompress(base64.b64decode(packed([("", carried(run, None, 10))]))).decode()
+    assert column(json.loads(text)["runs"][0]["tables"]["error"]["value"])[:2] == [None, "inf"]
+
+
+def test_whatever_a_file_says_is_escaped(tmp_path: Path) -> None:
+    text = TEXT.replace('"Recorded"', json.dumps(HOSTILE))
+    run = read(record(tmp_path / "run", status={"gather": "crashed"}, text=text, torch={"torch": HOSTILE}))
+    run.__dict__["cells"] = run.cells.assign(reason=HOSTILE)
+    figure = tmp_path / "figure.svg"
+    figure.write_text("<svg/>")
+    page = document([Reported(run, [Drawn(HOSTILE, HOSTILE, figure)], [HOSTILE])])
+    assert "onerror=alert(1)>" not in page.replace("onerror=alert(1)&gt;", "")
+    assert page.count("&lt;/script&gt;&lt;img") >= 5
+
+
+def test_the_page_asks_for_nothing_and_may_not(run: Run) -> None:
+    page = document([Reported(run)])
+    assert "default-src 'none'" in page
+    assert page.count("</script") == 5
+    markup = re.sub(r"(<(script|style)[^>]*>).*?</\2>", r"\1", page, flags=re.DOTALL)
+    addresses = re.findall(r'(?:src|href|action)="([^"]*)"', markup)
+    assert addresses
+    assert [each for each in addresses if not each.startswith("#")] == []
+
+
+def test_a_run_that_timed_nothing_has_no_look_up(tmp_path: Path) -> None:
+    run = read(record(tmp_path / "run"))
+    run.__dict__["timings"] = run.timings.iloc[:0]
+    assert fastest_map(run)[0] is None
+    page = document([Reported(run)])
+    assert "data-lookup" not in page.partition("<main>")[2].partition("</main>")[0]
+    assert "time" not in payload_of(page)["runs"][0]["tables"]
+
+
+def test_charts_are_specifications_that_name_no_address(run: Run) -> None:
+    fastest_one, setting = fastest_map(run)
+    assert "distribution = normal" in setting
+    for spec in (fastest_one, error_chart(with_errors(run)), explorer_frame()):
+        assert spec is not None
+        assert "http" not in json.dumps(spec)
+        assert spec["description"]
+
+
+def test_two_runs_of_a_study_are_compared_and_a_refusal_is_told(tmp_path: Path) -> None:
+    base, head = (record(tmp_path / name) for name in ("base", "head"))
+    slower = record(tmp_path / "slower", slower={"gather": 1.5})
+    alone = publish([str(base)], tmp_path, tmp_path, tmp_path / "one.html").read_text()
+    assert 'id="comparison"' not in alone
+    pair = publish([str(base), str(slower)], tmp_path, tmp_path, tmp_path / "two.html").read_text()
+    assert re.search(r"slower</th>\s*<td[^>]*>gather n=64", pair)
+    assert "verdicts" in payload_of(pair)["runs"][1]["tables"]
+    assert "verdicts" not in payload_of(pair)["runs"][0]["tables"]
+    info = json.loads((head / "run.json").read_text())
+    (head / "run.json").write_text(json.dumps(info | {"machine": {"slug": "elsewhere"}}))
+    refused = publish([str(base), str(head)], tmp_path, tmp_path, tmp_path / "no.html").read_text()
+    assert re.search("No verdicts: .*machine.*elsewhere", refused)
+
+
+def test_the_report_lies_in_the_results_unless_told_otherwise(tmp_path: Path) -> None:
+    folder = record(tmp_path / "here" / "recorded" / "20260101T000000Z_x")
+    assert publish(["recorded"], tmp_path, tmp_path) == tmp_path / REPORT
+    assert "Recorded" in (tmp_path / REPORT).read_text()
+    with pytest.raises(UserError, match="unknown run 'recorder'"):
+        publish(["recorder"], tmp_path, tmp_path)
+    with pytest.raises(UserError, match="directory"):
+        publish([str(folder)], tmp_path, tmp_path, tmp_path)
+
+
+def test_a_comparison_without_a_change_says_so(tmp_path: Path) -> None:
+    run = read(record(tmp_path / "run"))
+    rows = pd.DataFrame({"verdict": ["same"], "kind": ["time"], "ratio": [1.0], "low": [0.99], "high": [1.01]})
+    keys = run.cells.iloc[:1].drop(columns=[name for name in run.cells if name in ("launch", "status", "reason")])
+    table = keys.iloc[:, :13].reset_index(drop=True).join(rows.assign(phase="forward", tensor="", reference="", metric=""))
+    page = document([Reported(run)], [Comparison(run, run, table.assign(reason=""))])
+    assert "All of them are the same." in page
