@@ -55,12 +55,18 @@ def opened(browser: Browser, report: Path) -> Iterator[Open]:
     contexts = []
 
     def listen(page: Page) -> None:
-        page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
+        page.on(
+            "console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None
+        )
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("request", lambda each: faults.append(each.url) if not each.url.startswith(("file:", "blob:", "data:")) else None)
+        page.on(
+            "request",
+            lambda each: faults.append(each.url) if not each.url.startswith(("file:", "blob:", "data:")) else None,
+        )
 
     def opening(address: str = "", **options: Any) -> Page:
-        context = browser.new_context(**{"viewport": WIDE, "accept_downloads": True} | options)
+        options.setdefault("viewport", WIDE)
+        context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
         listen(page)
@@ -154,7 +160,9 @@ def test_the_download_has_the_rows_that_are_shown(opened: Open, tmp_path: Path) 
 
 def test_the_table_sorts(opened: Open) -> None:
     page = opened()
-    page.get_by_role("columnheader", name="seconds:").or_(page.locator("#rows thead th", has_text=re.compile("^seconds$"))).first.click()
+    page.get_by_role("columnheader", name="seconds:").or_(
+        page.locator("#rows thead th", has_text=re.compile("^seconds$"))
+    ).first.click()
     page.wait_for_selector("#rows th[aria-sort=ascending]")
     assert page.locator("#rows tbody tr").first.inner_text().startswith("read")
 

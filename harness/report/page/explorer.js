@@ -26,7 +26,7 @@ const PREFERRED = { dtype: "float32", metric: "rel_l2", reference: "exact", of: 
 const KEPT_WHOLE = ["method", "phase", "tensor", "verdict", "kind", "round"];
 const WHOLE_VERDICTS = ["reference", "metric"];
 const MOST_DRAWN = 20000;   // points: more would make the browser slow
-const MANY_POINTS = 3000;   // from here on the chart is a bitmap
+const MANY_POINTS = 1500;   // from here on the chart is a bitmap
 const FEW_TICKS = 8;
 const UNITS = ["seconds", "peak_bytes", "min_bytes"];   // told with prefixes: 20µ, 4M
 const PALETTE = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7A5195", "#999999"];
@@ -242,7 +242,9 @@ function specOf(chosen, rows, columns) {
 
 const LOOK = { actions: false, ast: true, tooltip: { theme: "custom" } };
 
-async function draw(target, spec, points = 0) {
+const pointsOf = (spec) => Object.values(spec.datasets ?? {}).reduce((sum, rows) => sum + rows.length, 0);
+
+async function draw(target, spec, points = pointsOf(spec)) {
   target.vega?.finalize();
   const themed = dark.matches ? { ...spec, config: { ...spec.config, ...settings.dark } } : spec;
   target.vega = await window.vegaEmbed(target, themed, { ...LOOK, renderer: points > MANY_POINTS ? "canvas" : "svg" });
