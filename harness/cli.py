@@ -14,7 +14,7 @@ from harness.vocabulary import BROKEN, EXIT_CELLS, EXIT_INTERNAL, EXIT_INTERRUPT
 
 
 class _Verbs(click.Group):
-    """A group in which the one user error ends as one line."""
+    """A group in which the one user error, and Ctrl-C, end as one line."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -22,6 +22,9 @@ class _Verbs(click.Group):
         except UserError as error:
             click.echo(f"harness: {error}", err=True)
             context.exit(EXIT_USAGE)
+        except KeyboardInterrupt as stop:
+            click.echo("; ".join(filter(None, ("harness: interrupted", str(stop)))), err=True)
+            context.exit(EXIT_INTERRUPTED)
 
 
 _ONLY = click.option("--only", multiple=True, metavar="AXIS=V,V", help="Narrow an axis, or `method`, to these values.")
@@ -86,18 +89,13 @@ def run(
 
     if bool(studies_named) == (folder is not None):
         raise UserError("run: name a study, or a folder to --resume")
-    try:
-        if folder is not None:
-            finished = [runs.resume(folder, studies, click.echo)]
-        else:
-            loaded = [runs.load_study(find_study(word, studies), only) for word in studies_named]
-            finished = [runs.run(study, results, only, studies, click.echo, baseline=baseline) for study in loaded]
-    except KeyboardInterrupt:
-        click.echo("harness: interrupted; what is measured is kept: go on with `harness run --resume FOLDER`", err=True)
-        sys.exit(EXIT_INTERRUPTED)
-    for each in finished:
-        _close(each, studies, drawn)
-    if any(each.cells["status"].isin(BROKEN).any() for each in finished):
+    loaded = [runs.load_study(find_study(word, studies), only) for word in studies_named]
+    begun = (runs.run(study, results, only, studies, click.echo, baseline=baseline) for study in loaded)
+    broken = False
+    for finished in begun if folder is None else (runs.resume(folder, studies, click.echo),):
+        _close(finished, studies, drawn)
+        broken |= bool(finished.cells["status"].isin(BROKEN).any())
+    if broken:
         sys.exit(EXIT_CELLS)
 
 
@@ -289,15 +287,11 @@ def _judged(verdicts: Any, base: Any, head: Any, results: Path, strict: bool) ->
 
 
 def _close(finished: Any, studies: Path, drawn: bool) -> None:
-    from harness.report.terminal import closing_table, doubts, proof_line
+    from harness.report.terminal import closing
     from harness.scripts import draw_figures
 
-    made = draw_figures(finished, studies) if drawn else []
-    if proof := proof_line(finished):
-        click.echo(proof)
-    click.echo(f"\n{finished.name}: {finished.path}" + (f", {len(made)} files in figures/" if made else ""))
-    click.echo(closing_table(finished))
-    for line in doubts(finished):
+    figures = len(draw_figures(finished, studies)) if drawn else None
+    for line in closing(finished, studies, figures):
         click.echo(line)
 
 

@@ -10,26 +10,27 @@ from __future__ import annotations
 import sys
 import time
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cells import Case, Cell, Plan
-from harness.errors import UserError
+from harness.errors import Interrupted, UserError
 from harness.machine import this_machine, this_revision, utc_now
 from harness.measure.case import CaseRunner, Side
 from harness.methods import registered
 from harness.origin import Origin
-from harness.runs import RESULTS, Say, new_folder, on_present_devices, plan_of, sidecar, write_info
-from harness.scripts import STUDIES
+from harness.runs import Say, new_folder, on_present_devices, plan_of, sidecar, write_info
 from harness.study import Study
-from harness.sweep import progress_bar, rows_of
+from harness.sweep import at_hand, progress_bar, rows_of
 from harness.tables import BASE, HEAD, Run, RunWriter, parameter_types, read, write_verdicts
 from harness.verdicts.comparison import duel_changes, duel_verdicts
 from harness.verdicts.judge import FEWEST_LAUNCHES, judge, spread_is_known
+from harness.vocabulary import RESULTS, STUDIES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +67,8 @@ def duel(
     """Measure a study on both sides into a new folder of `results`, and judge.
 
     The head is the working tree under this interpreter; its study, sampler and judge drive both sides. Raises
-    UserError where the study times nothing or the two sides speak different protocols.
+    UserError where the study times nothing or the two sides speak different protocols, and Interrupted at Ctrl-C once
+    there is a folder.
     """
     if study.timing is None:
         raise UserError(f"{study.name}: a duel needs a study with a [timing] table")
@@ -93,7 +95,12 @@ def duel(
         sides = [Side(origin.spawn, worker) for origin, worker in zip((base, head), first, strict=True)]
         runner = stack.enter_context(CaseRunner(study, sides))
         known = first[0].greeting["methods"]
-        return _Rounds(study, plan, runner, runs, folder, known, _base_only(base, study, studies, plan)).fight()
+        rounds = _Rounds(study, plan, runner, runs, folder, known, _base_only(base, study, studies, plan))
+        try:
+            return rounds.fight()
+        except KeyboardInterrupt:
+            kept = f"what both sides measured is kept in {folder}, without a verdict"
+            raise Interrupted(f"a duel cannot be resumed; {kept}") from None
 
 
 @dataclass
@@ -115,11 +122,12 @@ class _Rounds:
     def fight(self) -> Duel:
         """Both sets of launches, and the verdicts."""
         cases = list(self.plan)
-        first = self._launches(cases, self._first_set_ends)
+        first = self._launches(cases, self._first_set_ends, self._next_look)
         judged = self._judged(first)
         doubtful = set(judged.loc[judged["found"], "case"])
         again = [each for each in cases if each[0].id in doubtful]
-        second = self._launches(again, lambda done: self._second_set_ends(done, len(first))) if again else []
+        goes_on = partial(self._second_set_ends, first=len(first))
+        second = self._launches(again, goes_on, lambda _: len(first)) if again else []
         base, head = self._sides()
         verdicts = duel_verdicts(base, head, first, second, self.study.gate)
         write_verdicts(self.folder, verdicts, parameter_types(self.study.own_axes))
@@ -130,18 +138,24 @@ class _Rounds:
         head.check()
         return Duel(self.folder, base, head, verdicts)
 
-    def _launches(self, cases: list[tuple[Case, list[Cell]]], ended: Any) -> list[int]:
-        """Launch after launch over these cases until ended(how many); their numbers."""
+    def _launches(
+        self, cases: list[tuple[Case, list[Cell]]], ended: Callable[[int], bool], expected: Callable[[int], int]
+    ) -> list[int]:
+        """Launch after launch over these cases until ended(how many); their numbers.
+
+        expected: of so many launches, how many there will be as far as is known, for the remaining time.
+        """
         done: list[int] = []
-        while not ended(len(done)):
-            self.launches += 1
-            self.runner.renew()
-            with progress_bar(len(cases)) as progress:
+        with progress_bar(0) as progress:
+            while not ended(len(done)):
+                progress.total = expected(len(done)) * len(cases)
+                self.launches += 1
+                self.runner.renew()
                 for number, (case, cells) in enumerate(cases):
-                    progress.set_postfix_str(f"launch {self.launches}, n={case.n} k={case.k} {case.dtype}")
+                    progress.set_postfix_str(at_hand(self.launches, case))
                     self._measure(case, cells, self.launches * len(cases) + number)
                     progress.update()
-            done.append(self.launches)
+                done.append(self.launches)
         return done
 
     def _measure(self, case: Case, cells: list[Cell], seed: int) -> None:
@@ -164,16 +178,20 @@ class _Rounds:
 
     def _first_set_ends(self, done: int) -> bool:
         """When no launch is needed any more, or no time is left; at the preset numbers only."""
-        timing = self.study.timing
-        assert timing is not None
-        if timing.budget_seconds is not None and done and self._left() < timing.budget_seconds * (1 - SHARE_OF_FIRST):
+        budget = self.study.timing.budget_seconds if self.study.timing else None
+        if budget is not None and done and self._left() < budget * (1 - SHARE_OF_FIRST):
             return True
-        least = max(timing.launches, LOOKS[0])
+        least = max(self.study.launches, LOOKS[0])
         if done < least or (done != least and done not in LOOKS and done < LOOKS[-1]):
             return False
         if done >= LOOKS[-1]:
             return True
         return spread_is_known(self._judged(range(1, done + 1)))
+
+    def _next_look(self, done: int) -> int:
+        """After how many launches it is asked next whether they are enough."""
+        least = max(self.study.launches, LOOKS[0])
+        return min((look for look in (least, *LOOKS) if look > done and look >= least), default=least)
 
     def _second_set_ends(self, done: int, first: int) -> bool:
         """As many launches as the first set had; when the budget ends, still as many as can decide."""

@@ -1,4 +1,4 @@
-"""The one error that a user can cause, and the words it is told in."""
+"""The one error that a user can cause, and the words it is told in; and that a user stops what is measured."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.splitlines()))
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while cells were measured; the message says what is kept, and how to go on. The CLI exits with 130."""
 
 
 def unknown(where: str, kind: str, word: object, allowed: Iterable[str]) -> UserError:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from harness.cells import Plan
-from harness.errors import UserError, unknown
+from harness.errors import Interrupted, UserError, unknown
 from harness.machine import Machine, Revision, this_machine, this_revision, utc_now
 from harness.measure.case import CaseRunner, Side
 from harness.measure.process import Worker, cores_for_workers
 from harness.methods import named, registered
 from harness.precision import registered_metrics
 from harness.problems import DISTRIBUTIONS
-from harness.scripts import STUDIES, load_script
+from harness.report.terminal import studies_option
+from harness.scripts import load_script
 from harness.study import Study
 from harness.study_file import Known, narrow, parse_study, read_study
 from harness.sweep import Sweep
 from harness.tables import BASELINE, SCHEMA_VERSION, Run, RunWriter, parameter_types, read, recover, replace_text
-from harness.vocabulary import CACHE
-
-RESULTS = Path("results")
+from harness.vocabulary import CACHE, RESULTS, STUDIES
 
 Say = Callable[[str], None]
 
@@ -77,7 +77,7 @@ def run(
     only: what the study was narrowed to, repeated on resume; studies: where its script lies; say: takes a line for
     the person who waits; baseline: whether it is one to be compared with.
 
-    Raises UserError where nothing can be measured.
+    Raises UserError where nothing can be measured, and Interrupted at Ctrl-C once there is a folder.
     """
     plan_of(study)
     load_script(study.name, studies)
@@ -93,7 +93,8 @@ def run(
 def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print) -> Run:
     """Go on with a run that was stopped, by the study in its run.json.
 
-    Raises UserError where the run is complete, its study file has changed, or this is another machine.
+    Raises UserError where the run is complete, its study file has changed, or this is another machine; Interrupted as
+    `run` does.
     """
     path = Path(folder)
     info = dict(read(path).info)
@@ -133,6 +134,14 @@ def sidecar(study: Study, only: Iterable[str], machine: Machine, revision: Revis
 
 
 def _measure(study: Study, folder: Path, info: dict[str, Any], first: Worker, studies: Path, say: Say) -> Run:
+    try:
+        return _measured(study, folder, info, first, studies, say)
+    except KeyboardInterrupt:
+        command = f"harness run --resume {shlex.quote(str(folder))}{studies_option(studies)}"
+        raise Interrupted(f"what is measured is kept: go on with `{command}`") from None
+
+
+def _measured(study: Study, folder: Path, info: dict[str, Any], first: Worker, studies: Path, say: Say) -> Run:
     present = on_present_devices(study, first.greeting["devices"], say)
     plan = plan_of(present)
     for line in plan.notes:

@@ -18,8 +18,8 @@ from typing import Any
 from harness.errors import UserError, unknown
 from harness.study import Study
 from harness.tables import Row, Run, replace_text
+from harness.vocabulary import STUDIES
 
-STUDIES = Path("studies")
 FORMATS = ("svg", "png")
 PNG_DOTS_PER_INCH = 150
 

@@ -60,7 +60,7 @@ class Sweep:
                     identity = case.id
                     if (launch, identity) in self.committed:
                         continue
-                    progress.set_postfix_str(f"launch {launch}, n={case.n} k={case.k} {case.dtype}", refresh=False)
+                    progress.set_postfix_str(at_hand(launch, case))
                     why = settled.get(identity, "") or budget.spent()
                     planned = [self._skip(cell, why) for cell in cells]
                     seed = launch * cases + number
@@ -135,6 +135,11 @@ class _Budget:
 def progress_bar(total: int, initial: int = 0) -> tqdm[NoReturn]:
     """A bar over cases with the remaining time; silent where there is no terminal."""
     return tqdm(total=total, initial=initial, unit="case", disable=None, dynamic_ncols=True)
+
+
+def at_hand(launch: int, case: Case) -> str:
+    """What is measured now, in the words of a bar."""
+    return f"launch {launch}, n={case.n} k={case.k} {case.dtype}"
 
 
 def rows_of(case: Case, identity: str, launch: int, machine: str, result: CaseResult) -> dict[str, list[Row]]:

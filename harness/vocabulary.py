@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, get_args
 
 Dtype = Literal["float16", "bfloat16", "float32", "float64"]
@@ -32,6 +33,12 @@ SHAPE = "shape"
 CACHE = "cache"
 """The parameter of a study that says what the caches hold when a block begins: warm, as the call before left them, or
 cold."""
+
+STUDIES, RESULTS = Path("studies"), Path("results")
+"""The folders of the studies and of the results, unless others are named."""
+
+EXPORTS = ("pytest-benchmark", "junit", "markdown")
+"""The formats of others that a run can be had in."""
 
 BROKEN = ("crashed", "incorrect")
 """Of the statuses: a fault of the method, not a limit of the machine."""

@@ -189,8 +189,10 @@ def test_a_run_is_written_closed_with_a_table_and_drawn(call: Run, tmp_path: Pat
     result = call("run", "tiny", "--only", "method=native", "--only", "k=4", "--plot")
     assert (result.exit_code, result.stderr) == (0, ""), result.output
     (folder,) = (tmp_path / "results").glob("*/tiny/*")
-    assert f"tiny: {folder}, 1 files in figures/" in result.stdout
-    assert [line.split()[:3] for line in result.stdout.splitlines()[-1:]] == [["native", "1", "ok"]]
+    *_, native, files, following = result.stdout.splitlines()
+    assert native.split() == ["native", "0.0e+00", "1", "ok"]
+    assert files == f"files: {folder}, 1 files in figures/"
+    assert following == f"next: `harness report {folder}` (a page for the browser)"
     written = harness.read(folder)
     assert len(written.timings) == 2 * 3  # rounds x (native and the yardsticks)
     assert set(written.cells["method"]) == {"native", "copy", "read"}
@@ -208,20 +210,38 @@ def test_a_run_with_an_incorrect_cell_is_written_and_ends_with_code_4(call: Run,
     (tmp_path / "wrong.toml").write_text(TINY.replace("gather", path))
     result = call("run", "wrong")
     assert result.exit_code == EXIT_CELLS == 4
-    assert re.search(rf"^{path} +1 incorrect", result.stdout, re.MULTILINE)
+    assert re.search(rf"^{path} .*1 incorrect$", result.stdout, re.MULTILINE)
+    assert f"broken: 1 cells, so exit code 4; the reasons are in cells.csv: row 3 ({path} n=64 k=4 " in result.stdout
     (folder,) = (tmp_path / "results").glob("*/wrong/*")
     assert set(harness.read(folder).cells.query("status == 'incorrect'")["method"]) == {path}
 
 
-def test_an_interrupted_run_says_how_to_go_on(call: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_interrupted_before_it_measured_anything_says_no_more(
+    call: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runs, "run", interrupted)
     result = call("run", "tiny")
-    assert result.exit_code == EXIT_INTERRUPTED == 130
-    assert "--resume" in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    assert (result.exit_code, result.stderr) == (EXIT_INTERRUPTED, "harness: interrupted\n")
+    assert EXIT_INTERRUPTED == 130
+
+
+def test_of_several_studies_those_before_the_interrupted_one_are_closed(
+    call: Run, monkeypatch: pytest.MonkeyPatch, smoke: harness.tables.Run
+) -> None:
+    answers = iter([smoke])
+
+    def second_is_interrupted(*_: object, **__: object) -> harness.tables.Run:
+        for each in answers:
+            return each
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "run", second_is_interrupted)
+    result = call("run", "tiny", "tiny")
+    assert result.exit_code == EXIT_INTERRUPTED
+    assert f"files: {smoke.path}" in result.stdout
 
 
 def test_make_help_lists_every_target() -> None:

@@ -240,9 +240,11 @@ def test_a_summary_is_cut_and_says_how_many_more(tmp_path: Path, number: int) ->
 def test_a_summary_of_a_run_has_a_line_a_method(smoke: Run) -> None:
     lines = export(smoke.path, "markdown").splitlines()
     assert lines[0].startswith(f"### smoke: {len(smoke.cells)} cells: ")
-    table = [cells_of_line(line) for line in lines[2:]]
+    assert shown(lines[2]).startswith("speed-up over native (95 % interval of 2 launches) at k=4|64 ")
+    table = [cells_of_line(line) for line in lines[4:]]
     assert len({len(line) for line in table}) == 1
-    assert table[0][:2] == ["method", "cells"]
+    assert (table[0][0], table[0][-1]) == ("method", "cells")
+    assert {"forward n=64", "forward n=1024", "backward n=1024", "pipeline n=1024"} < set(table[0])
     methods = [each for each in smoke.cells["method"].unique() if each not in ("copy", "read")]
     assert [shown(line[0]) for line in table[2:]] == methods
 

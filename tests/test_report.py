@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +17,15 @@ from harness.cells import Case
 from harness.methods import registered
 from harness.precision import registered_metrics
 from harness.problems import DISTRIBUTIONS
+from harness.report import terminal
 from harness.report.forecast import SHOWN_SKIPS, forecast
 from harness.report.listing import listing
-from harness.report.terminal import CLOSING_LINES, closing_table
+from harness.report.terminal import CLOSING_LINES, NAMED_CELLS, closing, closing_table
 from harness.runs import plan_of
 from harness.scripts import draw_figures, load_script
 from harness.study import Study
 from harness.tables import Run, RunWriter, read
+from harness.vocabulary import STUDIES
 from tests.sidecar import SIDECAR
 
 WriteStudy = Callable[[str], Study]
@@ -75,7 +78,7 @@ STATUSES = {
 
 
 def words_by_method(table: str) -> dict[str, str]:
-    return {line.split()[0]: line for line in table.splitlines()[1:]}
+    return {line.split()[0]: line for line in table.splitlines()[3:]}
 
 
 def test_the_closing_table_has_a_line_a_method_with_statuses_speed_and_errors(tmp_path: Path) -> None:
@@ -85,37 +88,112 @@ def test_the_closing_table_has_a_line_a_method_with_statuses_speed_and_errors(tm
     assert "2 ok" in lines["native"]
     assert "1 ok, 1 skipped" in lines["dense"]
     assert "1 crashed, 1 unsupported" in lines["null"]
-    assert "0.38x (0.25..0.5)" in lines["dense"]
-    assert lines["native"].split()[3:] == ["-", "5.0e-01", "3"]
-    assert lines["dense"].split()[-2:] == ["2.0e+00", "0"]
-    assert lines["null"].split()[-3:] == ["-", "-", "-"]
-    head = table.splitlines()[0]
-    for name in ("cells", "forward vs native", "worst rel_l2, exact", "flips, exact"):
-        assert name in head
-    assert "backward" not in head
+    assert lines["native"].split()[1:5] == ["-", "-", "5.0e-01", "3"]
+    assert lines["dense"].split()[1:5] == ["0.25x", "0.50x", "2.0e+00", "0"]
+    assert lines["null"].split()[1:5] == ["-", "-", "-", "-"]
+    told, *head = table.splitlines()[:3]
+    assert [re.split(r" {2,}", line.strip()) for line in head] == [
+        ["forward", "forward", "rel_l2", "flips", "cells"],
+        ["n=64", "n=128", "exact", "exact"],
+    ]
+    assert told == (
+        "trial: speed-up over native (one launch: no interval) at k=4 rows=1 d=0 float32 cpu; "
+        "rel_l2: worst of all cells, flips: sum of all cells"
+    )
+
+
+def test_an_error_that_is_nan_is_the_worst(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ERROR, "dense", (0.125, math.nan))
+    lines = words_by_method(closing_table(run_by_hand(tmp_path, STATUSES, timed=False)))
+    assert lines["dense"].split()[1] == "nan"
 
 
 def test_a_run_that_timed_nothing_has_no_speed_in_its_closing_table(tmp_path: Path) -> None:
     table = closing_table(run_by_hand(tmp_path, STATUSES, timed=False))
-    assert "vs native" not in table
-    assert "worst rel_l2" in table
+    assert table.startswith("trial: rel_l2: worst of all cells, flips: sum of all cells\n")
+    assert "native (" not in table
+    assert "2.0e+00" in words_by_method(table)["dense"]
 
 
-@pytest.mark.parametrize("count", [CLOSING_LINES - 1, CLOSING_LINES, 25])
+@pytest.mark.parametrize("count", [CLOSING_LINES - 2, CLOSING_LINES - 1, 25])
 def test_of_more_methods_than_fit_it_says_how_many_are_left_out(tmp_path: Path, count: int) -> None:
     statuses = dict.fromkeys(("native", "dense", "read", *(f"m{n}" for n in range(count - 2))), ("ok", "ok"))
-    lines = closing_table(run_by_hand(tmp_path, statuses, timed=True)).splitlines()
-    assert len(lines) == CLOSING_LINES == 10
-    shown = len(lines) - 1 if count < CLOSING_LINES else len(lines) - 2
-    assert [line.split()[0] for line in lines[1 : 1 + shown]] == [name for name in statuses if name != "read"][:shown]
+    lines = closing_table(run_by_hand(tmp_path, statuses, timed=True)).splitlines()[1:]
+    assert len(lines) == CLOSING_LINES == 11
+    shown = len(lines) - 2 if count < CLOSING_LINES - 1 else len(lines) - 3
+    assert [line.split()[0] for line in lines[2 : 2 + shown]] == [name for name in statuses if name != "read"][:shown]
     more = f"... and {count - shown} more methods: see cells.csv"
-    assert (lines[-1] == more) == (count >= CLOSING_LINES)
+    assert (lines[-1] == more) == (count >= CLOSING_LINES - 1)
 
 
 def test_a_measured_run_closes_with_a_line_for_each_of_its_methods(smoke: Run) -> None:
     table = closing_table(smoke)
     assert set(words_by_method(table)) == set(harness.load_study("studies/smoke.toml").methods)
-    assert len(table.splitlines()) <= CLOSING_LINES
+    assert len(table.splitlines()) <= 1 + CLOSING_LINES
+    assert "(95 % interval of 2 launches) at k=4|64 rows=1 d=16 float32 cpu" in table.splitlines()[0]
+
+
+@pytest.mark.parametrize(("width", "phases"), [(1000, ["pipeline", "backward"]), (1, ["pipeline"])])
+def test_a_table_that_is_too_wide_loses_what_it_can_do_without(
+    smoke: Run, monkeypatch: pytest.MonkeyPatch, width: int, phases: list[str]
+) -> None:
+    monkeypatch.setattr(terminal, "WIDTH", width)
+    told, above, below, *_ = closing_table(smoke).splitlines()
+    assert above.split()[: 2 + len(phases)] == ["forward", "forward", *phases]
+    assert above.split()[2 + len(phases)] == "rel_l2"
+    assert below.split()[: 2 + len(phases)] == ["n=64", "n=1024", *["n=1024"] * len(phases)]
+    assert "k=4|64" in told
+
+
+def closed(run: Run, studies: Path = STUDIES, figures: int | None = None) -> list[str]:
+    return list(closing(run, studies, figures))
+
+
+def test_a_run_closes_with_its_files_and_what_to_do_next(smoke: Run, tmp_path: Path) -> None:
+    folder = str(smoke.path)
+    files, following = closed(smoke)[-2:]
+    assert files == f"files: {folder}"
+    assert (
+        following == f"next: `harness report {folder}` (a page for the browser), `harness plot {folder}` (its figures)"
+    )
+    assert closed(smoke, figures=2)[-2:] == [
+        f"files: {folder}, 2 files in figures/",
+        f"next: `harness report {folder}` (a page for the browser)",
+    ]
+    (tmp_path / "smoke.py").touch()
+    assert f"`harness plot {folder} --studies {tmp_path}`" in closed(smoke, tmp_path)[-1]
+    (tmp_path / "smoke.py").unlink()
+    assert "plot" not in closed(smoke, tmp_path)[-1]
+
+
+def test_the_newest_run_of_a_study_is_named_by_its_study(
+    smoke: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [Path(f"results/here/smoke/2026010{day}T000000Z_0") for day in (1, 2)]
+    monkeypatch.chdir(tmp_path)
+    for folder in folders:
+        shutil.copytree(smoke.path, folder)
+    assert "`harness report smoke`" in closed(read(folders[1]))[-1]
+    assert f"`harness report {folders[0]}`" in closed(read(folders[0]))[-1]
+
+
+def test_a_run_with_broken_cells_says_which_rows_they_are(tmp_path: Path) -> None:
+    run = run_by_hand(tmp_path, STATUSES | {"wrong": ("incorrect", "ok")}, timed=True)
+    (line,) = (each for each in closed(run) if each.startswith("broken"))
+    assert "2 cells, so exit code 4" in line
+    for row, method in re.findall(r"row (\d+) \((\w+)", line):
+        assert (tmp_path / "cells.csv").read_text().splitlines()[int(row) - 1].split(",")[1] == method
+    assert line.count("row ") == 2
+    (tmp_path / "fine").mkdir()
+    fine = run_by_hand(tmp_path / "fine", dict.fromkeys(STATUSES, ("ok", "ok")), timed=True)
+    assert not any(each.startswith("broken") for each in closed(fine))
+
+
+def test_of_many_broken_cells_the_first_are_named(tmp_path: Path) -> None:
+    statuses = STATUSES | dict.fromkeys("abcde", ("crashed", "crashed"))
+    (line,) = (each for each in closed(run_by_hand(tmp_path, statuses, timed=True)) if each.startswith("broken"))
+    assert line.count("row ") == NAMED_CELLS
+    assert line.endswith(f"; and {11 - NAMED_CELLS} more")
 
 
 HEAD = 'title = "Trial"\nmethods = ["native", "dense"]\n'

@@ -1,27 +1,102 @@
-"""The closing table of a run: at most ten lines, a line a method."""
+"""How a run closes: its table, a line a method, where its files are, and what to do next."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pandas as pd
 
-from harness.tables import Run
-from harness.verdicts.closing import methods_table
+from harness.errors import UserError
+from harness.tables import Run, newest_run
+from harness.verdicts.closing import methods_tables
 from harness.verdicts.plausible import BOUND, contradicted, paces
 from harness.verdicts.wording import axes_of, case_name
+from harness.vocabulary import BROKEN, EXIT_CELLS, RESULTS, STUDIES
 
-CLOSING_LINES = 10
+CLOSING_LINES = 11
+WIDTH = 140
+"""Characters of a line of the table: what is wider is folded by most terminals."""
+
 PROVED = "proved_by_"
 NAMED_CELLS = 3
+FIRST_ROW = 2
+"""Of a table in a spreadsheet: its first row is the header."""
+
+
+def closing(run: Run, studies: Path, figures: int | None) -> Iterator[str]:
+    """All lines; studies: where its script lies; figures: how many files were drawn, None where none were asked for."""
+    if proof := proof_line(run):
+        yield proof
+    yield ""
+    yield from closing_table(run).splitlines()
+    yield from doubts(run)
+    yield from broken_cells(run)
+    yield f"files: {run.path}" + (f", {figures} files in figures/" if figures else "")
+    yield f"next: {', '.join(next_commands(run, studies, drawn=figures is not None))}"
 
 
 def closing_table(run: Run) -> str:
-    """What became of each method: status counts, speed over native with its range over cases, errors, flips."""
-    lines = methods_table(run).to_string().splitlines()
+    """A line that says what the columns are, then speed-up by size, errors, flips and status counts of each method."""
+    for table in methods_tables(run):
+        lines = _lines(table.rows)
+        if max(map(len, lines)) <= WIDTH:
+            break
     if len(lines) > CLOSING_LINES:
         lines = [*lines[: CLOSING_LINES - 1], f"... and {len(lines) - CLOSING_LINES + 1} more methods: see cells.csv"]
-    return "\n".join(lines)
+    return "\n".join([f"{run.name}: {table.told}".removesuffix(": "), *lines])
+
+
+def _lines(rows: pd.DataFrame) -> list[str]:
+    """Two lines of header and a line a row, the index to the left, columns to the right, two spaces apart."""
+    heads = [str(name).replace(",", "").partition(" ")[::2] for name in rows]
+    columns = [[*head, *map(str, rows[name])] for head, name in zip(heads, rows, strict=True)]
+    widths = [max(map(len, each)) for each in columns]
+    labels = ["", "", *map(str, rows.index)]
+    first = max(map(len, labels))
+    return [
+        "  ".join(
+            [f"{label:{first}}", *(f"{text:>{width}}" for text, width in zip(texts, widths, strict=True))]
+        ).rstrip()
+        for label, *texts in zip(labels, *columns, strict=True)
+    ]
+
+
+def next_commands(run: Run, studies: Path, *, drawn: bool) -> Iterator[str]:
+    """What a person would do with a run: read it as a page, draw its figures, unless they are there."""
+    word = shlex.quote(_word(run))
+    yield f"`harness report {word}` (a page for the browser)"
+    if not drawn and (studies / f"{run.name}.py").is_file():
+        yield f"`harness plot {word}{studies_option(studies)}` (its figures)"
+
+
+def studies_option(studies: Path) -> str:
+    """' --studies FOLDER' for a command that needs it."""
+    return "" if studies == STUDIES else f" --studies {shlex.quote(str(studies))}"
+
+
+def broken_cells(run: Run) -> Iterator[str]:
+    """A line that says which rows of cells.csv crashed or are incorrect; none, if none did."""
+    broken = run.cells[run.cells["status"].isin(BROKEN)]
+    if broken.empty:
+        return
+    named = [
+        f"row {place + FIRST_ROW} ({row['method']} {case_name(axes_of(row, 'launch'))}: {row['status']})"
+        for place, row in zip(broken.index, broken.head(NAMED_CELLS).to_dict("records"), strict=False)
+    ]
+    more = [f"and {len(broken) - len(named)} more"] if len(broken) > len(named) else []
+    told = "; ".join([*named, *more])
+    yield f"broken: {len(broken)} cells, so exit code {EXIT_CELLS}; the reasons are in cells.csv: {told}"
+
+
+def _word(run: Run) -> str:
+    """The shortest word that means this run on the command line: the name of its study, or its folder."""
+    try:
+        newest = newest_run(RESULTS, run.name)
+    except UserError:
+        return str(run.path)
+    return run.name if newest.resolve() == run.path.resolve() else str(run.path)
 
 
 def proof_line(run: Run) -> str:

@@ -2,18 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
 import pandas as pd
 
 from harness.tables import Run
-from harness.verdicts.ratios import speedups
+from harness.verdicts.sizes import BySize, by_size
 from harness.vocabulary import YARDSTICKS
 
+SUMMED_UP = {"rel_l2": "worst", "flips": "sum"}
 
-def methods_table(run: Run) -> pd.DataFrame:
-    """Status counts, speed over native with its range over cases, errors, flips; the index is the method."""
+
+@dataclass(frozen=True)
+class MethodsTable:
+    """rows: a row a method, its index, columns of text; told: what they say, in a line that stands above."""
+
+    rows: pd.DataFrame
+    told: str
+
+
+def methods_tables(run: Run) -> Iterator[MethodsTable]:
+    """Speed-up by size, worst errors, flips, status counts of each method; whole, then ever narrower."""
     methods = [each for each in run.cells["method"].unique() if each not in YARDSTICKS]
-    columns = {"cells": _statuses(run)} | _speed(run) | _errors(run)
-    return pd.DataFrame(columns, index=methods).fillna("-")
+    errors, statuses = _errors(run), {"cells": _statuses(run)}
+    speed = None if run.timings.empty else by_size(run.timings)
+    while True:
+        columns = (dict(speed.columns) if speed else {}) | errors | statuses
+        yield MethodsTable(pd.DataFrame(columns, index=methods).fillna("-"), _told(speed, errors))
+        if speed is None or not speed.spare:
+            return
+        speed = speed.narrower()
+
+
+def methods_table(run: Run) -> MethodsTable:
+    """The whole of it."""
+    return next(methods_tables(run))
+
+
+def _told(speed: BySize | None, errors: dict[str, pd.Series]) -> str:
+    """What the columns are, but for the status counts."""
+    metrics = {name.partition(",")[0] for name in errors}
+    summed_up = ", ".join(f"{metric}: {how} of all cells" for metric, how in SUMMED_UP.items() if metric in metrics)
+    return "; ".join(filter(None, (speed.told() if speed and speed.columns else "", summed_up)))
 
 
 def _statuses(run: Run) -> pd.Series:
@@ -22,24 +54,9 @@ def _statuses(run: Run) -> pd.Series:
     )
 
 
-def _speed(run: Run) -> dict[str, pd.Series]:
-    if run.timings.empty:
-        return {}
-    found = speedups(run.timings)
-    found = found[(found["method"] != "native") & ~found["method"].isin(YARDSTICKS)]
-
-    def spread(each: pd.Series) -> str:
-        low, middle, high = each.quantile([0.0, 0.5, 1.0])
-        return f"{middle:.2g}x ({low:.2g}..{high:.2g})"
-
-    chosen = [phase for phase in ("forward", "backward", "pipeline") if phase in set(found["phase"])]
-    return {
-        f"{phase} vs native": found[found["phase"] == phase].groupby("method")["speedup"].agg(spread)
-        for phase in chosen
-    }
-
-
 def _errors(run: Run) -> dict[str, pd.Series]:
+    """The worst rel_l2 of each method against native and the nearest to exact, with the flips of the latter; NaN is
+    the worst."""
     rows = run.discrepancies
     columns = {}
     of = rows[rows["of"] == "method"]
@@ -47,9 +64,9 @@ def _errors(run: Run) -> dict[str, pd.Series]:
     against = ["native", *(each for each in ("exact", "original") if each in present)][:2]
     for reference in (each for each in against if each in present):
         own = of[of["reference"] == reference]
-        worst = own[own["metric"] == "rel_l2"].groupby("method")["value"].max()
-        columns[f"worst rel_l2, {reference}"] = worst.map("{:.1e}".format)
-        flips = own[own["metric"] == "flips"].groupby("method")["value"].sum()
+        worst = own[own["metric"] == "rel_l2"].groupby("method")["value"].agg(lambda each: np.max(each.to_numpy()))
+        columns[f"rel_l2, {reference}"] = worst.map("{:.1e}".format)
+        flips = own[own["metric"] == "flips"].groupby("method")["value"].agg(lambda each: np.sum(each.to_numpy()))
         if reference != "native" and not flips.empty:
             columns[f"flips, {reference}"] = flips.map("{:.0f}".format)
     return {name: column for name, column in columns.items() if not column.empty}

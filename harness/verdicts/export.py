@@ -111,8 +111,8 @@ def markdown(results: Results) -> str:
             f"{count} {status}" for status, count in statuses.items()
         )
         methods = methods_table(results.head)
-        rows = [(str(method), *map(str, row)) for method, *row in methods.itertuples()]
-        return _page(heading, ("method", *methods.columns), rows, "cells.csv")
+        rows = [(str(method), *map(str, row)) for method, *row in methods.rows.itertuples()]
+        return _page(heading, ("method", *methods.rows.columns), rows, "cells.csv", methods.told)
     broken = [(row["status"], f"{side}: {_cell_name(row)}", "", row["reason"]) for side, row in _broken(results)]
     changed = results.verdicts[results.verdicts["verdict"] != "same"].to_dict("records")
     judged = [(row["verdict"], quantity_name(row), figures_text(row), row["reason"]) for row in changed]
@@ -138,9 +138,11 @@ def markdown_text(text: object) -> str:
     return html.escape(marked, quote=False).replace("|", "&#124;")
 
 
-def _page(heading: str, header: Iterable[str], rows: Sequence[Iterable[object]], file: str) -> str:
-    """A heading, a table of at most SHOWN rows, and how many more there are in which file."""
+def _page(heading: str, header: Iterable[str], rows: Sequence[Iterable[object]], file: str, told: str = "") -> str:
+    """A heading, what the table says, the table, at most SHOWN rows, and how many more there are in which file."""
     lines = [f"### {markdown_text(heading)}", ""]
+    if told:
+        lines += [markdown_text(told), ""]
     if rows:
         names = [markdown_text(name) for name in header]
         lines += [_table_line(names), _table_line(["---"] * len(names))]

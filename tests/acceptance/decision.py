@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 import harness
-from harness.scripts import STUDIES
+from harness.vocabulary import STUDIES
 from tests.acceptance.line import Line
 
 PLANTED = 0.05

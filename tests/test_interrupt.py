@@ -1,0 +1,157 @@
+"""Ctrl-C: what is measured is kept, nothing is left running, one line says how to go on; a bar on a terminal only."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness.vocabulary import EXIT_INTERRUPTED
+
+ROOT = Path(__file__).parent.parent
+SECONDS = 240
+"""Until a test gives up; nothing is said of how long anything lasts."""
+
+STUDY = """
+title = "Waiting"
+methods = ["native", "waiting_method:waits"]
+phases = ["forward"]
+[axes]
+n = [16, 64]
+k = 4
+[timing]
+block_seconds = 0.00001
+rounds = 2
+launches = 2
+"""
+
+METHOD = """
+import time
+from pathlib import Path
+
+from harness.methods.definition import selector
+
+
+@selector()
+def waits():
+    def select(y, k):
+        while y.shape[-1] == 64 and Path({flag!r}).exists():
+            time.sleep(0.01)
+        return y.topk(k)
+
+    return select
+"""
+
+# Of a test that itself runs in the background the child would inherit that Ctrl-C is ignored.
+MAIN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from harness.cli import main
+main()
+"""
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    """start(argument, ...) -> the harness in a group of its own, over a study whose second case waits for `flag`."""
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "waiting.toml").write_text(STUDY)
+    (tmp_path / "flag").touch()
+    (tmp_path / "waiting_method.py").write_text(METHOD.format(flag=str(tmp_path / "flag")))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(tmp_path)))}
+
+    def begin(*arguments: str, cwd: Path = tmp_path, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", MAIN, *arguments],
+            cwd=cwd,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            start_new_session=True,
+        )
+
+    return begin
+
+
+def interrupted_once(process: subprocess.Popen[str], results: Path, log: str) -> tuple[Path, str]:
+    """Ctrl-C once the first case is in the commit log: the folder of the log, and the one line that is told."""
+    deadline = time.monotonic() + SECONDS
+    while not (logs := [each for each in results.glob(log) if each.read_text().count("\n") > 1]):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: its workers get it too
+    output, told = process.communicate(timeout=SECONDS)
+    assert process.returncode == EXIT_INTERRUPTED, told
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    assert output == ""
+    (line,) = told.splitlines()
+    assert line.startswith("harness: interrupted; ")
+    return logs[0].parent, line
+
+
+def test_an_interrupted_run_is_kept_and_says_the_command_that_goes_on_with_it(start: Start, tmp_path: Path) -> None:
+    folder, line = interrupted_once(start("run", "waiting"), tmp_path, "results/*/waiting/*/cells.csv")
+    command = f"harness run --resume {folder.relative_to(tmp_path)}"
+    assert line.endswith(f"what is measured is kept: go on with `{command}`")
+    assert json.loads((folder / "run.json").read_text())["end"] is None
+    cells = harness.read(folder).cells
+    assert (set(cells["n"]), set(cells["status"])) == ({16}, {"ok"})
+    (tmp_path / "flag").unlink()
+    resumed = start(*shlex.split(command)[1:])
+    output, told = resumed.communicate(timeout=SECONDS)
+    assert (resumed.returncode, told) == (0, "")
+    assert f"files: {folder.relative_to(tmp_path)}" in output
+    assert len(harness.read(folder).cells) == 2 * 2 * 4  # launches x cases x methods with the yardsticks
+
+
+def test_folders_of_ones_own_are_in_the_command_too(start: Start, tmp_path: Path) -> None:
+    options = ["--studies", str(tmp_path / "studies"), "--results", str(tmp_path / "of my own")]
+    folder, line = interrupted_once(start("run", "waiting", *options, cwd=ROOT), tmp_path, "of my own/*/*/*/cells.csv")
+    command = re.findall(r"`(.*)`", line)[0]
+    assert shlex.split(command)[3:] == [str(folder), "--studies", str(tmp_path / "studies")]
+
+
+def test_an_interrupted_duel_says_that_it_cannot_be_resumed_and_where_it_is(start: Start, tmp_path: Path) -> None:
+    options = ["--studies", str(tmp_path / "studies"), "--results", str(tmp_path / "results")]
+    process = start("duel", "waiting", "--base-python", sys.executable, *options, cwd=ROOT)
+    head, line = interrupted_once(process, tmp_path, "results/*/waiting/*/head/cells.csv")
+    assert "a duel cannot be resumed" in line
+    assert f"is kept in {head.parent}," in line
+    assert set(harness.read(head.parent / "base").cells["n"]) == {16}
+
+
+def test_a_terminal_has_a_bar_with_the_remaining_time_and_the_case_at_hand(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "flag").unlink()
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 120))
+    process = start("run", "waiting", stderr=theirs)
+    os.close(theirs)
+    told = b""
+    try:
+        while more := os.read(ours, 1 << 12):
+            told += more
+    except OSError:  # Linux says so at the end of a terminal
+        pass
+    os.close(ours)
+    output, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, output
+    shown = told.decode()
+    assert re.search(r"0/4 \[\d\d:\d\d<\?.*launch 1, n=16 k=4 float32", shown)
+    assert re.search(r"3/4 \[\d\d:\d\d<\d\d:\d\d.*launch 2, n=64 k=4 float32", shown)
