@@ -133,10 +133,23 @@ class Plan:
             if cells:
                 yield case, cells
 
+    @property
+    def excluded(self) -> dict[int, int]:
+        """Place of a rule in study.exclude -> how many cells it leaves out; of several that match, the first does."""
+        found = dict.fromkeys(range(len(self.study.exclude)), 0)
+        for case in cases(self.study) if found else ():
+            for name in self.method_names:
+                place = self._rule(case, name) if self.methods[name].phases_for(case) else None
+                if place is not None:
+                    found[place] += 1
+        return found
+
     def _has(self, case: Case, method: str) -> bool:
-        if not self.methods[method].phases_for(case):
-            return False
-        return not any(_matches(rule, case, method) for rule in self.study.exclude)
+        return bool(self.methods[method].phases_for(case)) and self._rule(case, method) is None
+
+    def _rule(self, case: Case, method: str) -> int | None:
+        """The place of the first rule of study.exclude that matches."""
+        return next((place for place, rule in enumerate(self.study.exclude) if _matches(rule, case, method)), None)
 
     def _cell(self, case: Case, name: str) -> Cell:
         method = self.methods[name]

@@ -211,8 +211,76 @@ def test_a_forecast_counts_what_there_is_to_measure_and_to_skip(write_study: Wri
 
 
 def test_a_forecast_says_what_depends_on_the_machine(write_study: WriteStudy) -> None:
-    lines = list(forecast(plan_of(write_study(HEAD + '[axes]\nn = 4\nk = 1\ndevice = ["cpu", "cuda"]'))))
-    assert [line for line in lines if "present" in line] == ["cuda: its cells are measured if it is present"]
+    lines = list(forecast(plan_of(write_study(HEAD + '[axes]\nn = [4, 8]\nk = 1\ndevice = ["cpu", "cuda"]'))))
+    assert [line for line in lines if "present" in line] == ["cuda: its 4 cells are measured if it is present"]
+    found = re.fullmatch(r"expected time: about (\d+) s; with cuda about (\d+) s", lines[-1])
+    assert found is not None
+    assert int(found[1]) <= int(found[2])
+
+
+def test_a_budget_holds_for_what_is_there(write_study: WriteStudy) -> None:
+    text = HEAD + '[axes]\nn = 4\nk = 1\ndevice = "cuda"\n[timing]\nbudget_seconds = 1'
+    (line,) = [each for each in forecast(plan_of(write_study(text))) if each.startswith("expected")]
+    assert re.fullmatch(r"expected time: 1 s, the budget \(about \d+ s without it\)", line)
+
+
+EXCLUDING = (
+    HEAD.replace('"dense"', '"dense", "fused"')
+    + """
+[axes]
+n = [64, 128]
+k = [4, 100, 200]
+rows = [1, 2]
+d = [0, 2]
+transform = ["eager", "inference", "vmap"]
+[timing]
+[[exclude]]
+method = ["dense", "copy"]
+n = 128
+[[exclude]]
+n = 128
+rows = 2
+[[exclude]]
+n = 64
+seed = 0
+"""
+)
+
+
+def test_a_forecast_has_a_reason_for_every_cell_that_is_left_out(write_study: WriteStudy) -> None:
+    plan = plan_of(write_study(EXCLUDING + '[limits]\nmemory = "2 kB"'))
+    lines = list(forecast(plan))
+    assert lines[:6] == [
+        "n = 64: k = 100 is 100, dropped (1 <= k <= n)",
+        "n = 64: k = 200 is 200, dropped (1 <= k <= n)",
+        "n = 128: k = 200 is 200, dropped (1 <= k <= n)",
+        "d = 0: fused has no phase that works without W and x, dropped",
+        "transform = inference: fused has no phase without gradients, dropped",
+        "rows = 1: vmap has no rows to map over, dropped",
+    ]
+    excluded = {line.partition(": ")[2]: int(line.split()[1].strip(":")) for line in lines if line[:4] == "excl"}
+    points = [(k, rows, d, way) for k in (4, 100) for rows in (1, 2) for d in (0, 2) for way in range(3)]
+    there = [(rows, d, way) for _, rows, d, way in points if not (way == 2 and rows == 1)]
+    fused = sum(d > 0 and way != 1 for _, d, way in there)
+    late = [(rows, d, way) for rows, d, way in there if rows == 2]
+    assert excluded == {
+        "method = dense, copy; n = 128": 2 * len(there),
+        "n = 128; rows = 2": 2 * len(late) + sum(d > 0 and way != 1 for _, d, way in late),
+        "n = 64; seed = 0": (4 * len(there) + fused) // 2,  # k = 100 is over n
+    }
+    planned = sum(len(cells) for _, cells in plan)
+    every = 4 * len(there) + fused + (4 * len(there) + fused) // 2
+    assert planned == every - sum(excluded.values())
+    skipped = sum(bool(cell.skip) for _, cells in plan for cell in cells)
+    assert 0 < skipped == sum(int(line.split()[1].strip(":")) for line in lines if line.startswith("skip"))
+    assert all("over limits.memory = 2000" in line for line in lines if line.startswith("skip"))
+
+
+def test_a_method_without_a_phase_that_is_timed_is_told(write_study: WriteStudy) -> None:
+    text = HEAD.replace('"dense"', '"fused"') + "[axes]\nn = 64\nk = [1, 2]\nd = 2\n[timing]\n"
+    assert not any("only check" in line for line in forecast(plan_of(write_study(text))))
+    lines = list(forecast(plan_of(write_study('phases = ["forward"]\n' + text))))
+    assert "only check 2: fused has none of the phases that are timed there" in lines
 
 
 def test_a_forecast_of_nothing_says_so(write_study: WriteStudy) -> None:

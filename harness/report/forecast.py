@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from harness.cells import Case, Plan
 from harness.methods import Method
+from harness.study import Study
 from harness.vocabulary import CACHE, YARDSTICKS
 
 START_SECONDS = 2.0
@@ -27,40 +29,82 @@ COMPILE_SECONDS = 1.0
 SHOWN_SKIPS = 10
 
 
+@dataclass
+class _Tally:
+    """What a plan adds up to: cells and seconds by device, why cells are skipped, and which are checked only."""
+
+    cases: int = 0
+    cells: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+    skips: Counter[str] = field(default_factory=Counter)
+    untimed: Counter[str] = field(default_factory=Counter)
+    largest: tuple[int, str] = (0, "")
+
+
 def forecast(plan: Plan) -> Iterator[str]:
-    """Lines for `plan`: totals, the largest cell, every reason to skip, the expected time."""
-    study = plan.study
-    cases = cells = 0
-    seconds = START_SECONDS * study.launches
-    largest = 0
-    name = ""
-    skips: Counter[str] = Counter()
-    for case, each in plan:
-        cases += 1
-        cells += len(each)
-        for cell in each:
-            if cell.skip:
-                skips[f"{cell.method}: {cell.skip}"] += 1
-                continue
-            if cell.predicted_bytes > largest:
-                largest, name = cell.predicted_bytes, f"{cell.method}, n = {case.n}, k = {case.k}, {case.dtype}"
-            seconds += _cell_seconds(plan, case, cell.method)
-    for device in study.axes.device:
-        if device != "cpu":
-            yield f"{device}: its cells are measured if it is present"
+    """Lines for `plan`: what depends on the machine, what is left out and why, totals, the largest cell, the time."""
+    study, tally = plan.study, _tally(plan)
+    for device in (each for each in study.axes.device if each != "cpu"):
+        yield f"{device}: its {tally.cells[device]} cells are measured if it is present"
     yield from plan.notes
+    for place, count in plan.excluded.items():
+        if count:
+            rule = [f"{key} = {', '.join(map(str, values))}" for key, values in study.exclude[place].items()]
+            yield f"exclude {count}: {'; '.join(rule)}"
+    for name, count in tally.untimed.items():
+        yield f"only check {count}: {name} has none of the phases that are timed there"
+    cells, skips = tally.cells.total(), tally.skips
     measured = f"{cells - skips.total()} to measure, {skips.total()} to skip"
-    yield f"{cases} cases, {cells} cells ({measured}) x {study.launches} launches"
-    yield f"largest cell: {largest} bytes ({name})" if name else "nothing to measure"
+    yield f"{tally.cases} cases, {cells} cells ({measured}) x {study.launches} launches"
+    size, name = tally.largest
+    yield f"largest cell: {size} bytes ({name})" if name else "nothing to measure"
     for reason, count in skips.most_common(SHOWN_SKIPS):
         yield f"skip {count}: {reason}"
     if len(skips) > SHOWN_SKIPS:
         yield f"skip {sum(sorted(skips.values())[:-SHOWN_SKIPS])} more, for {len(skips) - SHOWN_SKIPS} more reasons"
+    yield _time_text(tally, study)
+
+
+def _tally(plan: Plan) -> _Tally:
+    tally = _Tally()
+    for case, each in plan:
+        tally.cases += 1
+        tally.cells[case.device] += len(each)
+        for cell in each:
+            if cell.skip:
+                tally.skips[f"{cell.method}: {cell.skip}"] += 1
+                continue
+            if cell.predicted_bytes > tally.largest[0]:
+                name = f"{cell.method}, n = {case.n}, k = {case.k}, {case.dtype}"
+                tally.largest = cell.predicted_bytes, name
+            lasts = _cell_seconds(plan, case, cell.method)
+            tally.seconds[case.device] = tally.seconds.get(case.device, 0.0) + lasts
+            if plan.study.timing and not _phases(plan, case, cell.method):
+                tally.untimed[cell.method] += 1
+    return tally
+
+
+def _time_text(tally: _Tally, study: Study) -> str:
+    """The expected time, on a CPU alone and with every device that is asked for."""
     budget = study.timing.budget_seconds if study.timing else None
-    if budget is not None and seconds > budget:
-        yield f"expected time: {budget:.0f} s, the budget (about {seconds:.0f} s without it)"
-    else:
-        yield f"expected time: about {seconds:.0f} s"
+    start = START_SECONDS * study.launches
+
+    def told(seconds: float) -> str:
+        if budget is not None and seconds > budget:
+            return f"{budget:.0f} s, the budget (about {seconds:.0f} s without it)"
+        return f"about {seconds:.0f} s"
+
+    others = ", ".join(device for device in tally.seconds if device != "cpu")
+    everywhere = told(start + sum(tally.seconds.values()))
+    if not others or "cpu" not in tally.seconds:
+        return f"expected time: {everywhere}"
+    return f"expected time: {told(start + tally.seconds['cpu'])}; with {others} {everywhere}"
+
+
+def _phases(plan: Plan, case: Case, name: str) -> list[str]:
+    """The phases of a method that the study times in this case; a yardstick has its own."""
+    has = plan.methods[name].phases_for(case)
+    return [phase for phase in has if phase in plan.study.phases or name in YARDSTICKS]
 
 
 def _cell_seconds(plan: Plan, case: Case, name: str) -> float:
@@ -68,7 +112,7 @@ def _cell_seconds(plan: Plan, case: Case, name: str) -> float:
     assert isinstance(method, Method)
     study = plan.study
     check = 0.0 if name in YARDSTICKS else 4 * (case.input_bytes + case.output_bytes) / BYTES_PER_SECOND + 0.002
-    phases = [phase for phase in method.phases_for(case) if phase in study.phases]
+    phases = _phases(plan, case, name)
     if case.transform == "compile" and name not in YARDSTICKS:
         check += COMPILE_SECONDS * (len(phases) if study.timing else 1)
     if study.timing is None:

@@ -55,12 +55,11 @@ def _lines(rows: pd.DataFrame) -> list[str]:
     widths = [max(map(len, each)) for each in columns]
     labels = ["", "", *map(str, rows.index)]
     first = max(map(len, labels))
-    return [
-        "  ".join(
-            [f"{label:{first}}", *(f"{text:>{width}}" for text, width in zip(texts, widths, strict=True))]
-        ).rstrip()
-        for label, *texts in zip(labels, *columns, strict=True)
-    ]
+    lines = []
+    for label, *texts in zip(labels, *columns, strict=True):
+        cells = [f"{text:>{width}}" for text, width in zip(texts, widths, strict=True)]
+        lines.append("  ".join([f"{label:{first}}", *cells]).rstrip())
+    return lines
 
 
 def next_commands(run: Run, studies: Path, *, drawn: bool) -> Iterator[str]:
