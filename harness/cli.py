@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import traceback
 from pathlib import Path
@@ -242,14 +243,23 @@ def history(machine: str | None, studies: Path, results: Path) -> None:
 
 
 @cli.command(name="list")
+@click.option("--schema", is_flag=True, help="A JSON Schema of a study file instead.")
 @_STUDIES
-def list_(studies: Path) -> None:
+def list_(schema: bool, studies: Path) -> None:
     """What there is: studies, methods, distributions, metrics.
+
+    With --schema: what a study file may say, for editors. Print it into studies/study.schema.json, and begin a study
+    with the line `#:schema ./study.schema.json` (Taplo, Even Better TOML).
 
     Example: python -m harness list
     """
     from harness.report.listing import listing
+    from harness.report.study_schema import study_schema
+    from harness.runs import known_names
 
+    if schema:
+        click.echo(json.dumps(study_schema(known_names()), indent=1))
+        return
     for line in listing(studies):
         click.echo(line)
 

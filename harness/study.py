@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ByteSize,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from harness.errors import UserError, unknown
+from harness.study_values import K, Memory, Natural, Positive, Scalar, Seconds, Share, Some, well_formed_k
 from harness.vocabulary import (
     AXES,
-    LARGEST_INTEGER,
     SHAPE,
     USUAL_PHASES,
     YARDSTICKS,
@@ -34,83 +23,81 @@ from harness.vocabulary import (
     Transform,
 )
 
-Scalar = bool | int | float | str
-
-Value = TypeVar("Value")
-
-
-def _as_list(value: object) -> object:
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
-def _without_repeats(values: tuple[Value, ...]) -> tuple[Value, ...]:
-    return tuple({(type(each), each): each for each in values}.values())  # True is not 1
-
-
-def _well_formed_k(value: object) -> object:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    if isinstance(value, str) and re.fullmatch(r"all|n/[1-9][0-9]{0,17}", value):
-        return value
-    raise ValueError("k is a number, a fraction of n such as 'n/4', or 'all'")
-
-
-Some = Annotated[tuple[Value, ...], BeforeValidator(_as_list), Field(min_length=1), AfterValidator(_without_repeats)]
-Positive = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
-Natural = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
-Share = Annotated[float, Field(gt=0, lt=1)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-K = Annotated[int | str, BeforeValidator(_well_formed_k)]
-
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 class Axes(_Strict):
     """The swept dimensions; a single value may stand without its brackets."""
 
     dtype: Some[Dtype] = ("float32",)
+    """What the tensors are cast to, and computed in."""
     device: Some[Device] = ("cpu",)
+    """Where they are; one that is absent is dropped, and said."""
     n: Some[Positive] = ()
+    """The length of the vector that is selected from."""
     k: Some[K] = (64,)
+    """How many are kept: a number, a share of n such as 'n/4' (rounded down), or 'all'; 0 and k > n are dropped."""
     rows: Some[Positive] = (1,)
+    """How many independent vectors at once."""
     d: Some[Natural] = (0,)
+    """The length of x in y = W x; with 0 y itself is drawn, and there is no pipeline, dx or dW."""
     distribution: Some[str] = ("normal",)
+    """What y, or x and W, are drawn from."""
     seed: Some[Natural] = (0,)
+    """Of the draw; the same for every dtype, k, device and machine."""
     mode: Some[Mode] = ("ieee",)
+    """The arithmetic that torch is asked for."""
     transform: Some[Transform] = ("eager",)
+    """How a method is run."""
     threads: Some[Positive] = (1,)
+    """How many threads of torch, each on a core of its own."""
 
 
 class Shape(_Strict):
     """Sizes that go together under a name: what it leaves out is as in [axes]."""
 
     n: Some[Positive] | None = None
+    """As in [axes]."""
     k: Some[K] | None = None
+    """As in [axes]."""
     rows: Some[Positive] | None = None
+    """As in [axes]."""
     d: Some[Natural] | None = None
+    """As in [axes]."""
     distribution: Some[str] | None = None
+    """As in [axes]."""
 
 
 class Timing(_Strict):
     """How a cell is timed (design of the blocks: see harness/measure/sampler.py). Seconds and counts."""
 
     block_seconds: Seconds = 0.001
+    """Seconds that a block lasts at least, and one call at least."""
     rounds: Positive = 10
+    """In a round every method and phase of a case has one block; so many rounds a launch, time permitting."""
     launches: Positive = 3
+    """Passes over all cases, each in a fresh process: the unit of every interval."""
     width: Annotated[float, Field(gt=0)] | None = None
+    """A case is not launched again once its intervals of ln(seconds / native's) are narrower than this."""
     budget_seconds: Seconds | None = None
+    """Seconds for the whole study."""
     fresh_memory: bool = True
+    """Whether every block has its tensors in new memory."""
 
 
 class Precision(_Strict):
     """What is compared with what. The defaults are the few figures that a timing study writes all the same."""
 
     tensors: Some[Tensor] = ("values", "dy", "dx", "dW", "selection")
+    """What is compared."""
     references: Some[Reference] = ("native",)
+    """What it is compared with."""
     metrics: Some[str] = ("abs_max", "rel_l2", "equal_share", "flips", "causes")
+    """The figures of a comparison, each with its unit in its name."""
     loss: Loss = "square"
+    """What the gradients are of: a weighted sum of the values, or the sum of their squares."""
 
 
 class Limits(_Strict):
@@ -118,32 +105,48 @@ class Limits(_Strict):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)  # ByteSize reads "4 GiB" from a string
 
-    memory: ByteSize = ByteSize(4 * 2**30)
+    memory: Memory = ByteSize(4 * 2**30)
+    """Bytes of S, its gradient, inputs and outputs, as a number or with a unit ('4 GiB'); a cell over it is skipped."""
     seconds: Annotated[Seconds, Field(strict=True)] = 60.0
+    """Seconds of a case in one launch; then it is a timeout."""
 
 
 class Gate(_Strict):
     """Tolerances of the verdicts, as shares of the base."""
 
     time: Share = 0.02
+    """Of the time of a phase."""
     memory: Share = 0.05
+    """Of the peak of a phase."""
     error: Share = 0.10
+    """Of an error, and half an ulp at least."""
 
 
 class Study(_Strict):
     """One study file. `name` and `text` (its bytes, verbatim) come from the file itself, not from a key."""
 
     title: str
+    """What the study asks, in a line."""
     methods: Some[str]
+    """The ways to select: names, or import paths 'package.module:name'."""
     phases: Some[Phase] = USUAL_PHASES
+    """What is timed, of each method those that it has."""
     axes: Axes
+    """The swept dimensions: every combination of their values is a case."""
     shapes: dict[str, Shape] = {}
+    """Sizes that go together under a name, in place of those in [axes]."""
     parameters: dict[str, Some[Scalar]] = {}
+    """Axes of this study's own: what its methods and distributions take, or `cache`."""
     exclude: tuple[dict[str, Some[Scalar]], ...] = ()
+    """A cell that matches every key of one of these is left out."""
     timing: Timing | None = None
+    """How cells are timed; without this table nothing is."""
     precision: Precision | None = None
+    """What is compared with what; without this table a few figures against native are."""
     limits: Limits = Limits()
+    """Where a cell is given up."""
     gate: Gate = Gate()
+    """Tolerances of `duel` and `compare`, as shares of the base."""
 
     _name: str = PrivateAttr(default="unnamed")
     _text: str = PrivateAttr(default="")
@@ -214,7 +217,7 @@ class Study(_Strict):
                     raise unknown("exclude", "key", key, swept)
                 for value in values:
                     if key == "k":
-                        _well_formed_k(value)
+                        well_formed_k(value)
                     elif value not in swept[key]:
                         raise unknown("exclude", f"{key} in this study", value, swept[key])
         return self

@@ -25,7 +25,7 @@ FLOORS = {
     3: ("methods", "precision", "problems"),
     2: ("tables",),
     1: ("cells", "study_file"),
-    0: ("errors", "vocabulary", "validation", "study", "machine"),
+    0: ("errors", "vocabulary", "validation", "study", "study_values", "machine"),
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
@@ -34,6 +34,8 @@ NEIGHBOURS = {
     ("validation", "errors"),  # the errors of a study file are told in the words of errors
     ("study", "errors"),
     ("study", "vocabulary"),
+    ("study", "study_values"),
+    ("study_values", "vocabulary"),
     ("duel", "origin"),  # where the code of its base lies
     ("publish", "runs"),  # the gate of a study, which a run names
     ("duel", "runs"),  # each side of a duel is written as a run is
@@ -50,7 +52,7 @@ HOMES = {
     "pandera": {"tables"},
     "scipy": {"verdicts"},
     "ruptures": {"verdicts"},
-    "pydantic": {"study", "study_file", "validation", "tables"},
+    "pydantic": {"study", "study_values", "study_file", "validation", "tables"},
     "pydantic_core": {"validation"},
     "psutil": {"machine"},
     "cpuinfo": {"machine"},
