@@ -10,8 +10,18 @@ from typing import Any
 
 import click
 
+from harness import completion
 from harness.errors import UserError
-from harness.vocabulary import BROKEN, EXIT_CELLS, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE
+from harness.vocabulary import (
+    BROKEN,
+    EXIT_CELLS,
+    EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    EXPORTS,
+    RESULTS,
+    STUDIES,
+)
 
 
 class _Verbs(click.Group):
@@ -28,14 +38,16 @@ class _Verbs(click.Group):
             context.exit(EXIT_INTERRUPTED)
 
 
-_ONLY = click.option("--only", multiple=True, metavar="AXIS=V,V", help="Narrow an axis, or `method`, to these values.")
-_STUDIES = click.option(
-    "--studies", type=click.Path(path_type=Path), default=Path("studies"), help="Folder of the studies."
+_ONLY = click.option(
+    "--only",
+    multiple=True,
+    metavar="AXIS=V,V",
+    help="Narrow an axis, or `method`, to these values.",
+    shell_complete=completion.only_items,
 )
+_STUDIES = click.option("--studies", type=click.Path(path_type=Path), default=STUDIES, help="Folder of the studies.")
 _STRICT = click.option("--strict", is_flag=True, help="Exit with 3 where something is inconclusive.")
-_RESULTS = click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of the results."
-)
+_RESULTS = click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="Folder of the results.")
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,7 +60,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("study")
+@click.argument("study", shell_complete=completion.study_names)
 @_ONLY
 @_STUDIES
 def plan(study: str, only: tuple[str, ...], studies: Path) -> None:
@@ -65,7 +77,7 @@ def plan(study: str, only: tuple[str, ...], studies: Path) -> None:
 
 
 @cli.command()
-@click.argument("studies_named", metavar="[STUDY]...", nargs=-1)
+@click.argument("studies_named", metavar="[STUDY]...", nargs=-1, shell_complete=completion.study_names)
 @_ONLY
 @click.option("--resume", "folder", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
 @click.option("--plot", "drawn", is_flag=True, help="Draw the figures too.")
@@ -101,7 +113,7 @@ def run(
 
 
 @cli.command()
-@click.argument("words", metavar="RUN...", nargs=-1, required=True)
+@click.argument("words", metavar="RUN...", nargs=-1, required=True, shell_complete=completion.run_names)
 @_STUDIES
 @_RESULTS
 def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
@@ -118,7 +130,7 @@ def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
 
 
 @cli.command()
-@click.argument("words", metavar="RUN...", nargs=-1, required=True)
+@click.argument("words", metavar="RUN...", nargs=-1, required=True, shell_complete=completion.run_names)
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there [RESULTS/report.html].")
 @_STUDIES
 @_RESULTS
@@ -135,7 +147,7 @@ def report(words: tuple[str, ...], output: Path | None, studies: Path, results: 
 
 
 @cli.command()
-@click.argument("study", default="regression")
+@click.argument("study", default="regression", shell_complete=completion.study_names)
 @click.option("--base-rev", metavar="REV", help="The base is this commit, checked out beside the working tree.")
 @click.option("--base-python", metavar="PATH", help="The base runs under this interpreter, so under its torch.")
 @_ONLY
@@ -172,8 +184,8 @@ def duel(
 
 
 @cli.command()
-@click.argument("bases", metavar="BASE...", nargs=-1, required=True)
-@click.argument("head")
+@click.argument("bases", metavar="BASE...", nargs=-1, required=True, shell_complete=completion.base_names)
+@click.argument("head", shell_complete=completion.base_names)
 @_STRICT
 @_RESULTS
 def compare(bases: tuple[str, ...], head: str, strict: bool, results: Path) -> None:
@@ -194,8 +206,10 @@ def compare(bases: tuple[str, ...], head: str, strict: bool, results: Path) -> N
 
 
 @cli.command()
-@click.argument("word", metavar="RUN")
-@click.option("--to", required=True, metavar="FORMAT", help="pytest-benchmark, junit or markdown.")
+@click.argument("word", metavar="RUN", shell_complete=completion.result_names)
+@click.option(
+    "--to", required=True, metavar="FORMAT", help=f"{', '.join(EXPORTS)}.", shell_complete=completion.export_formats
+)
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there, not to standard output.")
 @_RESULTS
 def export(word: str, to: str, output: Path | None, results: Path) -> None:
@@ -220,7 +234,12 @@ def export(word: str, to: str, output: Path | None, results: Path) -> None:
 
 
 @cli.command()
-@click.option("--machine", metavar="SLUG", help="Another machine than this one: its folder in the results.")
+@click.option(
+    "--machine",
+    metavar="SLUG",
+    help="Another machine than this one: its folder in the results.",
+    shell_complete=completion.machine_names,
+)
 @_STUDIES
 @_RESULTS
 def history(machine: str | None, studies: Path, results: Path) -> None:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 FLOORS = {
     7: ("cli", "__main__", "__init__"),
-    6: ("runs", "duel", "origin", "doctor", "publish"),
+    6: ("runs", "duel", "origin", "doctor", "publish", "completion"),
     5: ("sweep",),
     4: ("measure", "verdicts", "report", "scripts"),
     3: ("methods", "precision", "problems"),
@@ -62,7 +62,7 @@ HOMES = {
     "jinja2": {"report"},
     "markupsafe": {"report"},
     "vl_convert": {"report"},
-    "click": {"cli"},
+    "click": {"cli", "completion"},
     "matplotlib": {"scripts"},
     "pytest_benchmark": {"verdicts"},  # the statistics of an export are its own
     "junitparser": {"verdicts"},
@@ -271,6 +271,7 @@ READS: Mapping[str, str] = {
     "help": "cli(['run', '--help'], standalone_mode=False)",
     "plan": "cli(['plan', 'smoke'], standalone_mode=False)",
     "list": "cli(['list'], standalone_mode=False)",
+    "list --schema": "cli(['list', '--schema'], standalone_mode=False)",
     "closing table": "print(closing_table(read(folder)))",
     "plot": "cli(['plot', folder], standalone_mode=False)",
     "report": "cli(['report', folder, '--output', folder + '/page.html'], standalone_mode=False)",

@@ -165,8 +165,9 @@ WORDS = [
 ]
 VALUES = [
     -1, 0, 1, 64, 2**63 - 1, 2**63, 0.5, -0.5, 1.5, True, False, "", "all", "n/4", "n/0", "n/04", " n/4", "half",
-    "native", "dense", "dnese", "a.b:c", "float32", "cpu", "ieee", "eager", "normal", "forward", "rel_l2", "values", "exact",
-    "square", "warm", "4 GiB", "4gib", "1.5 kb", ".5 MB", "12", "8 bit", "4 Gigs", "4 ib", "-4 GiB", "4 GiB ", "1 e",
+    "native", "dense", "dnese", "a.b:c", "float32", "cpu", "ieee", "eager", "normal", "forward", "rel_l2", "values",
+    "exact", "square", "warm", "4 GiB", "4gib", "1.5 kb", ".5 MB", "12", "8 bit", "4 Gigs", "4 ib", "-4 GiB", "4 GiB ",
+    "1 e",
 ]  # fmt: skip
 """No number is whole and written with a point, since JSON has no other."""
 

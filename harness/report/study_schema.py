@@ -37,11 +37,8 @@ def study_schema(known: Known) -> Schema:
     parameters = _parameters(known.parameters)
     schema["properties"]["parameters"]["properties"] = parameters
     excluded = {axis: _bare(tables["Axes"]["properties"][axis]) for axis in AXES}
-    excluded |= {
-        "method": _some(_method(dict.fromkeys((*known.methods, *YARDSTICKS)))),
-        SHAPE: _some({"type": "string"}),
-        **parameters,
-    }
+    excluded["method"] = _some(_method(dict.fromkeys((*known.methods, *YARDSTICKS))))
+    excluded |= {SHAPE: _some({"type": "string"}), **parameters}
     schema["properties"]["exclude"]["items"]["properties"] = excluded
     return {
         "$schema": DIALECT,
