@@ -130,7 +130,7 @@ def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
 
 
 @cli.command()
-@click.argument("words", metavar="RUN...", nargs=-1, required=True, shell_complete=completion.run_names)
+@click.argument("words", metavar="RUN...", nargs=-1, required=True, shell_complete=completion.result_names)
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there [RESULTS/report.html].")
 @_STUDIES
 @_RESULTS

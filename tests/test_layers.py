@@ -274,7 +274,8 @@ READS: Mapping[str, str] = {
     "list --schema": "cli(['list', '--schema'], standalone_mode=False)",
     "closing table": "print(closing_table(read(folder)))",
     "plot": "cli(['plot', folder], standalone_mode=False)",
-    "report": "cli(['report', folder, '--output', folder + '/page.html'], standalone_mode=False)",
+    "report": "cli(['report', folder, '--output', page := folder + '/page.html'], standalone_mode=False)"
+    "; print(open(page).read()[:1000])",
     "export to pytest-benchmark": "cli(['export', folder, '--to', 'pytest-benchmark'], standalone_mode=False)",
     "export to junit": "cli(['export', folder, '--to', 'junit'], standalone_mode=False)",
     "export to markdown": "cli(['export', folder, '--to', 'markdown'], standalone_mode=False)",

@@ -24,6 +24,9 @@ MOST_COLUMNS = 12
 TOLD_AXES = ("device", "rows", "d", "distribution")
 """Told beside a map even where they do not vary."""
 
+ABOVE = alt.Legend(orient="top")
+"""A legend at the side of panels would stand outside a narrow window."""
+
 SHOWN_CHANGES = 60
 DRAWN_TENSORS = ("values", "dx", "dW", "dy")
 SELECTIONS = ("selection right", "an index flipped")
@@ -47,6 +50,7 @@ def fastest_map(run: Run) -> tuple[Spec | None, str]:
             "gain:Q",
             title="log2 of speed-up over native",
             scale=alt.Scale(scheme="purples", domain=[-0.3, 5], clamp=True),
+            legend=ABOVE,
         ),
         tooltip=["method:N", "phase:N", "dtype:N", "n:Q", "k:Q", "speedup:Q", "low:Q", "high:Q"],
     )
@@ -91,10 +95,14 @@ def error_chart(run: Run) -> Spec | None:
             color=alt.Color(
                 "dtype:N",
                 title="dtype",
+                legend=ABOVE,
                 scale=alt.Scale(domain=dtypes, range=[DTYPE_COLOUR[dtype] for dtype in dtypes]),
             ),
             shape=alt.Shape(
-                "selection:N", title="selection", scale=alt.Scale(domain=SELECTIONS, range=["circle", "triangle-up"])
+                "selection:N",
+                title="selection",
+                scale=alt.Scale(domain=SELECTIONS, range=["circle", "triangle-up"]),
+                legend=ABOVE,
             ),
             tooltip=[f"{name}:{'Q' if name in ('n', 'k', 'rows', 'd', 'value', 'flips') else 'N'}" for name in shown],
         )
