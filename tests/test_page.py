@@ -21,6 +21,7 @@ from harness.report.page.compared import Comparison
 from harness.report.page.document import Drawn, Reported, document
 from harness.report.page.rows import carried, packed
 from harness.tables import Run, read
+from tests.payload import payload_of
 from tests.recorded import TEXT, record
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -30,11 +31,6 @@ HOSTILE = "</script><img src=x onerror=alert(1)>"
 def run(tmp_path: Path) -> Run:
     """native, and gather at half of its time; three launches."""
     return read(record(tmp_path / "run", slower={"gather": 0.25}, launches=3))
-
-
-def payload_of(page: str) -> Any:
-    (packed_text,) = re.findall(r'id="payload">([^<]*)<', page)
-    return json.loads(gzip.decompress(base64.b64decode(packed_text)))
 
 
 def column(values: Any) -> list[Any]:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.payload import payload_of
+
 ROOT = Path(__file__).parent.parent
 DRY = ("make test", "make acceptance", "make microbench")
 SECONDS = 240
@@ -82,6 +84,13 @@ def test_every_block_of_the_readme_works(checkout: Path) -> None:
     newest = {path.parent.parent.name for path in checkout.glob("results/*/*/*/run.json")}
     assert {"smoke", "mine"} <= newest
     assert list(checkout.glob("results/*/mine/*/figures/*.png"))
+    report = (checkout / "results" / "report.html").read_text(encoding="utf-8")
+    (mine,) = payload_of(report)["runs"]
+    assert mine["label"].startswith("mine, ")
+    assert "top_of_halves" in mine["cells"]["method"]["words"]
+    assert {1000, 4096} == set(mine["cells"]["n"])
+    assert "ulp_median" in mine["tables"]["error"]["metric"]["words"]
+    assert "<b>speed</b>: Speed-up over native by distribution." in report
 
 
 def test_files_that_the_readme_links_to_exist() -> None:

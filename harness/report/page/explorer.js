@@ -10,7 +10,7 @@ const TABLES = {
   error: { ys: ["value"], panel: "tensor", told: "Errors: a row is one figure" },
   memory: { ys: ["peak_bytes", "min_bytes"], panel: "phase", told: "Memory: a row is a cell's phase" },
   rounds: { ys: ["seconds"], xs: ["round", "launch"], panel: "phase", told: "Raw rounds: a row is one block" },
-  verdicts: { ys: ["ratio"], panel: "kind", told: "Verdicts: a row is a quantity" },
+  verdicts: { ys: ["ratio"], xs: ["method"], panel: "kind", told: "Verdicts: a row is a quantity" },
 };
 const TITLES = {
   n: "n (length of y)", k: "k (how many are kept)", seconds: "seconds a call", speedup: "speed-up over native",
@@ -75,7 +75,7 @@ function defaults(run, table) {
   return {
     table, varying, x, y: ys.find((name) => run.tables[table][name]) ?? ys[0],
     colour: verdicts ? "verdict" : "method", panel: varying.includes(panel) ? panel : "",
-    logx: !xs && typeof rows[0]?.[x] === "number", logy: true, band: true, show: {},
+    logx: !xs && typeof rows[0]?.[x] === "number", logy: !verdicts, band: true, show: {},
   };
 }
 
@@ -159,7 +159,7 @@ function showForm(chosen, payload) {
     check("band", "1", "bands and intervals", chosen.band));
   const rows = rowsOf(run, table);
   const filters = chosen.varying.map((name) => {
-    const boxes = distinct(rows, name).map((value) => check(`show.${name}`, value, String(value), chosen.show[name].includes(String(value))));
+    const boxes = distinct(rows, name).map((value) => check(`show.${name}`, value, String(value) || "(none)", chosen.show[name].includes(String(value))));
     const all = element("button", { type: "button", class: "all", "data-axis": name, "aria-label": `all of ${name}, or the first` }, "all");
     return element("fieldset", { class: boxes.length > 24 ? "long" : "" }, element("legend", {}, name), ...boxes, all);
   });
@@ -226,10 +226,10 @@ function specOf(chosen, rows, columns) {
     if (encoding.shape) Object.assign(encoding.shape, { title: chosen.colour, scale: { domain: values, range: shapes }, legend });
     encoding.tooltip = columns.map((name) => ({ field: accessor(name), title: name }));
   }
-  const lined = chosen.table !== "rounds" && rows.length > 0;
-  const banded = lined && chosen.band && rows.some((row) => row.low !== null);
+  const lined = !["rounds", "verdicts"].includes(chosen.table) && rows.length > 0;
+  const banded = chosen.table !== "rounds" && chosen.band && rows.some((row) => row.low !== null);
   for (const layer of [band, bars]) layer.transform = [{ filter: "datum.low !== null" }];
-  spec.spec.layer = [...(banded && numeric ? [band] : []), ...(banded ? [bars] : []), ...(lined ? [line] : []), points];
+  spec.spec.layer = [...(banded && lined && numeric ? [band] : []), ...(banded ? [bars] : []), ...(lined ? [line] : []), points];
   const room = document.getElementById("chart").clientWidth;
   spec.columns = Math.max(1, Math.floor(room / (spec.spec.width + 70)));
   spec.spec.width = Math.min(spec.spec.width, Math.max(140, room - 130));
