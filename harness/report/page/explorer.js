@@ -23,8 +23,7 @@ const BANDS = {
 const FIGURES = ["case", "seconds", "speedup", "multiple", "peak_bytes", "min_bytes", "value", "ratio", "base", "head", "detectable",
   "reason", "device_seconds", "blocks", "launches", "calls", "spread", "error", "freedom", "effect"];
 const PREFERRED = { dtype: "float32", metric: "rel_l2", reference: "exact", of: "method", launch: "1" };
-const KEPT_WHOLE = ["method", "phase", "tensor", "verdict", "kind", "round"];
-const WHOLE_VERDICTS = ["reference", "metric"];
+const KEPT_WHOLE = ["method", "phase", "tensor", "round"];
 const MOST_DRAWN = 20000;   // points: more would make the browser slow
 const MANY_POINTS = 1500;   // from here on the chart is a bitmap
 const FEW_TICKS = 8;
@@ -80,7 +79,7 @@ function defaults(run, table) {
 }
 
 function isWhole({ table, x, colour, panel }, name) {
-  return [x, colour, panel, ...KEPT_WHOLE, ...(table === "verdicts" ? WHOLE_VERDICTS : [])].includes(name);
+  return table === "verdicts" || [x, colour, panel, ...KEPT_WHOLE].includes(name);
 }
 
 function preset(rows, name) {
@@ -219,7 +218,7 @@ function specOf(chosen, rows, columns) {
   const [band, bars, line, points] = spec.spec.layer;
   for (const layer of spec.spec.layer) {
     const { encoding } = layer;
-    Object.assign(encoding.x, { type: numeric ? "quantitative" : "nominal", title: TITLES[chosen.x] ?? chosen.x, scale: logx ? { type: "log", base: 2 } : { zero: false }, axis: ticks });
+    Object.assign(encoding.x, { type: numeric ? "quantitative" : "nominal", title: TITLES[chosen.x] ?? chosen.x, scale: logx ? { type: "log", base: 2 } : numeric ? { zero: false } : {}, axis: ticks });
     Object.assign(encoding.y, { title: TITLES[chosen.y] ?? chosen.y, axis: { format: UNITS.includes(chosen.y) ? "~s" : "~g" }, scale: chosen.logy ? { type: "log" } : { zero: false } });
     const legend = { symbolOpacity: 1 };
     Object.assign(encoding.color, { title: chosen.colour, scale: { domain: values, range: colours }, legend });
