@@ -27,6 +27,9 @@ from harness.verdicts.wording import change_text, counts_text, quantity_name
 
 TITLE = "Top-k selection in PyTorch"
 SHOWN_CHANGES = 30
+SCRIPTS = ("rows", "choice", "form", "chart", "table", "lookup", "page")
+"""One module when they are joined, in this order."""
+
 TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 DARK_CONFIG = {
@@ -80,7 +83,7 @@ def document(reported: Sequence[Reported], comparisons: Sequence[Comparison] = (
         settings=_as_json(_settings(charts)),
         payload=Markup(packed(rows)),
         styles=Markup(_of_itables("dt_bundle.css") + _own("page.css")),
-        script=Markup(_own("explorer.js")),
+        script=Markup("\n".join(_own(f"script/{name}.js") for name in SCRIPTS)),
         datatables=_as_script(_of_itables("dt_bundle.js")),
         vega=_vega(),
     )

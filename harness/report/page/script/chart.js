@@ -1,0 +1,81 @@
+// The chart: a specification of Altair's, told which rows, titles, scales and colours.
+
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const TITLES = {
+  n: "n (length of y)", k: "k (how many are kept)", seconds: "seconds a call", speedup: "speed-up over native",
+  multiple: "time / time of one read of y", peak_bytes: "peak bytes", min_bytes: "least bytes", ratio: "head / base",
+};
+const BANDS = {
+  seconds: "line is the median block, the bands hold 90 % of the blocks", speedup: "bands are 95 % intervals over launches",
+  multiple: "bands are 95 % intervals over launches", peak_bytes: "bands are the range over launches", ratio: "bars are 95 % intervals",
+};
+const MOST_DRAWN = 20000;   // points: more would make the browser slow
+const MANY_POINTS = 1500;   // from here on the chart is a bitmap
+const FEW_TICKS = 8;
+const UNITS = ["seconds", "peak_bytes", "min_bytes"];   // told with prefixes: 20µ, 4M
+const PALETTE = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7A5195", "#999999"];
+
+const onDark = (colour) => (dark.matches ? settings.on_dark[colour] ?? colour : colour);
+const accessor = (name) => name.replace(/[\\.[\]]/g, "\\$&");
+
+function looks(column, values) {
+  const own = settings.colours[column] ?? {};
+  const fallback = (place) => (column === "method" ? settings.other : PALETTE[place % PALETTE.length]);
+  const colours = values.map((value, place) => onDark(own[value]?.[0] ?? fallback(place)));
+  const shapes = values.map((value) => own[value]?.[1] ?? "circle");
+  return { colours, shapes };
+}
+
+function chartRows(chosen, rows) {
+  const { x, y, colour, panel } = chosen;
+  const [low, high] = chosen.table === "verdicts" ? ["low", "high"] : [`${y}_low`, `${y}_high`];
+  const rest = chosen.varying.filter((name) => ![x, panel].includes(name));
+  const fits = (value) => typeof value === "number" && (!chosen.logy || value > 0);
+  return rows.filter((row) => fits(row[y])).map((row) => ({
+    ...row, x: row[x], y: row[y], colour: String(row[colour]), panel: panel ? String(row[panel]) : "",
+    series: rest.map((name) => row[name]).join(" "),
+    low: fits(row[low]) ? row[low] : null, high: fits(row[high]) ? row[high] : null,
+  }));
+}
+
+function specOf(chosen, rows, columns) {
+  const spec = structuredClone(settings.explorer);
+  const numeric = rows.every((row) => typeof row.x === "number");
+  const values = distinct(rows, "colour").sort((a, b) => (isNaN(a) || isNaN(b) ? String(a).localeCompare(b) : a - b));
+  const { colours, shapes } = looks(chosen.colour, values);
+  const logx = numeric && chosen.logx && rows.every((row) => row.x > 0);
+  const places = [...new Set(rows.map((row) => row.x))];
+  const ticks = numeric && places.length <= FEW_TICKS ? { values: places, format: places.every(Number.isInteger) ? "d" : "~g" } : {};
+  const [band, bars, line, points] = spec.spec.layer;
+  for (const layer of spec.spec.layer) {
+    const { encoding } = layer;
+    Object.assign(encoding.x, { type: numeric ? "quantitative" : "nominal", title: TITLES[chosen.x] ?? chosen.x, scale: logx ? { type: "log", base: 2 } : numeric ? { zero: false } : {}, axis: ticks });
+    Object.assign(encoding.y, { title: TITLES[chosen.y] ?? chosen.y, axis: { format: UNITS.includes(chosen.y) ? "~s" : "~g" }, scale: chosen.logy ? { type: "log" } : { zero: false } });
+    const legend = { symbolOpacity: 1 };
+    Object.assign(encoding.color, { title: chosen.colour, scale: { domain: values, range: colours }, legend });
+    if (encoding.shape) Object.assign(encoding.shape, { title: chosen.colour, scale: { domain: values, range: shapes }, legend });
+    encoding.tooltip = columns.map((name) => ({ field: accessor(name), title: name }));
+  }
+  const lined = !["rounds", "verdicts"].includes(chosen.table) && rows.length > 0;
+  const banded = chosen.table !== "rounds" && chosen.band && rows.some((row) => row.low !== null);
+  for (const layer of [band, bars]) layer.transform = [{ filter: "datum.low !== null" }];
+  spec.spec.layer = [...(banded && lined && numeric ? [band] : []), ...(banded ? [bars] : []), ...(lined ? [line] : []), points];
+  const room = document.getElementById("chart").clientWidth;
+  spec.columns = Math.max(1, Math.floor(room / (spec.spec.width + 70)));
+  spec.spec.width = Math.min(spec.spec.width, Math.max(140, room - 130));
+  if (!chosen.panel) Object.assign(spec.spec, { width: Math.max(140, Math.min(620, room - 150)), height: 300 });
+  spec.data = { values: rows };
+  delete spec.datasets;
+  spec.description = `${chosen.y} against ${chosen.x} of ${rows.length} rows, coloured by ${chosen.colour}`;
+  return spec;
+}
+
+const LOOK = { actions: false, ast: true, tooltip: { theme: "custom" } };
+
+const pointsOf = (spec) => Object.values(spec.datasets ?? {}).reduce((sum, rows) => sum + rows.length, 0);
+
+async function draw(target, spec, points = pointsOf(spec)) {
+  target.vega?.finalize();
+  const themed = dark.matches ? { ...spec, config: { ...spec.config, ...settings.dark } } : spec;
+  target.vega = await window.vegaEmbed(target, themed, { ...LOOK, renderer: points > MANY_POINTS ? "canvas" : "svg" });
+}

@@ -1,0 +1,83 @@
+// What is chosen: the hash of the address says it, and what it does not say has a default.
+
+const TABLES = {
+  time: { ys: ["seconds", "speedup", "multiple"], panel: "phase", told: "Times: a row is a cell's phase" },
+  error: { ys: ["value"], panel: "tensor", told: "Errors: a row is one figure" },
+  memory: { ys: ["peak_bytes", "min_bytes"], panel: "phase", told: "Memory: a row is a cell's phase" },
+  rounds: { ys: ["seconds"], xs: ["round", "launch"], panel: "phase", told: "Raw rounds: a row is one block" },
+  verdicts: { ys: ["ratio"], xs: ["method"], panel: "kind", told: "Verdicts: a row is a quantity" },
+};
+const FIGURES = [
+  "case", "seconds", "speedup", "multiple", "peak_bytes", "min_bytes", "value", "ratio", "base", "head", "detectable", "reason",
+  "device_seconds", "blocks", "launches", "calls",
+];   // what is no axis to choose rows by
+const PREFERRED = { dtype: "float32", metric: "rel_l2", reference: "exact", of: "method", launch: "1" };
+const KEPT_WHOLE = ["method", "phase", "tensor", "round"];
+
+function columnsOf(run, table) {
+  const bands = (name) => /_(low|high)$/.test(name) || ["low", "high"].includes(name);
+  const all = [...Object.keys(run.cells), ...Object.keys(run.tables[table]).filter((name) => name !== "cell")];
+  return all.filter((name) => !bands(name) && !FIGURES.includes(name));
+}
+
+function defaults(run, table) {
+  const rows = rowsOf(run, table);
+  const varying = columnsOf(run, table).filter((name) => distinct(rows, name).length > 1);
+  const { ys, xs, panel } = TABLES[table];
+  const x = [...(xs ?? []), "n", "k", ...varying].find((name) => varying.includes(name)) ?? "n";
+  const verdicts = table === "verdicts";
+  return {
+    table, varying, x, y: ys.find((name) => run.tables[table][name]) ?? ys[0],
+    colour: verdicts ? "verdict" : "method", panel: varying.includes(panel) ? panel : "",
+    logx: !xs && typeof rows[0]?.[x] === "number", logy: !verdicts, band: true, show: {},
+  };
+}
+
+function isWhole({ table, x, colour, panel }, name) {
+  return table === "verdicts" || [x, colour, panel, ...KEPT_WHOLE].includes(name);
+}
+
+function preset(rows, name) {
+  const values = distinct(rows, name).map(String);
+  return values.includes(PREFERRED[name]) ? PREFERRED[name] : values[Math.floor(values.length / 2)];
+}
+
+function chosenFrom(address, payload) {
+  const asked = new URLSearchParams(address.replace(/^#/, ""));
+  const place = Math.min(Math.max(0, Number(asked.get("run")) || 0), payload.runs.length - 1);
+  const run = payload.runs[place];
+  const table = run.tables[asked.get("table")] ? asked.get("table") : Object.keys(TABLES).find((name) => run.tables[name]);
+  if (!table) return null;
+  const chosen = { place, run, ...defaults(run, table) };
+  const columns = columnsOf(run, table);
+  for (const name of ["x", "colour"]) if (columns.includes(asked.get(name))) chosen[name] = asked.get(name);
+  if (asked.has("panel")) chosen.panel = columns.includes(asked.get("panel")) ? asked.get("panel") : "";
+  if (TABLES[table].ys.includes(asked.get("y")) && run.tables[table][asked.get("y")]) chosen.y = asked.get("y");
+  for (const name of ["logx", "logy", "band"]) if (asked.has(name)) chosen[name] = asked.get(name) === "1";
+  const rows = rowsOf(run, table);
+  for (const name of chosen.varying) {
+    const all = distinct(rows, name).map(String);
+    const wanted = asked.getAll(name).filter((value) => all.includes(value));
+    chosen.show[name] = asked.has(name) ? wanted : isWhole(chosen, name) ? all : [preset(rows, name)];
+  }
+  return chosen;
+}
+
+function addressOf(chosen) {
+  const told = new URLSearchParams();
+  told.set("run", chosen.place);
+  for (const name of ["table", "x", "y", "colour", "panel"]) told.set(name, chosen[name]);
+  for (const name of ["logx", "logy", "band"]) told.set(name, chosen[name] ? "1" : "0");
+  const rows = rowsOf(chosen.run, chosen.table);
+  for (const name of chosen.varying) {
+    const all = distinct(rows, name);
+    if (chosen.show[name].length < all.length) for (const value of chosen.show[name].length ? chosen.show[name] : [""]) told.append(name, value);
+    else if (!isWhole(chosen, name)) for (const value of all) told.append(name, value);
+  }
+  return `#${told}`;
+}
+
+function shownRows(chosen) {
+  const wanted = Object.entries(chosen.show).map(([name, values]) => [name, new Set(values)]);
+  return rowsOf(chosen.run, chosen.table).filter((row) => wanted.every(([name, values]) => values.has(String(row[name]))));
+}

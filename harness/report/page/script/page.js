@@ -1,0 +1,63 @@
+// The page: unpack, draw, and follow what its reader chooses.
+
+async function start() {
+  const source = new Blob([document.getElementById("datatables").textContent], { type: "text/javascript" });
+  const [library, payload] = await Promise.all([import(URL.createObjectURL(source)), unpack(document.getElementById("payload").textContent)]);
+  const DataTable = library.default;
+  let chosen;
+
+  const show = async (form = true) => {
+    chosen = chosenFrom(location.hash, payload);
+    if (!chosen) return;
+    const rows = shownRows(chosen);
+    const columns = [...Object.keys(chosen.run.cells), ...Object.keys(chosen.run.tables[chosen.table]).filter((name) => name !== "cell")];
+    if (form) showForm(chosen, payload);
+    const fitting = chartRows(chosen, rows);
+    const drawn = fitting.slice(0, MOST_DRAWN);
+    tell(chosen, rows, fitting, drawn);
+    showTable(DataTable, rows, columns);
+    await draw(document.getElementById("chart"), specOf(chosen, drawn, columns), drawn.length);
+  };
+
+  const go = (address) => { history.replaceState(null, "", address); document.getElementById("link").href = address; };
+  form.addEventListener("change", async (event) => {
+    go(readForm(chosen));
+    const name = event.target.name;
+    await show(["run", "table", "x", "colour", "panel"].includes(name));
+    if (!event.target.isConnected) form.elements[name]?.focus?.();
+  });
+  form.addEventListener("click", async (event) => {
+    const { axis } = event.target.dataset;
+    if (!axis) return;
+    const boxes = [...form.querySelectorAll("input")].filter((box) => box.name === `show.${axis}`);
+    const every = boxes.every((box) => box.checked);
+    boxes.forEach((box, place) => { box.checked = !every || place === 0; });
+    go(readForm(chosen));
+    await show(false);
+  });
+  form.addEventListener("submit", (event) => event.preventDefault());
+  window.addEventListener("hashchange", () => { if (location.hash.includes("run=")) show(); });
+  const drawAll = () => Promise.all([...document.querySelectorAll("[data-spec]")].map((target) => draw(target, settings.charts[target.dataset.spec])));
+  const shade = () => document.documentElement.classList.toggle("dark", dark.matches);
+  shade();
+  dark.addEventListener("change", () => { shade(); drawAll(); show(false); });
+  for (const target of document.querySelectorAll("[data-lookup]")) showLookUp(target.dataset.lookup, payload.runs[target.dataset.lookup], target);
+  await drawAll();
+  await show();
+  document.documentElement.dataset.ready = "yes";
+}
+
+function tell(chosen, rows, fitting, drawn) {
+  const all = size(chosen.run.tables[chosen.table]);
+  const lines = [`${rows.length} of ${all} rows are chosen.`];
+  if (chosen.band && BANDS[chosen.y] && chosen.table !== "rounds") lines.push(`The ${BANDS[chosen.y]}.`);
+  if (fitting.length < rows.length) lines.push(`${rows.length - fitting.length} are not drawn: they are 0, not finite or unknown.`);
+  if (drawn.length < fitting.length) lines.push(`The first ${drawn.length} are drawn.`);
+  if (chosen.table === "rounds" && all < chosen.run.blocks) lines.push(`The page carries ${all} of ${chosen.run.blocks} blocks, a random sample.`);
+  document.getElementById("note").textContent = lines.join(" ");
+}
+
+start().catch((error) => {
+  document.getElementById("note").textContent = `The explorer could not start: ${error.message}`;
+  throw error;
+});
