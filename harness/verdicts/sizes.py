@@ -85,20 +85,20 @@ def _cases(native: pd.DataFrame) -> list[Mapping[Any, Any]]:
     """Rows of native, one a size, the smallest first; of shapes one each, in their order."""
     rows = native[native["dtype"] == USUAL_DTYPE] if USUAL_DTYPE in set(native["dtype"]) else native
     if SHAPE in rows:
-        alike = [_commonest(each) for _, each in rows.groupby(SHAPE, sort=False)]
+        alike = [commonest(each) for _, each in rows.groupby(SHAPE, sort=False)]
         sized = [each[each["n"] == _middle(each["n"])] for each in alike]
     else:
-        sized = [each for _, each in _commonest(rows).groupby("n")]
+        sized = [each for _, each in commonest(rows).groupby("n")]
     shared = set.intersection(*(set(each["k"]) for each in sized))
     return [
         each[each["k"] == _middle(shared if len(shared) > 1 else each["k"])].to_dict("records")[0] for each in sized
     ]
 
 
-def _commonest(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows that have the commonest value of each axis but n and k; of equally common ones the first."""
+def commonest(rows: pd.DataFrame, but: Sequence[str] = ("n", "k", SHAPE)) -> pd.DataFrame:
+    """The rows that have the commonest value of each axis but these; of equally common ones the first."""
     for name in axes_of(dict.fromkeys(rows), "phase"):
-        if name not in ("n", "k", SHAPE):
+        if name not in but:
             rows = rows[rows[name] == Counter(rows[name]).most_common(1)[0][0]]
     return rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -11,7 +12,8 @@ import pandas as pd
 from harness.report.page.answer import WHOLE, fastest
 from harness.report.palette import DTYPE_COLOUR, VERDICT_COLOUR
 from harness.tables import Run
-from harness.verdicts.wording import quantity_name
+from harness.verdicts.sizes import commonest
+from harness.verdicts.wording import axes_of, quantity_name
 from harness.vocabulary import DTYPES
 
 Spec = dict[str, Any]
@@ -36,7 +38,7 @@ def fastest_map(run: Run) -> tuple[Spec | None, str]:
     """The fastest method in the plane of n and k, and in words at which values of the other axes; None: no times."""
     if run.timings.empty or (best := fastest(run.timings)).empty:
         return None, ""
-    best, setting = _commonest(best, ("n", "k", "dtype", "phase"))
+    best, setting = _at_one_setting(best, ("n", "k", "dtype", "phase"))
     rows = best[["dtype", "phase", "n", "k", "method", "speedup", "low", "high"]].assign(
         gain=np.log2(best["speedup"]), told=best["speedup"].map("{:.2g}x".format)
     )
@@ -166,16 +168,12 @@ def _spec(chart: Any, description: str) -> Spec:
     return spec
 
 
-def _commonest(rows: pd.DataFrame, shown: tuple[str, ...]) -> tuple[pd.DataFrame, str]:
+def _at_one_setting(rows: pd.DataFrame, shown: Sequence[str]) -> tuple[pd.DataFrame, str]:
     """The rows at the commonest values of the axes that are not shown, and these values in words."""
-    own = list(rows.columns[2 : list(rows.columns).index("phase")])
-    told = []
-    for axis in (name for name in own if name not in shown):
-        value = rows[axis].value_counts().index[0]
-        if rows[axis].nunique() > 1 or axis in TOLD_AXES:
-            told.append(f"{axis} = {value}")
-        rows = rows[rows[axis] == value]
-    return rows, ", ".join(told)
+    kept = commonest(rows, shown)
+    others = [axis for axis in axes_of(dict.fromkeys(rows), "phase") if axis not in shown]
+    told = [axis for axis in others if rows[axis].nunique() > 1 or axis in TOLD_AXES]
+    return kept, ", ".join(f"{axis} = {kept[axis].iloc[0]}" for axis in told)
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
