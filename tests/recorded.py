@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ launches = 12
 """
 
 TIMING = {"block_seconds": 0.001, "rounds": 3, "fresh_memory": True}
+CASES = (Case(n=64, k=4), Case(n=256, k=4))
 SECONDS = {"native": 1e-4, "gather": 2e-4, "read": 1e-5}
 SPREAD = 0.003
 """Standard deviation of the logarithm of a launch: well behaved, so that what is planted is what is found."""
@@ -40,6 +41,7 @@ def record(
     status: Mapping[str, str] | None = None,
     error: float = 0.5,
     seed: int = 0,
+    cases: Sequence[Case] = CASES,
     **info: Any,
 ) -> Path:
     """Write a run; slower: method -> factor of its times; status: method -> what became of it; error: its ulp_max."""
@@ -51,7 +53,7 @@ def record(
     with RunWriter(folder, {}) as writer:
         writer.open()
         for launch in range(1, launches + 1):
-            for case in (Case(n=64, k=4), Case(n=256, k=4)):
+            for case in cases:
                 key = {"case": case.id} | case.axes
                 rows: dict[str, list[dict[str, Any]]] = {"cells": [], "timings": [], "memory": [], "discrepancies": []}
                 for method, seconds in SECONDS.items():

@@ -17,6 +17,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from harness.cells import Case
 from harness.publish import publish
 from tests.recorded import record
 
@@ -50,7 +51,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def opened(browser: Browser, report: Path) -> Iterator[Open]:
-    """opened(hash, **context) -> the page, ready; it must close without an error or a request."""
+    """opened(hash, file, **context) -> the page, ready; it must close without an error or a request."""
     faults: list[str] = []
     contexts = []
 
@@ -64,13 +65,13 @@ def opened(browser: Browser, report: Path) -> Iterator[Open]:
             lambda each: faults.append(each.url) if not each.url.startswith(("file:", "blob:", "data:")) else None,
         )
 
-    def opening(address: str = "", **options: Any) -> Page:
+    def opening(address: str = "", file: Path = report, **options: Any) -> Page:
         options.setdefault("viewport", WIDE)
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
         listen(page)
-        page.goto(report.as_uri() + address)
+        page.goto(file.as_uri() + address)
         page.wait_for_selector("html[data-ready=yes]", timeout=60_000)
         return page
 
@@ -182,6 +183,19 @@ def test_the_look_up_answers_for_a_case(opened: Open) -> None:
     look_up.locator("select[name=n]").select_option("64")
     assert re.search(r"native 1x, 1\d\d µs", look_up.inner_text())
     assert re.search(r"gather 0.5\d* ?x? ?\(0\.\d+ to 0\.\d+\)|gather 0.\d+x \(0", look_up.inner_text())
+
+
+def test_what_it_begins_with_was_measured_where_k_is_a_share_of_n(opened: Open, tmp_path: Path) -> None:
+    cases = [Case(n=n, k=k) for n, k in ((64, 4), (64, 16), (256, 4), (256, 64))]
+    run = record(tmp_path / "run", cases=cases, launches=2)
+    page = opened(file=publish([str(run)], tmp_path, tmp_path))
+    look_up = page.locator("[data-lookup='0']")
+    assert look_up.locator("ol li").count() == 2
+    look_up.locator("select[name=n]").select_option("64")
+    assert look_up.locator("select[name=k] option").all_inner_texts() == ["4", "16"]
+    assert look_up.locator("ol li").count() == 2
+    assert chosen(page) == 6  # k = 4, which both sizes have
+    assert shown(page, "k", "4").is_checked()
 
 
 def test_verdicts_are_in_the_explorer_in_their_colours(opened: Open) -> None:

@@ -44,7 +44,7 @@ def fastest_map(run: Run) -> tuple[Spec | None, str]:
     )
     base = alt.Chart(alt.InlineData(values=_records(rows))).encode(
         x=alt.X("n:O", title="n (length of y)", axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("k:O", title="k (how many are kept)", sort="descending"),
+        y=alt.Y("k:O", title="k", sort="descending"),
     )
     light = alt.condition("datum.gain > 2.5", alt.value("white"), alt.value("#222222"))
     tiles = base.mark_rect(stroke="#888", strokeWidth=0.5).encode(

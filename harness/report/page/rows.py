@@ -91,7 +91,9 @@ def _times(timings: pd.DataFrame) -> pd.DataFrame:
     faster = speedups(timings).rename(columns={"low": "speedup_low", "high": "speedup_high"})
     reads = multiples_of_read(timings).rename(columns={"low": "multiple_low", "high": "multiple_high"})
     table = table.reset_index().merge(faster, on=key, how="left")
-    return table.merge(reads.drop(columns="launches"), on=key, how="left")
+    table = table.merge(reads.drop(columns="launches"), on=key, how="left")
+    figures = [f"{name}{end}" for name in ("seconds", "speedup", "multiple") for end in ("", "_low", "_high")]
+    return table[[*key, *figures, "blocks", "launches"]]
 
 
 def _memory(memory: pd.DataFrame, key: list[str]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ const FIGURES = [
   "case", "seconds", "speedup", "multiple", "peak_bytes", "min_bytes", "value", "ratio", "base", "head", "detectable", "reason",
   "device_seconds", "blocks", "launches", "calls",
 ];   // what is no axis to choose rows by
-const PREFERRED = { dtype: "float32", metric: "rel_l2", reference: "exact", of: "method", launch: "1" };
+const PREFERRED = { dtype: "float32", distribution: "normal", metric: "rel_l2", reference: "exact", of: "method", launch: "1" };
 const KEPT_WHOLE = ["method", "phase", "tensor", "round"];
 
 function columnsOf(run, table) {
@@ -37,9 +37,14 @@ function isWhole({ table, x, colour, panel }, name) {
   return table === "verdicts" || [x, colour, panel, ...KEPT_WHOLE].includes(name);
 }
 
+// The value to begin with: the usual one, else the middle one of those of most rows.
 function preset(rows, name) {
-  const values = distinct(rows, name).map(String);
-  return values.includes(PREFERRED[name]) ? PREFERRED[name] : values[Math.floor(values.length / 2)];
+  const counts = new Map();
+  for (const row of rows) counts.set(String(row[name]), (counts.get(String(row[name])) ?? 0) + 1);
+  if (counts.has(PREFERRED[name])) return PREFERRED[name];
+  const most = Math.max(...counts.values());
+  const values = distinct(rows, name).map(String).filter((value) => counts.get(value) === most);
+  return values[Math.floor(values.length / 2)];
 }
 
 function chosenFrom(address, payload) {
@@ -54,11 +59,13 @@ function chosenFrom(address, payload) {
   if (asked.has("panel")) chosen.panel = columns.includes(asked.get("panel")) ? asked.get("panel") : "";
   if (TABLES[table].ys.includes(asked.get("y")) && run.tables[table][asked.get("y")]) chosen.y = asked.get("y");
   for (const name of ["logx", "logy", "band"]) if (asked.has(name)) chosen[name] = asked.get(name) === "1";
-  const rows = rowsOf(run, table);
+  let rows = rowsOf(run, table);
   for (const name of chosen.varying) {
-    const all = distinct(rows, name).map(String);
+    const all = distinct(rowsOf(run, table), name).map(String);
     const wanted = asked.getAll(name).filter((value) => all.includes(value));
     chosen.show[name] = asked.has(name) ? wanted : isWhole(chosen, name) ? all : [preset(rows, name)];
+    const left = rows.filter((row) => chosen.show[name].includes(String(row[name])));
+    if (left.length) rows = left;   // what is picked next is there together with what is picked already
   }
   return chosen;
 }
@@ -68,12 +75,7 @@ function addressOf(chosen) {
   told.set("run", chosen.place);
   for (const name of ["table", "x", "y", "colour", "panel"]) told.set(name, chosen[name]);
   for (const name of ["logx", "logy", "band"]) told.set(name, chosen[name] ? "1" : "0");
-  const rows = rowsOf(chosen.run, chosen.table);
-  for (const name of chosen.varying) {
-    const all = distinct(rows, name);
-    if (chosen.show[name].length < all.length) for (const value of chosen.show[name].length ? chosen.show[name] : [""]) told.append(name, value);
-    else if (!isWhole(chosen, name)) for (const value of all) told.append(name, value);
-  }
+  for (const name of chosen.varying) for (const value of chosen.show[name].length ? chosen.show[name] : [""]) told.append(name, value);
   return `#${told}`;
 }
 

@@ -3,23 +3,38 @@
 function showLookUp(place, run, target) {
   const rows = rowsOf(run, "time").filter((row) => typeof row.speedup === "number" && settings.phases.includes(row.phase));
   const axes = Object.keys(run.cells).filter((name) => !["case", "method"].includes(name) && distinct(rows, name).length > 1);
-  const fields = axes.map((name) => select(name, name, distinct(rows, name).map((value) => [value, String(value)]), preset(rows, name)));
-  const asked = element("form", { class: "picks", "aria-label": `a case of ${run.label}` }, ...fields);
-  const answer = element("div", { "aria-live": "polite" });
+  const asked = element("form", { class: "picks", "aria-label": `a case of ${run.label}` });
+  const answer = element("div", { class: "columns", "aria-live": "polite" });
   const update = () => {
-    const data = new FormData(asked);
-    const here = rows.filter((row) => axes.every((name) => String(row[name]) === data.get(name)));
-    const cells = settings.phases.filter((phase) => here.some((row) => row.phase === phase)).map((phase) => {
-      const ranked = here.filter((row) => row.phase === phase && !settings.relaxations.includes(row.method)).sort((a, b) => b.speedup - a.speedup);
-      const items = ranked.map((row) => element("li", {}, element("b", {}, row.method), ` ${ratio(row)}, ${time(row.seconds)}`));
-      return element("section", {}, element("h4", {}, phase), element("ol", {}, ...items));
-    });
-    answer.replaceChildren(...(cells.length ? [element("div", { class: "columns" }, ...cells)] : [element("p", {}, "This case was not measured.")]));
+    const { fields, here } = narrowed(rows, axes, new FormData(asked));
+    const focused = document.activeElement?.closest("form") === asked ? document.activeElement.name : null;
+    asked.replaceChildren(...fields);
+    if (focused) asked.elements[focused].focus();
+    answer.replaceChildren(...settings.phases.map((phase) => ranking(phase, here.filter((row) => row.phase === phase))).filter(Boolean));
   };
   asked.addEventListener("change", update);
   asked.addEventListener("submit", (event) => event.preventDefault());
   target.replaceChildren(asked, answer);
   update();
+}
+
+// A control for each axis, which offers what was measured together with the axes before it, and the rows of that case.
+function narrowed(rows, axes, data) {
+  let here = rows;
+  const fields = axes.map((name) => {
+    const values = distinct(here, name);
+    const value = values.map(String).includes(data.get(name)) ? data.get(name) : preset(here, name);
+    here = here.filter((row) => String(row[name]) === value);
+    return select(name, name, values.map((each) => [each, String(each)]), value);
+  });
+  return { fields, here };
+}
+
+function ranking(phase, rows) {
+  const ranked = rows.filter((row) => !settings.relaxations.includes(row.method)).sort((a, b) => b.speedup - a.speedup);
+  if (!ranked.length) return null;
+  const items = ranked.map((row) => element("li", {}, element("b", {}, row.method), ` ${ratio(row)}, ${time(row.seconds)}`));
+  return element("section", {}, element("h4", {}, phase), element("ol", {}, ...items));
 }
 
 function ratio(row) {

@@ -12,6 +12,7 @@ async function start() {
     const rows = shownRows(chosen);
     const columns = [...Object.keys(chosen.run.cells), ...Object.keys(chosen.run.tables[chosen.table]).filter((name) => name !== "cell")];
     if (form) showForm(chosen, payload);
+    document.getElementById("link").href = addressOf(chosen);
     const fitting = chartRows(chosen, rows);
     const drawn = fitting.slice(0, MOST_DRAWN);
     tell(chosen, rows, fitting, drawn);
@@ -19,7 +20,7 @@ async function start() {
     await draw(document.getElementById("chart"), specOf(chosen, drawn, columns), drawn.length);
   };
 
-  const go = (address) => { history.replaceState(null, "", address); document.getElementById("link").href = address; };
+  const go = (address) => history.replaceState(null, "", address);
   form.addEventListener("change", async (event) => {
     go(readForm(chosen));
     const name = event.target.name;
