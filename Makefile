@@ -41,7 +41,7 @@ regress: $(STAMP) ## did it get slower, larger or less exact: the working tree a
 baseline: $(STAMP) ## record runs that `harness compare regression/baseline RUN` compares with
 	$(BIN)/harness run $(BASELINE_RUNS) --baseline
 
-test: $(STAMP) ## the tests, under 5 minutes
+test: $(STAMP) ## the tests, six minutes on two cores
 	$(BIN)/pytest --numprocesses auto --dist loadfile -p no:benchmark
 
 lint: $(STAMP) ## ruff and types
