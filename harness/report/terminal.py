@@ -15,7 +15,7 @@ from harness.verdicts.plausible import BOUND, contradicted, paces
 from harness.verdicts.wording import axes_of, case_name
 from harness.vocabulary import BROKEN, EXIT_CELLS, RESULTS, STUDIES
 
-CLOSING_LINES = 11
+CLOSING_LINES = 10
 WIDTH = 140
 """Characters of a line of the table: what is wider is folded by most terminals."""
 
@@ -49,11 +49,10 @@ def closing_table(run: Run) -> str:
 
 
 def _lines(rows: pd.DataFrame) -> list[str]:
-    """Two lines of header and a line a row, the index to the left, columns to the right, two spaces apart."""
-    heads = [str(name).replace(",", "").partition(" ")[::2] for name in rows]
-    columns = [[*head, *map(str, rows[name])] for head, name in zip(heads, rows, strict=True)]
+    """A line of header and a line a row, the index to the left, columns to the right, two spaces apart."""
+    columns = [[str(name), *map(str, rows[name])] for name in rows]
     widths = [max(map(len, each)) for each in columns]
-    labels = ["", "", *map(str, rows.index)]
+    labels = ["", *map(str, rows.index)]
     first = max(map(len, labels))
     lines = []
     for label, *texts in zip(labels, *columns, strict=True):
