@@ -38,7 +38,6 @@ def publish(
     page = document([_reported(run, studies, say) for run in runs], comparisons)
     path = output or results / REPORT
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
@@ -51,7 +50,8 @@ def _reported(run: Run, studies: Path, say: Callable[[str], None]) -> Reported:
     told = captions(run.name, studies)
     figures = [Drawn(path.stem, told[path.stem], path) for path in made if path.stem in told]
     summary = [path.read_text(encoding="utf-8") for path in made if path.suffix == ".md"]
-    return Reported(run, figures, [line.removeprefix("- ") for text in summary for line in text.splitlines()])
+    lines = [line.removeprefix("- ") for text in summary for line in text.splitlines()]
+    return Reported(run, figures, lines, sorted(told.keys() - {path.stem for path in made}))
 
 
 def _of_pairs(runs: Sequence[Run], known: Sequence[Comparison]) -> list[Comparison]:

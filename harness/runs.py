@@ -153,9 +153,11 @@ def _measured(study: Study, folder: Path, info: dict[str, Any], first: Worker, s
         with CaseRunner(present, [side]) as runner:
             for rows in Sweep(plan, runner, info["machine"]["slug"], committed, read(folder)).rows():
                 writer.commit(rows)
-        measure = load_script(study.name, studies).measure
-        if measure is not None:
-            writer.write_facts(measure(study))
+        script = load_script(study.name, studies)
+        if script.measure is not None:
+            with script.blamed():
+                facts = list(script.measure(study))
+            writer.write_facts(facts)
         read(folder).check()
         write_info(folder, info | {"end": utc_now().isoformat(timespec="seconds")})
     return read(folder)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Iterable
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -31,11 +33,18 @@ _OFFERED: dict[str, Any] = {"FIGURES": (), "measure": None, "summary": None}
 @dataclass(frozen=True)
 class Script:
     """figures: functions Run -> matplotlib Figure, the file named after the function; measure(study) -> rows of facts;
-    summary(run) -> lines: the law, the data and the residual in words."""
+    summary(run) -> lines: the law, the data and the residual in words. All of them may raise what they like."""
 
+    path: Path
     figures: tuple[Callable[[Run], Any], ...]
     measure: Callable[[Study], Iterable[Row]] | None
     summary: Callable[[Run], Iterable[str]] | None
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Whatever the script raises inside is a UserError that says where."""
+        with _blamed(self.path):
+            yield
 
 
 def find_study(word: str, folder: Path = STUDIES) -> Path:
@@ -51,7 +60,7 @@ def load_script(name: str, folder: Path) -> Script:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise UserError(f"{folder}: '{name}' is no name of a study")
     module = _module(name, folder)
-    return Script(*(getattr(module, name, default) for name, default in _OFFERED.items()))
+    return Script(folder / f"{name}.py", *(getattr(module, name, default) for name, default in _OFFERED.items()))
 
 
 def captions(name: str, folder: Path) -> dict[str, str]:
@@ -75,18 +84,19 @@ def draw_figures(run: Run, folder: Path, say: Callable[[str], None] = print) -> 
     target = run.path / "figures"
     script = load_script(run.name, folder)
     if script.figures or script.summary:
+        run.check()  # a table that cannot be read is no fault of the script
         target.mkdir(exist_ok=True)
     for function in script.figures:
         try:
-            figure = function(run)
-        except UserError:  # a table that cannot be read is no fault of the script
-            raise
-        except Exception as error:  # of somebody's script
-            say(f"{run.path}: no figure {function.__name__}: {type(error).__name__}: {error}")
-            continue
-        made.append(_save(figure, target, function.__name__))
+            with script.blamed():
+                figure = function(run)
+                made.append(_save(figure, target, function.__name__))
+        except UserError as error:
+            say(f"no figure {function.__name__}: {error}")
     if script.summary:
-        replace_text(target / "summary.md", "".join(f"- {line}\n" for line in script.summary(run)))
+        with script.blamed():
+            lines = [f"- {line}\n" for line in script.summary(run)]
+        replace_text(target / "summary.md", "".join(lines))
         made.append(target / "summary.md")
     return made
 
@@ -100,8 +110,9 @@ def draw_trends(history: Any, steps: Any, target: Path, folder: Path) -> list[Pa
     for function in load_trends(folder):
         for study, rows in history[(history["kind"] == "time") & (history["level"] > 0)].groupby("study"):
             target.mkdir(exist_ok=True)
-            figure = function(rows, steps[steps["study"] == study])
-            made.append(_save(figure, target, f"{study}_{function.__name__}"))
+            with _blamed(folder / f"{TRENDS_SCRIPT}.py"):
+                figure = function(rows, steps[steps["study"] == study])
+                made.append(_save(figure, target, f"{study}_{function.__name__}"))
     return made
 
 
@@ -116,16 +127,37 @@ def _module(name: str, folder: Path) -> ModuleType | None:
         if spec is None or spec.loader is None:
             raise UserError(f"{path}: cannot be imported")
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        with _blamed(path):
+            spec.loader.exec_module(module)
     finally:
         sys.path.pop(0)
     return module
 
 
+@contextmanager
+def _blamed(path: Path) -> Iterator[None]:
+    """Whatever is raised inside is the fault of this script: its last line that took part, and what was raised."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
+        message = str(error)
+        if isinstance(error, SyntaxError) and Path(error.filename or "").resolve() == path.resolve():
+            lines, message = [error.lineno], error.msg
+        place = f"{path}:{lines[-1]}" if lines else str(path)
+        raise UserError(f"{place}: {type(error).__name__}: {message}") from error
+
+
 def _save(figure: Any, target: Path, name: str) -> Path:
     """Save a figure in every format and close it; returns the path of the PNG."""
     from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
+    if not isinstance(figure, Figure):
+        raise TypeError(f"{name} returned {type(figure).__name__}, not a matplotlib Figure")
     for kind in FORMATS:
         metadata = {"Date": None} if kind == "svg" else None  # the same rows give the same bytes
         figure.savefig(target / f"{name}.{kind}", dpi=PNG_DOTS_PER_INCH, metadata=metadata)

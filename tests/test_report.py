@@ -14,6 +14,7 @@ import pytest
 
 import harness
 from harness.cells import Case
+from harness.errors import UserError
 from harness.methods import registered
 from harness.precision import registered_metrics
 from harness.problems import DISTRIBUTIONS
@@ -41,7 +42,7 @@ FLIPS = {"native": (1.0, 2.0), "dense": (0.0, 0.0)}
 def run_by_hand(folder: Path, statuses: dict[str, tuple[str, str]], *, timed: bool) -> Run:
     """A run of two cases, with these statuses of each method."""
     (folder / "run.json").write_text(json.dumps(SIDECAR))
-    cell: dict[str, Any] = {"launch": 1, "reason": "", "machine": "m", "predicted_bytes": 1, "wall_seconds": 0.5}
+    cell: dict[str, Any] = {"launch": 1, "machine": "m", "predicted_bytes": 1, "wall_seconds": 0.5}
     cell["compile_seconds"] = math.nan
     block: dict[str, Any] = {"phase": "forward", "launch": 1, "round": 0, "position": 0, "calls": 1}
     block["device_seconds"] = math.nan
@@ -61,7 +62,12 @@ def run_by_hand(folder: Path, statuses: dict[str, tuple[str, str]], *, timed: bo
             times = [keys[method] | block | {"seconds": SPEED[method][number]} for method in SPEED]
             writer.commit(
                 {
-                    "cells": [keys[method] | cell | {"status": each[number]} for method, each in statuses.items()],
+                    "cells": [
+                        keys[method]
+                        | cell
+                        | {"status": each[number], "reason": "" if each[number] == "ok" else "because"}
+                        for method, each in statuses.items()
+                    ],
                     "timings": times if timed else [],
                     "discrepancies": figures + theirs,
                 }
@@ -92,7 +98,13 @@ def test_the_closing_table_has_a_line_a_method_with_statuses_speed_and_errors(tm
     assert lines["dense"].split()[1:5] == ["0.25x", "0.50x", "2.0e+00", "0"]
     assert lines["null"].split()[1:5] == ["-", "-", "-", "-"]
     told, head = table.splitlines()[:2]
-    assert re.split(r" {2,}", head.strip()) == ["forward n=64", "forward n=128", "rel_l2, exact", "flips, exact", "cells"]
+    assert re.split(r" {2,}", head.strip()) == [
+        "forward n=64",
+        "forward n=128",
+        "rel_l2, exact",
+        "flips, exact",
+        "cells",
+    ]
     assert told == (
         "trial: speed-up over native (one launch: no interval) at k=4 rows=1 d=0 float32 cpu; "
         "rel_l2: worst of all cells, flips: sum of all cells"
@@ -184,6 +196,11 @@ def test_a_run_with_broken_cells_says_which_rows_they_are(tmp_path: Path) -> Non
     (tmp_path / "fine").mkdir()
     fine = run_by_hand(tmp_path / "fine", dict.fromkeys(STATUSES, ("ok", "ok")), timed=True)
     assert not any(each.startswith("broken") for each in closed(fine))
+
+
+def test_what_torch_refused_is_told_with_its_reason(tmp_path: Path) -> None:
+    statuses = STATUSES | {"refused": ("unsupported", "unsupported")}
+    assert "refused: 2 cells unsupported: because" in closed(run_by_hand(tmp_path, statuses, timed=True))
 
 
 def test_of_many_broken_cells_the_first_are_named(tmp_path: Path) -> None:
@@ -342,6 +359,40 @@ def test_every_figure_is_drawn_and_the_same_rows_give_the_same_bytes(smoke: Run,
     draw_figures(read(run.path), Path("studies"))
     again = {path.name: path.read_bytes() for path in (run.path / "figures").iterdir()}
     assert [name for name in drawn if name.endswith("svg") and drawn[name] != again[name]] == []
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("import nowhere", "smoke.py:1: ModuleNotFoundError: No module named 'nowhere'"),
+        ("def f(:\n", "smoke.py:1: SyntaxError: "),
+        ("x = 1\nx.y\n", "smoke.py:2: AttributeError: "),
+        ("def summary(run):\n    return [run.no_such]\n", "smoke.py:2: AttributeError: "),
+    ],
+)
+def test_a_script_that_fails_is_the_fault_of_its_author_and_says_where(
+    smoke: Run, tmp_path: Path, script: str, told: str
+) -> None:
+    (tmp_path / "smoke.py").write_text(script)
+    with pytest.raises(UserError, match=re.escape(str(tmp_path / told))):
+        draw_figures(read(shutil.copytree(smoke.path, tmp_path / "run")), tmp_path)
+
+
+def test_a_figure_that_fails_is_told_with_its_line_and_the_others_are_drawn(smoke: Run, tmp_path: Path) -> None:
+    (tmp_path / "smoke.py").write_text(
+        "from matplotlib import pyplot\n"
+        "def bad(run):\n    return run.timings['no_such_column']\n"
+        "def none(run):\n    pass\n"
+        "def good(run):\n    return pyplot.figure()\n"
+        "FIGURES = (bad, none, good)\n"
+    )
+    said: list[str] = []
+    made = draw_figures(read(shutil.copytree(smoke.path, tmp_path / "run")), tmp_path, said.append)
+    assert [path.stem for path in made] == ["good"]
+    assert said == [
+        f"no figure bad: {tmp_path / 'smoke.py'}:3: KeyError: 'no_such_column'",
+        f"no figure none: {tmp_path / 'smoke.py'}: TypeError: none returned NoneType, not a matplotlib Figure",
+    ]
 
 
 def test_a_study_without_a_script_draws_nothing(smoke: Run, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def _wrong_values(got: Solution, problem: Problem, multiplies_again: bool) -> st
     if not unequal.any():
         return ""
     at = tuple(np.argwhere(unequal)[0])
-    return f"{np.count_nonzero(unequal)} values are not y at their index, the first {got.values[at]!r} for {want[at]!r}"
+    return f"{np.count_nonzero(unequal)} values are not y at their index, the first {got.values[at]} for {want[at]}"
 
 
 def _wrong_cotangent(outcome: Outcome, problem: Problem, loss: str) -> str:

@@ -9,6 +9,9 @@ from harness.errors import UserError
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 """What torch's CPU allocators say, in a RuntimeError, when there is none left."""
 
+WITHOUT_GRADIENT = "does not require grad"
+"""What autograd says of values that do not lead back to y."""
+
 LONGEST_REASON = 300
 
 EXPLANATION = "Explanation: "
@@ -20,6 +23,8 @@ def failure(error: BaseException) -> dict[str, str]:
     text = told(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in OUT_OF_MEMORY):
         return {"status": "out_of_memory", "reason": text}
+    if WITHOUT_GRADIENT in text:
+        text = f"{text} (a method without a gradient says so: @selector(gradient=False))"[:LONGEST_REASON]
     if isinstance(error, RuntimeError | UserError):  # NotImplementedError too; a method that is not known here
         return {"status": "unsupported", "reason": text}
     return {"status": "crashed", "reason": f"{type(error).__name__}: {text}"}

@@ -6,6 +6,7 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Iterable
+from types import ModuleType
 
 from harness.errors import UserError, unknown
 from harness.methods.definition import Method
@@ -15,10 +16,10 @@ __all__ = ["Method", "method", "named", "registered"]
 
 @functools.cache
 def registered() -> dict[str, Method]:
-    """name -> method, for every method that ships."""
+    """name -> method, for every method that a module of this folder defines; raises UserError for one that fails."""
     found = {}
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
-        for each in vars(importlib.import_module(module.name)).values():
+        for each in vars(_module(module.name, module.name)).values():
             if isinstance(each, Method):
                 found[each.name] = each
     return found
@@ -43,12 +44,16 @@ def _registered(name: str) -> Method:
     return registered()[name]
 
 
+def _module(name: str, wanted: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # whatever a module of somebody else raises
+        raise UserError(f"methods: cannot import '{wanted}': {type(error).__name__}: {error}") from None
+
+
 def _imported(path: str) -> Method:
     module, _, attribute = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute, None)
-    except (Exception, SystemExit) as error:  # whatever a module of somebody else raises
-        raise UserError(f"methods: cannot import '{path}': {type(error).__name__}: {error}") from None
+    found = getattr(_module(module, path), attribute, None)
     if not isinstance(found, Method):
         raise UserError(f"methods: '{path}' is no method: decorate it with one of harness.methods.definition")
     return found

@@ -12,13 +12,17 @@ from harness.errors import UserError
 from harness.tables import Run, newest_run
 from harness.verdicts.closing import methods_tables
 from harness.verdicts.plausible import BOUND, contradicted, paces
-from harness.verdicts.wording import axes_of, case_name
+from harness.verdicts.wording import axes_of, case_name, status_lines
 from harness.vocabulary import BROKEN, EXIT_CELLS, RESULTS, STUDIES
 
 CLOSING_LINES = 10
 WIDTH = 140
 """Characters of a line of the table: what is wider is folded by most terminals."""
 
+UNMEASURED = ("unsupported", "out_of_memory", "timeout")
+"""Statuses whose reasons are told: `plan` tells those of what is skipped, and broken cells have a line of their own."""
+
+TOLD_REASONS = 3
 PROVED = "proved_by_"
 NAMED_CELLS = 3
 FIRST_ROW = 2
@@ -33,6 +37,7 @@ def closing(run: Run, studies: Path, figures: int | None) -> Iterator[str]:
     yield from closing_table(run).splitlines()
     yield from doubts(run)
     yield from broken_cells(run)
+    yield from status_lines(run.cells[run.cells["status"].isin(UNMEASURED)], TOLD_REASONS)
     yield f"files: {run.path}" + (f", {figures} files in figures/" if figures else "")
     yield f"next: {', '.join(next_commands(run, studies, drawn=figures is not None))}"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from itertools import takewhile
 from typing import Any
@@ -11,9 +12,13 @@ import pandas as pd
 
 from harness.cells import Case
 from harness.verdicts.comparison import counts
+from harness.vocabulary import BROKEN
 
 USUAL = {field.name: field.default for field in fields(Case)}
 TOLD = ("n", "k", "rows", "d", "dtype", "device")
+
+NUMBER = re.compile(r"\d+(\.\d*)?(e[+-]?\d+)?")
+"""What differs between reasons that say the same of other sizes."""
 
 Row = Mapping[Any, Any]
 
@@ -22,6 +27,22 @@ def counts_text(verdicts: pd.DataFrame) -> str:
     """How many quantities, and how many of each verdict, the gravest first."""
     told = ", ".join(f"{count} {word}" for word, count in counts(verdicts).items())
     return f"{len(verdicts)} quantities: {told}"
+
+
+def status_lines(cells: pd.DataFrame, most: int) -> Iterator[str]:
+    """A line for each method and kind of reason for which cells have no figures, or have them in spite of it: the
+    broken ones first, then the most frequent; at most so many lines, and how many more there are."""
+    told = cells[(cells["status"] != "ok") | (cells["reason"] != "")]
+    alike = told["reason"].str.replace(NUMBER, "", regex=True).rename("alike")
+    groups = [rows for _, rows in told.groupby(["status", "method", alike], sort=False)]
+    groups.sort(key=lambda rows: (rows["status"].iloc[0] not in BROKEN, -rows["case"].nunique()))
+    for rows in groups[:most]:
+        number, reasons = rows["case"].nunique(), rows["reason"].unique()
+        of = f"{rows['method'].iloc[0]}: {number} {'cell' if number == 1 else 'cells'} {rows['status'].iloc[0]}"
+        yield f"{of}{', such as' if len(reasons) > 1 else ''}: {reasons[-1]}"
+    if left := groups[most:]:
+        cut = sum(rows["case"].nunique() for rows in left)
+        yield f"and {cut} more cells, for {len(left)} more reasons: see cells.csv"
 
 
 def case_name(axes: Row) -> str:

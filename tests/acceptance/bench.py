@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pandas as pd
 
 import harness
 from harness.precision.causes import CAUSES
+from harness.report.terminal import closing_table
 from harness.tables import Run, newest_run
 from tests.acceptance.line import Line
 
@@ -22,7 +24,6 @@ BENCH_SECONDS = 480.0
 HELP_SECONDS = 0.3
 INSIDE_SHARE = 0.5
 CLOSING_LINES = 10
-AFTER_TABLE = ("files: ", "next: ")
 STUDIES = ("seed", "precision", "speed")
 OTHERS = ("smoke", "selection", "exceptions", "ties", "capability", "regression")
 PLOT_SECONDS = 60.0
@@ -54,9 +55,9 @@ def measure() -> Iterator[Line]:
         yield Line("rows of cells.csv in the smallest of its runs", rows, 1, at_least=True)
         figures = min(len(list((run.path / "figures").glob("*.svg"))) for run in runs)
         yield Line("figures (SVG) of the study that has fewest", figures, 1, at_least=True)
-        closing = output.stdout.rstrip().rsplit("\n\n", 1)[-1].splitlines()[1:]
-        table = [line for line in closing if not line.startswith(AFTER_TABLE)]
-        yield Line("lines of the closing table", len(table), CLOSING_LINES)
+        told, table = closing_table(runs[-1]).split("\n", 1)
+        printed = f"{told}\n{table}" in output.stdout
+        yield Line("lines of the closing table", len(table.splitlines()) if printed else math.nan, CLOSING_LINES)
         yield Line(
             "share of the wall time of `speed` inside blocks", inside_share(runs[-1]), INSIDE_SHARE, at_least=True
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from harness.precision.ulp import FORMATS
 from harness.report.terminal import doubts
 from harness.tables import SCHEMA_VERSION, Run
 from harness.verdicts.ratios import speedups
+from harness.verdicts.wording import status_lines
 from harness.vocabulary import DTYPES, YARDSTICKS
 
 WHOLE = ("forward", "backward", "pipeline")
@@ -21,8 +21,6 @@ WHOLE = ("forward", "backward", "pipeline")
 TENSORS = ("values", "dy", "dx", "dW", "dS")
 CAUSE = "cause_"
 TOLD_REASONS = 12
-LONG_NUMBER = re.compile(r"\d{4,}")
-"""What differs between reasons that say the same of other sizes."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def beware(run: Run) -> Iterator[str]:
     if soft := sorted(relaxations() & set(run.cells["method"])):
         yield f"Relaxations, which are biased, and held to shapes and untouched inputs only: {', '.join(soft)}."
     yield from doubts(run)
-    yield from _statuses(run.cells)
+    yield from status_lines(run.cells, TOLD_REASONS)
 
 
 def _against_exact(errors: pd.DataFrame, flips: pd.DataFrame) -> Table:
@@ -138,20 +136,6 @@ def _against_native(errors: pd.DataFrame, causes: pd.DataFrame) -> Table:
 def _figure(table: pd.DataFrame, row: str, column: str) -> str:
     value = table[column].get(row, float("nan")) if column in table else float("nan")
     return "-" if value != value else "0" if value == 0 else f"{value:.1e}"
-
-
-def _statuses(cells: pd.DataFrame) -> Iterator[str]:
-    """A line for each method and kind of reason for which cells have no figures, or have them in spite of it."""
-    told = cells[(cells["status"] != "ok") | (cells["reason"] != "")]
-    alike = told["reason"].str.replace(LONG_NUMBER, "", regex=True).rename("alike")
-    groups = sorted(told.groupby(["status", "method", alike], sort=False), key=lambda each: -each[1]["case"].nunique())
-    for (status, method, _), rows in groups[:TOLD_REASONS]:
-        number, reasons = rows["case"].nunique(), rows["reason"].unique()
-        such = ", such as" if len(reasons) > 1 else ""
-        yield f"{method}: {number} {'cell' if number == 1 else 'cells'} {status}{such}: {reasons[-1]}"
-    if left := groups[TOLD_REASONS:]:
-        cut = sum(rows["case"].nunique() for _, rows in left)
-        yield f"and {cut} more cells, for {len(left)} more reasons: see cells.csv"
 
 
 def relaxations() -> set[str]:

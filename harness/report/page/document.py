@@ -57,11 +57,12 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Reported:
-    """A run, with what its study's script says of it: figures, and the lines of its summary."""
+    """A run, with what its study's script says of it: figures, the lines of its summary, names of undrawn figures."""
 
     run: Run
     figures: Sequence[Drawn] = ()
     summary: Sequence[str] = ()
+    undrawn: Sequence[str] = ()
 
 
 def document(reported: Sequence[Reported], comparisons: Sequence[Comparison] = ()) -> str:
@@ -111,6 +112,7 @@ def _section(reported: Reported, place: int, charts: dict[str, Any]) -> dict[str
         "errors": _named(charts, f"errors-{place}", error_chart(run)),
         "beware": list(beware(run)),
         "figures": reported.figures,
+        "undrawn": reported.undrawn,
         "summary": reported.summary,
         "provenance": provenance(run),
         "text": run.info["text"],
