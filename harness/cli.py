@@ -121,12 +121,18 @@ def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
 
     Example: python -m harness plot speed
     """
-    from harness.scripts import draw_figures
+    from harness.scripts import captions, draw_figures
     from harness.tables import newest_run, read
 
     for word in words:
-        for path in draw_figures(read(newest_run(results, word)), studies):
+        run = read(newest_run(results, word))
+        made = draw_figures(run, studies)
+        for path in made:
             click.echo(path)
+        if not made and captions(run.name, studies):
+            raise UserError(f"{word}: nothing was drawn: of FIGURES of {studies / run.name}.py this run can show none")
+        if not made:
+            click.echo(f"{word}: nothing to draw: there are no FIGURES in {studies / run.name}.py")
 
 
 @cli.command()

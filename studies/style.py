@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from harness.report.palette import DTYPE_COLOUR as DTYPE_COLOUR
 from harness.report.palette import METHOD_STYLE as METHOD_STYLE
-from harness.report.palette import OTHER_STYLE
+from harness.report.palette import method_styles
 
 UNIT_ROUNDOFF = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64": 2.0**-53}
 
@@ -26,15 +26,13 @@ def use() -> None:
 
 def methods(present: Iterable[str]) -> dict[str, Any]:
     """palette, markers and order for seaborn: those methods that the data have, in one fixed order."""
-    have = set(present)
-    names = [name for name in METHOD_STYLE if name in have] + sorted(have - METHOD_STYLE.keys())
-    styles = {name: METHOD_STYLE.get(name, OTHER_STYLE) for name in names}
+    styles = method_styles(present)
     return {
         "hue": "method",
-        "hue_order": names,
+        "hue_order": list(styles),
         "palette": {name: colour for name, (colour, _) in styles.items()},
         "style": "method",
-        "style_order": names,
+        "style_order": list(styles),
         "markers": {name: marker for name, (_, marker) in styles.items()},
     }
 

@@ -152,7 +152,8 @@ def _draw_limit(axis: Any, plane: pd.DataFrame) -> None:
 
 
 def _colours(methods: pd.Series) -> dict[str, str]:
-    return {name: style.METHOD_STYLE[name][0] for name in methods.unique()}
+    palette: dict[str, str] = style.methods(methods)["palette"]
+    return palette
 
 
 FIGURES = (winners, gradients, agreement)

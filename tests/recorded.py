@@ -42,6 +42,7 @@ def record(
     error: float = 0.5,
     seed: int = 0,
     cases: Sequence[Case] = CASES,
+    seconds: Mapping[str, float] = SECONDS,
     **info: Any,
 ) -> Path:
     """Write a run; slower: method -> factor of its times; status: method -> what became of it; error: its ulp_max."""
@@ -56,7 +57,7 @@ def record(
             for case in cases:
                 key = {"case": case.id} | case.axes
                 rows: dict[str, list[dict[str, Any]]] = {"cells": [], "timings": [], "memory": [], "discrepancies": []}
-                for method, seconds in SECONDS.items():
+                for method, usual in seconds.items():
                     mine = key | {"method": method, "launch": launch}
                     became = statuses.get(method, "ok")
                     rows["cells"].append(
@@ -66,7 +67,7 @@ def record(
                     )
                     if became != "ok":
                         continue
-                    lasts = seconds * factors.get(method, 1.0) * float(np.exp(rng.normal(0, SPREAD)))
+                    lasts = usual * factors.get(method, 1.0) * float(np.exp(rng.normal(0, SPREAD)))
                     phase = "apply" if method == "read" else "forward"
                     for number in range(3):
                         block = {"phase": phase, "round": number, "position": 0, "calls": 1, "seconds": lasts}

@@ -198,6 +198,25 @@ def test_what_it_begins_with_was_measured_where_k_is_a_share_of_n(opened: Open, 
     assert shown(page, "k", "4").is_checked()
 
 
+def test_a_figure_that_is_0_everywhere_is_shown_all_the_same(opened: Open, tmp_path: Path) -> None:
+    run = record(tmp_path / "run", launches=1, error=0.0)
+    page = opened("#run=0&table=error", publish([str(run)], tmp_path, tmp_path))
+    assert "value" in page.locator("#rows thead").inner_text().split()
+    assert (points(page), chosen(page)) == (4, 4)
+    for box in page.locator("input[name='show.method']").all():
+        box.uncheck()
+    page.wait_for_selector("#chart >> text=Nothing can be drawn")
+    assert chosen(page) == 0
+
+
+def test_methods_that_nobody_named_do_not_look_alike(opened: Open, tmp_path: Path) -> None:
+    seconds = {"native": 1e-4, "mine": 2e-4, "yours": 3e-4, "read": 1e-5}
+    page = opened(file=publish([str(record(tmp_path / "run", seconds=seconds))], tmp_path, tmp_path))
+    marks = page.locator("#chart .mark-symbol.role-mark path").all()
+    looks = {(mark.get_attribute("fill"), mark.get_attribute("d")) for mark in marks}
+    assert len(looks) == len(seconds)
+
+
 def test_verdicts_are_in_the_explorer_in_their_colours(opened: Open) -> None:
     page = opened()
     page.get_by_role("link", name="All of them in the explorer").click()

@@ -205,6 +205,18 @@ def test_a_run_is_written_closed_with_a_table_and_drawn(call: Run, tmp_path: Pat
     assert "complete" in refused(call("run", "--resume", folder))
 
 
+def test_a_script_that_draws_nothing_is_told(call: Run, tmp_path: Path) -> None:
+    assert call("run", "tiny").exit_code == 0
+    script = tmp_path / "tiny.py"
+    none = call("plot", "tiny")
+    assert (none.exit_code, none.stdout) == (0, f"tiny: nothing to draw: there are no FIGURES in {script}\n")
+    script.write_text("def bad(run):\n    return run.bad\nFIGURES = (bad,)\n")
+    failed = call("plot", "tiny")
+    assert failed.exit_code == EXIT_USAGE
+    assert failed.stdout.startswith(f"no figure bad: {script}:2: AttributeError: ")
+    assert failed.stderr == f"harness: tiny: nothing was drawn: of FIGURES of {script} this run can show none\n"
+
+
 def test_a_run_with_an_incorrect_cell_is_written_and_ends_with_code_4(call: Run, tmp_path: Path) -> None:
     path = "tests.acceptance.faults:wrong_values"
     (tmp_path / "wrong.toml").write_text(TINY.replace("gather", path))

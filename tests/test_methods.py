@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd.gradcheck import GradcheckError
 
+import harness.methods
 from harness.cells import Case
 from harness.errors import UserError
 from harness.measure.checks import wrong_outcome
@@ -415,3 +417,14 @@ def test_a_name_that_leads_to_no_method_is_one_line(path: str, said: str) -> Non
     with pytest.raises(UserError, match=said) as error:
         method(path)
     assert "\n" not in str(error.value)
+
+
+def test_a_file_of_the_folder_that_fails_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken_file.py").write_text("def f(:")
+    monkeypatch.setattr(harness.methods, "__path__", [*harness.methods.__path__, str(tmp_path)])
+    registered.cache_clear()
+    try:
+        with pytest.raises(UserError, match=r"cannot import 'harness\.methods\.broken_file': SyntaxError"):
+            registered()
+    finally:
+        registered.cache_clear()

@@ -208,3 +208,19 @@ def test_a_comparison_without_a_change_says_so(tmp_path: Path) -> None:
     )
     page = document([Reported(run)], [Comparison(run, run, table.assign(reason=""))])
     assert "All of them are the same." in page
+
+
+def test_a_figure_that_could_not_be_drawn_is_named(tmp_path: Path) -> None:
+    run = record(tmp_path / "run")
+    (tmp_path / "recorded.py").write_text("def bad(run):\n    raise ValueError('no')\nFIGURES = (bad,)\n")
+    said: list[str] = []
+    page = publish([str(run)], tmp_path, tmp_path, say=said.append).read_text()
+    assert "Could not be drawn of this run: bad." in page
+    assert "no script that draws" not in page
+    assert said == [f"no figure bad: {tmp_path / 'recorded.py'}:2: ValueError: no"]
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    run = record(tmp_path / "run")
+    with pytest.raises(UserError, match=re.escape(f"{tmp_path / 'no' / 'page.html'}: No such file")):
+        publish([str(run)], tmp_path, tmp_path, tmp_path / "no" / "page.html")

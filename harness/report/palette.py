@@ -6,6 +6,9 @@ again for print in grey.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import cycle
+
 METHOD_STYLE = {
     "native": ("#000000", "o"),
     "native_unsorted": ("#999999", "o"),
@@ -28,7 +31,11 @@ METHOD_STYLE = {
 }
 """method -> colour and matplotlib's marker."""
 
-OTHER_STYLE = ("#444444", "*")
+OTHER_STYLES = (
+    ("#AA3377", "*"), ("#4477AA", "s"), ("#228833", "^"), ("#BB5566", "D"), ("#997700", "v"), ("#444444", "P"),
+)  # fmt: skip
+"""Those of methods that are not named here, in the order of their names, over and over."""
+
 DTYPE_COLOUR = {"bfloat16": "#D55E00", "float16": "#E69F00", "float32": "#0072B2", "float64": "#009E73"}
 
 VERDICT_COLOUR = {
@@ -56,8 +63,15 @@ ON_DARK = {
 """colour -> the one in its place on a dark ground, where the first has a contrast under 3."""
 
 SHAPES = {
-    "o": "circle", ".": "circle", "H": "circle", "8": "circle", "p": "circle", "h": "circle", "*": "circle",
+    "o": "circle", ".": "circle", "H": "circle", "8": "circle", "p": "circle", "h": "circle", "*": "wedge",
     "s": "square", "D": "diamond", "d": "diamond", "^": "triangle-up", "v": "triangle-down", "<": "triangle-left",
     ">": "triangle-right", "P": "cross", "X": "cross",
 }  # fmt: skip
 """matplotlib's marker -> the nearest shape of Vega."""
+
+
+def method_styles(present: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each method that is present: those of METHOD_STYLE in its order, then others by name."""
+    have = set(present)
+    known = {name: style for name, style in METHOD_STYLE.items() if name in have}
+    return known | dict(zip(sorted(have - known.keys()), cycle(OTHER_STYLES), strict=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -21,7 +21,7 @@ from harness.report.page.charts import changes_chart, error_chart, explorer_fram
 from harness.report.page.compared import Comparison
 from harness.report.page.provenance import facts, label, machine_line, provenance, revision, title_of
 from harness.report.page.rows import DIGITS, RAW_ROUNDS, carried, packed
-from harness.report.palette import DTYPE_COLOUR, METHOD_STYLE, ON_DARK, OTHER_STYLE, SHAPES, VERDICT_COLOUR
+from harness.report.palette import DTYPE_COLOUR, ON_DARK, SHAPES, VERDICT_COLOUR, method_styles
 from harness.tables import Run
 from harness.verdicts.wording import change_text, counts_text, quantity_name
 
@@ -75,13 +75,14 @@ def document(reported: Sequence[Reported], comparisons: Sequence[Comparison] = (
     compared = {paths.index(each.head.path): each for each in comparisons}
     rounds = RAW_ROUNDS // len(reported)
     rows = [(label(each.run), carried(each.run, compared.get(place), rounds)) for place, each in enumerate(reported)]
+    methods = {name for each in reported for name in each.run.cells["method"].unique()}
     template = _environment().from_string(_own("page.html.jinja"))
     return template.render(
         title=TITLE,
         sections=[_section(each, place, charts) for place, each in enumerate(reported)],
         comparisons=[_compared(each, place, charts) for place, each in compared.items()],
         digits=DIGITS,
-        settings=_as_json(_settings(charts)),
+        settings=_as_json(_settings(charts, methods)),
         payload=Markup(packed(rows)),
         styles=Markup(_of_itables("dt_bundle.css") + _own("page.css")),
         script=Markup("\n".join(_own(f"script/{name}.js") for name in SCRIPTS)),
@@ -159,17 +160,16 @@ def _named(charts: dict[str, Any], name: str, spec: Any) -> str:
     return name
 
 
-def _settings(charts: Mapping[str, Any]) -> dict[str, Any]:
-    """What the script of the page is told beside the rows."""
+def _settings(charts: Mapping[str, Any], methods: Iterable[str]) -> dict[str, Any]:
+    """What the script of the page is told beside the rows; methods: those of all runs."""
     return {
         "charts": charts,
         "explorer": explorer_frame(),
         "colours": {
-            "method": {name: (colour, SHAPES[marker]) for name, (colour, marker) in METHOD_STYLE.items()},
+            "method": {name: (colour, SHAPES[marker]) for name, (colour, marker) in method_styles(methods).items()},
             "dtype": {name: (colour, "circle") for name, colour in DTYPE_COLOUR.items()},
             "verdict": {name: (colour, "circle") for name, colour in VERDICT_COLOUR.items()},
         },
-        "other": OTHER_STYLE[0],
         "on_dark": ON_DARK,
         "dark": DARK_CONFIG,
         "phases": WHOLE,

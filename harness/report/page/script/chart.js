@@ -12,6 +12,7 @@ const BANDS = {
 const MOST_DRAWN = 20000;   // points: more would make the browser slow
 const MANY_POINTS = 1500;   // from here on the chart is a bitmap
 const FEW_TICKS = 8;
+const NARROW = 500;         // pixels: a legend beside the panels would be cut
 const UNITS = ["seconds", "peak_bytes", "min_bytes"];   // told with prefixes: 20µ, 4M
 const PALETTE = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7A5195", "#999999"];
 
@@ -20,10 +21,14 @@ const accessor = (name) => name.replace(/[\\.[\]]/g, "\\$&");
 
 function looks(column, values) {
   const own = settings.colours[column] ?? {};
-  const fallback = (place) => (column === "method" ? settings.other : PALETTE[place % PALETTE.length]);
-  const colours = values.map((value, place) => onDark(own[value]?.[0] ?? fallback(place)));
+  const colours = values.map((value, place) => onDark(own[value]?.[0] ?? PALETTE[place % PALETTE.length]));
   const shapes = values.map((value) => own[value]?.[1] ?? "circle");
   return { colours, shapes };
+}
+
+// A logarithm is of nothing where no figure is above 0, as errors often are: these are drawn as they are.
+function withScale(chosen, rows) {
+  return { ...chosen, logy: chosen.logy && rows.some((row) => row[chosen.y] > 0) };
 }
 
 function chartRows(chosen, rows) {
@@ -46,12 +51,13 @@ function specOf(chosen, rows, columns) {
   const logx = numeric && chosen.logx && rows.every((row) => row.x > 0);
   const places = [...new Set(rows.map((row) => row.x))];
   const ticks = numeric && places.length <= FEW_TICKS ? { values: places, format: places.every(Number.isInteger) ? "d" : "~g" } : {};
+  const room = document.getElementById("chart").clientWidth;
   const [band, bars, line, points] = spec.spec.layer;
   for (const layer of spec.spec.layer) {
     const { encoding } = layer;
     Object.assign(encoding.x, { type: numeric ? "quantitative" : "nominal", title: TITLES[chosen.x] ?? chosen.x, scale: logx ? { type: "log", base: 2 } : numeric ? { zero: false } : {}, axis: ticks });
     Object.assign(encoding.y, { title: TITLES[chosen.y] ?? chosen.y, axis: { format: UNITS.includes(chosen.y) ? "~s" : "~g" }, scale: chosen.logy ? { type: "log" } : { zero: false } });
-    const legend = { symbolOpacity: 1 };
+    const legend = { symbolOpacity: 1, ...(room < NARROW ? { orient: "bottom", columns: 2 } : {}) };
     Object.assign(encoding.color, { title: chosen.colour, scale: { domain: values, range: colours }, legend });
     if (encoding.shape) Object.assign(encoding.shape, { title: chosen.colour, scale: { domain: values, range: shapes }, legend });
     encoding.tooltip = columns.map((name) => ({ field: accessor(name), title: name }));
@@ -60,9 +66,8 @@ function specOf(chosen, rows, columns) {
   const banded = chosen.table !== "rounds" && chosen.band && rows.some((row) => row.low !== null);
   for (const layer of [band, bars]) layer.transform = [{ filter: "datum.low !== null" }];
   spec.spec.layer = [...(banded && lined && numeric ? [band] : []), ...(banded ? [bars] : []), ...(lined ? [line] : []), points];
-  const room = document.getElementById("chart").clientWidth;
   spec.columns = Math.max(1, Math.floor(room / (spec.spec.width + 70)));
-  spec.spec.width = Math.min(spec.spec.width, Math.max(140, room - 130));
+  spec.spec.width = Math.min(spec.spec.width, Math.max(140, room - (room < NARROW ? 70 : 130)));
   if (!chosen.panel) Object.assign(spec.spec, { width: Math.max(140, Math.min(620, room - 150)), height: 300 });
   spec.data = { values: rows };
   delete spec.datasets;
@@ -78,4 +83,10 @@ async function draw(target, spec, points = pointsOf(spec)) {
   target.vega?.finalize();
   const themed = dark.matches ? { ...spec, config: { ...spec.config, ...settings.dark } } : spec;
   target.vega = await window.vegaEmbed(target, themed, { ...LOOK, renderer: points > MANY_POINTS ? "canvas" : "svg" });
+}
+
+function clear(target, told) {
+  target.vega?.finalize();
+  delete target.vega;
+  target.replaceChildren(element("p", {}, told));
 }

@@ -40,8 +40,9 @@ function ranking(phase, rows) {
 function ratio(row) {
   const short = (value) => Number(value.toPrecision(3)).toString();
   if (row.method === "native") return "1x";
-  const known = typeof row.speedup_low === "number";
-  return `${short(row.speedup)}x${known ? ` (${short(row.speedup_low)} to ${short(row.speedup_high)})` : " (one launch: no interval)"}`;
+  if (typeof row.speedup_low !== "number") return `${short(row.speedup)}x (one launch: no interval)`;
+  const told = row.speedup_low <= 1 && row.speedup_high >= 1 ? ", not told from native" : "";
+  return `${short(row.speedup)}x (${short(row.speedup_low)} to ${short(row.speedup_high)}${told})`;
 }
 
 function time(seconds) {

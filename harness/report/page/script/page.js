@@ -13,11 +13,14 @@ async function start() {
     const columns = [...Object.keys(chosen.run.cells), ...Object.keys(chosen.run.tables[chosen.table]).filter((name) => name !== "cell")];
     if (form) showForm(chosen, payload);
     document.getElementById("link").href = addressOf(chosen);
-    const fitting = chartRows(chosen, rows);
+    const scaled = withScale(chosen, rows);
+    const fitting = chartRows(scaled, rows);
     const drawn = fitting.slice(0, MOST_DRAWN);
     tell(chosen, rows, fitting, drawn);
-    showTable(DataTable, rows, columns);
-    await draw(document.getElementById("chart"), specOf(chosen, drawn, columns), drawn.length);
+    showTable(DataTable, rows, columns, ["method", chosen.y]);
+    const chart = document.getElementById("chart");
+    if (drawn.length) await draw(chart, specOf(scaled, drawn, columns), drawn.length);
+    else clear(chart, "Nothing can be drawn of the rows that are chosen.");
   };
 
   const go = (address) => history.replaceState(null, "", address);

@@ -1,16 +1,20 @@
 // The table of the rows that are chosen, by DataTables, which sorts, searches and gives them as CSV.
 
+const SMALL = 1e-3;   // smaller numbers have an exponent
 let table = null;
 const escaped = (value) => (value === null || value === undefined ? "" : String(value).replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`));
 
-function showTable(DataTable, rows, columns) {
+const shown = (value) => (typeof value === "number" && value !== 0 && Math.abs(value) < SMALL ? value.toExponential() : escaped(value));
+
+// What is the same in all rows is hidden, unless it is kept: it is in the download all the same.
+function showTable(DataTable, rows, columns, kept) {
   table?.destroy();
   document.getElementById("rows").replaceChildren();
   table = new DataTable("#rows", {
     data: rows, deferRender: true, pageLength: 10, autoWidth: false,
     columns: columns.map((name) => ({
-      title: escaped(name), data: (row) => row[name] ?? null, render: { display: escaped },
-      visible: name !== "case" && (rows.length < 2 || rows.some((row) => row[name] !== rows[0][name])),
+      title: escaped(name), data: (row) => row[name] ?? null, render: { display: shown },
+      visible: name !== "case" && (kept.includes(name) || rows.length < 2 || rows.some((row) => row[name] !== rows[0][name])),
     })),
     order: [],
     layout: { topStart: { buttons: [
