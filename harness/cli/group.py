@@ -1,0 +1,55 @@
+"""The command line without its verbs, and the options that several of them share.
+
+Bad input ends here: one line on standard error, and exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness import completion
+from harness.errors import UserError
+from harness.vocabulary import EXIT_INTERRUPTED, EXIT_USAGE, RESULTS, STUDIES
+
+
+class _Verbs(click.Group):
+    """A group in which the one user error, and Ctrl-C, end as one line."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except UserError as error:
+            click.echo(f"harness: {error}", err=True)
+            context.exit(EXIT_USAGE)
+        except KeyboardInterrupt as stop:
+            click.echo("; ".join(filter(None, ("harness: interrupted", str(stop)))), err=True)
+            context.exit(EXIT_INTERRUPTED)
+
+
+ONLY = click.option(
+    "--only",
+    multiple=True,
+    metavar="AXIS=V,V",
+    help="Narrow an axis, or `method`, to these values.",
+    shell_complete=completion.only_items,
+)
+STUDIES_FOLDER = click.option(
+    "--studies", type=click.Path(path_type=Path), default=STUDIES, help="Folder of the studies."
+)
+STRICT = click.option("--strict", is_flag=True, help="Exit with 3 where something is inconclusive.")
+RESULTS_FOLDER = click.option(
+    "--results", type=click.Path(path_type=Path), default=RESULTS, help="Folder of the results."
+)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Benchmark and numerical precision of top-k selection in PyTorch.
+
+    Example: python -m harness run smoke --plot
+    """
+    sys.path.insert(0, str(Path.cwd()))  # methods may be named by an import path from here

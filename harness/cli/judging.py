@@ -1,0 +1,115 @@
+"""The verbs that judge: duel, compare, history."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness import completion
+from harness.cli.group import ONLY, RESULTS_FOLDER, STRICT, STUDIES_FOLDER, cli
+from harness.errors import UserError
+
+
+@cli.command()
+@click.argument("study", default="regression", shell_complete=completion.study_names)
+@click.option("--base-rev", metavar="REV", help="The base is this commit, checked out beside the working tree.")
+@click.option("--base-python", metavar="PATH", help="The base runs under this interpreter, so under its torch.")
+@ONLY
+@STRICT
+@STUDIES_FOLDER
+@RESULTS_FOLDER
+def duel(
+    study: str,
+    base_rev: str | None,
+    base_python: str | None,
+    only: tuple[str, ...],
+    strict: bool,
+    studies: Path,
+    results: Path,
+) -> None:
+    """Two sides in one set of rounds, now: the working tree against a commit, or another interpreter, or both.
+
+    Exit code: 4 crashed or incorrect cells, 1 slower, worse or lost quantities, 3 inconclusive ones under --strict.
+
+    Example: python -m harness duel regression --base-rev main
+    """
+    from harness.duel import duel as fight
+    from harness.origin import base_origin
+    from harness.runs import load_study
+    from harness.scripts import find_study
+
+    if base_rev is None and base_python is None:
+        raise UserError("duel: name a --base-rev, a --base-python, or both")
+    loaded = load_study(find_study(study, studies), only)
+    with base_origin(base_rev, base_python) as base:
+        fought = fight(loaded, base, results, only, studies, click.echo)
+    click.echo(f"{loaded.name}: {fought.path}")
+    _judged(fought.verdicts, fought.base, fought.head, results, strict)
+
+
+@cli.command()
+@click.argument("bases", metavar="BASE...", nargs=-1, required=True, shell_complete=completion.base_names)
+@click.argument("head", shell_complete=completion.base_names)
+@STRICT
+@RESULTS_FOLDER
+def compare(bases: tuple[str, ...], head: str, strict: bool, results: Path) -> None:
+    """A recorded run against one or several that are pooled: folders, or names of studies for their newest run.
+
+    STUDY/baseline stands for the runs that `make baseline` recorded.
+
+    Example: python -m harness compare regression/baseline regression
+    """
+    from harness.runs import load_study_of
+    from harness.tables import baseline_runs, newest_run, read
+    from harness.verdicts.comparison import compare_verdicts
+
+    of_base = [read(folder) for word in bases for folder in baseline_runs(results, word)]
+    of_head = read(newest_run(results, head))
+    verdicts = compare_verdicts(of_base, of_head, load_study_of(of_head).gate)
+    _judged(verdicts, of_base[-1], of_head, results, strict)
+
+
+@cli.command()
+@click.option(
+    "--machine",
+    metavar="SLUG",
+    help="Another machine than this one: its folder in the results.",
+    shell_complete=completion.machine_names,
+)
+@STUDIES_FOLDER
+@RESULTS_FOLDER
+def history(machine: str | None, studies: Path, results: Path) -> None:
+    """Where the judged runs of a machine stepped, and their trends drawn into its folder `history`.
+
+    Example: python -m harness history
+    """
+    from harness.report.trend import history_lines
+    from harness.scripts import draw_trends
+    from harness.tables import history_of, read_history
+    from harness.verdicts.steps import steps
+
+    path = history_of(results, machine)
+    rows = read_history(path)
+    found = steps(rows)
+    for line in history_lines(rows, found):
+        click.echo(line)
+    for made in draw_trends(rows, found, path.with_suffix(""), studies):
+        click.echo(made)
+
+
+def _judged(verdicts: Any, base: Any, head: Any, results: Path, strict: bool) -> None:
+    """Tell the verdicts, add them to the history, and end with their exit code."""
+    from harness.report.judgement import judgement_lines
+    from harness.verdicts.comparison import exit_code
+    from harness.verdicts.history import record
+
+    for line in judgement_lines(verdicts):
+        click.echo(line)
+    try:
+        record(results, verdicts, base, head)
+    except OSError as error:  # the verdicts hold all the same
+        click.echo(f"harness: not added to the history: {error}", err=True)
+    sys.exit(exit_code(verdicts, head.cells, strict))

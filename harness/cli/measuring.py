@@ -1,0 +1,93 @@
+"""The verbs that measure, or say what it would be like: plan, run, doctor."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness import completion
+from harness.cli.group import ONLY, RESULTS_FOLDER, STUDIES_FOLDER, cli
+from harness.errors import UserError
+from harness.vocabulary import BROKEN, EXIT_CELLS
+
+
+@cli.command()
+@click.argument("study", shell_complete=completion.study_names)
+@ONLY
+@STUDIES_FOLDER
+def plan(study: str, only: tuple[str, ...], studies: Path) -> None:
+    """What a study would measure: cases, cells, bytes, skips and time.
+
+    Example: python -m harness plan speed --only dtype=float32
+    """
+    from harness.report.forecast import forecast
+    from harness.runs import load_study, plan_of
+    from harness.scripts import find_study
+
+    for line in forecast(plan_of(load_study(find_study(study, studies), only))):
+        click.echo(line)
+
+
+@cli.command()
+@click.argument("studies_named", metavar="[STUDY]...", nargs=-1, shell_complete=completion.study_names)
+@ONLY
+@click.option("--resume", "folder", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
+@click.option("--plot", "drawn", is_flag=True, help="Draw the figures too.")
+@click.option("--baseline", is_flag=True, help="Put the runs among those that `compare` pools as STUDY/baseline.")
+@STUDIES_FOLDER
+@RESULTS_FOLDER
+def run(
+    studies_named: tuple[str, ...],
+    only: tuple[str, ...],
+    folder: Path | None,
+    drawn: bool,
+    baseline: bool,
+    studies: Path,
+    results: Path,
+) -> None:
+    """Measure studies, each into a new folder of results.
+
+    Example: python -m harness run smoke --plot
+    """
+    from harness import runs
+    from harness.scripts import find_study
+
+    if bool(studies_named) == (folder is not None):
+        raise UserError("run: name a study, or a folder to --resume")
+    loaded = [runs.load_study(find_study(word, studies), only) for word in studies_named]
+    begun = (runs.run(study, results, only, studies, click.echo, baseline=baseline) for study in loaded)
+    broken = False
+    for finished in begun if folder is None else (runs.resume(folder, studies, click.echo),):
+        _close(finished, studies, drawn)
+        broken |= bool(finished.cells["status"].isin(BROKEN).any())
+    if broken:
+        sys.exit(EXIT_CELLS)
+
+
+@cli.command()
+def doctor() -> None:
+    """What makes this machine noisy, with advice; it measures A/A, and takes about ten seconds.
+
+    A line a check: ok, warn or unknown (could not be read). Exit code 0 whatever it finds.
+
+    Example: python -m harness doctor
+    """
+    from harness.doctor import closing_line, examine
+
+    findings = []
+    for finding in examine():
+        click.echo(finding)
+        findings.append(finding)
+    click.echo(closing_line(findings))
+
+
+def _close(finished: Any, studies: Path, drawn: bool) -> None:
+    from harness.report.terminal import closing
+    from harness.scripts import draw_figures
+
+    figures = len(draw_figures(finished, studies)) if drawn else None
+    for line in closing(finished, studies, figures):
+        click.echo(line)

@@ -1,0 +1,103 @@
+"""The verbs that show what there is: plot, report, export, list."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from harness import completion
+from harness.cli.group import RESULTS_FOLDER, STUDIES_FOLDER, cli
+from harness.errors import UserError
+from harness.vocabulary import EXPORTS
+
+
+@cli.command()
+@click.argument("words", metavar="RUN...", nargs=-1, required=True, shell_complete=completion.run_names)
+@STUDIES_FOLDER
+@RESULTS_FOLDER
+def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
+    """Draw the figures of runs: folders, or names of studies, whose newest run is taken.
+
+    Example: python -m harness plot speed
+    """
+    from harness.scripts import captions, draw_figures
+    from harness.tables import newest_run, read
+
+    for word in words:
+        run = read(newest_run(results, word))
+        made = draw_figures(run, studies)
+        for path in made:
+            click.echo(path)
+        if not made and captions(run.name, studies):
+            raise UserError(f"{word}: nothing was drawn: of FIGURES of {studies / run.name}.py this run can show none")
+        if not made:
+            click.echo(f"{word}: nothing to draw: there are no FIGURES in {studies / run.name}.py")
+
+
+@cli.command()
+@click.argument("words", metavar="RUN...", nargs=-1, required=True, shell_complete=completion.result_names)
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there [RESULTS/report.html].")
+@STUDIES_FOLDER
+@RESULTS_FOLDER
+def report(words: tuple[str, ...], output: Path | None, studies: Path, results: Path) -> None:
+    """One HTML page of runs and duels: folders, or names of studies for the newest run or duel of each.
+
+    It needs nothing but a browser. Two runs of one study are compared, the first as the base.
+
+    Example: python -m harness report precision speed
+    """
+    from harness.publish import publish
+
+    click.echo(publish(words, results, studies, output, click.echo))
+
+
+@cli.command()
+@click.argument("word", metavar="RUN", shell_complete=completion.result_names)
+@click.option(
+    "--to", required=True, metavar="FORMAT", help=f"{', '.join(EXPORTS)}.", shell_complete=completion.export_formats
+)
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there, not to standard output.")
+@RESULTS_FOLDER
+def export(word: str, to: str, output: Path | None, results: Path) -> None:
+    """A run or a duel for other tools: a folder, or the name of a study for its newest run or duel.
+
+    pytest-benchmark: its JSON, which `pytest-benchmark compare` reads; of a duel the head's times.
+    junit: JUnit XML. markdown: a summary for the page of a job.
+
+    Example: python -m harness export regression --to markdown
+    """
+    from harness.tables import newest_result
+    from harness.verdicts.export import export as text_of
+
+    text = text_of(newest_result(results, word), to)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{output}: {error.strerror}") from None
+
+
+@cli.command(name="list")
+@click.option("--schema", is_flag=True, help="A JSON Schema of a study file instead.")
+@STUDIES_FOLDER
+def list_(schema: bool, studies: Path) -> None:
+    """What there is: studies, methods, distributions, metrics.
+
+    With --schema: what a study file may say, for editors. Print it into studies/study.schema.json, and begin a study
+    with the line `#:schema ./study.schema.json` (Taplo, Even Better TOML).
+
+    Example: python -m harness list
+    """
+    from harness.report.listing import listing
+    from harness.report.study_schema import study_schema
+    from harness.runs import known_names
+
+    if schema:
+        click.echo(json.dumps(study_schema(known_names()), indent=1))
+        return
+    for line in listing(studies):
+        click.echo(line)
