@@ -63,7 +63,7 @@ ON_DARK = {
 """colour -> the one in its place on a dark ground, where the first has a contrast under 3."""
 
 SHAPES = {
-    "o": "circle", ".": "circle", "H": "circle", "8": "circle", "p": "circle", "h": "circle", "*": "wedge",
+    "o": "circle", ".": "circle", "H": "circle", "8": "circle", "p": "circle", "h": "circle", "*": "diamond",
     "s": "square", "D": "diamond", "d": "diamond", "^": "triangle-up", "v": "triangle-down", "<": "triangle-left",
     ">": "triangle-right", "P": "cross", "X": "cross",
 }  # fmt: skip
