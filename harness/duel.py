@@ -22,11 +22,12 @@ from harness.cells import Case, Cell, Plan
 from harness.errors import Interrupted, UserError
 from harness.machine import this_machine, this_revision, utc_now
 from harness.measure.case import CaseRunner, Side
+from harness.measure.turn import rows_of
 from harness.methods import registered
 from harness.origin import Origin
 from harness.runs import Say, new_folder, on_present_devices, plan_of, sidecar, write_info
 from harness.study import Study
-from harness.sweep import at_hand, progress_bar, rows_of
+from harness.sweep import at_hand, progress_bar
 from harness.tables import BASE, HEAD, Run, RunWriter, parameter_types, read, write_verdicts
 from harness.verdicts.comparison import duel_changes, duel_verdicts
 from harness.verdicts.judge import FEWEST_LAUNCHES, judge, spread_is_known
@@ -88,7 +89,9 @@ def duel(
         runs = []
         for name, origin, worker in zip((BASE, HEAD), (base, head), first, strict=True):
             (folder / name).mkdir()
-            write_info(folder / name, sidecar(study, only, machine, origin.revision, worker))
+            write_info(
+                folder / name, sidecar(study, only, machine.facts, origin.revision, worker.greeting, worker.cores[:1])
+            )
             runs.append(stack.enter_context(RunWriter(folder / name, parameter_types(study.own_axes))))
         for writer in runs:
             writer.open()

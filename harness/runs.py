@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from harness.cells import Plan
 from harness.errors import Interrupted, UserError, unknown
-from harness.machine import Machine, Revision, this_machine, this_revision, utc_now
-from harness.measure.case import CaseRunner, Side
-from harness.measure.process import Worker, cores_for_workers
+from harness.machine import Revision, this_revision, utc_now
+from harness.measure.place import Place, ThisMachine
 from harness.methods import named, registered
 from harness.precision import registered_metrics
 from harness.problems import DISTRIBUTIONS
@@ -71,26 +71,27 @@ def run(
     say: Say = print,
     *,
     baseline: bool = False,
+    place: Place | None = None,
 ) -> Run:
     """Measure a study into a new folder of `results`, and read it back.
 
     only: what the study was narrowed to, repeated on resume; studies: where its script lies; say: takes a line for
-    the person who waits; baseline: whether it is one to be compared with.
+    the person who waits; baseline: whether it is one to be compared with; place: this machine, unless another is given.
 
     Raises UserError where nothing can be measured, and Interrupted at Ctrl-C once there is a folder.
     """
     plan_of(study)
     load_script(study.name, studies)
-    with Worker.start(cores_for_workers()) as worker:
-        machine, revision = this_machine(worker.greeting["accelerator"]), this_revision()
-        info = sidecar(study, only, machine, revision, worker)
-        parent = Path(results) / machine.slug / study.name
+    with _opened(place) as there:
+        revision = this_revision()
+        info = sidecar(study, only, there.machine, revision, there.torch, there.pinned_to)
+        parent = Path(results) / there.machine["slug"] / study.name
         folder = new_folder(parent / BASELINE if baseline else parent, revision.label)
         write_info(folder, info)
-        return _measure(study, folder, info, worker, studies, say)
+        return _measure(study, folder, info, there, studies, say)
 
 
-def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print) -> Run:
+def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print, *, place: Place | None = None) -> Run:
     """Go on with a run that was stopped, by the study in its run.json.
 
     Raises UserError where the run is complete, its study file has changed, or this is another machine; Interrupted as
@@ -106,15 +107,24 @@ def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print) -> Run
     if source.is_file() and source.read_text(encoding="utf-8") != info["text"]:
         raise UserError(f"{source}: has changed since {path.name} began: restore it, or begin a new run")
     study = load_study_of(read(path))
-    with Worker.start(cores_for_workers()) as worker:
-        here = this_machine(worker.greeting["accelerator"]).slug
-        if here != info["machine"]["slug"]:
-            raise UserError(f"{path}: begun on {info['machine']['slug']}, and this is {here}")
-        return _measure(study, path, info, worker, studies, say)
+    with _opened(place) as there:
+        if why := there.refuse(info["machine"]["slug"]):
+            raise UserError(f"{path}: {why}")
+        return _measure(study, path, info, there, studies, say)
 
 
-def sidecar(study: Study, only: Iterable[str], machine: Machine, revision: Revision, worker: Worker) -> dict[str, Any]:
-    """run.json of a run that begins now: what is measured, where, and by what."""
+def sidecar(
+    study: Study,
+    only: Iterable[str],
+    machine: Mapping[str, Any],
+    revision: Revision,
+    torch: Mapping[str, Any],
+    pinned_to: Sequence[int],
+) -> dict[str, Any]:
+    """run.json of a run that begins now: what is measured, where, and by what.
+
+    machine: its facts; torch: the greeting of its worker; pinned_to: the core that one thread is pinned to.
+    """
     return {
         "schema": SCHEMA_VERSION,
         "study": study.name,
@@ -123,9 +133,9 @@ def sidecar(study: Study, only: Iterable[str], machine: Machine, revision: Revis
         "parameters": {name: kind.__name__ for name, kind in parameter_types(study.own_axes).items()},
         "commit": revision.commit,
         "dirty": revision.dirty,
-        "machine": machine.facts,
-        "torch": worker.greeting,
-        "pinned_to": list(worker.cores[:1]),
+        "machine": machine,
+        "torch": torch,
+        "pinned_to": list(pinned_to),
         "timing": study.timing.model_dump() if study.timing else None,
         "digests": {"study": hashlib.sha256(study.text.encode()).hexdigest()},
         "begin": utc_now().isoformat(timespec="seconds"),
@@ -133,25 +143,34 @@ def sidecar(study: Study, only: Iterable[str], machine: Machine, revision: Revis
     }
 
 
-def _measure(study: Study, folder: Path, info: dict[str, Any], first: Worker, studies: Path, say: Say) -> Run:
+@contextmanager
+def _opened(place: Place | None) -> Iterator[Place]:
+    """The place, which whoever gave it closes, or this machine."""
+    if place is not None:
+        yield place
+        return
+    with ThisMachine() as here:
+        yield here
+
+
+def _measure(study: Study, folder: Path, info: dict[str, Any], place: Place, studies: Path, say: Say) -> Run:
     try:
-        return _measured(study, folder, info, first, studies, say)
+        return _measured(study, folder, info, place, studies, say)
     except KeyboardInterrupt:
-        command = f"harness run --resume {shlex.quote(str(folder))}{studies_option(studies)}"
+        command = f"harness run --resume {shlex.quote(str(folder))}{studies_option(studies)}{place.option}"
         raise Interrupted(f"what is measured is kept: go on with `{command}`") from None
 
 
-def _measured(study: Study, folder: Path, info: dict[str, Any], first: Worker, studies: Path, say: Say) -> Run:
-    present = on_present_devices(study, first.greeting["devices"], say)
+def _measured(study: Study, folder: Path, info: dict[str, Any], place: Place, studies: Path, say: Say) -> Run:
+    present = on_present_devices(study, place.devices, say)
     plan = plan_of(present)
     for line in plan.notes:
         say(line)
     with RunWriter(folder, parameter_types(study.own_axes)) as writer:
         committed = recover(folder, {case.id: len(cells) for case, cells in plan})
         writer.open()
-        side = Side(lambda: Worker.spawn(cores_for_workers()), first)
-        with CaseRunner(present, [side]) as runner:
-            for rows in Sweep(plan, runner, info["machine"]["slug"], committed, read(folder)).rows():
+        with place.measuring(present) as measure:
+            for rows in Sweep(plan, measure, committed, read(folder), place.at_once).rows():
                 writer.commit(rows)
         script = load_script(study.name, studies)
         if script.measure is not None:
@@ -159,7 +178,8 @@ def _measured(study: Study, folder: Path, info: dict[str, Any], first: Worker, s
                 facts = list(script.measure(study))
             writer.write_facts(facts)
         read(folder).check()
-        write_info(folder, info | {"end": utc_now().isoformat(timespec="seconds")})
+        ended = {"machine": place.machine, "end": utc_now().isoformat(timespec="seconds")}
+        write_info(folder, info | ended)
     return read(folder)
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from tqdm import tqdm
 
 from harness.cells import Case, Cell, Plan
-from harness.measure.case import CaseResult, CaseRunner
+from harness.measure.place import Measure
+from harness.measure.turn import Rows, Turn
 from harness.study import Study
-from harness.tables import Row, Run
+from harness.tables import Run
 from harness.verdicts.judge import FEWEST_LAUNCHES
 from harness.verdicts.ratios import intervals, launch_medians, paired_log_ratios
 
@@ -30,48 +31,48 @@ class Sweep:
     """
 
     plan: Plan
-    runner: CaseRunner
-    machine: str
+    measure: Measure
     committed: set[tuple[int, str]]
     earlier: Run
+    at_once: int = 1
     exhausted: dict[tuple[str, str], int] = field(default_factory=dict)
     """(device, method) -> the fewest bytes at which it ran out of memory."""
 
     def __post_init__(self) -> None:
-        short = self.earlier.cells.query("status == 'out_of_memory'")
-        for device, method, needed in short[["device", "method", "predicted_bytes"]].itertuples(index=False):
-            self._remember_exhausted(device, method, needed)
+        self._remember_exhausted(self.earlier.cells.query("status == 'out_of_memory'").to_dict("records"))
 
     @property
     def study(self) -> Study:
         return self.plan.study
 
-    def rows(self) -> Iterator[dict[str, list[Row]]]:
-        """table -> rows, one (launch, case) after the other, each to be committed before the next is asked for."""
+    def rows(self) -> Iterator[Rows]:
+        """table -> rows, one (launch, case) after the other, each to be committed before the next is asked for.
+
+        A launch is over before the next begins: what it found says whether a case is launched again.
+        """
         cases = sum(1 for _ in self.plan)
-        turns = cases * self.study.launches
-        budget = _Budget(self.study, float(self.earlier.cells["wall_seconds"].sum()))
-        with progress_bar(turns, len(self.committed)) as progress:
+        budget = _Budget(self.study, float(self.earlier.cells["wall_seconds"].sum()) / self.at_once, self.at_once)
+        with progress_bar(cases * self.study.launches, len(self.committed)) as progress:
             for launch in range(1, self.study.launches + 1):
-                self.runner.renew()
-                settled = self._settled(launch)
                 budget.begin_launch(launch, sum(1 for done, _ in self.committed if done == launch), cases)
-                for number, (case, cells) in enumerate(self.plan):
-                    identity = case.id
-                    if (launch, identity) in self.committed:
-                        continue
-                    progress.set_postfix_str(at_hand(launch, case))
-                    why = settled.get(identity, "") or budget.spent()
-                    planned = [self._skip(cell, why) for cell in cells]
-                    seed = launch * cases + number
-                    measure = self._measured_beside_times(launch)
-                    (result,) = self.runner.run(case, [planned], seed, budget.share(), measure=measure)
-                    budget.turns -= 1
-                    for each in result.cells:
-                        if each.status == "out_of_memory":
-                            self._remember_exhausted(case.device, each.cell.method, each.cell.predicted_bytes)
-                    yield rows_of(case, identity, launch, self.machine, result)
+                for rows in self.measure(self._turns(launch, cases, budget, progress)):
+                    self._remember_exhausted(rows["cells"])
+                    yield rows
                     progress.update()
+
+    def _turns(self, launch: int, cases: int, budget: _Budget, progress: tqdm[NoReturn]) -> Iterator[Turn]:
+        """What is left of a launch. A turn is decided when it is asked for, by what is known then."""
+        settled = self._settled(launch)
+        measure = self._measured_beside_times(launch)
+        for number, (case, cells) in enumerate(self.plan):
+            identity = case.id
+            if (launch, identity) in self.committed:
+                continue
+            progress.set_postfix_str(at_hand(launch, case))
+            why = settled.get(identity, "") or budget.spent()
+            planned = [self._skip(cell, why) for cell in cells]
+            yield Turn(launch, case, planned, launch * cases + number, budget.share(), measure)
+            budget.turns -= 1
 
     def _measured_beside_times(self, launch: int) -> list[str]:
         """Errors do not vary between launches. Memory does, and is measured again where it can be judged: to return
@@ -86,9 +87,11 @@ class Sweep:
             why = f"needs {cell.predicted_bytes} bytes, and {limit} bytes were out of memory"
         return Cell(cell.case, cell.method, cell.predicted_bytes, cell.skip or why)
 
-    def _remember_exhausted(self, device: str, method: str, needed: int) -> None:
-        key = device, method
-        self.exhausted[key] = min(needed, self.exhausted.get(key, needed))
+    def _remember_exhausted(self, cells: Iterable[Mapping[Any, Any]]) -> None:
+        for each in cells:
+            if each["status"] == "out_of_memory":
+                key, needed = (each["device"], each["method"]), each["predicted_bytes"]
+                self.exhausted[key] = min(needed, self.exhausted.get(key, needed))
 
     def _settled(self, launch: int) -> dict[str, str]:
         """case -> why it needs no further launch: every interval was narrower than `width` at the last look."""
@@ -109,10 +112,14 @@ class Sweep:
 
 @dataclass
 class _Budget:
-    """budget_seconds, shared equally by the launches; what a case does not use goes to those after it."""
+    """budget_seconds, shared equally by the launches; what a case does not use goes to those after it.
+
+    used: seconds of an earlier part of the run; at_once: cases that are measured side by side.
+    """
 
     study: Study
     used: float
+    at_once: int
     begin: float = field(default_factory=time.monotonic)
     launch_end: float = float("inf")
     turns: int = 1
@@ -126,7 +133,7 @@ class _Budget:
         return float("inf") if budget is None else budget - self.used - (time.monotonic() - self.begin)
 
     def share(self) -> float:
-        return max(0.0, self.launch_end - time.monotonic()) / max(1, self.turns)
+        return max(0.0, self.launch_end - time.monotonic()) * self.at_once / max(self.at_once, self.turns)
 
     def spent(self) -> str:
         return "" if self.left() > 0 else "the budget of the study (timing.budget_seconds) is spent"
@@ -140,49 +147,3 @@ def progress_bar(total: int, initial: int = 0) -> tqdm[NoReturn]:
 def at_hand(launch: int, case: Case) -> str:
     """What is measured now, in the words of a bar."""
     return f"launch {launch}, n={case.n} k={case.k} {case.dtype}"
-
-
-def rows_of(case: Case, identity: str, launch: int, machine: str, result: CaseResult) -> dict[str, list[Row]]:
-    """The rows of every table for one case in one launch."""
-
-    def key(method: str) -> Row:
-        return {"case": identity, "method": method} | case.axes
-
-    return {
-        "cells": [
-            {
-                **key(each.cell.method),
-                "launch": launch,
-                "status": each.status,
-                "reason": each.told(),
-                "machine": machine,
-                "predicted_bytes": each.cell.predicted_bytes,
-                "wall_seconds": each.wall_seconds,
-                "compile_seconds": each.compile_seconds,
-            }
-            for each in result.cells
-        ],
-        "timings": [
-            {
-                **key(block.arm.method),
-                "phase": block.arm.phase,
-                "launch": launch,
-                "round": block.round,
-                "position": block.position,
-                "calls": block.arm.calls,
-                "seconds": block.seconds,
-                "device_seconds": block.device_seconds,
-            }
-            for block in result.blocks
-        ],
-        "memory": [
-            {**key(each.cell.method), "phase": phase, "launch": launch, "min_bytes": least, "peak_bytes": peak}
-            for each in result.cells
-            for phase, least, peak in each.memory
-        ],
-        "discrepancies": [
-            {**key(each.cell.method), **dict(zip(("tensor", "of", "reference", "metric", "value"), row, strict=True))}
-            for each in result.cells
-            for row in each.figures
-        ],
-    }

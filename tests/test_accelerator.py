@@ -23,12 +23,14 @@ from harness.measure.cache import TIMES_THE_CACHE, UNKNOWN_CACHE_BYTES, cache_by
 from harness.measure.case import CaseRunner, Side
 from harness.measure.clock import BlockTime
 from harness.measure.memory import Heap, peak_bytes
+from harness.measure.place import Measure
 from harness.measure.process import Worker, WorkerLost
 from harness.measure.throttle import REASONS, asker, throttling
+from harness.measure.turn import rows_of
 from harness.measure.worker import OpenCase
 from harness.runs import plan_of
 from harness.study import Study
-from harness.sweep import Sweep, rows_of
+from harness.sweep import Sweep
 from tests.test_worker import opening
 
 WriteStudy = Callable[[str], Study]
@@ -379,7 +381,7 @@ def test_after_out_of_memory_larger_cells_of_the_method_are_skipped(write_study:
     assert [found[2, n] for n in (16, 32, 64)] == ["ok", "skipped", "skipped"]
     assert cells.query("status == 'skipped'")["reason"].str.contains("bytes were out of memory").all()
     (short,) = cells.query("status == 'out_of_memory'").to_dict("records")
-    resumed = Sweep(plan_of(study), cast(CaseRunner, None), "here", set(), run)
+    resumed = Sweep(plan_of(study), cast(Measure, None), set(), run)
     assert resumed.exhausted == {("cpu", short["method"]): short["predicted_bytes"]}
 
 

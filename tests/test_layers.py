@@ -72,7 +72,7 @@ HOMES = {
 INSIDE = {"problems", "methods", "precision"}
 """Rooms that import torch inside functions only, so that listing what there is imports none."""
 
-WITHOUT_TORCH = {"process", "sampler", "case", "selfcheck"}
+WITHOUT_TORCH = {"process", "sampler", "case", "turn", "place", "selfcheck"}
 """Modules of measure that the parent process runs."""
 
 

@@ -1,0 +1,102 @@
+"""Where turns are measured: what a run needs to know of it, and this machine, one turn after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+from harness.machine import Machine, this_machine
+from harness.measure.case import CaseRunner, Side
+from harness.measure.process import Worker, cores_for_workers
+from harness.measure.turn import Rows, Turn, take_turn
+from harness.study import Study
+
+Measure = Callable[[Iterator[Turn]], Iterator[Rows]]
+"""Measures the turns of one launch; where several are measured side by side, their rows come as they are ready."""
+
+
+class Place(Protocol):
+    """Somewhere to measure."""
+
+    @property
+    def machine(self) -> dict[str, Any]:
+        """The facts for run.json; their `slug` names the folder of results."""
+
+    @property
+    def torch(self) -> dict[str, Any]:
+        """What torch there is, as a worker's greeting tells it."""
+
+    @property
+    def devices(self) -> list[str]:
+        """The devices that are present."""
+
+    @property
+    def pinned_to(self) -> list[int]:
+        """The core that one thread is pinned to; none where that is not known beforehand."""
+
+    @property
+    def at_once(self) -> int:
+        """How many turns are measured side by side."""
+
+    def measuring(self, study: Study) -> AbstractContextManager[Measure]:
+        """What measures the turns of this study."""
+
+    @property
+    def option(self) -> str:
+        """What `harness run --resume` must be told to go on here, or ''."""
+
+    def refuse(self, slug: str) -> str:
+        """Why a run that was begun on the machine of that slug cannot go on here, or ''."""
+
+
+class ThisMachine:
+    """This machine, one turn at a time. Raises UserError where no worker starts."""
+
+    at_once = 1
+    option = ""
+
+    def __init__(self) -> None:
+        self._first = Worker.start(cores_for_workers())
+        self._machine: Machine = this_machine(self._first.greeting["accelerator"])
+
+    def __enter__(self) -> ThisMachine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._first.stop()
+
+    @property
+    def machine(self) -> dict[str, Any]:
+        return self._machine.facts
+
+    @property
+    def torch(self) -> dict[str, Any]:
+        return self._first.greeting
+
+    @property
+    def devices(self) -> list[str]:
+        return list(self._first.greeting["devices"])
+
+    @property
+    def pinned_to(self) -> list[int]:
+        return list(self._first.cores[:1])
+
+    def refuse(self, slug: str) -> str:
+        return "" if slug == self._machine.slug else f"begun on {slug}, and this is {self._machine.slug}"
+
+    @contextmanager
+    def measuring(self, study: Study) -> Iterator[Measure]:
+        with CaseRunner(study, [Side(lambda: Worker.spawn(cores_for_workers()), self._first)]) as runner:
+            yield one_by_one(runner, self._machine.slug)
+
+
+def one_by_one(runner: CaseRunner, slug: str) -> Measure:
+    """What measures the turns of a launch one after the other, in workers that are fresh in each."""
+
+    def measure(turns: Iterator[Turn]) -> Iterator[Rows]:
+        runner.renew()
+        for turn in turns:
+            yield take_turn(runner, turn, slug)
+
+    return measure
