@@ -11,7 +11,7 @@ from harness.report.page.compared import Comparison
 from harness.report.page.document import Drawn, Reported, document
 from harness.runs import load_study_of
 from harness.scripts import captions, draw_figures
-from harness.tables import BASE, HEAD, Run, has_verdicts, newest_result, read, read_verdicts
+from harness.tables import BASE, HEAD, Run, by_machine, has_verdicts, newest_result, read, read_verdicts
 from harness.verdicts.comparison import compare_verdicts
 
 REPORT = "report.html"
@@ -23,7 +23,8 @@ def publish(
     """Write the report of runs and duels, and return its path: `output`, or report.html in the results.
 
     A word is a folder, or the name of a study for its newest run or duel. Two runs of one study are compared, the
-    first as the base. Raises UserError where a word means nothing, or the page cannot be written.
+    first as the base; what several machines measured is told apart. Raises UserError where a word means nothing, or
+    the page cannot be written.
     """
     runs: list[Run] = []
     comparisons: list[Comparison] = []
@@ -33,7 +34,7 @@ def publish(
             comparisons.append(Comparison(base, head, read_verdicts(folder)))
             runs += [base, head]
         else:
-            runs.append(read(folder))
+            runs += by_machine(read(folder))
     comparisons += _of_pairs(runs, comparisons)
     page = document([_reported(run, studies, say) for run in runs], comparisons)
     path = output or results / REPORT
@@ -61,7 +62,8 @@ def _of_pairs(runs: Sequence[Run], known: Sequence[Comparison]) -> list[Comparis
     for run in runs:
         if run.path not in fought:
             by_study.setdefault(run.name, []).append(run)
-    return [_compared(*pair) for pair in by_study.values() if len(pair) == 2]
+    pairs = [pair for pair in by_study.values() if len({run.path for run in pair}) == len(pair) == 2]
+    return [_compared(*pair) for pair in pairs]
 
 
 def _compared(base: Run, head: Run) -> Comparison:

@@ -170,7 +170,7 @@ def _measured(study: Study, folder: Path, info: dict[str, Any], place: Place, st
         committed = recover(folder, {case.id: len(cells) for case, cells in plan})
         writer.open()
         with place.measuring(present) as measure:
-            for rows in Sweep(plan, measure, committed, read(folder), place.at_once).rows():
+            for rows in Sweep(plan, measure, committed, read(folder), place.at_once(present)).rows():
                 writer.commit(rows)
         script = load_script(study.name, studies)
         if script.measure is not None:
@@ -178,9 +178,16 @@ def _measured(study: Study, folder: Path, info: dict[str, Any], place: Place, st
                 facts = list(script.measure(study))
             writer.write_facts(facts)
         read(folder).check()
-        ended = {"machine": place.machine, "end": utc_now().isoformat(timespec="seconds")}
+        ended = {"machine": _machines(info, place), "end": utc_now().isoformat(timespec="seconds")}
         write_info(folder, info | ended)
     return read(folder)
+
+
+def _machines(info: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """The machine that a run began on; of a cluster with the kinds that joined, and those of an earlier part."""
+    begun = info["machine"]
+    known = begun.get("machines", {}) | place.machine.get("machines", {})
+    return begun | ({"machines": known} if known else {})
 
 
 def on_present_devices(study: Study, devices: list[str], say: Say) -> Study:

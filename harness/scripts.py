@@ -75,17 +75,17 @@ def load_trends(folder: Path) -> tuple[Callable[[Any, Any], Any], ...]:
 
 
 def draw_figures(run: Run, folder: Path, say: Callable[[str], None] = print) -> list[Path]:
-    """Draw every figure of a run's study, as SVG and PNG, into its `figures/`, and write its summary beside them.
+    """Draw every figure of a run's study, as SVG and PNG, into the run's figures, and write its summary beside them.
 
     Returns the paths of the PNG files, and of summary.md where the script has a summary. A run that was narrowed may
     lack what a figure shows: it is left out, and said.
     """
     made = []
-    target = run.path / "figures"
+    target = run.figures
     script = load_script(run.name, folder)
     if script.figures or script.summary:
         run.check()  # a table that cannot be read is no fault of the script
-        target.mkdir(exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
     for function in script.figures:
         try:
             with script.blamed():

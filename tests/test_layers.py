@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 FLOORS = {
     7: ("cli", "__main__", "__init__"),
-    6: ("runs", "duel", "origin", "doctor", "publish", "completion"),
+    6: ("distribute", "runs", "duel", "origin", "doctor", "publish", "completion"),
     5: ("sweep",),
     4: ("measure", "verdicts", "report", "scripts"),
     3: ("methods", "precision", "problems"),
@@ -63,6 +63,7 @@ HOMES = {
     "markupsafe": {"report"},
     "vl_convert": {"report"},
     "click": {"cli", "completion"},
+    "distributed": {"distribute"},
     "matplotlib": {"scripts"},
     "pytest_benchmark": {"verdicts"},  # the statistics of an export are its own
     "junitparser": {"verdicts"},

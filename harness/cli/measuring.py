@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,8 @@ def plan(study: str, only: tuple[str, ...], studies: Path) -> None:
 @ONLY
 @click.option("--resume", "folder", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
 @click.option("--plot", "drawn", is_flag=True, help="Draw the figures too.")
+@click.option("--scheduler", metavar="ADDRESS", help="Measure on the workers of this Dask scheduler.")
+@click.option("--local-cluster", "local", type=click.IntRange(1), metavar="N", help="Measure on N workers here.")
 @click.option("--baseline", is_flag=True, help="Put the runs among those that `compare` pools as STUDY/baseline.")
 @STUDIES_FOLDER
 @RESULTS_FOLDER
@@ -44,11 +48,16 @@ def run(
     only: tuple[str, ...],
     folder: Path | None,
     drawn: bool,
+    scheduler: str | None,
+    local: int | None,
     baseline: bool,
     studies: Path,
     results: Path,
 ) -> None:
     """Measure studies, each into a new folder of results.
+
+    On a cluster what is timed goes to workers with the resource `timing`, a case at a time, and what is not timed to
+    all, side by side.
 
     Example: python -m harness run smoke --plot
     """
@@ -58,11 +67,13 @@ def run(
     if bool(studies_named) == (folder is not None):
         raise UserError("run: name a study, or a folder to --resume")
     loaded = [runs.load_study(find_study(word, studies), only) for word in studies_named]
-    begun = (runs.run(study, results, only, studies, click.echo, baseline=baseline) for study in loaded)
     broken = False
-    for finished in begun if folder is None else (runs.resume(folder, studies, click.echo),):
-        _close(finished, studies, drawn)
-        broken |= bool(finished.cells["status"].isin(BROKEN).any())
+    with _place(scheduler, local) as place:
+        say = click.echo
+        begun = (runs.run(study, results, only, studies, say, baseline=baseline, place=place) for study in loaded)
+        for finished in begun if folder is None else (runs.resume(folder, studies, say, place=place),):
+            _close(finished, studies, drawn)
+            broken |= bool(finished.cells["status"].isin(BROKEN).any())
     if broken:
         sys.exit(EXIT_CELLS)
 
@@ -84,10 +95,27 @@ def doctor() -> None:
     click.echo(closing_line(findings))
 
 
+@contextmanager
+def _place(scheduler: str | None, local: int | None) -> Iterator[Any]:
+    """Where to measure: a cluster, or None for this machine."""
+    if scheduler is None and local is None:
+        yield None
+        return
+    if scheduler is not None and local is not None:
+        raise UserError("run: name a --scheduler or a --local-cluster, not both")
+    try:
+        from harness.distribute import on_local_workers, on_scheduler
+    except ImportError as error:
+        raise UserError(f"run: a cluster needs the extra `cluster`: pip install '.[cluster]' ({error})") from None
+    with on_local_workers(local) if local is not None else on_scheduler(str(scheduler), click.echo) as place:
+        yield place
+
+
 def _close(finished: Any, studies: Path, drawn: bool) -> None:
     from harness.report.terminal import closing
     from harness.scripts import draw_figures
+    from harness.tables import by_machine
 
-    figures = len(draw_figures(finished, studies)) if drawn else None
+    figures = sum(len(draw_figures(each, studies)) for each in by_machine(finished)) if drawn else None
     for line in closing(finished, studies, figures):
         click.echo(line)

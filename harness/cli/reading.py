@@ -23,11 +23,11 @@ def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
     Example: python -m harness plot speed
     """
     from harness.scripts import captions, draw_figures
-    from harness.tables import newest_run, read
+    from harness.tables import by_machine, newest_run, read
 
     for word in words:
         run = read(newest_run(results, word))
-        made = draw_figures(run, studies)
+        made = [path for each in by_machine(run) for path in draw_figures(each, studies)]
         for path in made:
             click.echo(path)
         if not made and captions(run.name, studies):

@@ -35,9 +35,8 @@ class Place(Protocol):
     def pinned_to(self) -> list[int]:
         """The core that one thread is pinned to; none where that is not known beforehand."""
 
-    @property
-    def at_once(self) -> int:
-        """How many turns are measured side by side."""
+    def at_once(self, study: Study) -> int:
+        """How many turns of a study are measured side by side."""
 
     def measuring(self, study: Study) -> AbstractContextManager[Measure]:
         """What measures the turns of this study."""
@@ -53,7 +52,6 @@ class Place(Protocol):
 class ThisMachine:
     """This machine, one turn at a time. Raises UserError where no worker starts."""
 
-    at_once = 1
     option = ""
 
     def __init__(self) -> None:
@@ -81,6 +79,9 @@ class ThisMachine:
     @property
     def pinned_to(self) -> list[int]:
         return list(self._first.cores[:1])
+
+    def at_once(self, study: Study) -> int:
+        return 1
 
     def refuse(self, slug: str) -> str:
         return "" if slug == self._machine.slug else f"begun on {slug}, and this is {self._machine.slug}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from harness.errors import UserError
-from harness.tables import Run, newest_run
+from harness.tables import Run, by_machine, newest_run
 from harness.verdicts.closing import methods_tables
 from harness.verdicts.plausible import BOUND, contradicted, paces
 from harness.verdicts.wording import axes_of, case_name, status_lines
@@ -33,9 +33,10 @@ def closing(run: Run, studies: Path, figures: int | None) -> Iterator[str]:
     """All lines; studies: where its script lies; figures: how many files were drawn, None where none were asked for."""
     if proof := proof_line(run):
         yield proof
-    yield ""
-    yield from closing_table(run).splitlines()
-    yield from doubts(run)
+    for each in by_machine(run):
+        yield f"on {each.part}:" if each.part else ""
+        yield from closing_table(each).splitlines()
+        yield from doubts(each)
     yield from broken_cells(run)
     yield from status_lines(run.cells[run.cells["status"].isin(UNMEASURED)], TOLD_REASONS)
     yield f"files: {run.path}" + (f", {figures} files in figures/" if figures else "")

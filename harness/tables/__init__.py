@@ -1,5 +1,6 @@
 """Tidy tables and one sidecar: what is written, how it survives, how it is read back."""
 
+from harness.tables.machines import by_machine, of_one_machine
 from harness.tables.reading import (
     BASE,
     BASELINE,
@@ -28,11 +29,13 @@ __all__ = [
     "RunWriter",
     "append_history",
     "baseline_runs",
+    "by_machine",
     "has_verdicts",
     "history_columns",
     "history_of",
     "newest_result",
     "newest_run",
+    "of_one_machine",
     "parameter_types",
     "read",
     "read_history",

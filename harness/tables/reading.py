@@ -80,6 +80,16 @@ class Run:
     def name(self) -> str:
         return str(self.info["study"])
 
+    @property
+    def part(self) -> str:
+        """The machine whose part of a run of several this is, or ''."""
+        return ""
+
+    @property
+    def figures(self) -> Path:
+        """The folder of its figures."""
+        return self.path / "figures"
+
     def check(self) -> None:
         """Read every table; raises UserError for the first that is not what the schema says."""
         for table in TABLES:

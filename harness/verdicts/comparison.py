@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness.errors import UserError
 from harness.study import Gate, Precision
-from harness.tables import Run
+from harness.tables import Run, of_one_machine
 from harness.verdicts.changes import (
     IDENTITY,
     NOT_JUDGED,
@@ -63,6 +63,7 @@ def compare_verdicts(bases: Sequence[Run], head: Run, gate: Gate) -> pd.DataFram
 
     Raises UserError where they are not comparable.
     """
+    bases, head = [of_one_machine(each) for each in bases], of_one_machine(head)
     for base in bases:
         refuse_unlike(base, head)
         if base.info["commit"] != bases[0].info["commit"]:

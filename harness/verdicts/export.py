@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.errors import UserError, unknown
-from harness.tables import BASE, HEAD, Run, has_verdicts, read, read_verdicts
+from harness.tables import BASE, HEAD, Run, has_verdicts, of_one_machine, read, read_verdicts
 from harness.verdicts.closing import methods_table
 from harness.verdicts.comparison import FAILING
 from harness.verdicts.wording import axes_of, case_name, change_text, counts_text, figures_text, quantity_name
@@ -49,13 +49,13 @@ class Results:
 def export(folder: Path, to: str) -> str:
     """The text of a run's or a duel's folder in the format `to`.
 
-    Raises UserError where there is no such format, or the folder holds neither.
+    Raises UserError where there is no such format, the folder holds neither, or several machines measured the run.
     """
     if to not in FORMATS:
         raise unknown("export --to", "format", to, FORMATS)
     if has_verdicts(folder):
         return FORMATS[to](Results(read(folder / HEAD), read(folder / BASE), read_verdicts(folder)))
-    return FORMATS[to](Results(read(folder)))
+    return FORMATS[to](Results(of_one_machine(read(folder))))
 
 
 def benchmark_json(results: Results) -> str:

@@ -21,8 +21,9 @@ def title_of(run: Run) -> str:
 
 
 def label(run: Run) -> str:
-    """The study, when it began, and its commit."""
-    return f"{run.name}, {str(run.info['begin'])[:16].replace('T', ' ')}, {revision(run)}"
+    """The study, when it began, its commit, and which machine's part of it this is, where there are several."""
+    told = [run.name, str(run.info["begin"])[:16].replace("T", " "), revision(run), run.part]
+    return ", ".join(filter(None, told))
 
 
 def revision(run: Run) -> str:

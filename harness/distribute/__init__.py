@@ -1,0 +1,5 @@
+"""Cases on the workers of a Dask cluster, whose results come back as rows of the same tables."""
+
+from harness.distribute.cluster import Cluster, on_local_workers, on_scheduler
+
+__all__ = ["Cluster", "on_local_workers", "on_scheduler"]

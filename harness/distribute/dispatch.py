@@ -1,0 +1,114 @@
+"""Which turn goes to which worker, and what comes back.
+
+Turns of a study that takes times go to workers with the resource `timing`, and those of a case to one kind of machine
+in all launches. Others go to any worker, side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from distributed import Client, Future, KilledWorker, as_completed
+
+from harness.distribute.roster import Roster
+from harness.distribute.workshop import TIMING, take
+from harness.errors import UserError
+from harness.measure.case import CaseResult, CellResult
+from harness.measure.turn import Rows, Turn, rows_of
+from harness.study import Study
+
+AHEAD = 2
+"""Turns that are under way for each that can be measured at once: a worker need not wait for its next."""
+
+LOST = "the cluster lost every worker that tried it"
+
+
+class Dispatch:
+    """Sends the turns of a run; name: of its workshop on every worker."""
+
+    def __init__(self, roster: Roster, client: Client, study: Study, name: str) -> None:
+        self._roster, self._client, self._study, self._name = roster, client, study, name
+        self._home: dict[str, str] = {}
+        """case -> slug of the machine where it was measured first."""
+
+    def measure(self, turns: Iterator[Turn]) -> Iterator[Rows]:
+        """The rows of all turns of a launch, as they come; a turn is asked for when it can be sent.
+
+        Raises UserError where the scheduler is gone, or a worker does not belong.
+        """
+        under_way: dict[Future[Any], Turn] = {}
+        done = as_completed(loop=self._client.loop)
+        try:
+            while True:
+                for turn in self._next(turns, len(under_way)):
+                    future = self._send(turn)
+                    under_way[future] = turn
+                    done.add(future)
+                if not under_way:
+                    return
+                future = next(done)
+                yield self._result(future, under_way.pop(future))
+        finally:
+            self._client.cancel(list(under_way))
+
+    def _next(self, turns: Iterator[Turn], under_way: int) -> Iterator[Turn]:
+        """Turns, until enough are under way or there are no more."""
+        self._roster.look()
+        for _ in range(AHEAD * max(1, self._roster.at_once(self._study)) - under_way):
+            turn = next(turns, None)
+            if turn is None:
+                return
+            yield turn
+
+    def _send(self, turn: Turn) -> Future[Any]:
+        return self._client.submit(
+            take,
+            self._name,
+            turn,
+            key=f"{self._name}-{turn.launch}-{turn.case.id}",
+            resources={TIMING: 1} if self._study.timing else None,
+            **self._restriction(turn),
+        )
+
+    def _restriction(self, turn: Turn) -> dict[str, Any]:
+        """Where a turn may go: a worker that has its device, and is of the kind that measured the case before."""
+        there = self._roster.workers
+        able = [address for address, who in there.items() if turn.case.device in who.devices]
+        home = self._home.get(turn.case.id)
+        near = [address for address in able if there[address].slug == home] or able
+        if len(near) == len(there):
+            return {}
+        # Of a kind that has left for good the rest is measured elsewhere, as another machine's. Without the device
+        # nobody can.
+        return {"workers": near, "allow_other_workers": len(able) == len(there)}
+
+    def _result(self, future: Future[Any], turn: Turn) -> Rows:
+        error = self._failure(future)
+        if error is not None:
+            return self._lost(turn, error)
+        rows, who = future.result()
+        self._home.setdefault(turn.case.id, who.slug)
+        self._roster.met(who)
+        return rows
+
+    def _failure(self, future: Future[Any]) -> KilledWorker | None:
+        """None where there is a result. Raises UserError where no other will come."""
+        if future.status == "finished":
+            return None
+        if future.cancelled():
+            raise UserError("the scheduler of the cluster is gone")
+        error = future.exception()
+        if isinstance(error, KilledWorker):
+            return error
+        raise error if error is not None else UserError("the scheduler of the cluster is gone")
+
+    def _lost(self, turn: Turn, error: KilledWorker) -> Rows:
+        """The rows of a turn that cost several workers their life."""
+        results = [
+            CellResult(each, status="skipped" if each.skip else "crashed", reason=each.skip or LOST)
+            for each in turn.cells
+        ]
+        last = self._roster.workers.get(getattr(error.last_worker, "address", ""))
+        machine = last.slug if last else next(iter(self._roster.machines))
+        return rows_of(turn.case, turn.case.id, turn.launch, machine, CaseResult(results))

@@ -1,0 +1,67 @@
+"""Who is there: the workers of a scheduler, and what kinds of machines they are on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from distributed import Client
+
+from harness.distribute.workshop import Introduction, code_digest, introduce, unlike
+from harness.errors import UserError
+from harness.study import Study
+
+LOOK_AGAIN_SECONDS = 5.0
+"""How often it is asked whether workers have joined or left."""
+
+
+class Roster:
+    """The workers of a scheduler, by address. Raises UserError where one of them does not belong.
+
+    machines: slug -> facts of that kind of machine, with its `torch`; kinds that have left are kept.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.workers: dict[str, Introduction] = {}
+        self.machines: dict[str, dict[str, Any]] = {}
+        self._client = client
+        self._looked = 0.0
+        self.look()
+        if not self.workers:
+            raise UserError("the cluster has no worker any more")
+
+    @property
+    def torch(self) -> dict[str, Any]:
+        """The greeting of the first: all have the same version."""
+        torch: dict[str, Any] = next(iter(self.machines.values()))["torch"]
+        return torch
+
+    def at_once(self, study: Study) -> int:
+        """How many turns of a study are measured side by side: of one that takes times, one a machine."""
+        return sum(each.timing if study.timing else each.threads for each in self.workers.values())
+
+    def look(self) -> None:
+        """Look who is there, unless that was done a moment ago."""
+        if self._looked and time.monotonic() - self._looked < LOOK_AGAIN_SECONDS:
+            return
+        there = list(self._client.nthreads())
+        self.workers = {address: who for address, who in self.workers.items() if address in there}
+        if joined := [address for address in there if address not in self.workers]:
+            self._greet(self._client.run(introduce, workers=joined, on_error="return"))
+        self._looked = time.monotonic()
+
+    def met(self, who: Introduction) -> None:
+        """Remember the kind of machine of one that measured, or can."""
+        self.machines.setdefault(who.slug, who.machine | {"torch": who.torch})
+
+    def _greet(self, replies: Mapping[str, Any]) -> None:
+        for address, who in replies.items():
+            if isinstance(who, OSError):  # it left before it could answer
+                continue
+            if isinstance(who, Exception):
+                raise UserError(f"{address}: {who}")
+            self.workers[address] = who
+            self.met(who)
+            if why := unlike(who, code_digest(), self.torch["torch"]):
+                raise UserError(f"{address}: {why}")

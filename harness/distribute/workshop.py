@@ -1,0 +1,162 @@
+"""What a Dask worker has of a run: the harness workers that measure its turns there.
+
+A Dask worker measures as many turns side by side as it has threads, each in a harness worker of its own. Times are
+taken one case at a time on a machine: by the resource `timing` on a worker, and by a lock where several have it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from distributed import WorkerPlugin, get_worker
+
+from harness.errors import UserError
+from harness.machine import this_machine
+from harness.measure.case import CaseRunner, Side
+from harness.measure.process import Worker, cores_for_workers
+from harness.measure.turn import Rows, Turn, take_turn
+from harness.study import Study
+
+TIMING = "timing"
+"""The resource of a Dask worker that may take times: one worker a machine has one of it."""
+
+LOCK = Path(tempfile.gettempdir()) / "topk-harness-timing.lock"
+
+
+@dataclass(frozen=True)
+class Introduction:
+    """What a Dask worker says of itself: the code and the torch that it runs, the facts of its machine, how many turns
+    it measures side by side, and how many of them may take times."""
+
+    code: str
+    torch: dict[str, Any]
+    machine: dict[str, Any]
+    threads: int
+    timing: int
+
+    @property
+    def slug(self) -> str:
+        return str(self.machine["slug"])
+
+    @property
+    def devices(self) -> list[str]:
+        return list(self.torch["devices"])
+
+
+@dataclass
+class Bench:
+    """A harness worker at hand, and the launch that it is used in."""
+
+    runner: CaseRunner
+    launch: int = 0
+
+
+class Workshop(WorkerPlugin):
+    """The part of a run that lives on a Dask worker; the scheduler gives it to those that join later too."""
+
+    def __init__(self, study: Study, code: str, torch: str) -> None:
+        self._study, self._code, self._torch = study, code, torch
+
+    def setup(self, worker: Any) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[Bench] = []
+        self._open = True
+        for other in worker.plugins.values():
+            if isinstance(other, Workshop) and other is not self:
+                other.rest()  # of a run whose client was killed nobody else would
+
+    def teardown(self, worker: Any) -> None:
+        self._open = False
+        self.rest()
+
+    def rest(self) -> None:
+        """End the harness workers that are not in use."""
+        with self._lock:
+            while self._idle:
+                self._idle.pop().runner.__exit__()
+
+    def take(self, turn: Turn) -> tuple[Rows, Introduction]:
+        """Measure a turn. Raises UserError where no harness worker can be started, or this one does not belong here."""
+        who = introduce(get_worker())
+        if why := unlike(who, self._code, self._torch):
+            raise UserError(why)
+        with alone_on_this_machine() if self._study.timing else nullcontext(), self._at_hand() as bench:
+            if bench.launch != turn.launch:
+                bench.runner.renew()
+                bench.launch = turn.launch
+            return take_turn(bench.runner, turn, who.slug), who
+
+    @contextmanager
+    def _at_hand(self) -> Iterator[Bench]:
+        with self._lock:
+            bench = self._idle.pop() if self._idle else Bench(CaseRunner(self._study, [Side(self._spawn)]))
+        try:
+            yield bench
+        finally:
+            with self._lock:
+                self._idle.append(bench)
+            if not self._open:
+                self.rest()
+
+    def _spawn(self) -> Worker:
+        """What is timed is pinned; side by side all would pin themselves to one core."""
+        return Worker.spawn(cores_for_workers() if self._study.timing else ())
+
+
+def unlike(who: Introduction, code: str, torch: str) -> str:
+    """In what a worker differs from the run, or ''."""
+    for what, theirs, ours in (("code", who.code, code), ("torch", who.torch["torch"], torch)):
+        if theirs != ours:
+            return f"a worker of the cluster has {what} {theirs}, this run {ours}: one run is of one {what}"
+    return ""
+
+
+def take(name: str, turn: Turn) -> tuple[Rows, Introduction]:
+    """The task: one turn of the run whose workshop has this name, on the Dask worker that it is run on."""
+    workshop = get_worker().plugins[name]
+    assert isinstance(workshop, Workshop)
+    return workshop.take(turn)
+
+
+def introduce(dask_worker: Any) -> Introduction:
+    """What a Dask worker is, by what runs on it. Raises UserError where no harness worker can be started."""
+    state = dask_worker.state
+    code, torch, machine = _unchanging()
+    return Introduction(code, torch, machine, state.nthreads, int(state.total_resources.get(TIMING, 0)))
+
+
+@cache
+def _unchanging() -> tuple[str, dict[str, Any], dict[str, Any]]:
+    with Worker.start() as worker:
+        return code_digest(), worker.greeting, this_machine(worker.greeting["accelerator"]).facts
+
+
+@contextmanager
+def alone_on_this_machine() -> Iterator[None]:
+    """Wait until nobody else takes times on this machine, and keep others waiting."""
+    descriptor = os.open(LOCK, os.O_RDONLY | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@cache
+def code_digest() -> str:
+    """First 12 hex digits of a SHA-256 over the sources of the harness."""
+    digest = hashlib.sha256()
+    home = Path(__file__).parents[1]
+    for path in sorted(home.rglob("*.py")):
+        digest.update(str(path.relative_to(home)).encode() + path.read_bytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,74 @@
+"""A run of several machines, as what each of them measured: their times are never mixed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.errors import UserError
+from harness.tables.reading import Run
+
+
+@dataclass(frozen=True)
+class Part(Run):
+    """What one machine measured of the run `whole`; its sidecar has the facts of that machine and its torch.
+
+    alone: no other machine measured anything.
+    """
+
+    whole: Run = field(kw_only=True)
+    slug: str = field(kw_only=True)
+    alone: bool = field(kw_only=True)
+
+    @property
+    def part(self) -> str:
+        return "" if self.alone else self.slug
+
+    @property
+    def figures(self) -> Path:
+        return super().figures if self.alone else super().figures / self.slug
+
+    def _read(self, table: str) -> pd.DataFrame:
+        rows: pd.DataFrame = getattr(self.whole, table)
+        if self.alone or table == "facts":
+            return rows
+        if table == "cells":
+            return rows[rows["machine"] == self.slug].reset_index(drop=True)
+        launches = "launch" in rows  # errors are of the first
+        key = ["case", "launch"] if launches else ["case"]
+        mine = self._mine if launches else self._mine[self._mine["launch"] == 1]
+        return rows[pd.MultiIndex.from_frame(rows[key]).isin(pd.MultiIndex.from_frame(mine[key]))].reset_index(
+            drop=True
+        )
+
+    @cached_property
+    def _mine(self) -> pd.DataFrame:
+        return self.cells[["case", "launch"]].drop_duplicates()
+
+
+def by_machine(run: Run) -> list[Run]:
+    """What each machine measured; of a run that is of one machine, by its name in the sidecar too, the run itself."""
+    slugs = list(run.cells["machine"].unique())
+    if isinstance(run, Part) or slugs in ([], [run.info["machine"]["slug"]]):
+        return [run]
+    return [Part(run.path, _sidecar_of(run, slug), whole=run, slug=slug, alone=len(slugs) == 1) for slug in slugs]
+
+
+def of_one_machine(run: Run) -> Run:
+    """The run as that of the one machine that measured it. Raises UserError where there are several."""
+    first, *others = by_machine(run)
+    if others:
+        slugs = ", ".join(each.part for each in (first, *others))
+        raise UserError(f"{run.path}: measured on several machines ({slugs}), whose times are not taken together")
+    return first
+
+
+def _sidecar_of(run: Run, slug: str) -> dict[str, Any]:
+    """The sidecar with the machine and the torch of a kind of machine in place of the cluster's."""
+    facts = dict(run.info["machine"].get("machines", {}).get(slug, {}))
+    torch = facts.pop("torch", run.info.get("torch", {}))
+    return dict(run.info) | {"machine": facts | {"slug": slug}, "torch": torch}
