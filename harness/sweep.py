@@ -37,9 +37,13 @@ class Sweep:
     at_once: int = 1
     exhausted: dict[tuple[str, str], int] = field(default_factory=dict)
     """(device, method) -> the fewest bytes at which it ran out of memory."""
+    homes: dict[str, str] = field(default_factory=dict)
+    """case -> slug of the machine that measured it first."""
 
     def __post_init__(self) -> None:
-        self._remember_exhausted(self.earlier.cells.query("status == 'out_of_memory'").to_dict("records"))
+        cells = self.earlier.cells
+        self._remember_exhausted(cells.query("status == 'out_of_memory'").to_dict("records"))
+        self.homes |= dict(cells.drop_duplicates("case")[["case", "machine"]].itertuples(index=False, name=None))
 
     @property
     def study(self) -> Study:
@@ -57,6 +61,7 @@ class Sweep:
                 budget.begin_launch(launch, sum(1 for done, _ in self.committed if done == launch), cases)
                 for rows in self.measure(self._turns(launch, cases, budget, progress)):
                     self._remember_exhausted(rows["cells"])
+                    self.homes.setdefault(rows["cells"][0]["case"], rows["cells"][0]["machine"])
                     yield rows
                     progress.update()
 
@@ -71,7 +76,8 @@ class Sweep:
             progress.set_postfix_str(at_hand(launch, case))
             why = settled.get(identity, "") or budget.spent()
             planned = [self._skip(cell, why) for cell in cells]
-            yield Turn(launch, case, planned, launch * cases + number, budget.share(), measure)
+            seed = launch * cases + number
+            yield Turn(launch, case, planned, seed, budget.share(), measure, self.homes.get(identity, ""))
             budget.turns -= 1
 
     def _measured_beside_times(self, launch: int) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from distributed import Client, Nanny, Scheduler, SpecCluster
 
 from harness.distribute.dispatch import Dispatch
-from harness.distribute.roster import Roster
+from harness.distribute.roster import Roster, answering
 from harness.distribute.workshop import TIMING, Workshop, code_digest
 from harness.errors import UserError
 from harness.measure.place import Measure
@@ -69,11 +69,12 @@ class Cluster:
                 f"with `dask worker ADDRESS --nthreads 1 --resources {TIMING}=1`"
             )
         name = f"topk-harness-{uuid.uuid4().hex[:12]}"
-        self._client.register_plugin(Workshop(study, code_digest(), self.torch["torch"]), name=name)
+        with answering(self._client):
+            self._client.register_plugin(Workshop(study, code_digest(), self.torch["torch"]), name=name)
         try:
             yield Dispatch(self._roster, self._client, study, name).measure
         finally:
-            with suppress(OSError, TimeoutError):  # where the scheduler is gone, so is what it had
+            with suppress(UserError), answering(self._client):  # where it is gone, so is what it had
                 self._client.unregister_worker_plugin(name)
 
 

@@ -7,11 +7,12 @@ in all launches. Others go to any worker, side by side.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from distributed import Client, Future, KilledWorker, as_completed
 
-from harness.distribute.roster import Roster
+from harness.distribute.roster import GONE, Roster, answering
 from harness.distribute.workshop import TIMING, take
 from harness.errors import UserError
 from harness.measure.case import CaseResult, CellResult
@@ -29,8 +30,6 @@ class Dispatch:
 
     def __init__(self, roster: Roster, client: Client, study: Study, name: str) -> None:
         self._roster, self._client, self._study, self._name = roster, client, study, name
-        self._home: dict[str, str] = {}
-        """case -> slug of the machine where it was measured first."""
 
     def measure(self, turns: Iterator[Turn]) -> Iterator[Rows]:
         """The rows of all turns of a launch, as they come; a turn is asked for when it can be sent.
@@ -50,7 +49,8 @@ class Dispatch:
                 future = next(done)
                 yield self._result(future, under_way.pop(future))
         finally:
-            self._client.cancel(list(under_way))
+            with suppress(UserError), answering(self._client):
+                self._client.cancel(list(under_way))
 
     def _next(self, turns: Iterator[Turn], under_way: int) -> Iterator[Turn]:
         """Turns, until enough are under way or there are no more."""
@@ -62,21 +62,21 @@ class Dispatch:
             yield turn
 
     def _send(self, turn: Turn) -> Future[Any]:
-        return self._client.submit(
-            take,
-            self._name,
-            turn,
-            key=f"{self._name}-{turn.launch}-{turn.case.id}",
-            resources={TIMING: 1} if self._study.timing else None,
-            **self._restriction(turn),
-        )
+        with answering(self._client):
+            return self._client.submit(
+                take,
+                self._name,
+                turn,
+                key=f"{self._name}-{turn.launch}-{turn.case.id}",
+                resources={TIMING: 1} if self._study.timing else None,
+                **self._restriction(turn),
+            )
 
     def _restriction(self, turn: Turn) -> dict[str, Any]:
         """Where a turn may go: a worker that has its device, and is of the kind that measured the case before."""
         there = self._roster.workers
         able = [address for address, who in there.items() if turn.case.device in who.devices]
-        home = self._home.get(turn.case.id)
-        near = [address for address in able if there[address].slug == home] or able
+        near = [address for address in able if there[address].slug == turn.home] or able
         if len(near) == len(there):
             return {}
         # Of a kind that has left for good the rest is measured elsewhere, as another machine's. Without the device
@@ -84,24 +84,16 @@ class Dispatch:
         return {"workers": near, "allow_other_workers": len(able) == len(there)}
 
     def _result(self, future: Future[Any], turn: Turn) -> Rows:
-        error = self._failure(future)
-        if error is not None:
+        """What came of a turn. Raises UserError where a worker refused, or nothing will come any more."""
+        if future.cancelled():
+            raise UserError(GONE)
+        try:
+            with answering(self._client):
+                rows, who = future.result()
+        except KilledWorker as error:
             return self._lost(turn, error)
-        rows, who = future.result()
-        self._home.setdefault(turn.case.id, who.slug)
         self._roster.met(who)
         return rows
-
-    def _failure(self, future: Future[Any]) -> KilledWorker | None:
-        """None where there is a result. Raises UserError where no other will come."""
-        if future.status == "finished":
-            return None
-        if future.cancelled():
-            raise UserError("the scheduler of the cluster is gone")
-        error = future.exception()
-        if isinstance(error, KilledWorker):
-            return error
-        raise error if error is not None else UserError("the scheduler of the cluster is gone")
 
     def _lost(self, turn: Turn, error: KilledWorker) -> Rows:
         """The rows of a turn that cost several workers their life."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from distributed import Client
@@ -14,6 +15,19 @@ from harness.study import Study
 
 LOOK_AGAIN_SECONDS = 5.0
 """How often it is asked whether workers have joined or left."""
+
+GONE = "the scheduler of the cluster is gone"
+
+
+@contextmanager
+def answering(client: Client) -> Iterator[None]:
+    """What is asked of the scheduler inside. Raises UserError where it is gone."""
+    try:
+        yield
+    except Exception as error:
+        if client.status == "running" and not isinstance(error, OSError | TimeoutError):
+            raise
+        raise UserError(GONE) from None
 
 
 class Roster:
@@ -45,10 +59,12 @@ class Roster:
         """Look who is there, unless that was done a moment ago."""
         if self._looked and time.monotonic() - self._looked < LOOK_AGAIN_SECONDS:
             return
-        there = list(self._client.nthreads())
-        self.workers = {address: who for address, who in self.workers.items() if address in there}
-        if joined := [address for address in there if address not in self.workers]:
-            self._greet(self._client.run(introduce, workers=joined, on_error="return"))
+        with answering(self._client):
+            there = list(self._client.nthreads())
+            self.workers = {address: who for address, who in self.workers.items() if address in there}
+            joined = [address for address in there if address not in self.workers]
+            replies = self._client.run(introduce, workers=joined, on_error="return") if joined else {}
+        self._greet(replies)
         self._looked = time.monotonic()
 
     def met(self, who: Introduction) -> None:

@@ -143,8 +143,11 @@ def _unchanging() -> tuple[str, dict[str, Any], dict[str, Any]]:
 
 @contextmanager
 def alone_on_this_machine() -> Iterator[None]:
-    """Wait until nobody else takes times on this machine, and keep others waiting."""
-    descriptor = os.open(LOCK, os.O_RDONLY | os.O_CREAT, 0o644)
+    """Wait until nobody else takes times on this machine, and keep others waiting. Raises UserError."""
+    try:
+        descriptor = os.open(LOCK, os.O_RDONLY | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise UserError(f"{LOCK}: {error.strerror}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -15,8 +15,8 @@ Rows = dict[str, list[Row]]
 
 @dataclass(frozen=True)
 class Turn:
-    """One case in one launch: its cells, the seed of its rounds, the seconds that they may take, and which of errors
-    and memory are measured beside times."""
+    """One case in one launch: its cells, the seed of its rounds, the seconds that they may take, which of errors and
+    memory are measured beside times, and the slug of the machine that measured the case before, or ''."""
 
     launch: int
     case: Case
@@ -24,6 +24,7 @@ class Turn:
     seed: int
     seconds: float
     measure: Sequence[str]
+    home: str = ""
 
 
 def take_turn(runner: CaseRunner, turn: Turn, machine: str) -> Rows:
