@@ -19,6 +19,7 @@ from harness.runs import plan_of
 from harness.study import Study
 from harness.tables import RunWriter
 from tests.loopback import TIMING, Loopback, loopback
+from tests.recorded import record
 
 PRECISION = """
 title = "Side by side"
@@ -111,11 +112,9 @@ def test_what_was_killed_goes_on_by_the_cells_that_are_left(place: Cluster, tmp_
     assert both[0].equals(both[1])
 
 
-def test_a_run_of_this_machine_does_not_go_on_on_a_cluster(place: Cluster, smoke: Any, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(smoke.path, tmp_path / "begun"))
-    (folder / "run.json").write_text(json.dumps(dict(smoke.info) | {"end": None}))
-    with pytest.raises(UserError, match="and this is a cluster"):
-        harness.resume(folder, say=lambda _: None, place=place)
+def test_a_run_of_this_machine_does_not_go_on_on_a_cluster(place: Cluster, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="begun on here, and this is a cluster"):
+        harness.resume(record(tmp_path / "begun", end=None), say=lambda _: None, place=place)
 
 
 def test_of_a_worker_that_is_killed_the_cells_are_measured_by_the_others(

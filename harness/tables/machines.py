@@ -51,9 +51,9 @@ class Part(Run):
 
 
 def by_machine(run: Run) -> list[Run]:
-    """What each machine measured; of a run that is of one machine, by its name in the sidecar too, the run itself."""
+    """What each machine measured; of a run that is of one machine, and of no cluster, the run itself."""
     slugs = list(run.cells["machine"].unique())
-    if isinstance(run, Part) or slugs in ([], [run.info["machine"]["slug"]]):
+    if isinstance(run, Part) or not slugs or (len(slugs) == 1 and "machines" not in run.info["machine"]):
         return [run]
     return [Part(run.path, _sidecar_of(run, slug), whole=run, slug=slug, alone=len(slugs) == 1) for slug in slugs]
 

@@ -1,0 +1,197 @@
+"""Which worker may have a turn, who belongs to a run, and what is told of a turn that killed its workers."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from distributed import Client, KilledWorker
+
+from harness.cells import Case, Cell
+from harness.distribute import roster, workshop
+from harness.distribute.dispatch import AHEAD, LOST, Dispatch
+from harness.distribute.roster import Roster
+from harness.distribute.workshop import Introduction, Workshop, alone_on_this_machine, code_digest, unlike
+from harness.errors import UserError
+from harness.measure.turn import Turn
+from harness.study import Axes, Study, Timing
+
+TIMED = Study(title="Timed", methods=("native",), axes=Axes(n=(8,), k=(1,)), timing=Timing())
+CHECKED = Study(title="Checked", methods=("native",), axes=Axes(n=(8,), k=(1,)))
+
+
+def somebody(slug: str = "here", *devices: str, torch: str = "2.x", code: str = "", timing: int = 1) -> Introduction:
+    greeting = {"torch": torch, "devices": ["cpu", *devices], "accelerator": ""}
+    return Introduction(code or code_digest(), greeting, {"slug": slug}, threads=2, timing=timing)
+
+
+class Future:
+    """What became of a task: rows, an error, or that it was cancelled."""
+
+    def __init__(self, outcome: Any = None) -> None:
+        self.outcome = outcome
+
+    def cancelled(self) -> bool:
+        return self.outcome == "cancelled"
+
+    def result(self) -> Any:
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+class FakeClient:
+    """A scheduler that knows these workers, and remembers what it was sent."""
+
+    status = "running"
+
+    def __init__(self, **there: Any) -> None:
+        self.there = there
+        self.sent: list[dict[str, Any]] = []
+
+    def nthreads(self) -> dict[str, int]:
+        return dict.fromkeys(self.there, 1)
+
+    def run(self, function: Any, workers: list[str], on_error: str) -> dict[str, Any]:
+        assert (function, on_error) == (workshop.introduce, "return")
+        return {address: self.there[address] for address in workers}
+
+    def submit(self, function: Any, name: str, turn: Turn, **where: Any) -> Future:
+        assert (function, name) == (workshop.take, "run")
+        self.sent.append(where)
+        return Future()
+
+
+def sending(study: Study = CHECKED, **there: Any) -> tuple[FakeClient, Dispatch]:
+    client = FakeClient(**there)
+    return client, Dispatch(Roster(cast(Client, client)), cast(Client, client), study, "run")
+
+
+def turn(device: str = "cpu", home: str = "", skip: str = "") -> Turn:
+    case = Case(n=8, k=1, device=device)
+    cells = [Cell(case, "native", 64), Cell(case, "dense", 64, skip)]
+    return Turn(1, case, cells, seed=0, seconds=1.0, measure=[], home=home)
+
+
+@pytest.mark.parametrize(
+    ("asked", "where"),
+    [
+        (turn(), {}),
+        (turn(device="cuda"), {"workers": ["b", "c"], "allow_other_workers": False}),
+        (turn(home="old"), {"workers": ["a"], "allow_other_workers": True}),
+        (turn(device="cuda", home="new"), {"workers": ["b"], "allow_other_workers": False}),
+        (turn(device="cuda", home="old"), {"workers": ["b", "c"], "allow_other_workers": False}),
+        (turn(home="gone"), {}),
+    ],
+)
+def test_a_turn_goes_where_its_device_is_and_its_case_was(asked: Turn, where: dict[str, Any]) -> None:
+    client, way = sending(a=somebody("old"), b=somebody("new", "cuda"), c=somebody("newer", "cuda"))
+    way._send(asked)
+    ((key, resources), others) = [client.sent[0].pop(name) for name in ("key", "resources")], client.sent[0]
+    assert (key, resources) == (f"run-1-{asked.case.id}", None)
+    assert others == where
+
+
+def test_times_ask_for_the_resource() -> None:
+    client, way = sending(TIMED, a=somebody())
+    way._send(turn())
+    assert client.sent[0]["resources"] == {"timing": 1}
+
+
+def test_so_many_turns_are_under_way_as_there_is_room_for() -> None:
+    """Two workers of two threads, one of which may take times; the next turn is not asked for before."""
+    asked: list[int] = []
+
+    def turns() -> Iterator[Turn]:
+        for number in range(100):
+            asked.append(number)
+            yield turn()
+
+    for study, places in ((CHECKED, 4), (TIMED, 1)):
+        asked.clear()
+        _, way = sending(study, a=somebody(), b=somebody(timing=0))
+        assert len(list(way._next(turns(), under_way=1))) == len(asked) == AHEAD * places - 1
+
+
+def test_a_turn_that_killed_its_workers_has_a_row_for_every_cell() -> None:
+    _, way = sending(a=somebody("new"), b=somebody("old"))
+    killed = KilledWorker("key", cast(Any, SimpleNamespace(address="b")), 4)
+    rows = way._result(cast(Any, Future(killed)), turn(skip="too large"))
+    told = [(row["method"], row["status"], row["reason"], row["machine"]) for row in rows["cells"]]
+    assert told == [("native", "crashed", LOST, "old"), ("dense", "skipped", "too large", "old")]
+    assert [rows[table] for table in ("timings", "memory", "discrepancies")] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        ("cancelled", "the scheduler of the cluster is gone"),
+        (OSError("refused"), "the scheduler of the cluster is gone"),
+        (UserError("no torch there"), "no torch there"),
+    ],
+)
+def test_what_no_worker_will_measure_any_more_is_a_line(outcome: Any, told: str) -> None:
+    _, way = sending(a=somebody())
+    with pytest.raises(UserError, match=f"^{told}$"):
+        way._result(cast(Any, Future(outcome)), turn())
+
+
+def test_a_fault_of_the_harness_on_a_worker_is_no_fault_of_the_scheduler() -> None:
+    _, way = sending(a=somebody())
+    with pytest.raises(ZeroDivisionError):
+        way._result(cast(Any, Future(ZeroDivisionError())), turn())
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (somebody(torch="1.0"), "b: a worker of the cluster has torch 1.0, this run 2.x: one run is of one torch"),
+        (somebody(code="0123"), "b: a worker of the cluster has code 0123, this run "),
+        (UserError("worker: cannot start one"), "b: worker: cannot start one"),
+        (ValueError("a fault"), "b: a fault"),
+    ],
+)
+def test_a_worker_that_does_not_belong_is_named(other: Any, told: str) -> None:
+    with pytest.raises(UserError) as error:
+        sending(a=somebody(), b=other)
+    assert str(error.value).startswith(told)
+
+
+def test_one_that_left_before_it_answered_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    client, way = sending(a=somebody("one"), b=OSError())
+    assert list(way._roster.workers) == ["a"]
+    client.there = {"c": somebody("two")}
+    way._roster.look()
+    assert list(way._roster.workers) == ["a"]  # looked a moment ago
+    monkeypatch.setattr(roster, "LOOK_AGAIN_SECONDS", 0.0)
+    way._roster.look()
+    assert list(way._roster.workers) == ["c"]
+    assert list(way._roster.machines) == ["one", "two"]  # what has left may have measured
+    with pytest.raises(UserError, match="no worker any more"):
+        sending(a=OSError())
+
+
+def test_a_worker_holds_its_code_against_the_run_before_it_measures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workshop, "introduce", lambda _: somebody(torch="3.x"))
+    monkeypatch.setattr(workshop, "get_worker", lambda: None)
+    with pytest.raises(UserError, match=r"has torch 3\.x, this run 2\.x"):
+        Workshop(CHECKED, code_digest(), "2.x").take(turn())
+    assert unlike(somebody(), code_digest(), "2.x") == ""
+
+
+def test_times_are_taken_by_one_at_a_time_on_a_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workshop, "LOCK", tmp_path / "lock")
+    with alone_on_this_machine():
+        other = os.open(tmp_path / "lock", os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(other)
+    monkeypatch.setattr(workshop, "LOCK", tmp_path / "none" / "lock")
+    with pytest.raises(UserError, match="none/lock: No such file"), alone_on_this_machine():
+        pass
