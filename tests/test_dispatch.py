@@ -14,7 +14,7 @@ from distributed import Client, KilledWorker
 
 from harness.cells import Case, Cell
 from harness.distribute import roster, workshop
-from harness.distribute.dispatch import AHEAD, LOST, Dispatch
+from harness.distribute.dispatch import AHEAD, LOST, MISSED, Dispatch
 from harness.distribute.roster import Roster
 from harness.distribute.workshop import Introduction, Workshop, alone_on_this_machine, code_digest, unlike
 from harness.errors import UserError
@@ -53,6 +53,7 @@ class FakeClient:
     def __init__(self, **there: Any) -> None:
         self.there = there
         self.sent: list[dict[str, Any]] = []
+        self.said: list[str] = []
 
     def nthreads(self) -> dict[str, int]:
         return dict.fromkeys(self.there, 1)
@@ -69,7 +70,7 @@ class FakeClient:
 
 def sending(study: Study = CHECKED, **there: Any) -> tuple[FakeClient, Dispatch]:
     client = FakeClient(**there)
-    return client, Dispatch(Roster(cast(Client, client)), cast(Client, client), study, "run")
+    return client, Dispatch(Roster(cast(Client, client)), cast(Client, client), study, "run", client.said.append)
 
 
 def turn(device: str = "cpu", home: str = "", skip: str = "") -> Turn:
@@ -116,6 +117,15 @@ def test_so_many_turns_are_under_way_as_there_is_room_for() -> None:
         asked.clear()
         _, way = sending(study, a=somebody(), b=somebody(timing=0))
         assert len(list(way._next(turns(), under_way=1))) == len(asked) == AHEAD * places - 1
+
+
+def test_that_nobody_is_there_is_said_once_until_somebody_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roster, "LOOK_AGAIN_SECONDS", 0.0)
+    client, way = sending(a=somebody())
+    for there in ({}, {}, {"b": somebody()}, {}):
+        client.there = dict(there)
+        assert len(list(way._next(iter([turn()] * 9), under_way=0))) == AHEAD * (2 if there else 1)
+    assert client.said == [MISSED, MISSED]
 
 
 def test_a_turn_that_killed_its_workers_has_a_row_for_every_cell() -> None:

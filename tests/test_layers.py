@@ -63,6 +63,7 @@ HOMES = {
     "markupsafe": {"report"},
     "vl_convert": {"report"},
     "click": {"cli", "completion"},
+    "dask": {"distribute"},
     "distributed": {"distribute"},
     "matplotlib": {"scripts"},
     "pytest_benchmark": {"verdicts"},  # the statistics of an export are its own

@@ -107,7 +107,7 @@ def _place(scheduler: str | None, local: int | None) -> Iterator[Any]:
         from harness.distribute import on_local_workers, on_scheduler
     except ImportError as error:
         raise UserError(f"run: a cluster needs the extra `cluster`: pip install '.[cluster]' ({error})") from None
-    with on_local_workers(local) if local is not None else on_scheduler(str(scheduler), click.echo) as place:
+    with on_local_workers(local, click.echo) if local else on_scheduler(str(scheduler), click.echo) as place:
         yield place
 
 

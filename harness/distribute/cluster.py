@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
+import dask
 from distributed import Client, Nanny, Scheduler, SpecCluster
 
 from harness.distribute.dispatch import Dispatch
@@ -23,19 +24,22 @@ CLUSTER = "cluster-"
 
 CONNECT_SECONDS = 30.0
 
+NEVER = "1000 weeks"
+"""How soon a worker that its nanny is starting again is given up: one that dies often is not lost."""
+
 LOOPBACK = "127.0.0.1"
 
 
 class Cluster:
     """The workers of a scheduler as a place. Raises UserError where one of them cannot measure.
 
-    option: what the command line must be told to come here again.
+    option: what the command line must be told to come here again; say: takes a line for the person who waits.
     """
 
     pinned_to: ClassVar[list[int]] = []
 
-    def __init__(self, client: Client, option: str) -> None:
-        self.option = option
+    def __init__(self, client: Client, option: str, say: Callable[[str], None]) -> None:
+        self.option, self._say = option, say
         self._client, self._roster = client, Roster(client)
 
     @property
@@ -72,7 +76,7 @@ class Cluster:
         with answering(self._client):
             self._client.register_plugin(Workshop(study, code_digest(), self.torch["torch"]), name=name)
         try:
-            yield Dispatch(self._roster, self._client, study, name).measure
+            yield Dispatch(self._roster, self._client, study, name, self._say).measure
         finally:
             with suppress(UserError), answering(self._client):  # where it is gone, so is what it had
                 self._client.unregister_worker_plugin(name)
@@ -89,12 +93,15 @@ def on_scheduler(address: str, say: Callable[[str], None] = print) -> Iterator[C
         if not client.nthreads():
             say(f"{address} has no worker yet: waiting for one")
             client.wait_for_workers(1)
-        yield Cluster(client, f" --scheduler {address}")
+        yield Cluster(client, f" --scheduler {address}", say)
 
 
 @contextmanager
-def on_local_workers(count: int) -> Iterator[Cluster]:
-    """A scheduler and so many workers on this machine, on the loopback device; the first may take times."""
+def on_local_workers(count: int, say: Callable[[str], None] = print) -> Iterator[Cluster]:
+    """A scheduler and so many workers on this machine, on the loopback device; the first may take times.
+
+    The workers are spawned: a script that calls this needs its `if __name__ == "__main__"`.
+    """
     workers = {
         number: {
             "cls": Nanny,
@@ -111,8 +118,9 @@ def on_local_workers(count: int) -> Iterator[Cluster]:
     address = {"host": LOOPBACK, "port": 0, "dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
     scheduler = {"cls": Scheduler, "options": address}
     with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": NEVER}),
         SpecCluster(workers, scheduler, silence_logs=logging.CRITICAL) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         client.wait_for_workers(count)
-        yield Cluster(client, f" --local-cluster {count}")
+        yield Cluster(client, f" --local-cluster {count}", say)

@@ -6,13 +6,14 @@ in all launches. Others go to any worker, side by side.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any
 
-from distributed import Client, Future, KilledWorker, as_completed
+from distributed import Client, Future, KilledWorker
 
-from harness.distribute.roster import GONE, Roster, answering
+from harness.distribute.roster import GONE, LOOK_AGAIN_SECONDS, Roster, answering
 from harness.distribute.workshop import TIMING, take
 from harness.errors import UserError
 from harness.measure.case import CaseResult, CellResult
@@ -22,14 +23,16 @@ from harness.study import Study
 AHEAD = 2
 """Turns that are under way for each that can be measured at once: a worker need not wait for its next."""
 
+MISSED = "no worker of the cluster can measure this study now: waiting for one"
 LOST = "the cluster lost every worker that tried it"
 
 
 class Dispatch:
-    """Sends the turns of a run; name: of its workshop on every worker."""
+    """Sends the turns of a run; name: of its workshop on every worker; say: takes a line for the person who waits."""
 
-    def __init__(self, roster: Roster, client: Client, study: Study, name: str) -> None:
-        self._roster, self._client, self._study, self._name = roster, client, study, name
+    def __init__(self, roster: Roster, client: Client, study: Study, name: str, say: Callable[[str], None]) -> None:
+        self._roster, self._client, self._study, self._name, self._say = roster, client, study, name, say
+        self._missed = False
 
     def measure(self, turns: Iterator[Turn]) -> Iterator[Rows]:
         """The rows of all turns of a launch, as they come; a turn is asked for when it can be sent.
@@ -37,17 +40,18 @@ class Dispatch:
         Raises UserError where the scheduler is gone, or a worker does not belong.
         """
         under_way: dict[Future[Any], Turn] = {}
-        done = as_completed(loop=self._client.loop)
+        ended: SimpleQueue[Future[Any]] = SimpleQueue()
         try:
             while True:
                 for turn in self._next(turns, len(under_way)):
                     future = self._send(turn)
                     under_way[future] = turn
-                    done.add(future)
+                    future.add_done_callback(ended.put)
                 if not under_way:
                     return
-                future = next(done)
-                yield self._result(future, under_way.pop(future))
+                with suppress(Empty):  # then look again who is there
+                    future = ended.get(timeout=LOOK_AGAIN_SECONDS)
+                    yield self._result(future, under_way.pop(future))
         finally:
             with suppress(UserError), answering(self._client):
                 self._client.cancel(list(under_way))
@@ -55,7 +59,11 @@ class Dispatch:
     def _next(self, turns: Iterator[Turn], under_way: int) -> Iterator[Turn]:
         """Turns, until enough are under way or there are no more."""
         self._roster.look()
-        for _ in range(AHEAD * max(1, self._roster.at_once(self._study)) - under_way):
+        places = self._roster.at_once(self._study)
+        if not places and not self._missed:
+            self._say(MISSED)
+        self._missed = not places
+        for _ in range(AHEAD * max(1, places) - under_way):
             turn = next(turns, None)
             if turn is None:
                 return

@@ -17,6 +17,12 @@ def dies() -> Any:
 
 
 @selector()
+def kills_its_parent() -> Any:
+    """It kills the process that its own is a child of: on a cluster the Dask worker."""
+    return lambda y, k: os.kill(os.getppid(), signal.SIGKILL)
+
+
+@selector()
 def hangs() -> Any:
     """It never returns."""
     return lambda y, k: time.sleep(3600)
