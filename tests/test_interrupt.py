@@ -98,12 +98,18 @@ def interrupted_once(process: subprocess.Popen[str], results: Path, log: str) ->
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: its workers get it too
     output, told = process.communicate(timeout=SECONDS)
     assert process.returncode == EXIT_INTERRUPTED, told
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+    assert left_of(process.pid) == []
     assert output == ""
     (line,) = told.splitlines()
     assert line.startswith("harness: interrupted; ")
     return logs[0].parent, line
+
+
+def left_of(group: int) -> list[str]:
+    """What still runs of a group of processes; one that has ended and waits to be buried does not."""
+    listed = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    fields = [line.split(maxsplit=2) for line in listed.splitlines()]
+    return [args for pgid, state, args in fields if int(pgid) == group and not state.startswith("Z")]
 
 
 def test_an_interrupted_run_is_kept_and_says_the_command_that_goes_on_with_it(start: Start, tmp_path: Path) -> None:
@@ -119,6 +125,18 @@ def test_an_interrupted_run_is_kept_and_says_the_command_that_goes_on_with_it(st
     assert (resumed.returncode, told) == (0, "")
     assert f"files: {folder.relative_to(tmp_path)}" in output
     assert len(harness.read(folder).cells) == 2 * 2 * 4  # launches x cases x methods with the yardsticks
+
+
+def test_a_run_on_workers_of_ones_own_is_kept_too(start: Start, tmp_path: Path) -> None:
+    process = start("run", "waiting", "--local-cluster", "1")
+    folder, line = interrupted_once(process, tmp_path, "results/cluster-*/waiting/*/cells.csv")
+    command = re.findall(r"`(.*)`", line)[0]
+    assert command.endswith(f"{folder.name} --local-cluster 1")
+    (tmp_path / "flag").unlink()
+    resumed = start(*shlex.split(command)[1:])
+    _, told = resumed.communicate(timeout=SECONDS)
+    assert (resumed.returncode, told) == (0, "")
+    assert len(harness.read(folder).cells) == 2 * 2 * 4
 
 
 def test_folders_of_ones_own_are_in_the_command_too(start: Start, tmp_path: Path) -> None:

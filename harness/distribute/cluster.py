@@ -24,6 +24,9 @@ CLUSTER = "cluster-"
 
 CONNECT_SECONDS = 30.0
 
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""What a local worker runs first: Ctrl-C is for the run, which then ends its workers."""
+
 NEVER = "1000 weeks"
 """How soon a worker that its nanny is starting again is given up: one that dies often is not lost."""
 
@@ -111,6 +114,7 @@ def on_local_workers(count: int, say: Callable[[str], None] = print) -> Iterator
                 "host": LOOPBACK,
                 "resources": {TIMING: 1} if number == 0 else {},
                 "silence_logs": logging.CRITICAL,
+                "preload": [DEAF],
             },
         }
         for number in range(count)

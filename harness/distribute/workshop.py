@@ -70,6 +70,7 @@ class Workshop(WorkerPlugin):
     def setup(self, worker: Any) -> None:
         self._lock = threading.Lock()
         self._idle: list[Bench] = []
+        self._busy: list[Bench] = []
         self._open = True
         for other in worker.plugins.values():
             if isinstance(other, Workshop) and other is not self:
@@ -78,6 +79,8 @@ class Workshop(WorkerPlugin):
     def teardown(self, worker: Any) -> None:
         self._open = False
         self.rest()
+        for bench in list(self._busy):  # what it waits for may take minutes, and nobody wants it any more
+            bench.runner.__exit__()
 
     def rest(self) -> None:
         """End the harness workers that are not in use."""
@@ -100,16 +103,20 @@ class Workshop(WorkerPlugin):
     def _at_hand(self) -> Iterator[Bench]:
         with self._lock:
             bench = self._idle.pop() if self._idle else Bench(CaseRunner(self._study, [Side(self._spawn)]))
+            self._busy.append(bench)
         try:
             yield bench
         finally:
             with self._lock:
+                self._busy.remove(bench)
                 self._idle.append(bench)
             if not self._open:
                 self.rest()
 
     def _spawn(self) -> Worker:
         """What is timed is pinned; side by side all would pin themselves to one core."""
+        if not self._open:
+            raise UserError("the worker of the cluster is closing")
         return Worker.spawn(cores_for_workers() if self._study.timing else ())
 
 
