@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cells import Plan
-from harness.errors import Interrupted, UserError, unknown
+from harness.errors import Interrupted, UserError, refused, unknown
 from harness.machine import Machine, Revision, this_machine, this_revision, utc_now
 from harness.measure.case import CaseRunner, Side
 from harness.measure.process import Worker, cores_for_workers
@@ -23,7 +23,17 @@ from harness.scripts import load_script
 from harness.study import Study
 from harness.study_file import Known, narrow, parse_study, read_study
 from harness.sweep import Sweep
-from harness.tables import BASELINE, SCHEMA_VERSION, Run, RunWriter, parameter_types, read, recover, replace_text
+from harness.tables import (
+    BASELINE,
+    SCHEMA_VERSION,
+    Busy,
+    Run,
+    RunWriter,
+    parameter_types,
+    read,
+    recover,
+    replace_text,
+)
 from harness.vocabulary import CACHE, RESULTS, STUDIES
 
 Say = Callable[[str], None]
@@ -82,6 +92,7 @@ def run(
     plan_of(study)
     load_script(study.name, studies)
     with Worker.start(cores_for_workers()) as worker:
+        _refuse_nothing(on_present_devices(study, worker.greeting["devices"], lambda _: None))
         machine, revision = this_machine(worker.greeting["accelerator"]), this_revision()
         info = sidecar(study, only, machine, revision, worker)
         parent = Path(results) / machine.slug / study.name
@@ -134,11 +145,18 @@ def sidecar(study: Study, only: Iterable[str], machine: Machine, revision: Revis
 
 
 def _measure(study: Study, folder: Path, info: dict[str, Any], first: Worker, studies: Path, say: Say) -> Run:
+    command = f"harness run --resume {shlex.quote(str(folder))}{studies_option(studies)}"
+    kept = f"what is measured is kept: go on with `{command}`"
     try:
         return _measured(study, folder, info, first, studies, say)
     except KeyboardInterrupt:
-        command = f"harness run --resume {shlex.quote(str(folder))}{studies_option(studies)}"
-        raise Interrupted(f"what is measured is kept: go on with `{command}`") from None
+        raise Interrupted(kept) from None
+    except Busy:
+        raise
+    except UserError as error:
+        raise UserError(f"{error}; {kept}") from error
+    except OSError as error:
+        raise UserError(f"{refused(error)}; {kept}") from error
 
 
 def _measured(study: Study, folder: Path, info: dict[str, Any], first: Worker, studies: Path, say: Say) -> Run:
@@ -172,6 +190,13 @@ def on_present_devices(study: Study, devices: list[str], say: Say) -> Study:
     if absent:
         say(f"{absent} is not present: its cells are dropped")
     return narrow(study, [f"device={','.join(here)}"])
+
+
+def _refuse_nothing(study: Study) -> None:
+    """A folder without a cell would be the newest run of its study."""
+    plan = plan_of(study)
+    if next(iter(plan), None) is None:
+        raise UserError("; ".join((f"{study.name}: no cell is left to measure", *plan.notes[:1])))
 
 
 def _check_weights(study: Study, source: str) -> None:
