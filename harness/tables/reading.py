@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -163,6 +164,8 @@ def read_table(path: Path, declared: pa.DataFrameSchema, lacking: Sequence[str] 
     kinds = column_kinds(declared)
     if not path.exists():
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+    if _ends_within_a_line(path):  # half a number is a number too
+        raise UserError(f"{path}: its last line is cut off")
     numbers = {name: ["nan"] for name, kind in kinds.items() if kind is float}
     try:
         frame = pd.read_csv(
@@ -173,6 +176,16 @@ def read_table(path: Path, declared: pa.DataFrameSchema, lacking: Sequence[str] 
     except (pa.errors.SchemaError, pa.errors.SchemaErrors, ValueError, OverflowError, OSError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(f"{path}: {reason[:LONGEST_REASON]}") from None
+
+
+def _ends_within_a_line(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            return size > 0 and file.read() != b"\n"
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
 
 
 def newest_run(results: Path, word: str) -> Path:
