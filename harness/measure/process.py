@@ -26,6 +26,9 @@ START_SECONDS = 120.0
 END_SECONDS = 10.0
 """A worker that has closed its output is ending; one that has not ended by then never will."""
 
+LAST_BYTES = 1 << 12
+"""Of what a worker said: its last line is told, however much a method has printed before."""
+
 WITH_PARENT = "--end-with-parent"
 PR_SET_PDEATHSIG = 1
 
@@ -156,7 +159,7 @@ class Worker:
             self.process.kill()
             return WorkerLost("crashed", "the worker closed its output, and went on")
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        self.log.seek(0)
+        self.log.seek(max(0, self.log.seek(0, os.SEEK_END) - LAST_BYTES))
         said = self.log.read().decode(errors="replace").strip().splitlines()
         return WorkerLost("crashed", f"the worker ended {how}" + (f": {said[-1]}" if said else ""))
 
