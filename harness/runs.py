@@ -92,7 +92,7 @@ def run(
     plan_of(study)
     load_script(study.name, studies)
     with Worker.start(cores_for_workers()) as worker:
-        _refuse_nothing(on_present_devices(study, worker.greeting["devices"], lambda _: None))
+        refuse_nothing(on_present_devices(study, worker.greeting["devices"], lambda _: None))
         machine, revision = this_machine(worker.greeting["accelerator"]), this_revision()
         info = sidecar(study, only, machine, revision, worker)
         parent = Path(results) / machine.slug / study.name
@@ -192,8 +192,8 @@ def on_present_devices(study: Study, devices: list[str], say: Say) -> Study:
     return narrow(study, [f"device={','.join(here)}"])
 
 
-def _refuse_nothing(study: Study) -> None:
-    """A folder without a cell would be the newest run of its study."""
+def refuse_nothing(study: Study) -> None:
+    """Raise UserError for a study without a cell: its folder would be the newest run, and there is nothing to judge."""
     plan = plan_of(study)
     if next(iter(plan), None) is None:
         raise UserError("; ".join((f"{study.name}: no cell is left to measure", *plan.notes[:1])))
