@@ -173,9 +173,13 @@ def test_no_worker_stays_behind_inside_a_call_that_never_returns(tmp_path: Path,
     )
     wait_until((tmp_path / "hanging").exists)
     (child,) = psutil.Process(parent.pid).children()
-    parent.send_signal(number)
-    _, told = parent.communicate(timeout=SECONDS)
-    wait_until(lambda: not child.is_running())
+    try:
+        parent.send_signal(number)
+        _, told = parent.communicate(timeout=SECONDS)
+        wait_until(lambda: not child.is_running())
+    finally:
+        if child.is_running():
+            child.kill()
     (folder,) = (path.parent for path in tmp_path.glob("*/waiting/*/run.json"))
     if number == signal.SIGTERM:
         assert parent.returncode == 130

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -17,8 +17,9 @@ from harness import runs
 from harness.cells import Case
 from harness.errors import UserError
 from harness.measure import worker
+from harness.measure.case import Side
 from harness.measure.failures import Unusable, unusable
-from harness.measure.process import opening
+from harness.measure.process import Worker, opening
 from harness.study import Study
 from harness.tables import read
 from tests.acceptance.kills import keys_of
@@ -54,6 +55,10 @@ def test_a_device_that_a_worker_never_had_has_not_disappeared(
     in_their_place(monkeypatch)
     study = write_study(SMALL.replace("[axes]", '[axes]\ndevice = ["cpu", "cuda"]'))
     assert set(measured(study, tmp_path).cells["device"]) == {"cpu"}
+    side = Side(lambda: cast(Worker, FakeWorker(devices=("cpu",))))  # of a duel, whose base has another torch
+    assert side.running_on("cuda").greeting["devices"] == ["cpu"]
+    side.drop()
+    side.running_on("cuda")
 
 
 def test_after_a_worker_was_lost_the_cells_are_measured_in_a_fresh_one(
