@@ -209,7 +209,16 @@ def _cut_half_line(path: Path) -> None:
 
 
 def _raw_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table as text. Raises UserError for one that nobody can have written, rather than to cut it off."""
     if not path.exists():
         return []
+    rows = []
     with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        try:
+            for row in (reader := csv.DictReader(file)):
+                if None in row or None in row.values() or not row.get("launch", "1").isdecimal() or "case" not in row:
+                    raise ValueError(f"line {reader.line_num} is damaged")
+                rows.append(row)
+        except (ValueError, csv.Error) as error:  # bytes that are no text too
+            raise UserError(f"{path}: {error}") from None
+    return rows
