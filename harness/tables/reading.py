@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,8 @@ def read_table(path: Path, declared: pa.DataFrameSchema, lacking: Sequence[str] 
             path, dtype=kinds, keep_default_na=False, na_values=numbers, encoding="utf-8", **EXACT_FLOATS
         )
         frame = frame.assign(**dict.fromkeys(set(lacking) - set(frame), float("nan")))
+        if not lacking and (wrong := [name for name, wanted in zip_longest(frame, kinds) if name != wanted]):
+            raise ValueError(f"column {wrong[0]!r} is not where the schema has it: {', '.join(kinds)}")
         return declared.validate(frame[[*kinds]] if set(frame) == set(kinds) and lacking else frame)
     except (pa.errors.SchemaError, pa.errors.SchemaErrors, ValueError, OverflowError, OSError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
