@@ -195,8 +195,8 @@ def wait_until(there: Callable[[], bool]) -> None:
 
 
 def test_killed_at_random_it_is_resumed_to_the_same_keys(tmp_path: Path) -> None:
-    """A few of those of `make acceptance`."""
-    for each in kills(2, tmp_path, seed=1):
+    """A few of those of `make acceptance`; of this seed in the second half, where there are rows to lose."""
+    for each in kills(2, tmp_path, seed=20):
         assert (each.gaps, each.duplicates, each.half_lines, each.failures) == (0, 0, 0, 0)
 
 

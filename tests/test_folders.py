@@ -194,3 +194,28 @@ def test_whatever_is_left_of_a_file_is_told_by_its_name_or_is_right(tmp_path: Pa
             path.write_bytes(data[:size])
             assert is_told_or_right(path, reader, whole), size
         path.write_bytes(data)
+
+
+DAMAGE: dict[str, tuple[Callable[[str], str], str]] = {
+    "a line of something else": (lambda text: text + "garbage\n", "line 34 is damaged"),
+    "a word for a launch": (lambda text: text.replace(",1,ok", ",one,ok", 1), "line 2 is damaged"),
+    "a quote that nobody closes": (lambda text: text.replace("native", '"native', 1), "line 33 is damaged"),
+    "a column of another name": (lambda text: text.replace("case", "cases", 1), "line 2 is damaged"),
+    "columns swapped": (lambda text: text.replace("status,reason", "reason,status", 1), "column 'reason' is not where"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_log_is_not_taken_for_what_a_kill_has_left(
+    write_study: WriteStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    in_their_place(monkeypatch)
+    run = measured(write_study(SMALL), tmp_path)
+    write_info(run.path, dict(run.info) | {"end": None})
+    change, told = DAMAGE[damage]
+    log = run.path / "cells.csv"
+    log.write_text(damaged := change(log.read_text()))
+    with pytest.raises(UserError) as caught:
+        runs.resume(run.path, tmp_path, say=lambda _: None)
+    assert str(caught.value).startswith(f"{log}: {told}")
+    assert log.read_text() == damaged
