@@ -25,7 +25,7 @@ from harness.measure.case import CaseRunner, Side
 from harness.measure.turn import rows_of
 from harness.methods import registered
 from harness.origin import Origin
-from harness.runs import Say, new_folder, on_present_devices, plan_of, sidecar, write_info
+from harness.runs import Say, new_folder, on_present_devices, plan_of, refuse_nothing, sidecar, write_info
 from harness.study import Study
 from harness.sweep import at_hand, progress_bar
 from harness.tables import BASE, HEAD, Run, RunWriter, parameter_types, read, write_verdicts
@@ -80,6 +80,7 @@ def duel(
             each.greet()
         _refuse_unlike([each.greeting for each in first])
         study = on_present_devices(study, first[1].greeting["devices"], say)
+        refuse_nothing(study)
         plan = plan_of(study)
         for line in plan.notes:
             say(line)

@@ -17,6 +17,11 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C while cells were measured; the message says what is kept, and how to go on. The CLI exits with 130."""
 
 
+def refused(error: OSError) -> str:
+    """What the system would not do, in one line: the file where it is known, and the reason."""
+    return ": ".join(str(each) for each in (error.filename, error.strerror or error) if each)
+
+
 def unknown(where: str, kind: str, word: object, allowed: Iterable[str]) -> UserError:
     """The error for a word that is not in a vocabulary, with its nearest neighbour as a guess."""
     words = [str(each) for each in allowed]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cells import Plan
-from harness.errors import Interrupted, UserError, unknown
+from harness.errors import Interrupted, UserError, refused, unknown
 from harness.machine import Revision, this_revision, utc_now
 from harness.measure.place import Place, ThisMachine
 from harness.methods import named, registered
@@ -23,7 +23,17 @@ from harness.scripts import load_script
 from harness.study import Study
 from harness.study_file import Known, narrow, parse_study, read_study
 from harness.sweep import Sweep
-from harness.tables import BASELINE, SCHEMA_VERSION, Run, RunWriter, parameter_types, read, recover, replace_text
+from harness.tables import (
+    BASELINE,
+    SCHEMA_VERSION,
+    Busy,
+    Run,
+    RunWriter,
+    parameter_types,
+    read,
+    recover,
+    replace_text,
+)
 from harness.vocabulary import CACHE, RESULTS, STUDIES
 
 Say = Callable[[str], None]
@@ -83,6 +93,8 @@ def run(
     plan_of(study)
     load_script(study.name, studies)
     with _opened(place) as there:
+        refuse_nothing(on_present_devices(study, there.devices, lambda _: None))
+        there.admit(study)
         revision = this_revision()
         info = sidecar(study, only, there.machine, revision, there.torch, there.pinned_to)
         parent = Path(results) / there.machine["slug"] / study.name
@@ -110,6 +122,7 @@ def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print, *, pla
     with _opened(place) as there:
         if why := there.refuse(info["machine"]["slug"]):
             raise UserError(f"{path}: {why}")
+        there.admit(study)
         return _measure(study, path, info, there, studies, say)
 
 
@@ -154,11 +167,18 @@ def _opened(place: Place | None) -> Iterator[Place]:
 
 
 def _measure(study: Study, folder: Path, info: dict[str, Any], place: Place, studies: Path, say: Say) -> Run:
+    command = f"harness run --resume {shlex.quote(str(folder))}{studies_option(studies)}{place.option}"
+    kept = f"what is measured is kept: go on with `{command}`"
     try:
         return _measured(study, folder, info, place, studies, say)
     except KeyboardInterrupt:
-        command = f"harness run --resume {shlex.quote(str(folder))}{studies_option(studies)}{place.option}"
-        raise Interrupted(f"what is measured is kept: go on with `{command}`") from None
+        raise Interrupted(kept) from None
+    except Busy:
+        raise
+    except UserError as error:
+        raise UserError(f"{error}; {kept}") from error
+    except OSError as error:
+        raise UserError(f"{refused(error)}; {kept}") from error
 
 
 def _measured(study: Study, folder: Path, info: dict[str, Any], place: Place, studies: Path, say: Say) -> Run:
@@ -199,6 +219,13 @@ def on_present_devices(study: Study, devices: list[str], say: Say) -> Study:
     if absent:
         say(f"{absent} is not present: its cells are dropped")
     return narrow(study, [f"device={','.join(here)}"])
+
+
+def refuse_nothing(study: Study) -> None:
+    """Raise UserError for a study without a cell: its folder would be the newest run, and there is nothing to judge."""
+    plan = plan_of(study)
+    if next(iter(plan), None) is None:
+        raise UserError("; ".join((f"{study.name}: no cell is left to measure", *plan.notes[:1])))
 
 
 def _check_weights(study: Study, source: str) -> None:

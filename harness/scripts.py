@@ -7,10 +7,11 @@ Beside them lies what draws a history, `history.py` with `TRENDS`.
 from __future__ import annotations
 
 import importlib.util
+import io
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 
 from harness.errors import UserError, unknown
 from harness.study import Study
-from harness.tables import Row, Run, replace_text
+from harness.tables import Row, Run, replace_bytes, replace_text
 from harness.vocabulary import STUDIES
 
 FORMATS = ("svg", "png")
@@ -78,7 +79,7 @@ def draw_figures(run: Run, folder: Path, say: Callable[[str], None] = print) -> 
     """Draw every figure of a run's study, as SVG and PNG, into the run's figures, and write its summary beside them.
 
     Returns the paths of the PNG files, and of summary.md where the script has a summary. A run that was narrowed may
-    lack what a figure shows: it is left out, and said.
+    lack what a figure shows: it is left out, and said. Raises OSError where nothing can be written.
     """
     made = []
     target = run.figures
@@ -89,10 +90,11 @@ def draw_figures(run: Run, folder: Path, say: Callable[[str], None] = print) -> 
     for function in script.figures:
         try:
             with script.blamed():
-                figure = function(run)
-                made.append(_save(figure, target, function.__name__))
+                pictures = _pictures(function(run), function.__name__)
         except UserError as error:
             say(f"no figure {function.__name__}: {error}")
+        else:
+            made.append(_save(pictures, target, function.__name__))
     if script.summary:
         with script.blamed():
             lines = [f"- {line}\n" for line in script.summary(run)]
@@ -111,8 +113,8 @@ def draw_trends(history: Any, steps: Any, target: Path, folder: Path) -> list[Pa
         for study, rows in history[(history["kind"] == "time") & (history["level"] > 0)].groupby("study"):
             target.mkdir(exist_ok=True)
             with _blamed(folder / f"{TRENDS_SCRIPT}.py"):
-                figure = function(rows, steps[steps["study"] == study])
-                made.append(_save(figure, target, f"{study}_{function.__name__}"))
+                pictures = _pictures(function(rows, steps[steps["study"] == study]), function.__name__)
+            made.append(_save(pictures, target, f"{study}_{function.__name__}"))
     return made
 
 
@@ -151,15 +153,25 @@ def _blamed(path: Path) -> Iterator[None]:
         raise UserError(f"{place}: {type(error).__name__}: {message}") from error
 
 
-def _save(figure: Any, target: Path, name: str) -> Path:
-    """Save a figure in every format and close it; returns the path of the PNG."""
+def _pictures(figure: Any, name: str) -> dict[str, bytes]:
+    """A figure in every format; it is closed."""
     from matplotlib import pyplot
     from matplotlib.figure import Figure
 
     if not isinstance(figure, Figure):
         raise TypeError(f"{name} returned {type(figure).__name__}, not a matplotlib Figure")
+    pictures = {}
     for kind in FORMATS:
         metadata = {"Date": None} if kind == "svg" else None  # the same rows give the same bytes
-        figure.savefig(target / f"{name}.{kind}", dpi=PNG_DOTS_PER_INCH, metadata=metadata)
+        picture = io.BytesIO()
+        figure.savefig(picture, format=kind, dpi=PNG_DOTS_PER_INCH, metadata=metadata)
+        pictures[kind] = picture.getvalue()
     pyplot.close(figure)
+    return pictures
+
+
+def _save(pictures: Mapping[str, bytes], target: Path, name: str) -> Path:
+    """Write them, each whole or not at all: a full disk is no fault of the script. Returns the path of the PNG."""
+    for kind, picture in pictures.items():
+        replace_bytes(target / f"{name}.{kind}", picture)
     return target / f"{name}.png"

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from harness.cells import Case
-from harness.tables import RunWriter
+from harness.runs import load_study_of
+from harness.tables import Run, RunWriter, read
+from harness.verdicts.comparison import compare_verdicts
 from tests.sidecar import SIDECAR
 
 TEXT = """
@@ -79,3 +82,9 @@ def record(
                         rows["discrepancies"].append(mine | figure | {"value": error})
                 writer.commit(rows)
     return folder
+
+
+def judged(folder: Path) -> tuple[pd.DataFrame, Run, Run]:
+    """Two runs in a folder, of which nothing is planted, and their verdicts: verdicts, base, head."""
+    base, head = (read(record(folder / name, seed=seed)) for seed, name in enumerate(("base", "head")))
+    return compare_verdicts([base], head, load_study_of(head).gate), base, head

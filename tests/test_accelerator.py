@@ -286,6 +286,7 @@ class FakeWorker:
         self.out_at, self.throttled = out_at, throttled
         self.asked: list[tuple[str, str]] = []
         self.stopped = False
+        self.greeting = {"devices": ["cpu"]}
 
     def greet(self) -> FakeWorker:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 
@@ -16,6 +17,7 @@ __all__ = ["cli", "judging", "main", "measuring", "reading"]
 
 def main() -> None:
     """The command line; a name for the script `harness`."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no worker is left, and what is kept is told
     try:
         code = cli.main(prog_name="harness", standalone_mode=False)
     except click.ClickException as error:

@@ -1,10 +1,11 @@
 """The command line without its verbs, and the options that several of them share.
 
-Bad input ends here: one line on standard error, and exit code 2.
+Bad input ends here, and what the system refuses (a full disk): one line on standard error, and exit code 2.
 """
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,23 @@ from typing import Any
 import click
 
 from harness import completion
-from harness.errors import UserError
+from harness.errors import UserError, refused
 from harness.vocabulary import EXIT_INTERRUPTED, EXIT_USAGE, RESULTS, STUDIES
 
 
 class _Verbs(click.Group):
-    """A group in which the one user error, and Ctrl-C, end as one line."""
+    """A group in which the one user error, what the system refuses, and Ctrl-C end as one line."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
         except UserError as error:
             click.echo(f"harness: {error}", err=True)
+            context.exit(EXIT_USAGE)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # whoever read the output has gone: click ends without a word
+            click.echo(f"harness: {refused(error)}", err=True)
             context.exit(EXIT_USAGE)
         except KeyboardInterrupt as stop:
             click.echo("; ".join(filter(None, ("harness: interrupted", str(stop)))), err=True)

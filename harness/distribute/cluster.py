@@ -67,14 +67,17 @@ class Cluster:
     def refuse(self, slug: str) -> str:
         return "" if slug.startswith(CLUSTER) else f"begun on {slug}, and this is a cluster"
 
-    @contextmanager
-    def measuring(self, study: Study) -> Iterator[Measure]:
-        """What measures turns on the workers. Raises UserError where the study takes times and none may."""
+    def admit(self, study: Study) -> None:
+        """Raise UserError where the study takes times and no worker may."""
         if not self.at_once(study):
             raise UserError(
                 f"no worker of the cluster has the resource '{TIMING}', so none may take times: start one a machine "
                 f"with `dask worker ADDRESS --nthreads 1 --resources {TIMING}=1`"
             )
+
+    @contextmanager
+    def measuring(self, study: Study) -> Iterator[Measure]:
+        """What measures turns on the workers. Raises UserError where the scheduler is gone."""
         name = f"topk-harness-{uuid.uuid4().hex[:12]}"
         with answering(self._client):
             self._client.register_plugin(Workshop(study, code_digest(), self.torch["torch"]), name=name)

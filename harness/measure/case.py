@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from harness.cells import Case, Cell
+from harness.errors import UserError
 from harness.measure.clock import BlockTime
 from harness.measure.process import Worker, WorkerLost, opening
 from harness.measure.sampler import Arm, Block, sample
@@ -63,6 +65,7 @@ class Side:
     def __init__(self, spawn: Callable[[], Worker], first: Worker | None = None) -> None:
         self._spawn, self._worker = spawn, first
         self._used = False
+        self._devices: set[str] = set()
 
     def renew(self) -> None:
         """Begin a launch: the next case runs in a fresh worker, which begins to start here."""
@@ -81,6 +84,18 @@ class Side:
         if self._worker is None:
             self._worker = self._spawn()
         return self._worker.greet()
+
+    def running_on(self, device: str) -> Worker:
+        """The same; raises UserError where an earlier worker had the device and this one has not.
+
+        Rows that say 'unsupported' would be kept, though nothing is wrong with the methods.
+        """
+        worker = self.running()
+        there = worker.greeting["devices"]
+        if device in self._devices and device not in there:
+            raise UserError(f"{device} has disappeared: a worker that began now does not see it any more")
+        self._devices.update(there)
+        return worker
 
     def ask(self, request: dict[str, Any], deadline: float) -> dict[str, Any]:
         """The worker's reply; raises WorkerLost where there is none by the deadline (of time.monotonic)."""
@@ -145,7 +160,7 @@ class CaseRunner:
         blocks: list[Block],
     ) -> None:
         for at in {each.side for each in cells}:
-            self._sides[at].running()  # the seconds of a case are its own, not those of starting a worker
+            self._sides[at].running_on(case.device)  # the seconds of a case are its own, not those of starting a worker
         begun = time.monotonic()
         deadline = begun + self._study.limits.seconds
         for side in range(len(self._sides)):
@@ -155,8 +170,10 @@ class CaseRunner:
             by_arm = {(each.side, each.cell.method): each for each in cells}
             end = min(deadline, begun + seconds)
             for block in sample(list(self._arms(cells, deadline)), timing.rounds, seed, end):
-                by_arm[block.arm.side, block.arm.method].wall_seconds += block.seconds * block.arm.calls
-                blocks.append(block)
+                result = by_arm[block.arm.side, block.arm.method]
+                if result.status == "ok":
+                    result.wall_seconds += block.seconds * block.arm.calls
+                    blocks.append(block)
 
     def _check(self, case: Case, cells: list[CellResult], deadline: float, measure: Sequence[str]) -> None:
         """Open the case on the worker of these cells' side, and hold each method to what is right."""
@@ -223,6 +240,9 @@ class CaseRunner:
         reply = self._ask(result.side, request, deadline)
         if "seconds" not in reply:
             result.end(reply["status"], _in_phase(phase, reply["reason"]))
+            return UNTIMED
+        if not 0 < reply["seconds"] < math.inf:
+            result.end("crashed", _in_phase(phase, f"the clock told {reply['seconds']:g} s for a call"))
             return UNTIMED
         result.throttling |= set(reply["throttling"] or ())
         return BlockTime(reply["seconds"], reply["device_seconds"])

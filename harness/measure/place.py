@@ -38,6 +38,9 @@ class Place(Protocol):
     def at_once(self, study: Study) -> int:
         """How many turns of a study are measured side by side."""
 
+    def admit(self, study: Study) -> None:
+        """Raise UserError where this study cannot be measured here."""
+
     def measuring(self, study: Study) -> AbstractContextManager[Measure]:
         """What measures the turns of this study."""
 
@@ -82,6 +85,9 @@ class ThisMachine:
 
     def at_once(self, study: Study) -> int:
         return 1
+
+    def admit(self, study: Study) -> None:
+        """Every study can be tried; what is not supported is a row."""
 
     def refuse(self, slug: str) -> str:
         return "" if slug == self._machine.slug else f"begun on {slug}, and this is {self._machine.slug}"

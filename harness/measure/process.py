@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import selectors
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +22,15 @@ from harness.errors import UserError
 
 START_SECONDS = 120.0
 """A worker that has not greeted by then never will: importing torch takes seconds, on a cold disk tens of them."""
+
+END_SECONDS = 10.0
+"""A worker that has closed its output is ending; one that has not ended by then never will."""
+
+LAST_BYTES = 1 << 12
+"""Of what a worker said: its last line is told, however much a method has printed before."""
+
+WITH_PARENT = "--end-with-parent"
+PR_SET_PDEATHSIG = 1
 
 
 class WorkerLost(Exception):
@@ -60,10 +71,13 @@ class Worker:
         cls, cores: tuple[int, ...] = (), interpreter: str = sys.executable, folder: Path | None = None
     ) -> Worker:
         """A worker that is starting: importing torch takes seconds, which several can spend at once."""
-        log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by stop)
+        try:
+            log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by stop)
+        except OSError as error:
+            raise UserError(f"worker: {error.strerror}") from None
         try:
             process = subprocess.Popen(
-                [interpreter, "-m", "harness.measure.worker"],
+                [interpreter, "-m", "harness.measure.worker", *_ends_with()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -106,7 +120,11 @@ class Worker:
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
         except OSError:
             raise self._lost() from None
-        return self._reply(seconds)
+        try:
+            return self._reply(seconds)
+        except ValueError:  # of a method that has written where answers are
+            self.process.kill()
+            raise WorkerLost("crashed", "the worker's answer was no JSON") from None
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""
@@ -135,11 +153,30 @@ class Worker:
         return reply
 
     def _lost(self) -> WorkerLost:
-        code = self.process.wait()
+        try:
+            code = self.process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return WorkerLost("crashed", "the worker closed its output, and went on")
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        self.log.seek(0)
+        self.log.seek(max(0, self.log.seek(0, os.SEEK_END) - LAST_BYTES))
         said = self.log.read().decode(errors="replace").strip().splitlines()
         return WorkerLost("crashed", f"the worker ended {how}" + (f": {said[-1]}" if said else ""))
+
+
+def _ends_with() -> list[str]:
+    """What a new worker is told: Linux ends it with the thread that started it, which must last as long as the run."""
+    lasts = threading.current_thread() is threading.main_thread()
+    return [WITH_PARENT] if sys.platform == "linux" and lasts else []
+
+
+def end_with_parent(arguments: Sequence[str]) -> None:
+    """Of a worker that was told so: it ends when its parent is killed, even inside a call that never returns.
+
+    A worker that is not inside a call ends with its input.
+    """
+    if WITH_PARENT in arguments:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def opening(

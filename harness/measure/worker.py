@@ -27,11 +27,12 @@ from harness.measure.checks import changed, same_bits, tensors_of, wrong_derivat
 from harness.measure.clock import BlockTime, Call, Clock, clock_for
 from harness.measure.compiler import compilations, compiling, forget
 from harness.measure.discrepancies import figures, proof_figures, unexplained
-from harness.measure.failures import failure, told
+from harness.measure.failures import Unusable, failure, told, unusable
 from harness.measure.memory import Heap, peak_bytes
 from harness.measure.modes import keeps_subnormals, set_mode
 from harness.measure.outcome import run_once
 from harness.measure.phases import PreparedPhase, prepare
+from harness.measure.process import end_with_parent
 from harness.measure.references import References
 from harness.measure.throttle import throttling
 from harness.measure.transforms import as_product, as_run
@@ -207,7 +208,7 @@ def greeting() -> dict[str, Any]:
 
 
 def serve(requests: TextIO, replies: TextIO) -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until there are no more. Raises Unusable when the device has failed for good."""
 
     def reply(message: Mapping[str, Any]) -> None:
         replies.write(json.dumps(message) + "\n")
@@ -215,12 +216,13 @@ def serve(requests: TextIO, replies: TextIO) -> None:
 
     reply(greeting())
     case: OpenCase | None = None
+    device = "cpu"
     for line in requests:
         request = json.loads(line)
         try:
             match request["op"]:
                 case "open":
-                    case = None
+                    case, device = None, request["case"]["device"]
                     forget()
                     _set_threads(int(request["case"]["threads"]), request["cores"])
                     set_mode(request["case"]["mode"], request["case"]["device"])
@@ -234,6 +236,8 @@ def serve(requests: TextIO, replies: TextIO) -> None:
                 case other:
                     reply({"status": "crashed", "reason": f"the worker cannot '{other}' now"})
         except Exception as error:  # whatever a method raises is a row, not the end of the worker
+            if unusable(device):
+                raise Unusable(told(error)) from error
             reply(failure(error))
 
 
@@ -248,7 +252,12 @@ def main() -> None:
     warnings.simplefilter("ignore")  # torch warns that CSR is in beta; the capability is what the rows say
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever else prints must not end up between the replies
-    serve(sys.stdin, replies)
+    end_with_parent(sys.argv[1:])
+    try:
+        serve(sys.stdin, replies)
+    except Unusable as error:
+        os.write(2, f"{error}\n".encode())  # the last line of what it said is the reason of the cell
+        os._exit(1)  # what torch would do at an end in order hangs or aborts on such a device
 
 
 if __name__ == "__main__":

@@ -16,7 +16,15 @@ from harness.tables.reading import (
     read_verdicts,
 )
 from harness.tables.schema import HISTORY_FILE, SCHEMA_VERSION, Row, history_columns, parameter_types
-from harness.tables.writing import RunWriter, append_history, recover, replace_text, write_verdicts
+from harness.tables.writing import (
+    Busy,
+    RunWriter,
+    append_history,
+    recover,
+    replace_bytes,
+    replace_text,
+    write_verdicts,
+)
 
 __all__ = [
     "BASE",
@@ -24,6 +32,7 @@ __all__ = [
     "HEAD",
     "HISTORY_FILE",
     "SCHEMA_VERSION",
+    "Busy",
     "Row",
     "Run",
     "RunWriter",
@@ -41,6 +50,7 @@ __all__ = [
     "read_history",
     "read_verdicts",
     "recover",
+    "replace_bytes",
     "replace_text",
     "write_verdicts",
 ]

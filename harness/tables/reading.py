@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -173,16 +175,30 @@ def read_table(path: Path, declared: pa.DataFrameSchema, lacking: Sequence[str] 
     kinds = column_kinds(declared)
     if not path.exists():
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+    if _ends_within_a_line(path):  # half a number is a number too
+        raise UserError(f"{path}: its last line is cut off")
     numbers = {name: ["nan"] for name, kind in kinds.items() if kind is float}
     try:
         frame = pd.read_csv(
             path, dtype=kinds, keep_default_na=False, na_values=numbers, encoding="utf-8", **EXACT_FLOATS
         )
         frame = frame.assign(**dict.fromkeys(set(lacking) - set(frame), float("nan")))
+        if not lacking and (wrong := [name for name, wanted in zip_longest(frame, kinds) if name != wanted]):
+            raise ValueError(f"column {wrong[0]!r} is not where the schema has it: {', '.join(kinds)}")
         return declared.validate(frame[[*kinds]] if set(frame) == set(kinds) and lacking else frame)
     except (pa.errors.SchemaError, pa.errors.SchemaErrors, ValueError, OverflowError, OSError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(f"{path}: {reason[:LONGEST_REASON]}") from None
+
+
+def _ends_within_a_line(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            return size > 0 and file.read() != b"\n"
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
 
 
 def newest_run(results: Path, word: str) -> Path:

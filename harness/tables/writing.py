@@ -11,7 +11,8 @@ import fcntl
 import io
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,38 +22,44 @@ from harness.errors import UserError
 from harness.tables.schema import LOG, TABLES, VERDICTS_FILE, Row, column_kinds, history_schema, schema, verdicts_schema
 
 
+class Busy(UserError):
+    """Another run is writing into the folder: there is nothing to go on with."""
+
+
 class RunWriter:
-    """Appends to the tables of one run folder, one (case, launch) at a time; a second writer is refused."""
+    """Appends to the tables of one run folder, one (case, launch) at a time; a second writer is refused by Busy.
+
+    What cannot be written raises OSError with the name of the file, and leaves the tables as they were before.
+    """
 
     def __init__(self, folder: Path, parameters: Mapping[str, type]) -> None:
         self._folder = folder
-        self._lock = (folder / ".lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            raise UserError(f"{folder}: another run is writing here") from None
+        self._lock = _locked(folder / ".lock")
         self._kinds = {table: column_kinds(schema(table, parameters)) for table in TABLES}
-        self._files: dict[str, io.BufferedWriter] = {}
+        self._files: dict[str, io.FileIO] = {}
 
     def __enter__(self) -> RunWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each in (*self._files.values(), self._lock):
+        for each in self._files.values():
             each.close()
-        (self._folder / ".lock").unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that has become read-only keeps it, and it locks nothing then
+            (self._folder / ".lock").unlink()
+        self._lock.close()
 
     def open(self) -> None:
         """Open the tables to append to; what was not committed must have been cut off before."""
-        self._files = {table: self._open(table) for table in TABLES if table != "facts"}
+        for table in (each for each in TABLES if each != "facts"):
+            # Unbuffered: what a full disk has refused must not be written later, when others had their turn.
+            file = self._files[table] = (self._folder / f"{table}.csv").open("ab", buffering=0)
+            if file.tell() == 0:
+                self._append([(table, _lines([dict.fromkeys(self._kinds[table])], self._kinds[table], header=True))])
 
     def commit(self, rows: Mapping[str, Iterable[Row]]) -> None:
         """Append all rows of one (case, launch), the commit log last."""
-        for table in sorted(self._files, key=lambda table: table == LOG):
-            text = _lines(rows.get(table, ()), self._kinds[table])
-            self._files[table].write(text.encode())
-            self._files[table].flush()
+        in_turn = sorted(self._files, key=lambda table: table == LOG)
+        self._append((table, _lines(rows.get(table, ()), self._kinds[table])) for table in in_turn)
 
     def write_facts(self, rows: Iterable[Row]) -> None:
         """Write facts.csv, whole."""
@@ -63,13 +70,17 @@ class RunWriter:
         )
         replace_text(self._folder / "facts.csv", text)
 
-    def _open(self, table: str) -> io.BufferedWriter:
-        path = self._folder / f"{table}.csv"
-        file = path.open("ab")
-        if file.tell() == 0:
-            file.write(_lines([dict.fromkeys(self._kinds[table])], self._kinds[table], header=True).encode())
-            file.flush()
-        return file
+    def _append(self, texts: Iterable[tuple[str, str]]) -> None:
+        """Append to (table, text) in this order; where one cannot be written, take back what was."""
+        before = {table: file.seek(0, os.SEEK_END) for table, file in self._files.items()}
+        try:
+            for table, text in texts:
+                _write(self._files[table], text, self._folder / f"{table}.csv")
+        except OSError:
+            for table, size in before.items():
+                with suppress(OSError):  # else the next `recover` cuts it off
+                    self._files[table].truncate(size)
+            raise
 
 
 def write_verdicts(folder: Path, verdicts: pd.DataFrame, parameters: Mapping[str, type]) -> None:
@@ -82,11 +93,15 @@ def append_history(path: Path, rows: pd.DataFrame) -> None:
     """Append rows to a history; two that append at once take turns, and a half line left by a kill is cut off."""
     kinds = column_kinds(history_schema())
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
+    with path.open("ab", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         _cut_half_line(path)
-        empty = path.stat().st_size == 0
-        file.write(_table_text(rows, kinds, header=empty).encode())
+        before = path.stat().st_size
+        try:
+            _write(file, _table_text(rows, kinds, header=before == 0), path)
+        except OSError:
+            file.truncate(before)
+            raise
 
 
 def recover(folder: Path, planned: Mapping[str, int]) -> set[tuple[int, str]]:
@@ -114,10 +129,54 @@ def recover(folder: Path, planned: Mapping[str, int]) -> set[tuple[int, str]]:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all. Raises OSError with its name."""
+    replace_bytes(path, text.encode())
+
+
+def replace_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all. Raises OSError with its name."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        with _naming(path):
+            partial.write_bytes(data)
+            partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def _locked(path: Path) -> io.TextIOWrapper:
+    """The lock of a folder, held until it is closed; whoever lets it go removes it first. Raises Busy."""
+    while True:
+        with _naming(path):
+            lock = path.open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise Busy(f"{path.parent}: another run is writing here") from None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                return lock
+        lock.close()  # that of a run which has just ended: a third may hold a new one by this name
+
+
+def _write(file: io.FileIO, text: str, path: Path) -> None:
+    """All of a text, in as many pieces as the system takes."""
+    left = memoryview(text.encode())
+    with _naming(path):
+        while left:
+            left = left[file.write(left) :]
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """What the system refuses inside is told with the name of the file, which a write does not know."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _table_text(table: pd.DataFrame, kinds: Mapping[str, Any], header: bool = True) -> str:
@@ -150,7 +209,16 @@ def _cut_half_line(path: Path) -> None:
 
 
 def _raw_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table as text. Raises UserError for one that nobody can have written, rather than to cut it off."""
     if not path.exists():
         return []
+    rows = []
     with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        try:
+            for row in (reader := csv.DictReader(file)):
+                if None in row or None in row.values() or not row.get("launch", "1").isdecimal() or "case" not in row:
+                    raise ValueError(f"line {reader.line_num} is damaged")
+                rows.append(row)
+        except (ValueError, csv.Error) as error:  # bytes that are no text too
+            raise UserError(f"{path}: {error}") from None
+    return rows

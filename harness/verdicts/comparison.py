@@ -143,7 +143,8 @@ def _without_verdict(bases: Sequence[Run], head: Run, key: list[str], known: lis
     cells, *judged = ({*each[IDENTITY].itertuples(index=False, name=None)} for each in known)
     changed = {each[:2] for each in cells}
     told = set().union(*judged)
-    rows = both[[each[:2] not in changed and each not in told for each in both[IDENTITY].itertuples(False, None)]]
+    untold = [each[:2] not in changed and each not in told for each in both[IDENTITY].itertuples(False, None)]
+    rows = both[np.array(untold, dtype=bool)]
     sides = [rows["side"] == "left_only", rows["side"] == "right_only"]
     verdict = np.select(sides, ["lost", "new"], "inconclusive")
     reason = np.select(sides, [NOT_IN_HEAD, NOT_IN_BASE], "it was never measured on both sides at once")

@@ -29,6 +29,42 @@ def hangs() -> Any:
 
 
 @selector()
+def segfaults() -> Any:
+    """It reads where no memory is."""
+    import ctypes
+
+    return lambda y, k: ctypes.string_at(0)
+
+
+@selector()
+def outgrows() -> Any:
+    """It asks for more than its process may have: an address space of 256 MiB more than it has now."""
+    import resource
+
+    import psutil
+
+    def select(y: Any, k: int) -> Any:
+        limit = psutil.Process().memory_info().vms + 2**28
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        return y.repeat(2**30 // y.numel()).topk(k)
+
+    return select
+
+
+@selector()
+def fails_in_blocks() -> Any:
+    """Right when it is checked; it raises in every block."""
+    import inspect
+
+    def select(y: Any, k: int) -> Any:
+        if any(frame.function == "time" and frame.filename.endswith("worker.py") for frame in inspect.stack(0)):
+            raise ValueError("a fault that comes late")
+        return y.topk(k)
+
+    return select
+
+
+@selector()
 def raises() -> Any:
     """It raises what is no torch error."""
 
