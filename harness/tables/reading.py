@@ -169,7 +169,7 @@ def read_table(path: Path, declared: pa.DataFrameSchema, lacking: Sequence[str] 
             path, dtype=kinds, keep_default_na=False, na_values=numbers, encoding="utf-8", **EXACT_FLOATS
         )
         frame = frame.assign(**dict.fromkeys(set(lacking) - set(frame), float("nan")))
-        return declared.validate(frame[[*kinds]] if set(frame) == set(kinds) and lacking else frame)
+        return declared.validate(frame[[*kinds]] if set(frame) == set(kinds) and lacking else frame, inplace=True)
     except (pa.errors.SchemaError, pa.errors.SchemaErrors, ValueError, OverflowError, OSError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(f"{path}: {reason[:LONGEST_REASON]}") from None
