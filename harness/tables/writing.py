@@ -11,7 +11,7 @@ import fcntl
 import io
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ import pandas as pd
 
 from harness.errors import UserError
 from harness.tables.schema import LOG, TABLES, VERDICTS_FILE, Row, column_kinds, history_schema, schema, verdicts_schema
+
+BLOCK_BYTES = 1 << 16
+"""Of a table: what is read at once to find the end of its last whole line."""
 
 
 class RunWriter:
@@ -92,24 +95,18 @@ def append_history(path: Path, rows: pd.DataFrame) -> None:
 def recover(folder: Path, planned: Mapping[str, int]) -> set[tuple[int, str]]:
     """Cut off whatever was not committed, and return the (launch, case) that were.
 
-    planned: case -> number of its cells. A (launch, case) is committed when cells.csv has them all.
+    planned: case -> number of its cells. A (launch, case) is committed when cells.csv has them all. The tables are read
+    line by line, and one in which there is nothing to cut is not written. Raises UserError for a line that is no row.
     """
     for table in TABLES:
         _cut_half_line(folder / f"{table}.csv")
-    log = _raw_rows(folder / f"{LOG}.csv")
-    counted = Counter((int(row["launch"]), row["case"]) for row in log)
+    counted = Counter(key for _, key in _keyed_lines(folder / f"{LOG}.csv"))
     committed = {key for key, count in counted.items() if count == planned.get(key[1])}
     first = min((launch for launch, _ in committed), default=1)
-    for table in TABLES:
+    for table in (each for each in TABLES if each != "facts"):
         path = folder / f"{table}.csv"
-        rows = _raw_rows(path)
-        kept = [row for row in rows if table == "facts" or (int(row.get("launch", first)), row["case"]) in committed]
-        if len(kept) < len(rows):
-            buffer = io.StringIO()
-            writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(kept)
-            replace_text(path, buffer.getvalue())
+        if any(key not in committed for _, key in _keyed_lines(path, first)):
+            _keep(path, (line for line, key in _keyed_lines(path, first) if key in committed))
     return committed
 
 
@@ -142,15 +139,51 @@ def _text(value: object) -> str:
 
 
 def _cut_half_line(path: Path) -> None:
-    if path.exists():
-        data = path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.truncate(path, whole)
-
-
-def _raw_rows(path: Path) -> list[dict[str, str]]:
     if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        return
+    with path.open("rb") as file:
+        size = begin = file.seek(0, os.SEEK_END)
+        found = -1
+        while begin and found < 0:
+            end, begin = begin, max(0, begin - BLOCK_BYTES)
+            file.seek(begin)
+            found = file.read(end - begin).rfind(b"\n")
+    if (whole := begin + found + 1) < size:
+        os.truncate(path, whole)
+
+
+def _keyed_lines(path: Path, first: int = 1) -> Iterator[tuple[bytes, tuple[int, str]]]:
+    """Every line of a table after its header, with its (launch, case); first: the launch, where the table has none.
+
+    Raises UserError for a line that has none.
+    """
+    if not path.exists() or not path.stat().st_size:
+        return
+    with path.open("rb") as file:
+        number = 1
+        try:
+            names = _fields(file.readline(), -1)
+            case, launch = names.index("case"), names.index("launch") if "launch" in names else None
+            needed = max(case, launch or 0) + 1
+            for line in file:
+                number += 1
+                if line.strip():
+                    fields = _fields(line, needed)
+                    yield line, (first if launch is None else int(fields[launch]), fields[case])
+        except (ValueError, IndexError, csv.Error) as error:
+            raise UserError(f"{path}: line {number} is no row of this table: {error}") from None
+
+
+def _fields(line: bytes, needed: int) -> list[str]:
+    """The fields of a line; of those after the first `needed` (-1: all), what is left of the line is one."""
+    text = line.decode()
+    return next(csv.reader([text])) if '"' in text else text.rstrip("\r\n").split(",", needed)
+
+
+def _keep(path: Path, lines: Iterable[bytes]) -> None:
+    """Replace a table by its header and these lines of it, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    with path.open("rb") as file, partial.open("wb") as kept:
+        kept.write(file.readline())
+        kept.writelines(lines)
+    partial.replace(path)
