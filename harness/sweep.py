@@ -36,6 +36,8 @@ class Sweep:
     earlier: Run
     exhausted: dict[tuple[str, str], int] = field(default_factory=dict)
     """(device, method) -> the fewest bytes at which it ran out of memory."""
+    settled_after: dict[int, dict[str, str]] = field(default_factory=dict)
+    """Number of launches looked at -> what was settled then: the tables are large, and what is looked at stays."""
 
     def __post_init__(self) -> None:
         short = self.earlier.cells.query("status == 'out_of_memory'")
@@ -96,6 +98,8 @@ class Sweep:
         looks = [look for look in LOOKS if look < launch]
         if timing is None or timing.width is None or not looks:
             return {}
+        if looks[-1] in self.settled_after:
+            return self.settled_after[looks[-1]]
         # Run caches its tables, and this one has grown since.
         timings = Run(self.earlier.path, self.earlier.info).timings
         past = timings[timings["launch"] <= looks[-1]]
@@ -104,7 +108,9 @@ class Sweep:
         found["width"] = found["high"] - found["low"]
         widest = found[found["method"] != "native"].groupby("case")["width"].agg(lambda each: np.max(each.to_numpy()))
         reason = f"settled: its intervals are narrower than {timing.width:g} after {looks[-1]} launches"
-        return {str(case): reason for case, width in widest.items() if width < timing.width}
+        settled = {str(case): reason for case, width in widest.items() if width < timing.width}
+        self.settled_after[looks[-1]] = settled
+        return settled
 
 
 @dataclass
