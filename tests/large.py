@@ -65,6 +65,11 @@ def study_of(cells: int, launches: int = 1, rounds: int = ROUNDS, timing: str = 
     return parse_study(text, NAME, f"{NAME}.toml", known_names())
 
 
+def requests_of_a_case(rounds: int = ROUNDS) -> int:
+    """A case is opened, then each cell is checked and each of its phases timed in every round."""
+    return 1 + CELLS_OF_A_CASE * (1 + len(PHASES) * rounds)
+
+
 def plan_of_many(cells: int) -> Plan:
     """A plan of about so many cells, as hard to keep small as can be: as many values of n as of k, those over n to be
     told, and nearly every cell skipped for a reason of its own."""

@@ -21,7 +21,7 @@ from harness.errors import Interrupted, UserError
 from harness.report.forecast import KEPT_REASONS, SHOWN_SKIPS
 from harness.tables import Run, RunWriter, reading, recover, writing
 from harness.tables.schema import column_kinds, schema
-from tests.large import CELLS_OF_A_CASE, PHASES, instant_workers, peak_of_planning, plan_of_many, study_of
+from tests.large import instant_workers, peak_of_planning, plan_of_many, requests_of_a_case, study_of
 from tests.sidecar import SIDECAR
 from tests.test_run import keys_of
 
@@ -168,8 +168,7 @@ def test_a_line_left_empty_is_no_damage(tmp_path: Path) -> None:
 
 # Running
 
-REQUESTS = 1 + CELLS_OF_A_CASE * (1 + len(PHASES))
-"""Of a case, with one round: it is opened, then each cell is checked and each of its phases timed."""
+REQUESTS = requests_of_a_case(rounds=1)
 
 
 def run_of(cells: int, folder: Path, **options: Any) -> Run:
