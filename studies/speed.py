@@ -51,9 +51,9 @@ def time(run: Run) -> Figure:
 def speedup(run: Run) -> Figure:
     """Speed-up over native against n, by dtype and phase; bars are 95 % intervals over launches."""
     style.use()
-    rows = speedups(run.timings)
-    k = style.middle(rows["k"])
-    rows = rows[(rows["k"] == k) & rows["phase"].isin(WHOLE) & ~rows["method"].isin(("native", *YARDSTICKS))]
+    timings, k = _at_middle_k(run.timings, "native")
+    rows = speedups(timings)
+    rows = rows[rows["phase"].isin(WHOLE) & ~rows["method"].isin(("native", *YARDSTICKS))]
     look = style.methods(rows["method"])
     grid = sns.relplot(
         rows,
@@ -86,9 +86,9 @@ def speedup(run: Run) -> Figure:
 def read_multiples(run: Run) -> Figure:
     """Forward time as a multiple of one read of y in the same round, against n."""
     style.use()
-    rows = multiples_of_read(run.timings)
-    k = style.middle(rows["k"])
-    rows = rows[(rows["phase"] == "forward") & (rows["k"] == k)]
+    timings, k = _at_middle_k(run.timings, "read")
+    rows = multiples_of_read(timings)
+    rows = rows[rows["phase"] == "forward"]
     grid = sns.relplot(
         rows,
         x="n",
@@ -112,9 +112,9 @@ def read_multiples(run: Run) -> Figure:
 def crossover(run: Run) -> Figure:
     """The (n, k) plane: the fastest method, and the fastest selection matrix, each with its ratio to native."""
     style.use()
-    rows = speedups(run.timings)
-    dtype = _shown_dtype(rows)
-    rows = rows[rows["dtype"] == dtype]
+    timings = run.timings
+    dtype = _shown_dtype(timings[timings["method"] == "native"])
+    rows = speedups(timings[timings["dtype"] == dtype])
     phases = [phase for phase in WHOLE if phase in set(rows["phase"])]
     figure, axes = plt.subplots(
         2,
@@ -157,6 +157,12 @@ def _plane(axis: Any, rows: pd.DataFrame, title: str) -> None:
     axis.grid(visible=False)
     axis.set(title=title, xlabel="n (length of y)", ylabel="k (how many are kept)")
     axis.set_visible(False)  # until all are there: every heatmap draws the whole figure, to see whether ticks overlap
+
+
+def _at_middle_k(timings: pd.DataFrame, base: str) -> tuple[pd.DataFrame, int]:
+    """The blocks at the middle one of the values of k at which there are ratios to `base`, and that k."""
+    k = style.middle(timings.loc[timings["method"] == base, "k"].unique())
+    return timings[timings["k"] == k], k
 
 
 def _phases(rows: pd.DataFrame) -> list[str]:
