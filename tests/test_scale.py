@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib import pyplot
 
 import harness
 from harness.cells import SHOWN_NOTES, Case
 from harness.errors import Interrupted, UserError
 from harness.report.forecast import KEPT_REASONS, SHOWN_SKIPS
+from harness.scripts import load_script
 from harness.tables import Run, RunWriter, reading, recover, writing
-from harness.tables.schema import column_kinds, schema
+from harness.vocabulary import STUDIES
 from tests.large import instant_workers, peak_of_planning, plan_of_many, requests_of_a_case, study_of
+from tests.recorded import record
 from tests.sidecar import SIDECAR
 from tests.test_run import keys_of
 
@@ -105,7 +108,6 @@ def test_a_large_run_is_resumed_line_by_line(tmp_path: Path) -> None:
 
 def test_a_line_is_kept_to_the_byte_whatever_its_fields_hold(tmp_path: Path) -> None:
     """Commas and quotes before the launch, and a number as another hand would have written it."""
-    kinds = column_kinds(schema("cells", {"note": str}))
     case = Case(n=64, k=4, parameters=(("note", 'a,"b",1,é'),))
     (tmp_path / "run.json").write_text(json.dumps(SIDECAR))
     with RunWriter(tmp_path, {"note": str}) as writer:
@@ -121,7 +123,6 @@ def test_a_line_is_kept_to_the_byte_whatever_its_fields_hold(tmp_path: Path) -> 
         file.write(before.splitlines(keepends=True)[-1].replace(case.id.encode(), b"0" * 12) + b"\n")
     recover(tmp_path, {case.id: 1})
     assert path.read_bytes() == before
-    assert len(kinds) == len(schema("cells").columns) + 1
 
 
 @pytest.mark.parametrize("length", [1, 99, 100, 101, 250])
@@ -225,3 +226,22 @@ def test_the_work_of_a_run_grows_as_its_cells(tmp_path: Path) -> None:
     calls(4)
     none, once, four_times = calls(4), calls(100), calls(400)
     assert (four_times - none) / (once - none) < 4.3
+
+
+# Drawing
+
+
+def test_no_interval_is_drawn_by_lot_beside_those_over_launches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """seaborn would draw a thousand samples for a band wherever a line has two cells at one n."""
+
+    def drawn(*_: object, **__: object) -> None:
+        raise AssertionError("a band was asked for")
+
+    monkeypatch.setattr("seaborn._statistics.bootstrap", drawn)
+    cases = [Case(n=n, k=4, d=d) for n in (64, 256) for d in (8, 16)]
+    run = reading.read(record(tmp_path / "run", launches=2, cases=cases))
+    of_name = {each.__name__: each for each in load_script("speed", STUDIES).figures}
+    for name in ("speedup", "read_multiples"):
+        pyplot.close(of_name[name](run))
