@@ -102,11 +102,10 @@ def recover(folder: Path, planned: Mapping[str, int]) -> set[tuple[int, str]]:
         _cut_half_line(folder / f"{table}.csv")
     counted = Counter(key for _, key in _keyed_lines(folder / f"{LOG}.csv"))
     committed = {key for key, count in counted.items() if count == planned.get(key[1])}
-    first = min((launch for launch, _ in committed), default=1)
     for table in (each for each in TABLES if each != "facts"):
         path = folder / f"{table}.csv"
-        if any(key not in committed for _, key in _keyed_lines(path, first)):
-            _keep(path, (line for line, key in _keyed_lines(path, first) if key in committed))
+        if any(key not in committed for _, key in _keyed_lines(path)):
+            _keep(path, (line for line, key in _keyed_lines(path) if key in committed))
     return committed
 
 
@@ -152,8 +151,8 @@ def _cut_half_line(path: Path) -> None:
         os.truncate(path, whole)
 
 
-def _keyed_lines(path: Path, first: int = 1) -> Iterator[tuple[bytes, tuple[int, str]]]:
-    """Every line of a table after its header, with its (launch, case); first: the launch, where the table has none.
+def _keyed_lines(path: Path) -> Iterator[tuple[bytes, tuple[int, str]]]:
+    """Every line of a table after its header, with its (launch, case); a table without launches is of the first.
 
     Raises UserError for a line that has none.
     """
@@ -169,7 +168,7 @@ def _keyed_lines(path: Path, first: int = 1) -> Iterator[tuple[bytes, tuple[int,
                 number += 1
                 if line.strip():
                     fields = _fields(line, needed)
-                    yield line, (first if launch is None else int(fields[launch]), fields[case])
+                    yield line, (1 if launch is None else int(fields[launch]), fields[case])
         except (ValueError, IndexError, csv.Error) as error:
             raise UserError(f"{path}: line {number} is no row of this table: {error}") from None
 
