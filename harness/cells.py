@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from harness.study import Study
 
 Scalar = bool | int | float | str
+
+SHOWN_NOTES = 20
+"""Values of k that are told one by one: a thousand of n and a thousand of k are half a million that are over n."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +109,11 @@ class Plan:
 
     @property
     def notes(self) -> list[str]:
-        """What became of values that give no case of their own: one line each."""
-        lines: list[str] = []
-        for axes in self.study.axes_by_shape.values():
-            for n in axes.n:
-                lines += _notes_on_k(n, axes.k)
+        """What became of values that give no case of their own: one line each, of values of k at most SHOWN_NOTES."""
+        told = (line for axes in self.study.axes_by_shape.values() for n in axes.n for line in _notes_on_k(n, axes.k))
+        lines = list(itertools.islice(told, SHOWN_NOTES))
+        if more := sum(1 for _ in told):
+            lines.append(f"and {more} more values of k, dropped or merged")
         if any(0 in axes.d for axes in self.study.axes_by_shape.values()):
             only = [name for name in self.method_names if self.methods[name].phases_for(Case(n=1, k=1)) == ()]
             lines += [f"d = 0: {name} has no phase that works without W and x, dropped" for name in only]
@@ -188,15 +192,21 @@ def _notes_on_k(n: int, ks: Iterable[int | str]) -> Iterator[str]:
         resolved = resolve_k(k, n)
         if resolved == 0 or resolved > n:
             yield f"n = {n}: k = {k} is {resolved}, dropped (1 <= k <= n)"
-    kept = [resolve_k(k, n) for k in ks if 1 <= resolve_k(k, n) <= n]
-    for k in sorted(set(kept)):
-        if kept.count(k) > 1:
-            yield f"n = {n}: {kept.count(k)} values of k are {k}, merged"
+    kept = Counter(resolved for k in ks if 1 <= (resolved := resolve_k(k, n)) <= n)
+    for k, count in sorted(kept.items()):
+        if count > 1:
+            yield f"n = {n}: {count} values of k are {k}, merged"
 
 
 def _matches(rule: Mapping[str, tuple[Scalar, ...]], case: Case, method: str) -> bool:
-    axes = case.axes | {"method": method}
-    return all(
-        axes[key] in ([resolve_k(each, case.n) for each in values] if key == "k" else values)  # type: ignore[arg-type]
-        for key, values in rule.items()
-    )
+    """Whether a cell has one of the values of every key. The axes one by one: nearly always the first decides."""
+    for key, values in rule.items():
+        if key == "method":
+            same = method in values
+        elif key == "k":
+            same = any(resolve_k(each, case.n) == case.k for each in values)  # type: ignore[arg-type]
+        else:
+            same = (getattr(case, key) if key in AXES else dict(case.parameters)[key]) in values
+        if not same:
+            return False
+    return True

@@ -39,6 +39,8 @@ class Sweep:
     """(device, method) -> the fewest bytes at which it ran out of memory."""
     homes: dict[str, str] = field(default_factory=dict)
     """case -> slug of the machine that measured it first."""
+    settled_after: dict[int, dict[str, str]] = field(default_factory=dict)
+    """Number of launches looked at -> what was settled then: the tables are large, and what is looked at stays."""
 
     def __post_init__(self) -> None:
         cells = self.earlier.cells
@@ -105,6 +107,8 @@ class Sweep:
         looks = [look for look in LOOKS if look < launch]
         if timing is None or timing.width is None or not looks:
             return {}
+        if looks[-1] in self.settled_after:
+            return self.settled_after[looks[-1]]
         # Run caches its tables, and this one has grown since.
         timings = Run(self.earlier.path, self.earlier.info).timings
         past = timings[timings["launch"] <= looks[-1]]
@@ -113,7 +117,9 @@ class Sweep:
         found["width"] = found["high"] - found["low"]
         widest = found[found["method"] != "native"].groupby("case")["width"].agg(lambda each: np.max(each.to_numpy()))
         reason = f"settled: its intervals are narrower than {timing.width:g} after {looks[-1]} launches"
-        return {str(case): reason for case, width in widest.items() if width < timing.width}
+        settled = {str(case): reason for case, width in widest.items() if width < timing.width}
+        self.settled_after[looks[-1]] = settled
+        return settled
 
 
 @dataclass

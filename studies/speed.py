@@ -26,7 +26,7 @@ def time(run: Run) -> Figure:
     """Time of one call against n, every phase; the band holds 90 % of the rounds."""
     style.use()
     rows = run.timings
-    dtype, k = _shown_dtype(rows), style.middle(rows["k"])
+    dtype, k = _shown_dtype(rows), style.middle(rows["k"].unique())
     rows = rows[(rows["dtype"] == dtype) & (rows["k"] == k)].assign(microseconds=rows["seconds"] * 1e6)
     grid = sns.relplot(
         rows,
@@ -51,9 +51,9 @@ def time(run: Run) -> Figure:
 def speedup(run: Run) -> Figure:
     """Speed-up over native against n, by dtype and phase; bars are 95 % intervals over launches."""
     style.use()
-    rows = speedups(run.timings)
-    k = style.middle(rows["k"])
-    rows = rows[(rows["k"] == k) & rows["phase"].isin(WHOLE) & ~rows["method"].isin(("native", *YARDSTICKS))]
+    timings, k = _at_middle_k(run.timings, "native")
+    rows = speedups(timings)
+    rows = rows[rows["phase"].isin(WHOLE) & ~rows["method"].isin(("native", *YARDSTICKS))]
     look = style.methods(rows["method"])
     grid = sns.relplot(
         rows,
@@ -64,6 +64,7 @@ def speedup(run: Run) -> Figure:
         col="dtype",
         col_order=_dtypes(rows),
         kind="line",
+        errorbar=None,
         dashes=False,
         height=2.3,
         **look,
@@ -85,9 +86,9 @@ def speedup(run: Run) -> Figure:
 def read_multiples(run: Run) -> Figure:
     """Forward time as a multiple of one read of y in the same round, against n."""
     style.use()
-    rows = multiples_of_read(run.timings)
-    k = style.middle(rows["k"])
-    rows = rows[(rows["phase"] == "forward") & (rows["k"] == k)]
+    timings, k = _at_middle_k(run.timings, "read")
+    rows = multiples_of_read(timings)
+    rows = rows[rows["phase"] == "forward"]
     grid = sns.relplot(
         rows,
         x="n",
@@ -95,6 +96,7 @@ def read_multiples(run: Run) -> Figure:
         col="dtype",
         col_order=_dtypes(rows),
         kind="line",
+        errorbar=None,
         dashes=False,
         height=2.9,
         aspect=0.85,
@@ -110,9 +112,9 @@ def read_multiples(run: Run) -> Figure:
 def crossover(run: Run) -> Figure:
     """The (n, k) plane: the fastest method, and the fastest selection matrix, each with its ratio to native."""
     style.use()
-    rows = speedups(run.timings)
-    dtype = _shown_dtype(rows)
-    rows = rows[rows["dtype"] == dtype]
+    timings = run.timings
+    dtype = _shown_dtype(timings[timings["method"] == "native"])
+    rows = speedups(timings[timings["dtype"] == dtype])
     phases = [phase for phase in WHOLE if phase in set(rows["phase"])]
     figure, axes = plt.subplots(
         2,
@@ -128,6 +130,8 @@ def crossover(run: Run) -> Figure:
         surely = here[(here["low"] > 1) | (here["method"] == "native")]
         _plane(axes[0, column], surely, f"{phase}: fastest of all")
         _plane(axes[1, column], here[here["method"].isin(MATRICES)], f"{phase}: fastest selection matrix")
+    for axis in axes.flat:
+        axis.set_visible(True)
     figure.colorbar(axes[0, 0].collections[0], ax=axes, label="log2 of speed-up over native", shrink=0.6)
     figure.suptitle(
         f"Who is fastest, {dtype}: speed-up over native; it is native unless the 95 % interval of another is above 1"
@@ -147,23 +151,32 @@ def _plane(axis: Any, rows: pd.DataFrame, title: str) -> None:
         norm=TwoSlopeNorm(0, vmin=-4, vmax=4),
         cbar=False,
         linewidths=1,
-        annot_kws={"size": 8},
+        annot_kws={"size": 8, "in_layout": False},
         ax=axis,
     )
     axis.grid(visible=False)
     axis.set(title=title, xlabel="n (length of y)", ylabel="k (how many are kept)")
+    axis.set_visible(False)  # until all are there: every heatmap draws the whole figure, to see whether ticks overlap
+
+
+def _at_middle_k(timings: pd.DataFrame, base: str) -> tuple[pd.DataFrame, int]:
+    """The blocks at the middle one of the values of k at which there are ratios to `base`, and that k."""
+    k = style.middle(timings.loc[timings["method"] == base, "k"].unique())
+    return timings[timings["k"] == k], k
 
 
 def _phases(rows: pd.DataFrame) -> list[str]:
-    return [phase for phase in PHASES if phase in set(rows["phase"])]
+    present = set(rows["phase"].unique())
+    return [phase for phase in PHASES if phase in present]
 
 
 def _dtypes(rows: pd.DataFrame) -> list[str]:
-    return [dtype for dtype in DTYPES if dtype in set(rows["dtype"])]
+    present = set(rows["dtype"].unique())
+    return [dtype for dtype in DTYPES if dtype in present]
 
 
 def _shown_dtype(rows: pd.DataFrame) -> str:
-    return "float32" if "float32" in set(rows["dtype"]) else _dtypes(rows)[0]
+    return "float32" if "float32" in (present := _dtypes(rows)) else present[0]
 
 
 FIGURES = (time, speedup, read_multiples, crossover)

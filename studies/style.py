@@ -20,7 +20,13 @@ def use() -> None:
     """Set the look; called by every figure, since one figure must not depend on those before it."""
     sns.set_theme(context="paper", style="whitegrid", font_scale=0.95)
     mpl.rcParams.update(
-        {"svg.hashsalt": "topk", "svg.fonttype": "none", "savefig.bbox": "tight", "axes.titlesize": "medium"}
+        {
+            "svg.hashsalt": "topk",
+            "svg.fonttype": "none",
+            "savefig.bbox": "tight",
+            "axes.titlesize": "medium",
+            "axes.titley": 1.0,  # told, since to find it out takes a third of the time of a figure
+        }
     )
 
 

@@ -199,8 +199,8 @@ def test_whatever_is_left_of_a_file_is_told_by_its_name_or_is_right(tmp_path: Pa
 DAMAGE: dict[str, tuple[Callable[[str], str], str]] = {
     "a line of something else": (lambda text: text + "garbage\n", "line 34 is damaged"),
     "a word for a launch": (lambda text: text.replace(",1,ok", ",one,ok", 1), "line 2 is damaged"),
-    "a quote that nobody closes": (lambda text: text.replace("native", '"native', 1), "line 33 is damaged"),
-    "a column of another name": (lambda text: text.replace("case", "cases", 1), "line 2 is damaged"),
+    "a quote that nobody closes": (lambda text: text.replace("native", '"native', 1), "line 2 is damaged"),
+    "a column of another name": (lambda text: text.replace("case", "cases", 1), "line 1 is damaged"),
     "columns swapped": (lambda text: text.replace("status,reason", "reason,status", 1), "column 'reason' is not where"),
 }
 

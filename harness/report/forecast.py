@@ -28,6 +28,9 @@ COMPILE_SECONDS = 1.0
 
 SHOWN_SKIPS = 10
 
+KEPT_REASONS = 1000
+"""Reasons that are counted apart: each tells its bytes, so there may be as many as cells."""
+
 
 @dataclass
 class _Tally:
@@ -37,6 +40,7 @@ class _Tally:
     cells: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
     skips: Counter[str] = field(default_factory=Counter)
+    other_skips: int = 0
     untimed: Counter[str] = field(default_factory=Counter)
     largest: tuple[int, str] = (0, "")
 
@@ -54,14 +58,17 @@ def forecast(plan: Plan) -> Iterator[str]:
     for name, count in tally.untimed.items():
         yield f"only check {count}: {name} has none of the phases that are timed there"
     cells, skips = tally.cells.total(), tally.skips
-    measured = f"{cells - skips.total()} to measure, {skips.total()} to skip"
+    skipped = skips.total() + tally.other_skips
+    measured = f"{cells - skipped} to measure, {skipped} to skip"
     yield f"{tally.cases} cases, {cells} cells ({measured}) x {study.launches} launches"
     size, name = tally.largest
     yield f"largest cell: {size} bytes ({name})" if name else "nothing to measure"
     for reason, count in skips.most_common(SHOWN_SKIPS):
         yield f"skip {count}: {reason}"
     if len(skips) > SHOWN_SKIPS:
-        yield f"skip {sum(sorted(skips.values())[:-SHOWN_SKIPS])} more, for {len(skips) - SHOWN_SKIPS} more reasons"
+        more = sum(sorted(skips.values())[:-SHOWN_SKIPS]) + tally.other_skips
+        over = "over " if tally.other_skips else ""
+        yield f"skip {more} more, for {over}{len(skips) - SHOWN_SKIPS} more reasons"
     yield _time_text(tally, study)
 
 
@@ -72,7 +79,11 @@ def _tally(plan: Plan) -> _Tally:
         tally.cells[case.device] += len(each)
         for cell in each:
             if cell.skip:
-                tally.skips[f"{cell.method}: {cell.skip}"] += 1
+                reason = f"{cell.method}: {cell.skip}"
+                if reason in tally.skips or len(tally.skips) < KEPT_REASONS:
+                    tally.skips[reason] += 1
+                else:
+                    tally.other_skips += 1
                 continue
             if cell.predicted_bytes > tally.largest[0]:
                 name = f"{cell.method}, n = {case.n}, k = {case.k}, {case.dtype}"

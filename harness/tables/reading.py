@@ -185,7 +185,7 @@ def read_table(path: Path, declared: pa.DataFrameSchema, lacking: Sequence[str] 
         frame = frame.assign(**dict.fromkeys(set(lacking) - set(frame), float("nan")))
         if not lacking and (wrong := [name for name, wanted in zip_longest(frame, kinds) if name != wanted]):
             raise ValueError(f"column {wrong[0]!r} is not where the schema has it: {', '.join(kinds)}")
-        return declared.validate(frame[[*kinds]] if set(frame) == set(kinds) and lacking else frame)
+        return declared.validate(frame[[*kinds]] if set(frame) == set(kinds) and lacking else frame, inplace=True)
     except (pa.errors.SchemaError, pa.errors.SchemaErrors, ValueError, OverflowError, OSError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(f"{path}: {reason[:LONGEST_REASON]}") from None

@@ -21,6 +21,9 @@ import pandas as pd
 from harness.errors import UserError
 from harness.tables.schema import LOG, TABLES, VERDICTS_FILE, Row, column_kinds, history_schema, schema, verdicts_schema
 
+BLOCK_BYTES = 1 << 16
+"""Of a table: what is read at once to find the end of its last whole line."""
+
 
 class Busy(UserError):
     """Another run is writing into the folder: there is nothing to go on with."""
@@ -107,24 +110,17 @@ def append_history(path: Path, rows: pd.DataFrame) -> None:
 def recover(folder: Path, planned: Mapping[str, int]) -> set[tuple[int, str]]:
     """Cut off whatever was not committed, and return the (launch, case) that were.
 
-    planned: case -> number of its cells. A (launch, case) is committed when cells.csv has them all.
+    planned: case -> number of its cells. A (launch, case) is committed when cells.csv has them all. The tables are read
+    line by line, and one in which there is nothing to cut is not written. Raises UserError for a line that is no row.
     """
     for table in TABLES:
         _cut_half_line(folder / f"{table}.csv")
-    log = _raw_rows(folder / f"{LOG}.csv")
-    counted = Counter((int(row["launch"]), row["case"]) for row in log)
+    counted = Counter(key for _, key in _keyed_lines(folder / f"{LOG}.csv"))
     committed = {key for key, count in counted.items() if count == planned.get(key[1])}
-    first = min((launch for launch, _ in committed), default=1)
-    for table in TABLES:
+    for table in (each for each in TABLES if each != "facts"):
         path = folder / f"{table}.csv"
-        rows = _raw_rows(path)
-        kept = [row for row in rows if table == "facts" or (int(row.get("launch", first)), row["case"]) in committed]
-        if len(kept) < len(rows):
-            buffer = io.StringIO()
-            writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(kept)
-            replace_text(path, buffer.getvalue())
+        if any(key not in committed for _, key in _keyed_lines(path)):
+            _keep(path, (line for line, key in _keyed_lines(path) if key in committed))
     return committed
 
 
@@ -135,12 +131,20 @@ def replace_text(path: Path, text: str) -> None:
 
 def replace_bytes(path: Path, data: bytes) -> None:
     """Write a file whole or not at all. Raises OSError with its name."""
+    with _replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[io.BufferedWriter]:
+    """A file that takes the place of `path` once it is whole; else it is as if it had not been begun."""
     partial = path.with_name(path.name + ".partial")
     try:
         with _naming(path):
-            partial.write_bytes(data)
+            with partial.open("wb") as file:
+                yield file
             partial.replace(path)
-    except OSError:
+    except BaseException:
         with suppress(OSError):
             partial.unlink()
         raise
@@ -201,24 +205,48 @@ def _text(value: object) -> str:
 
 
 def _cut_half_line(path: Path) -> None:
-    if path.exists():
-        data = path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.truncate(path, whole)
-
-
-def _raw_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a table as text. Raises UserError for one that nobody can have written, rather than to cut it off."""
     if not path.exists():
-        return []
-    rows = []
-    with path.open(encoding="utf-8", newline="") as file:
+        return
+    with path.open("rb") as file:
+        size = begin = file.seek(0, os.SEEK_END)
+        found = -1
+        while begin and found < 0:
+            end, begin = begin, max(0, begin - BLOCK_BYTES)
+            file.seek(begin)
+            found = file.read(end - begin).rfind(b"\n")
+    if (whole := begin + found + 1) < size:
+        os.truncate(path, whole)
+
+
+def _keyed_lines(path: Path) -> Iterator[tuple[bytes, tuple[int, str]]]:
+    """Every line of a table after its header, with its (launch, case); a table without launches is of the first.
+
+    Raises UserError for a line that nobody can have written, rather than to cut it off.
+    """
+    if not path.exists() or not path.stat().st_size:
+        return
+    with path.open("rb") as file:
+        number = 1
         try:
-            for row in (reader := csv.DictReader(file)):
-                if None in row or None in row.values() or not row.get("launch", "1").isdecimal() or "case" not in row:
-                    raise ValueError(f"line {reader.line_num} is damaged")
-                rows.append(row)
-        except (ValueError, csv.Error) as error:  # bytes that are no text too
-            raise UserError(f"{path}: {error}") from None
-    return rows
+            names = _fields(file.readline())
+            case, launch = names.index("case"), names.index("launch") if "launch" in names else None
+            for line in file:
+                number += 1
+                fields = _fields(line)
+                if len(fields) != len(names):
+                    raise ValueError
+                yield line, (1 if launch is None else int(fields[launch]), fields[case])
+        except (ValueError, csv.Error):
+            raise UserError(f"{path}: line {number} is damaged") from None
+
+
+def _fields(line: bytes) -> list[str]:
+    text = line.decode()
+    return next(csv.reader([text])) if '"' in text else text.rstrip("\r\n").split(",")
+
+
+def _keep(path: Path, lines: Iterable[bytes]) -> None:
+    """Replace a table by its header and these lines of it, whole or not at all."""
+    with path.open("rb") as file, _replacing(path) as kept:
+        kept.write(file.readline())
+        kept.writelines(lines)

@@ -57,17 +57,17 @@ def loads(page: Path) -> Iterator[float]:
         browser.close()
 
 
-def large_run(folder: Path) -> Path:
+def large_run(folder: Path, study: str = "large", launches: int = LAUNCHES) -> Path:
     """Tables of a run that nobody measured: CELLS cells, all phases and as many figures as a precision study has."""
     folder.mkdir()
     text = TEXT.replace("Recorded", "A large run")
-    info = SIDECAR | {"study": "large", "text": text, "timing": TIMING, "commit": "0" * 40, "dirty": False}
+    info = SIDECAR | {"study": study, "text": text, "timing": TIMING, "commit": "0" * 40, "dirty": False}
     (folder / "run.json").write_text(json.dumps(info | {"torch": {"torch": "2.x"}, "end": "now"}))
     sizes = list(product([2**e for e in range(6, 19)], (1, 2, 4, 8, 16, 32, 50, 64), DTYPES))
     cases = [Case(n=n, k=k, dtype=dtype, d=seed) for seed in (8, 16) for n, k, dtype in sizes][: CELLS // len(METHODS)]
     keys = pd.DataFrame([{"case": case.id, "method": name, **case.axes} for case in cases for name in METHODS])
     rng = np.random.default_rng(0)
-    launches = keys.merge(pd.Series(range(1, LAUNCHES + 1), name="launch"), how="cross")
+    launched = keys.merge(pd.Series(range(1, launches + 1), name="launch"), how="cross")
     status: dict[str, Any] = {
         "status": "ok",
         "reason": "",
@@ -75,8 +75,8 @@ def large_run(folder: Path) -> Path:
         "predicted_bytes": 1,
         "wall_seconds": 0.1,
     }
-    launches.assign(**status, compile_seconds=math.nan).to_csv(folder / "cells.csv", index=False, na_rep="nan")
-    phased = launches.merge(pd.Series(PHASES, name="phase"), how="cross")
+    launched.assign(**status, compile_seconds=math.nan).to_csv(folder / "cells.csv", index=False, na_rep="nan")
+    phased = launched.merge(pd.Series(PHASES, name="phase"), how="cross")
     phased = phased[[*keys, "phase", "launch"]]
     blocks = phased.merge(pd.Series(range(ROUNDS), name="round"), how="cross").assign(position=0, calls=10)
     seconds = 1e-6 * blocks["n"] ** 0.5 * np.exp(rng.normal(0, 0.1, len(blocks)))
