@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 import harness
-from harness import runs
 from harness.machine import Machine
+from harness.measure import place
 from harness.measure.process import Worker, WorkerLost
 from harness.study import Study
 from harness.tables import Run
@@ -95,7 +95,7 @@ def in_their_place(monkeypatch: pytest.MonkeyPatch, make: Callable[[], FakeWorke
 
     monkeypatch.setattr(Worker, "start", start)
     monkeypatch.setattr(Worker, "spawn", start)
-    monkeypatch.setattr(runs, "this_machine", lambda accelerator="": MACHINE)
+    monkeypatch.setattr(place, "this_machine", lambda accelerator="": MACHINE)
     return made
 
 
