@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from harness import completion
-from harness.cli.group import ONLY, RESULTS_FOLDER, STUDIES_FOLDER, cli
+from harness.cli.group import ONLY, RESULTS_FOLDER, STUDIES_FOLDER, cli, tell
 from harness.errors import UserError
 from harness.vocabulary import BROKEN, EXIT_CELLS
 
@@ -28,7 +28,7 @@ def plan(study: str, only: tuple[str, ...], studies: Path) -> None:
     from harness.scripts import find_study
 
     for line in forecast(plan_of(load_study(find_study(study, studies), only))):
-        click.echo(line)
+        tell(line)
 
 
 @cli.command()
@@ -58,9 +58,9 @@ def run(
     if bool(studies_named) == (folder is not None):
         raise UserError("run: name a study, or a folder to --resume")
     loaded = [runs.load_study(find_study(word, studies), only) for word in studies_named]
-    begun = (runs.run(study, results, only, studies, click.echo, baseline=baseline) for study in loaded)
+    begun = (runs.run(study, results, only, studies, tell, baseline=baseline) for study in loaded)
     broken = False
-    for finished in begun if folder is None else (runs.resume(folder, studies, click.echo),):
+    for finished in begun if folder is None else (runs.resume(folder, studies, tell),):
         _close(finished, studies, drawn)
         broken |= bool(finished.cells["status"].isin(BROKEN).any())
     if broken:
@@ -79,9 +79,9 @@ def doctor() -> None:
 
     findings = []
     for finding in examine():
-        click.echo(finding)
+        tell(finding)
         findings.append(finding)
-    click.echo(closing_line(findings))
+    tell(closing_line(findings))
 
 
 def _close(finished: Any, studies: Path, drawn: bool) -> None:
@@ -90,4 +90,4 @@ def _close(finished: Any, studies: Path, drawn: bool) -> None:
 
     figures = len(draw_figures(finished, studies)) if drawn else None
     for line in closing(finished, studies, figures):
-        click.echo(line)
+        tell(line)

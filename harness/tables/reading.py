@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from harness.errors import UserError, unknown
 from harness.machine import this_machine
+from harness.outside_text import restored
 from harness.tables.schema import (
     ADDED_COLUMNS,
     COLUMN_TYPES,
@@ -148,7 +149,7 @@ def read_info(folder: Path) -> dict[str, Any]:
         info = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON: {error}") from None
     if not isinstance(info, dict):
         raise UserError(f"{path}: not a JSON object")
@@ -169,10 +170,19 @@ def read_table(path: Path, declared: pa.DataFrameSchema, lacking: Sequence[str] 
             path, dtype=kinds, keep_default_na=False, na_values=numbers, encoding="utf-8", **EXACT_FLOATS
         )
         frame = frame.assign(**dict.fromkeys(set(lacking) - set(frame), float("nan")))
-        return declared.validate(frame[[*kinds]] if set(frame) == set(kinds) and lacking else frame)
+        frame = declared.validate(frame[[*kinds]] if set(frame) == set(kinds) and lacking else frame)
+        return _restored(frame, kinds)
     except (pa.errors.SchemaError, pa.errors.SchemaErrors, ValueError, OverflowError, OSError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(f"{path}: {reason[:LONGEST_REASON]}") from None
+
+
+def _restored(frame: pd.DataFrame, kinds: Mapping[str, Any]) -> pd.DataFrame:
+    """The table with its text as it was before it was written."""
+    for name in (name for name, kind in kinds.items() if kind is str):
+        if frame[name].str.startswith("'").any():
+            frame[name] = frame[name].map(restored)
+    return frame
 
 
 def newest_run(results: Path, word: str) -> Path:

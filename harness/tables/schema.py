@@ -8,11 +8,13 @@ Schema history
 
 from __future__ import annotations
 
+import json
+import tomllib
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pandera.pandas as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator, model_validator
 
 from harness.vocabulary import DTYPES, PHASES, STATUSES, VERDICTS
 
@@ -23,10 +25,13 @@ OLDEST_READ = 2
 ADDED_COLUMNS = {"cells": ("compile_seconds",), "timings": ("device_seconds",)}
 """table -> columns that version 3 added, unknown (NaN) in what was written before."""
 
+CASE = r"[0-9a-f]{12}"
+
+FOLDER_NAME = r"^[A-Za-z0-9_-]{1,200}$"
+"""Of a study or a machine, which their folders in results/ have: it leads nowhere else."""
+
 _KEY = {
-    "case": pa.Column(
-        str, pa.Check.str_matches(r"^[0-9a-f]{12}$"), description="identity of the case: a digest of its axes"
-    ),
+    "case": pa.Column(str, pa.Check.str_matches(f"^{CASE}$"), description="identity of the case: a digest of its axes"),
     "method": pa.Column(str, pa.Check.str_length(min_value=1), description="the way to select, or the yardstick"),
     "dtype": pa.Column(str, pa.Check.isin(DTYPES), description="torch dtype of every tensor"),
     "device": pa.Column(str, description="torch device"),
@@ -117,11 +122,14 @@ _VERDICTS = (
 
 _HISTORY = {
     "begin": pa.Column(str, description="when the judged run began, UTC"),
-    "study": pa.Column(str, description="which study was run"),
+    "study": pa.Column(str, pa.Check.str_matches(FOLDER_NAME), description="which study was run"),
     "base_commit": pa.Column(str, description="commit of the base"),
     "head_commit": pa.Column(str, description="commit of the head"),
     "torch": pa.Column(str, description="torch of the head"),
 }
+
+
+_FolderName = Annotated[str, StringConstraints(pattern=FOLDER_NAME)]
 
 
 class MachineFacts(BaseModel):
@@ -129,7 +137,15 @@ class MachineFacts(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    slug: str
+    slug: _FolderName
+
+
+class TorchFacts(BaseModel):
+    """Of run.json: what readers ask of torch."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    torch: str = ""
 
 
 class Sidecar(BaseModel):
@@ -137,13 +153,42 @@ class Sidecar(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    study: str
+    study: _FolderName
     text: str
     only: list[str]
-    parameters: dict[str, Literal["bool", "int", "float", "str"]]
+    parameters: dict[
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], Literal["bool", "int", "float", "str"]
+    ]
     machine: MachineFacts
     begin: str
     end: str | None
+    commit: str = ""
+    dirty: bool = False
+    torch: TorchFacts = TorchFacts()
+    timing: dict[str, float | bool | None] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, info: dict[str, Any]) -> dict[str, Any]:
+        """JSON can write half a surrogate pair, which no file and no terminal takes."""
+        json.dumps(info, ensure_ascii=False).encode()
+        return info
+
+    @field_validator("text")
+    @classmethod
+    def _is_toml(cls, text: str) -> str:
+        try:
+            tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"not TOML: {error}") from None
+        return text
+
+    @field_validator("parameters")
+    @classmethod
+    def _are_own(cls, parameters: dict[str, str]) -> dict[str, str]:
+        if taken := parameters.keys() & {*_KEY, *(name for own in _OWN.values() for name in own)}:
+            raise ValueError(f"a column has the name {min(taken)} already")
+        return parameters
 
 
 TABLES = tuple(_OWN)
@@ -165,16 +210,18 @@ COLUMN_TYPES = {
 }
 
 
+def _parameters(types: Mapping[str, type] | None) -> dict[str, pa.Column]:
+    return {name: pa.Column(kind, description="a parameter of the study") for name, kind in (types or {}).items()}
+
+
 def schema(table: str, parameters: Mapping[str, type] | None = None) -> pa.DataFrameSchema:
     """The declaration of a table; `parameters` are a study's own axes and their types, after the key."""
-    own = {name: pa.Column(kind, description="a parameter of the study") for name, kind in (parameters or {}).items()}
-    return pa.DataFrameSchema(_KEY | own | _OWN[table], strict=True, ordered=True, name=table)
+    return pa.DataFrameSchema(_KEY | _parameters(parameters) | _OWN[table], strict=True, ordered=True, name=table)
 
 
 def verdicts_schema(parameters: Mapping[str, type] | None = None) -> pa.DataFrameSchema:
     """The declaration of verdicts.csv: one row is a quantity that was judged."""
-    own = {name: pa.Column(kind, description="a parameter of the study") for name, kind in (parameters or {}).items()}
-    return pa.DataFrameSchema(_KEY | own | _VERDICTS, strict=True, ordered=True, name="verdicts")
+    return pa.DataFrameSchema(_KEY | _parameters(parameters) | _VERDICTS, strict=True, ordered=True, name="verdicts")
 
 
 def history_schema() -> pa.DataFrameSchema:

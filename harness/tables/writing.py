@@ -10,6 +10,8 @@ import csv
 import fcntl
 import io
 import os
+import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,7 +20,20 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import UserError
-from harness.tables.schema import LOG, TABLES, VERDICTS_FILE, Row, column_kinds, history_schema, schema, verdicts_schema
+from harness.outside_text import neutral
+from harness.tables.schema import (
+    CASE,
+    LOG,
+    TABLES,
+    VERDICTS_FILE,
+    Row,
+    column_kinds,
+    history_schema,
+    schema,
+    verdicts_schema,
+)
+
+csv.field_size_limit(sys.maxsize)  # a reason may be of any length
 
 
 class RunWriter:
@@ -92,7 +107,8 @@ def append_history(path: Path, rows: pd.DataFrame) -> None:
 def recover(folder: Path, planned: Mapping[str, int]) -> set[tuple[int, str]]:
     """Cut off whatever was not committed, and return the (launch, case) that were.
 
-    planned: case -> number of its cells. A (launch, case) is committed when cells.csv has them all.
+    planned: case -> number of its cells. A (launch, case) is committed when cells.csv has them all. Raises UserError
+    where a line is damaged otherwise than by a kill: what was measured must not be taken for what was not committed.
     """
     for table in TABLES:
         _cut_half_line(folder / f"{table}.csv")
@@ -134,11 +150,13 @@ def _lines(rows: Iterable[Row], kinds: Mapping[str, Any], header: bool = False) 
 
 
 def _text(value: object) -> str:
-    """repr of a float round-trips; a line break inside a field would break the rule that a row is a line."""
+    """repr of a float round-trips; a line break inside a field would break the rule that a row is a line; and no text
+    is anything that a spreadsheet would run, wherever it came from."""
     if isinstance(value, float):
         return repr(value)
     text = str(value).encode(errors="backslashreplace").decode()  # half a surrogate pair is no UTF-8
-    return text.replace("\r", " ").replace("\n", " ")
+    text = text.replace("\r", " ").replace("\n", " ")
+    return neutral(text) if isinstance(value, str) else text
 
 
 def _cut_half_line(path: Path) -> None:
@@ -152,5 +170,20 @@ def _cut_half_line(path: Path) -> None:
 def _raw_rows(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {error}") from None
+    for place, row in enumerate(rows, start=2):
+        if not _is_row(row):
+            raise UserError(f"{path}: row {place} is damaged: mend it, or begin a new run")
+    return rows
+
+
+def _is_row(row: Mapping[str | None, str | None]) -> bool:
+    """Whether a line has a field for each column, and the two that it is known by are what they must be."""
+    launch = row.get("launch", "1")
+    if None in row or None in row.values() or launch is None:
+        return False
+    return bool(re.fullmatch(CASE, row.get("case") or "")) and launch.isdecimal()

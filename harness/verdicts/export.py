@@ -81,7 +81,7 @@ def benchmark_json(results: Results) -> str:
             "branch": "(unknown)",
         },
         "benchmarks": [_benchmark(results.head, each) for _, each in blocks],
-        "datetime": info["begin"],
+        "datetime": plain(info["begin"]),
         "version": pytest_benchmark.__version__,
     }
     return json.dumps(document, indent=1) + "\n"
@@ -92,7 +92,7 @@ def junit_xml(results: Results) -> str:
     from junitparser import JUnitXml, TestSuite
 
     suite = TestSuite(plain(results.head.name))
-    suite.timestamp = results.head.info["begin"]
+    suite.timestamp = plain(results.head.info["begin"])
     if results.verdicts is None:
         suite.add_testcases([_cell_case(row, results.head.name) for row in results.head.cells.to_dict("records")])
     else:
