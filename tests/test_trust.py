@@ -297,8 +297,8 @@ def test_a_link_in_results_is_followed_but_a_whole_file_takes_its_place(tmp_path
 
 
 HOSTILE = (
-    "</script></title><img src=x onerror=alert(1)><!--<script> \u2028 \x1b[31m\x07 | `a` [b](http://c) ${d} {{ e }} "
-    "]]> &lt; \" ' \x00\ufffe"
+    "</script></title><img src=x onerror=alert(1)><!--<script> \u2028 \x1b[31m\x07 | `a` [b](http://c) www.c ${d} "
+    "{{ e }} ]]> &lt; \" ' \x00\ufffe"
 )
 
 
@@ -387,6 +387,7 @@ def test_an_export_holds_hostile_text_as_text(form: str, of: str, hostile: tuple
     elif form == "markdown":
         assert "<" not in text.replace("&lt;", "")
         assert re.search(r"(?<!\\)[`\[]", text) is None
+        assert [each for each in ("://", "www.") if each in text] == []
         tables = [line for line in text.splitlines() if line.startswith("|")]
         assert len({line.count("|") for line in tables}) == 1
     else:

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
+import pandas as pd
 import pandera.pandas as pa
 from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator, model_validator
 
@@ -27,7 +28,7 @@ ADDED_COLUMNS = {"cells": ("compile_seconds",), "timings": ("device_seconds",)}
 
 CASE = r"[0-9a-f]{12}"
 
-FOLDER_NAME = r"^[A-Za-z0-9_-]{1,200}$"
+FOLDER_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,199}$"
 """Of a study or a machine, which their folders in results/ have: it leads nowhere else."""
 
 _KEY = {
@@ -210,13 +211,30 @@ COLUMN_TYPES = {
 }
 
 
+def _agree(frame: pd.DataFrame) -> bool:
+    """Whether all rows of a case have the same axes, as they were written: `case` is a digest of them."""
+    places, _ = frame["case"].factorize()
+    first = (~frame["case"].duplicated()).to_numpy().nonzero()[0]
+    own = list(frame.columns).index("method") + 1
+    for name in frame.columns[own : own + len(_KEY) - 2]:
+        values = frame[name].to_numpy()
+        if ((values != values[first][places]) & (values == values)).any():
+            return False
+    return True
+
+
+_ONE_CASE = pa.Check(_agree, error="rows of one case differ in an axis")
+
+
 def _parameters(types: Mapping[str, type] | None) -> dict[str, pa.Column]:
     return {name: pa.Column(kind, description="a parameter of the study") for name, kind in (types or {}).items()}
 
 
 def schema(table: str, parameters: Mapping[str, type] | None = None) -> pa.DataFrameSchema:
     """The declaration of a table; `parameters` are a study's own axes and their types, after the key."""
-    return pa.DataFrameSchema(_KEY | _parameters(parameters) | _OWN[table], strict=True, ordered=True, name=table)
+    columns = _KEY | _parameters(parameters) | _OWN[table]
+    checks = None if table == "facts" else _ONE_CASE
+    return pa.DataFrameSchema(columns, checks, strict=True, ordered=True, name=table)
 
 
 def verdicts_schema(parameters: Mapping[str, type] | None = None) -> pa.DataFrameSchema:

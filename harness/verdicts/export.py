@@ -133,8 +133,8 @@ def plain(text: object) -> str:
 
 
 def markdown_text(text: object) -> str:
-    """Text that Markdown and HTML show as it is, inside a table's cell too."""
-    marked = re.sub(r"([\\`*_~\[\]])", r"\\\1", plain(text))
+    """Text that Markdown and HTML show as it is, inside a table's cell too: no mark-up, and no address is a link."""
+    marked = re.sub(r"([\\`*_~\[\]]|(?<=:)/|(?<=www)\.)", r"\\\1", plain(text), flags=re.IGNORECASE)
     return html.escape(marked, quote=False).replace("|", "&#124;")
 
 
