@@ -9,6 +9,7 @@ import io
 import json
 import math
 import re
+import tomllib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -46,6 +47,7 @@ from tests.payload import payload_of
 from tests.recorded import TEXT, record
 from tests.sidecar import SIDECAR
 from tests.test_study import VALID, mistake, parsed
+from tests.test_study_schema import VALIDATOR
 from tests.test_tables import CASES, METHODS, rows_of, write_info
 
 ROOT = Path(__file__).parent.parent
@@ -232,9 +234,20 @@ NAMES = {
 @pytest.mark.parametrize("place", NAMES)
 @pytest.mark.parametrize("word", ["=x", "+x", "-x", "@x", "\\tx", "a\\u001b[31m", "a\\u0000"])
 def test_a_study_names_nothing_that_a_spreadsheet_or_a_terminal_would_obey(place: str, word: str) -> None:
-    message = mistake(NAMES[place].format(word))
+    text = NAMES[place].format(word)
+    message = mistake(text)
     assert "control characters" in message
     assert message.isprintable()
+    assert not VALIDATOR.is_valid(tomllib.loads(text))
+    right = {"distribution": "normal", "metric": "rel_l2"}.get(place, "x")
+    VALIDATOR.validate(tomllib.loads(NAMES[place].format(right)))
+
+
+def test_a_shape_has_a_name_and_a_mistake_in_it_is_told_whatever_the_name_is() -> None:
+    assert "unknown key 'row'" in mistake(VALID + '[shapes."a.b"]\nrow = 2')
+    nameless = VALID + '[shapes.""]\nrows = 2'
+    assert "shapes" in mistake(nameless)
+    assert not VALIDATOR.is_valid(tomllib.loads(nameless))
 
 
 def test_a_study_of_more_cells_than_can_be_planned_is_refused() -> None:
@@ -472,3 +485,55 @@ def test_a_value_of_run_json_that_no_reader_could_use_is_refused(
     with pytest.raises(UserError, match=re.escape(word)) as caught:
         read(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path / 'run.json'}: ")
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a": ' * 100_000, '{"schema": ' + "9" * 5000 + "}"], ids=["[", "{", "9"]
+)
+def test_a_run_json_that_no_reader_of_json_takes_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(UserError, match=re.escape(f"{tmp_path / 'run.json'}: not JSON: ")):
+        read(tmp_path)
+
+
+def test_rows_of_one_case_that_differ_in_an_axis_are_refused(tmp_path: Path) -> None:
+    """A digit that has changed would be another case under the same name."""
+    run = record(tmp_path / "run", launches=2)
+    timings = (run / "timings.csv").read_text()
+    (run / "timings.csv").write_text(timings.replace(",64,4,", ",65,4,", 1))
+    with pytest.raises(UserError, match=re.escape(f"{run / 'timings.csv'}: ") + ".*rows of one case differ in an axis"):
+        read(run).check()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("case,method", "method,case"),
+        (",launch,", ",lunch,,"),
+        (f"{CASES[0].id},native", f"{CASES[0].id[1:]},native"),
+        (",1,ok", ",one,ok"),
+        (",1,ok,nan,", ",1,ok,"),
+    ],
+)
+def test_a_line_that_no_kill_has_damaged_is_not_cut_but_told(tmp_path: Path, old: str, new: str) -> None:
+    write_info(tmp_path)
+    with RunWriter(tmp_path, {}) as writer:
+        writer.open()
+        writer.commit(rows_of(CASES[0], 1))
+        writer.commit(rows_of(CASES[1], 1))
+    log = tmp_path / "cells.csv"
+    assert old in log.read_text()
+    log.write_text(log.read_text().replace(old, new, 1))
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.csv")}
+    with pytest.raises(UserError, match=re.escape(f"{log}: row ")):
+        recover(tmp_path, {case.id: len(METHODS) for case in CASES})
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.csv")} == before
+
+
+def test_a_field_of_any_length_is_read_again(tmp_path: Path) -> None:
+    write_info(tmp_path)
+    with RunWriter(tmp_path, {}) as writer:
+        writer.open()
+        writer.commit(rows_of(CASES[0], 1, text="x" * 200_000))
+    assert recover(tmp_path, {CASES[0].id: len(METHODS)}) == {(1, CASES[0].id)}
+    assert set(read(tmp_path).cells["reason"]) == {"x" * 200_000}
