@@ -11,8 +11,9 @@ import re
 FORMULA = r"[=+\-@\t\uFF1D\uFF0B\uFF0D\uFF20]"
 """What a formula begins with, full-width forms included. (No cell of a table begins with a line break.)"""
 
-NUMBER = r"[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|inf|nan)"
-"""A number may begin with a sign: a spreadsheet takes it for what it is."""
+NUMBER = r"[+-]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|inf|nan)"
+"""A number may begin with a sign: a spreadsheet takes it for what it is. (A digit has one place here, or a long row of
+them would take time by its square.)"""
 
 _NEUTRALISED = re.compile(rf"'*(?!({NUMBER})\Z){FORMULA}")
 """Of text and of what it is neutralised to: so that one apostrophe less is the text again."""

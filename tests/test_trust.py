@@ -221,6 +221,11 @@ def test_neutral_text_is_no_formula_and_the_text_can_be_had_back(text: str) -> N
     assert not re.match(FORMULA, cell) or is_number(cell)
 
 
+def test_a_long_row_of_digits_is_no_work() -> None:
+    """Its square would be a day."""
+    assert neutral(f"-{'1' * 1_000_000}x")[:2] == "'-"
+
+
 NAMES = {
     "method": VALID.replace("dense", "{}:b"),
     "distribution": VALID + 'distribution = "{}"',
@@ -537,3 +542,11 @@ def test_a_field_of_any_length_is_read_again(tmp_path: Path) -> None:
         writer.commit(rows_of(CASES[0], 1, text="x" * 200_000))
     assert recover(tmp_path, {CASES[0].id: len(METHODS)}) == {(1, CASES[0].id)}
     assert set(read(tmp_path).cells["reason"]) == {"x" * 200_000}
+
+
+@pytest.mark.parametrize("word", ["a**", "*", "", "..", "../here/recorded", "[r]ecorded", "here/../recorded"])
+@pytest.mark.parametrize("verb", ["plot", "compare", "export", "report"])
+def test_a_word_is_a_folder_or_the_name_of_a_study_and_no_pattern(tmp_path: Path, verb: str, word: str) -> None:
+    record(tmp_path / "here" / "recorded" / "20260101T000000Z_a", launches=2)
+    more = {"compare": [word], "export": ["--to", "junit"]}.get(verb, ["--studies", str(tmp_path)])
+    assert "unknown run" in refused(CliRunner().invoke(cli, [verb, word, *more, "--results", str(tmp_path)]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from harness.outside_text import restored
 from harness.tables.schema import (
     ADDED_COLUMNS,
     COLUMN_TYPES,
+    FOLDER_NAME,
     HISTORY_FILE,
     OLDEST_READ,
     SCHEMA_VERSION,
@@ -192,7 +194,7 @@ def newest_run(results: Path, word: str) -> Path:
     """
     if (Path(word) / "run.json").is_file():
         return Path(word)
-    found = sorted((path.parent for path in results.glob(f"*/{word}/*/run.json")), key=_age)
+    found = sorted(_folders(results, word, "*/run.json"), key=_age)
     if not found:
         names = sorted({path.parent.parent.name for path in results.glob("*/*/*/run.json")})
         raise unknown(str(results), "run", word, names)
@@ -203,16 +205,21 @@ def newest_result(results: Path, word: str) -> Path:
     """The folder that a word means where a duel is as good as a run: a folder of either, or the newest of the study."""
     if has_verdicts(Path(word)) or (Path(word) / "run.json").is_file():
         return Path(word)
-    duels = [path.parent for path in results.glob(f"*/{word}/*/{VERDICTS_FILE}")]
-    runs = [path.parent for path in results.glob(f"*/{word}/*/run.json")]
+    duels = _folders(results, word, f"*/{VERDICTS_FILE}")
+    runs = _folders(results, word, "*/run.json")
     return max(duels + runs, key=_age) if duels else newest_run(results, word)
 
 
 def baseline_runs(results: Path, word: str) -> list[Path]:
     """The folders that a word means as a base: STUDY/baseline stands for every run recorded as such, else one run."""
     study, _, name = word.partition("/")
-    found = sorted(path.parent for path in results.glob(f"*/{study}/{BASELINE}/*/run.json")) if name == BASELINE else []
+    found = sorted(_folders(results, study, f"{BASELINE}/*/run.json")) if name == BASELINE else []
     return found or [newest_run(results, word)]
+
+
+def _folders(results: Path, study: str, file: str) -> list[Path]:
+    """The folders of a study that hold such a file; a word that is no name of a study has none, and is no pattern."""
+    return [path.parent for path in results.glob(f"*/{study}/{file}")] if re.fullmatch(FOLDER_NAME, study) else []
 
 
 def _age(folder: Path) -> tuple[bool, str]:

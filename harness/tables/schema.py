@@ -3,7 +3,9 @@
 Schema history
 1  first version.
 2  memory.csv says of which launch a row is: what is judged needs several.
-3  cells.csv has compile_seconds, timings.csv device_seconds; NaN where a run of version 2 is read.
+3  cells.csv has compile_seconds, timings.csv device_seconds; NaN where a run of version 2 is read. Text that a
+   spreadsheet would take for a formula has an apostrophe before it, which is no part of the text: a file of before has
+   none there, and is read alike.
 """
 
 from __future__ import annotations
