@@ -29,6 +29,7 @@ from harness.report.page.compared import Comparison
 from harness.report.page.document import Drawn, Reported, document
 from harness.study import MOST_CELLS, Gate
 from harness.tables import (
+    BASE,
     HEAD,
     Run,
     RunWriter,
@@ -40,7 +41,7 @@ from harness.tables import (
     write_verdicts,
 )
 from harness.tables.schema import history_columns
-from harness.verdicts.comparison import compare_verdicts
+from harness.verdicts.comparison import compare_verdicts, refuse_unlike
 from harness.verdicts.export import FORMATS, Results
 from harness.vocabulary import EXIT_USAGE
 from tests.payload import payload_of
@@ -550,3 +551,9 @@ def test_a_word_is_a_folder_or_the_name_of_a_study_and_no_pattern(tmp_path: Path
     record(tmp_path / "here" / "recorded" / "20260101T000000Z_a", launches=2)
     more = {"compare": [word], "export": ["--to", "junit"]}.get(verb, ["--studies", str(tmp_path)])
     assert "unknown run" in refused(CliRunner().invoke(cli, [verb, word, *more, "--results", str(tmp_path)]))
+
+
+@pytest.mark.parametrize("text", ["precision = 3", "precision = [1]", "[precision]\ntensors = 3", ""])
+def test_a_text_that_is_no_study_of_today_can_be_compared_with(tmp_path: Path, text: str) -> None:
+    base, head = (read(record(tmp_path / side, launches=2, text=each)) for side, each in ((BASE, text), (HEAD, TEXT)))
+    refuse_unlike(base, head)
