@@ -5,12 +5,23 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from harness.outside_text import printable
+
+LONGEST_WORD = 200
+"""Characters of a word that an error repeats: a file can hold one of any length."""
+
 
 class UserError(Exception):
     """Bad input: one line that names where, the wrong word and what is allowed. The CLI exits with 2."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.splitlines()))
+        super().__init__(printable(" ".join(message.splitlines())))
+
+
+def shortened(word: object) -> str:
+    """The word, or its beginning where it is long."""
+    text = str(word)
+    return text if len(text) <= LONGEST_WORD else f"{text[:LONGEST_WORD]}..."
 
 
 class Interrupted(KeyboardInterrupt):
@@ -24,7 +35,7 @@ def refused(error: OSError) -> str:
 
 def unknown(where: str, kind: str, word: object, allowed: Iterable[str]) -> UserError:
     """The error for a word that is not in a vocabulary, with its nearest neighbour as a guess."""
-    words = [str(each) for each in allowed]
-    near = difflib.get_close_matches(str(word), words, n=1, cutoff=0.5)
+    words, word = [str(each) for each in allowed], shortened(word)
+    near = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     guess = f"; did you mean '{near[0]}'?" if near else ""
     return UserError(f"{where}: unknown {kind} '{word}' (allowed: {', '.join(words)}){guess}")

@@ -116,7 +116,7 @@ def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print, *, pla
     if info["end"]:
         raise UserError(f"{path}: this run is complete")
     source = studies / f"{info['study']}.toml"
-    if source.is_file() and source.read_text(encoding="utf-8") != info["text"]:
+    if source.is_file() and source.read_text(encoding="utf-8", errors="replace") != info["text"]:
         raise UserError(f"{source}: has changed since {path.name} began: restore it, or begin a new run")
     study = load_study_of(read(path))
     with _opened(place) as there:

@@ -20,7 +20,7 @@ from typing import Any
 
 from harness.errors import UserError, unknown
 from harness.study import Study
-from harness.tables import Row, Run, replace_bytes, replace_text
+from harness.tables import FOLDER_NAME, Row, Run, replace_bytes, replace_text
 from harness.vocabulary import STUDIES
 
 FORMATS = ("svg", "png")
@@ -58,7 +58,7 @@ def find_study(word: str, folder: Path = STUDIES) -> Path:
 
 def load_script(name: str, folder: Path) -> Script:
     """The script of a study; one without a script draws nothing and measures no facts."""
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+    if not re.fullmatch(FOLDER_NAME, name):
         raise UserError(f"{folder}: '{name}' is no name of a study")
     module = _module(name, folder)
     return Script(folder / f"{name}.py", *(getattr(module, name, default) for name, default in _OFFERED.items()))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from harness.errors import UserError, unknown
-from harness.study_values import K, Memory, Natural, Positive, Scalar, Seconds, Share, Some, well_formed_k
+from harness.study_values import K, Memory, Name, Natural, Positive, Scalar, Seconds, Share, Some, Word, well_formed_k
 from harness.vocabulary import (
     AXES,
     SHAPE,
@@ -22,6 +23,9 @@ from harness.vocabulary import (
     Tensor,
     Transform,
 )
+
+MOST_CELLS = 10_000_000
+"""Of a study: at 2 ms of bookkeeping a cell, planning and writing so many would take five hours."""
 
 
 class _Strict(BaseModel):
@@ -43,7 +47,7 @@ class Axes(_Strict):
     """How many independent vectors at once."""
     d: Some[Natural] = (0,)
     """The length of x in y = W x; with 0 y itself is drawn, and there is no pipeline, dx or dW."""
-    distribution: Some[str] = ("normal",)
+    distribution: Some[Word] = ("normal",)
     """What y, or x and W, are drawn from."""
     seed: Some[Natural] = (0,)
     """Of the draw; the same for every dtype, k, device and machine."""
@@ -66,7 +70,7 @@ class Shape(_Strict):
     """As in [axes]."""
     d: Some[Natural] | None = None
     """As in [axes]."""
-    distribution: Some[str] | None = None
+    distribution: Some[Word] | None = None
     """As in [axes]."""
 
 
@@ -94,7 +98,7 @@ class Precision(_Strict):
     """What is compared."""
     references: Some[Reference] = ("native",)
     """What it is compared with."""
-    metrics: Some[str] = ("abs_max", "rel_l2", "equal_share", "flips", "causes")
+    metrics: Some[Word] = ("abs_max", "rel_l2", "equal_share", "flips", "causes")
     """The figures of a comparison, each with its unit in its name."""
     loss: Loss = "square"
     """What the gradients are of: a weighted sum of the values, or the sum of their squares."""
@@ -127,15 +131,15 @@ class Study(_Strict):
 
     title: str
     """What the study asks, in a line."""
-    methods: Some[str]
+    methods: Some[Word]
     """The ways to select: names, or import paths 'package.module:name'."""
     phases: Some[Phase] = USUAL_PHASES
     """What is timed, of each method those that it has."""
     axes: Axes
     """The swept dimensions: every combination of their values is a case."""
-    shapes: dict[str, Shape] = {}
+    shapes: dict[Name, Shape] = {}
     """Sizes that go together under a name, in place of those in [axes]."""
-    parameters: dict[str, Some[Scalar]] = {}
+    parameters: dict[Word, Some[Scalar]] = {}
     """Axes of this study's own: what its methods and distributions take, or `cache`."""
     exclude: tuple[dict[str, Some[Scalar]], ...] = ()
     """A cell that matches every key of one of these is left out."""
@@ -204,6 +208,14 @@ class Study(_Strict):
         for name, axes in self.axes_by_shape.items():
             if not axes.n:
                 raise UserError(f"{f'shapes.{name}' if name else 'axes'}.n: this key is required")
+        return self
+
+    @model_validator(mode="after")
+    def _not_beyond_planning(self) -> Study:
+        sizes = [math.prod(len(values) for _, values in axes) for axes in self.axes_by_shape.values()]
+        cells = sum(sizes) * math.prod(map(len, self.parameters.values())) * len(self.methods)
+        if cells > MOST_CELLS:
+            raise UserError(f"axes: {cells} combinations of values and methods, more than {MOST_CELLS}: take fewer")
         return self
 
     @model_validator(mode="after")

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, WithJsonSchema
 
+from harness.outside_text import PLAIN_WORD
 from harness.vocabulary import LARGEST_INTEGER
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
     from pydantic_core import CoreSchema
-
-Scalar = bool | int | float | str
 
 Value = TypeVar("Value")
 
@@ -52,6 +51,12 @@ def well_formed_k(value: object) -> object:
     raise ValueError("k is a number, a fraction of n such as 'n/4', or 'all'")
 
 
+def _plain(value: Value) -> Value:
+    if isinstance(value, str) and not re.match(PLAIN_WORD, value):
+        raise ValueError("a word has no control characters, and does not begin with = + - @, unless it is a number")
+    return value
+
+
 Some = Annotated[
     tuple[Value, ...],
     BeforeValidator(_as_list),
@@ -59,6 +64,14 @@ Some = Annotated[
     AfterValidator(_without_repeats),
     _AlsoAlone(),
 ]
+Word = Annotated[str, AfterValidator(_plain), Field(json_schema_extra={"pattern": PLAIN_WORD})]
+"""What names something in the tables, which a spreadsheet may open."""
+
+Scalar = Annotated[bool | int | float | str, AfterValidator(_plain), Field(json_schema_extra={"pattern": PLAIN_WORD})]
+"""A value of a study's own axes; text names something."""
+
+Name = Annotated[Word, Field(min_length=1)]
+
 Positive = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
 Natural = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
 Share = Annotated[float, Field(gt=0, lt=1)]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from harness.errors import unknown
+from harness.errors import shortened, unknown
 
 Models = Mapping[str, type[BaseModel]]
 
@@ -26,14 +26,14 @@ def one_line(error: ValidationError, models: Models) -> str:
 
 def _describe(detail: ErrorDetails, models: Models) -> str:
     path = [str(part) for part in detail["loc"]]
-    where = ".".join(path) or "the file"
+    where = shortened(".".join(path)) or "the file"
     if detail["type"] == "extra_forbidden":
         table = ".".join(path[:-1])
-        model = models[table] if table in models else models[f"{table.rpartition('.')[0]}.*"]
+        model = models[table] if table in models else models[f"{path[0]}.*"]
         return str(unknown(table or "the file", "key", path[-1], model.model_fields))
     if detail["type"] == "literal_error":
         expected = re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected", "")))
         return str(unknown(where, "word", detail["input"], expected))
     if detail["type"] == "missing":
         return f"{where}: this key is required"
-    return f"{where}: {detail['msg'].removeprefix('Value error, ')}, got {detail['input']!r}"
+    return f"{where}: {detail['msg'].removeprefix('Value error, ')}, got {shortened(repr(detail['input']))}"

@@ -25,17 +25,19 @@ FLOORS = {
     3: ("methods", "precision", "problems"),
     2: ("tables",),
     1: ("cells", "study_file"),
-    0: ("errors", "vocabulary", "validation", "study", "study_values", "machine"),
+    0: ("outside_text", "errors", "vocabulary", "validation", "study", "study_values", "machine"),
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
 NEIGHBOURS = {
     ("__main__", "cli"),  # python -m harness is the command line
     ("validation", "errors"),  # the errors of a study file are told in the words of errors
+    ("errors", "outside_text"),  # what a message repeats reaches a terminal
     ("study", "errors"),
     ("study", "vocabulary"),
     ("study", "study_values"),
     ("study_values", "vocabulary"),
+    ("study_values", "outside_text"),
     ("duel", "origin"),  # where the code of its base lies
     ("publish", "runs"),  # the gate of a study, which a run names
     ("duel", "runs"),  # each side of a duel is written as a run is

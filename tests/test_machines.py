@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness.cli import cli
+from harness.errors import UserError
 from harness.publish import publish
 from harness.tables import Run, by_machine, of_one_machine, read
 from harness.verdicts.ratios import launch_medians, paired_log_ratios
@@ -100,6 +101,12 @@ def test_a_run_of_this_machine_is_itself(tmp_path: Path) -> None:
 def test_a_machine_whose_facts_are_lost_keeps_its_name(tmp_path: Path) -> None:
     first, _ = by_machine(of_cluster(tmp_path / "lost", "unheard-of", SLOW))
     assert first.info["machine"] == {"slug": "unheard-of"}
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "/elsewhere", "a/b", ".", ""])
+def test_a_machine_that_is_no_name_of_a_folder_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=r"lost/cells\.csv: .*machine"):
+        by_machine(of_cluster(tmp_path / "lost", name, SLOW))
 
 
 @pytest.mark.parametrize("verb", ["compare", "export"])

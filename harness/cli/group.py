@@ -14,6 +14,7 @@ import click
 
 from harness import completion
 from harness.errors import UserError, refused
+from harness.outside_text import printable
 from harness.vocabulary import EXIT_INTERRUPTED, EXIT_USAGE, RESULTS, STUDIES
 
 
@@ -34,6 +35,11 @@ class _Verbs(click.Group):
         except KeyboardInterrupt as stop:
             click.echo("; ".join(filter(None, ("harness: interrupted", str(stop)))), err=True)
             context.exit(EXIT_INTERRUPTED)
+
+
+def tell(line: object) -> None:
+    """A line on standard output: nothing in it, wherever it came from, is an order to the terminal."""
+    click.echo(printable(line))
 
 
 ONLY = click.option(

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from harness import completion
-from harness.cli.group import ONLY, RESULTS_FOLDER, STRICT, STUDIES_FOLDER, cli
+from harness.cli.group import ONLY, RESULTS_FOLDER, STRICT, STUDIES_FOLDER, cli, tell
 from harness.errors import UserError
 
 
@@ -45,8 +45,8 @@ def duel(
         raise UserError("duel: name a --base-rev, a --base-python, or both")
     loaded = load_study(find_study(study, studies), only)
     with base_origin(base_rev, base_python) as base:
-        fought = fight(loaded, base, results, only, studies, click.echo)
-    click.echo(f"{loaded.name}: {fought.path}")
+        fought = fight(loaded, base, results, only, studies, tell)
+    tell(f"{loaded.name}: {fought.path}")
     _judged(fought.verdicts, fought.base, fought.head, results, strict)
 
 
@@ -95,9 +95,9 @@ def history(machine: str | None, studies: Path, results: Path) -> None:
     rows = read_history(path)
     found = steps(rows)
     for line in history_lines(rows, found):
-        click.echo(line)
+        tell(line)
     for made in draw_trends(rows, found, path.with_suffix(""), studies):
-        click.echo(made)
+        tell(made)
 
 
 def _judged(verdicts: Any, base: Any, head: Any, results: Path, strict: bool) -> None:
@@ -107,7 +107,7 @@ def _judged(verdicts: Any, base: Any, head: Any, results: Path, strict: bool) ->
     from harness.verdicts.history import record
 
     for line in judgement_lines(verdicts):
-        click.echo(line)
+        tell(line)
     try:
         record(results, verdicts, base, head)
     except OSError as error:  # the verdicts hold all the same

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from harness import completion
-from harness.cli.group import ONLY, RESULTS_FOLDER, STUDIES_FOLDER, cli
+from harness.cli.group import ONLY, RESULTS_FOLDER, STUDIES_FOLDER, cli, tell
 from harness.errors import UserError
 from harness.vocabulary import BROKEN, EXIT_CELLS
 
@@ -30,7 +30,7 @@ def plan(study: str, only: tuple[str, ...], studies: Path) -> None:
     from harness.scripts import find_study
 
     for line in forecast(plan_of(load_study(find_study(study, studies), only))):
-        click.echo(line)
+        tell(line)
 
 
 @cli.command()
@@ -69,9 +69,8 @@ def run(
     loaded = [runs.load_study(find_study(word, studies), only) for word in studies_named]
     broken = False
     with _place(scheduler, local) as place:
-        say = click.echo
-        begun = (runs.run(study, results, only, studies, say, baseline=baseline, place=place) for study in loaded)
-        for finished in begun if folder is None else (runs.resume(folder, studies, say, place=place),):
+        begun = (runs.run(study, results, only, studies, tell, baseline=baseline, place=place) for study in loaded)
+        for finished in begun if folder is None else (runs.resume(folder, studies, tell, place=place),):
             _close(finished, studies, drawn)
             broken |= bool(finished.cells["status"].isin(BROKEN).any())
     if broken:
@@ -90,9 +89,9 @@ def doctor() -> None:
 
     findings = []
     for finding in examine():
-        click.echo(finding)
+        tell(finding)
         findings.append(finding)
-    click.echo(closing_line(findings))
+    tell(closing_line(findings))
 
 
 @contextmanager
@@ -107,7 +106,7 @@ def _place(scheduler: str | None, local: int | None) -> Iterator[Any]:
         from harness.distribute import on_local_workers, on_scheduler
     except ImportError as error:
         raise UserError(f"run: a cluster needs the extra `cluster`: pip install '.[cluster]' ({error})") from None
-    with on_local_workers(local, click.echo) if local else on_scheduler(str(scheduler), click.echo) as place:
+    with on_local_workers(local, tell) if local else on_scheduler(str(scheduler), tell) as place:
         yield place
 
 
@@ -118,4 +117,4 @@ def _close(finished: Any, studies: Path, drawn: bool) -> None:
 
     figures = sum(len(draw_figures(each, studies)) for each in by_machine(finished)) if drawn else None
     for line in closing(finished, studies, figures):
-        click.echo(line)
+        tell(line)

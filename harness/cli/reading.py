@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from harness import completion
-from harness.cli.group import RESULTS_FOLDER, STUDIES_FOLDER, cli
+from harness.cli.group import RESULTS_FOLDER, STUDIES_FOLDER, cli, tell
 from harness.errors import UserError
 from harness.vocabulary import EXPORTS
 
@@ -29,11 +29,11 @@ def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
         run = read(newest_run(results, word))
         made = [path for each in by_machine(run) for path in draw_figures(each, studies)]
         for path in made:
-            click.echo(path)
+            tell(path)
         if not made and captions(run.name, studies):
             raise UserError(f"{word}: nothing was drawn: of FIGURES of {studies / run.name}.py this run can show none")
         if not made:
-            click.echo(f"{word}: nothing to draw: there are no FIGURES in {studies / run.name}.py")
+            tell(f"{word}: nothing to draw: there are no FIGURES in {studies / run.name}.py")
 
 
 @cli.command()
@@ -50,7 +50,7 @@ def report(words: tuple[str, ...], output: Path | None, studies: Path, results: 
     """
     from harness.publish import publish
 
-    click.echo(publish(words, results, studies, output, click.echo))
+    tell(publish(words, results, studies, output, tell))
 
 
 @cli.command()
@@ -100,4 +100,4 @@ def list_(schema: bool, studies: Path) -> None:
         click.echo(json.dumps(study_schema(known_names()), indent=1))
         return
     for line in listing(studies):
-        click.echo(line)
+        tell(line)

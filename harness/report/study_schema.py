@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from harness.outside_text import PLAIN_WORD
 from harness.study import Study
 from harness.study_file import Known
 from harness.vocabulary import AXES, CACHE, CACHE_STATES, SHAPE, YARDSTICKS
@@ -20,7 +21,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 IMPORT_PATH = r"^[^\s:.][^\s:]*:[^\s:]+$"
 """Of a method that is not registered here: 'package.module:name'."""
 
-SCALAR: Schema = {"type": ["boolean", "number", "string"]}
+SCALAR: Schema = {"type": ["boolean", "number", "string"], "pattern": PLAIN_WORD}
 
 
 def study_schema(known: Known) -> Schema:
@@ -35,7 +36,8 @@ def study_schema(known: Known) -> Schema:
     tables["Shape"]["properties"]["distribution"] |= _some({"enum": list(known.distributions)})
     tables["Precision"]["properties"]["metrics"] |= _some({"enum": list(known.metrics)})
     parameters = _parameters(known.parameters)
-    schema["properties"]["parameters"]["properties"] = parameters
+    schema["properties"]["parameters"] |= {"properties": parameters, "propertyNames": {"pattern": PLAIN_WORD}}
+    schema["properties"]["shapes"]["propertyNames"] = {"pattern": PLAIN_WORD, "minLength": 1}
     excluded = {axis: _bare(tables["Axes"]["properties"][axis]) for axis in AXES}
     excluded["method"] = _some(_method(dict.fromkeys((*known.methods, *YARDSTICKS))))
     excluded |= {SHAPE: _some({"type": "string"}), **parameters}
@@ -55,7 +57,8 @@ def _some(item: Schema) -> Schema:
 
 
 def _method(names: Iterable[str]) -> Schema:
-    return {"anyOf": [{"enum": list(names)}, {"type": "string", "pattern": IMPORT_PATH}]}
+    path = {"type": "string", "pattern": IMPORT_PATH, "allOf": [{"pattern": PLAIN_WORD}]}
+    return {"anyOf": [{"enum": list(names)}, path]}
 
 
 def _bare(key: Schema) -> Schema:

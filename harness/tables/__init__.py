@@ -15,7 +15,7 @@ from harness.tables.reading import (
     read_history,
     read_verdicts,
 )
-from harness.tables.schema import HISTORY_FILE, SCHEMA_VERSION, Row, history_columns, parameter_types
+from harness.tables.schema import FOLDER_NAME, HISTORY_FILE, SCHEMA_VERSION, Row, history_columns, parameter_types
 from harness.tables.writing import (
     Busy,
     RunWriter,
@@ -29,6 +29,7 @@ from harness.tables.writing import (
 __all__ = [
     "BASE",
     "BASELINE",
+    "FOLDER_NAME",
     "HEAD",
     "HISTORY_FILE",
     "SCHEMA_VERSION",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +18,11 @@ from pydantic import ValidationError
 
 from harness.errors import UserError, unknown
 from harness.machine import this_machine
+from harness.outside_text import restored
 from harness.tables.schema import (
     ADDED_COLUMNS,
     COLUMN_TYPES,
+    FOLDER_NAME,
     HISTORY_FILE,
     OLDEST_READ,
     SCHEMA_VERSION,
@@ -160,7 +163,7 @@ def read_info(folder: Path) -> dict[str, Any]:
         info = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON: {error}") from None
     if not isinstance(info, dict):
         raise UserError(f"{path}: not a JSON object")
@@ -185,7 +188,8 @@ def read_table(path: Path, declared: pa.DataFrameSchema, lacking: Sequence[str] 
         frame = frame.assign(**dict.fromkeys(set(lacking) - set(frame), float("nan")))
         if not lacking and (wrong := [name for name, wanted in zip_longest(frame, kinds) if name != wanted]):
             raise ValueError(f"column {wrong[0]!r} is not where the schema has it: {', '.join(kinds)}")
-        return declared.validate(frame[[*kinds]] if set(frame) == set(kinds) and lacking else frame, inplace=True)
+        frame = declared.validate(frame[[*kinds]] if set(frame) == set(kinds) and lacking else frame, inplace=True)
+        return _restored(frame, kinds)
     except (pa.errors.SchemaError, pa.errors.SchemaErrors, ValueError, OverflowError, OSError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(f"{path}: {reason[:LONGEST_REASON]}") from None
@@ -201,6 +205,14 @@ def _ends_within_a_line(path: Path) -> bool:
         raise UserError(f"{path}: {error.strerror}") from None
 
 
+def _restored(frame: pd.DataFrame, kinds: Mapping[str, Any]) -> pd.DataFrame:
+    """The table with its text as it was before it was written."""
+    for name in (name for name, kind in kinds.items() if kind is str):
+        if frame[name].str.startswith("'").any():
+            frame[name] = frame[name].map(restored)
+    return frame
+
+
 def newest_run(results: Path, word: str) -> Path:
     """The folder that a word means: a run folder itself, or the newest run of the study of that name.
 
@@ -208,7 +220,7 @@ def newest_run(results: Path, word: str) -> Path:
     """
     if (Path(word) / "run.json").is_file():
         return Path(word)
-    found = sorted((path.parent for path in results.glob(f"*/{word}/*/run.json")), key=_age)
+    found = sorted(_folders(results, word, "*/run.json"), key=_age)
     if not found:
         names = sorted({path.parent.parent.name for path in results.glob("*/*/*/run.json")})
         raise unknown(str(results), "run", word, names)
@@ -219,16 +231,21 @@ def newest_result(results: Path, word: str) -> Path:
     """The folder that a word means where a duel is as good as a run: a folder of either, or the newest of the study."""
     if has_verdicts(Path(word)) or (Path(word) / "run.json").is_file():
         return Path(word)
-    duels = [path.parent for path in results.glob(f"*/{word}/*/{VERDICTS_FILE}")]
-    runs = [path.parent for path in results.glob(f"*/{word}/*/run.json")]
+    duels = _folders(results, word, f"*/{VERDICTS_FILE}")
+    runs = _folders(results, word, "*/run.json")
     return max(duels + runs, key=_age) if duels else newest_run(results, word)
 
 
 def baseline_runs(results: Path, word: str) -> list[Path]:
     """The folders that a word means as a base: STUDY/baseline stands for every run recorded as such, else one run."""
     study, _, name = word.partition("/")
-    found = sorted(path.parent for path in results.glob(f"*/{study}/{BASELINE}/*/run.json")) if name == BASELINE else []
+    found = sorted(_folders(results, study, f"{BASELINE}/*/run.json")) if name == BASELINE else []
     return found or [newest_run(results, word)]
+
+
+def _folders(results: Path, study: str, file: str) -> list[Path]:
+    """The folders of a study that hold such a file; a word that is no name of a study has none, and is no pattern."""
+    return [path.parent for path in results.glob(f"*/{study}/{file}")] if re.fullmatch(FOLDER_NAME, study) else []
 
 
 def _age(folder: Path) -> tuple[bool, str]:

@@ -3,16 +3,21 @@
 Schema history
 1  first version.
 2  memory.csv says of which launch a row is: what is judged needs several.
-3  cells.csv has compile_seconds, timings.csv device_seconds; NaN where a run of version 2 is read.
+3  cells.csv has compile_seconds, timings.csv device_seconds; NaN where a run of version 2 is read. Text that a
+   spreadsheet would take for a formula has an apostrophe before it, which is no part of the text: a file of before has
+   none there, and is read alike.
 """
 
 from __future__ import annotations
 
+import json
+import tomllib
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import pandas as pd
 import pandera.pandas as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator, model_validator
 
 from harness.vocabulary import DTYPES, PHASES, STATUSES, VERDICTS
 
@@ -23,10 +28,13 @@ OLDEST_READ = 2
 ADDED_COLUMNS = {"cells": ("compile_seconds",), "timings": ("device_seconds",)}
 """table -> columns that version 3 added, unknown (NaN) in what was written before."""
 
+CASE = r"[0-9a-f]{12}"
+
+FOLDER_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,199}$"
+"""Of a study or a machine, which their folders in results/ have: it leads nowhere else."""
+
 _KEY = {
-    "case": pa.Column(
-        str, pa.Check.str_matches(r"^[0-9a-f]{12}$"), description="identity of the case: a digest of its axes"
-    ),
+    "case": pa.Column(str, pa.Check.str_matches(f"^{CASE}$"), description="identity of the case: a digest of its axes"),
     "method": pa.Column(str, pa.Check.str_length(min_value=1), description="the way to select, or the yardstick"),
     "dtype": pa.Column(str, pa.Check.isin(DTYPES), description="torch dtype of every tensor"),
     "device": pa.Column(str, description="torch device"),
@@ -46,7 +54,7 @@ _OWN = {
         "launch": pa.Column(int, pa.Check.ge(1), description="which fresh worker process, from 1"),
         "status": pa.Column(str, pa.Check.isin(STATUSES), description="what became of the cell in this launch"),
         "reason": pa.Column(str, description="why, in one line: torch's own message where it is torch's"),
-        "machine": pa.Column(str, description="slug of the machine"),
+        "machine": pa.Column(str, pa.Check.str_matches(FOLDER_NAME), description="slug of the machine"),
         "predicted_bytes": pa.Column(int, description="bytes of inputs, outputs, S and its gradient"),
         "wall_seconds": pa.Column(float, description="seconds spent on checking and timing the cell"),
         "compile_seconds": pa.Column(
@@ -117,11 +125,14 @@ _VERDICTS = (
 
 _HISTORY = {
     "begin": pa.Column(str, description="when the judged run began, UTC"),
-    "study": pa.Column(str, description="which study was run"),
+    "study": pa.Column(str, pa.Check.str_matches(FOLDER_NAME), description="which study was run"),
     "base_commit": pa.Column(str, description="commit of the base"),
     "head_commit": pa.Column(str, description="commit of the head"),
     "torch": pa.Column(str, description="torch of the head"),
 }
+
+
+_FolderName = Annotated[str, StringConstraints(pattern=FOLDER_NAME)]
 
 
 class MachineFacts(BaseModel):
@@ -129,7 +140,15 @@ class MachineFacts(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    slug: str
+    slug: _FolderName
+
+
+class TorchFacts(BaseModel):
+    """Of run.json: what readers ask of torch."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    torch: str = ""
 
 
 class Sidecar(BaseModel):
@@ -137,13 +156,42 @@ class Sidecar(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    study: str
+    study: _FolderName
     text: str
     only: list[str]
-    parameters: dict[str, Literal["bool", "int", "float", "str"]]
+    parameters: dict[
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], Literal["bool", "int", "float", "str"]
+    ]
     machine: MachineFacts
     begin: str
     end: str | None
+    commit: str = ""
+    dirty: bool = False
+    torch: TorchFacts = TorchFacts()
+    timing: dict[str, float | bool | None] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, info: dict[str, Any]) -> dict[str, Any]:
+        """JSON can write half a surrogate pair, which no file and no terminal takes."""
+        json.dumps(info, ensure_ascii=False).encode()
+        return info
+
+    @field_validator("text")
+    @classmethod
+    def _is_toml(cls, text: str) -> str:
+        try:
+            tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"not TOML: {error}") from None
+        return text
+
+    @field_validator("parameters")
+    @classmethod
+    def _are_own(cls, parameters: dict[str, str]) -> dict[str, str]:
+        if taken := parameters.keys() & {*_KEY, *(name for own in _OWN.values() for name in own)}:
+            raise ValueError(f"a column has the name {min(taken)} already")
+        return parameters
 
 
 TABLES = tuple(_OWN)
@@ -165,16 +213,35 @@ COLUMN_TYPES = {
 }
 
 
+def _agree(frame: pd.DataFrame) -> bool:
+    """Whether all rows of a case have the same axes, as they were written: `case` is a digest of them."""
+    places, _ = frame["case"].factorize()
+    first = (~frame["case"].duplicated()).to_numpy().nonzero()[0]
+    own = list(frame.columns).index("method") + 1
+    for name in frame.columns[own : own + len(_KEY) - 2]:
+        values = frame[name].to_numpy()
+        if ((values != values[first][places]) & (values == values)).any():
+            return False
+    return True
+
+
+_ONE_CASE = pa.Check(_agree, error="rows of one case differ in an axis")
+
+
+def _parameters(types: Mapping[str, type] | None) -> dict[str, pa.Column]:
+    return {name: pa.Column(kind, description="a parameter of the study") for name, kind in (types or {}).items()}
+
+
 def schema(table: str, parameters: Mapping[str, type] | None = None) -> pa.DataFrameSchema:
     """The declaration of a table; `parameters` are a study's own axes and their types, after the key."""
-    own = {name: pa.Column(kind, description="a parameter of the study") for name, kind in (parameters or {}).items()}
-    return pa.DataFrameSchema(_KEY | own | _OWN[table], strict=True, ordered=True, name=table)
+    columns = _KEY | _parameters(parameters) | _OWN[table]
+    checks = None if table == "facts" else _ONE_CASE
+    return pa.DataFrameSchema(columns, checks, strict=True, ordered=True, name=table)
 
 
 def verdicts_schema(parameters: Mapping[str, type] | None = None) -> pa.DataFrameSchema:
     """The declaration of verdicts.csv: one row is a quantity that was judged."""
-    own = {name: pa.Column(kind, description="a parameter of the study") for name, kind in (parameters or {}).items()}
-    return pa.DataFrameSchema(_KEY | own | _VERDICTS, strict=True, ordered=True, name="verdicts")
+    return pa.DataFrameSchema(_KEY | _parameters(parameters) | _VERDICTS, strict=True, ordered=True, name="verdicts")
 
 
 def history_schema() -> pa.DataFrameSchema:

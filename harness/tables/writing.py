@@ -10,6 +10,8 @@ import csv
 import fcntl
 import io
 import os
+import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,7 +21,20 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import UserError
-from harness.tables.schema import LOG, TABLES, VERDICTS_FILE, Row, column_kinds, history_schema, schema, verdicts_schema
+from harness.outside_text import neutral
+from harness.tables.schema import (
+    CASE,
+    LOG,
+    TABLES,
+    VERDICTS_FILE,
+    Row,
+    column_kinds,
+    history_schema,
+    schema,
+    verdicts_schema,
+)
+
+csv.field_size_limit(sys.maxsize)  # a reason may be of any length
 
 BLOCK_BYTES = 1 << 16
 """Of a table: what is read at once to find the end of its last whole line."""
@@ -111,7 +126,8 @@ def recover(folder: Path, planned: Mapping[str, int]) -> set[tuple[int, str]]:
     """Cut off whatever was not committed, and return the (launch, case) that were.
 
     planned: case -> number of its cells. A (launch, case) is committed when cells.csv has them all. The tables are read
-    line by line, and one in which there is nothing to cut is not written. Raises UserError for a line that is no row.
+    line by line, and one in which there is nothing to cut is not written. Raises UserError where a line is damaged
+    otherwise than by a kill: what was measured must not be taken for what was not committed.
     """
     for table in TABLES:
         _cut_half_line(folder / f"{table}.csv")
@@ -197,11 +213,13 @@ def _lines(rows: Iterable[Row], kinds: Mapping[str, Any], header: bool = False) 
 
 
 def _text(value: object) -> str:
-    """repr of a float round-trips; a line break inside a field would break the rule that a row is a line."""
+    """repr of a float round-trips; a line break inside a field would break the rule that a row is a line; and no text
+    is anything that a spreadsheet would run, wherever it came from."""
     if isinstance(value, float):
         return repr(value)
     text = str(value).encode(errors="backslashreplace").decode()  # half a surrogate pair is no UTF-8
-    return text.replace("\r", " ").replace("\n", " ")
+    text = text.replace("\r", " ").replace("\n", " ")
+    return neutral(text) if isinstance(value, str) else text
 
 
 def _cut_half_line(path: Path) -> None:
@@ -232,12 +250,15 @@ def _keyed_lines(path: Path) -> Iterator[tuple[bytes, tuple[int, str]]]:
             case, launch = names.index("case"), names.index("launch") if "launch" in names else None
             for line in file:
                 number += 1
+                if not line.strip():
+                    continue
                 fields = _fields(line)
-                if len(fields) != len(names):
+                at = "1" if launch is None else fields[launch]
+                if len(fields) != len(names) or not (re.fullmatch(CASE, fields[case]) and at.isdecimal()):
                     raise ValueError
-                yield line, (1 if launch is None else int(fields[launch]), fields[case])
-        except (ValueError, csv.Error):
-            raise UserError(f"{path}: line {number} is damaged") from None
+                yield line, (int(at), fields[case])
+        except (ValueError, IndexError, csv.Error):
+            raise UserError(f"{path}: line {number} is damaged: mend it, or begin a new run") from None
 
 
 def _fields(line: bytes) -> list[str]:

@@ -66,7 +66,7 @@ def compare_verdicts(bases: Sequence[Run], head: Run, gate: Gate) -> pd.DataFram
     bases, head = [of_one_machine(each) for each in bases], of_one_machine(head)
     for base in bases:
         refuse_unlike(base, head)
-        if base.info["commit"] != bases[0].info["commit"]:
+        if base.info.get("commit") != bases[0].info.get("commit"):
             raise UserError(f"{base.path} and {bases[0].path} are of two commits: a base is one version of the code")
     levels = []
     for runs in (bases, [head]):
@@ -206,7 +206,8 @@ def _protocol(run: Run) -> dict[str, object]:
 
 def _loss(run: Run) -> str:
     precision = tomllib.loads(run.info["text"]).get("precision", {})
-    return str(precision.get("loss", Precision().loss))
+    told = precision.get("loss") if isinstance(precision, dict) else None
+    return str(told or Precision().loss)
 
 
 def _gravity(verdicts: pd.Series) -> pd.Series:

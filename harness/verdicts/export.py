@@ -81,7 +81,7 @@ def benchmark_json(results: Results) -> str:
             "branch": "(unknown)",
         },
         "benchmarks": [_benchmark(results.head, each) for _, each in blocks],
-        "datetime": info["begin"],
+        "datetime": plain(info["begin"]),
         "version": pytest_benchmark.__version__,
     }
     return json.dumps(document, indent=1) + "\n"
@@ -92,7 +92,7 @@ def junit_xml(results: Results) -> str:
     from junitparser import JUnitXml, TestSuite
 
     suite = TestSuite(plain(results.head.name))
-    suite.timestamp = results.head.info["begin"]
+    suite.timestamp = plain(results.head.info["begin"])
     if results.verdicts is None:
         suite.add_testcases([_cell_case(row, results.head.name) for row in results.head.cells.to_dict("records")])
     else:
@@ -133,8 +133,8 @@ def plain(text: object) -> str:
 
 
 def markdown_text(text: object) -> str:
-    """Text that Markdown and HTML show as it is, inside a table's cell too."""
-    marked = re.sub(r"([\\`*_~\[\]])", r"\\\1", plain(text))
+    """Text that Markdown and HTML show as it is, inside a table's cell too: no mark-up, and no address is a link."""
+    marked = re.sub(r"([\\`*_~\[\]]|(?<=:)/|(?<=www)\.)", r"\\\1", plain(text), flags=re.IGNORECASE)
     return html.escape(marked, quote=False).replace("|", "&#124;")
 
 

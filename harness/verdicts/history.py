@@ -30,9 +30,9 @@ def history_rows(verdicts: pd.DataFrame, base: Run, head: Run) -> pd.DataFrame:
     rows = verdicts.assign(
         begin=head.info["begin"],
         study=head.name,
-        base_commit=base.info["commit"],
-        head_commit=head.info["commit"],
-        torch=head.info["torch"]["torch"],
+        base_commit=base.info.get("commit", "none"),
+        head_commit=head.info.get("commit", "none"),
+        torch=head.info.get("torch", {}).get("torch", "unknown"),
         level=np.where(verdicts["kind"] == "time", multiples, verdicts["head"]),
     )
     return rows[history_columns()]
