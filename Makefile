@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	rm -f .venv/installed-*
 	$(BIN)/pip install --quiet "$(TORCH)"
-	$(BIN)/pip install --quiet -e ".[dev,peers]"
+	$(BIN)/pip install --quiet -e ".[dev,peers,cluster]"
 	@touch $@
 
 bench: $(STAMP) ## measure STUDIES into results/, draw their figures, close with a table
@@ -41,8 +41,8 @@ regress: $(STAMP) ## did it get slower, larger or less exact: the working tree a
 baseline: $(STAMP) ## record runs that `harness compare regression/baseline RUN` compares with
 	$(BIN)/harness run $(BASELINE_RUNS) --baseline
 
-test: $(STAMP) ## the tests, six minutes on two cores
-	$(BIN)/pytest --numprocesses auto --dist loadfile -p no:benchmark
+test: $(STAMP) ## the tests, seven minutes on two cores
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -p no:benchmark
 
 lint: $(STAMP) ## ruff and types
 	$(BIN)/ruff check .

@@ -16,6 +16,14 @@ settings.register_profile("harness", deadline=None, max_examples=50, database=No
 settings.load_profile("harness")
 
 
+LONGEST = ("test_readme.py", "test_studies.py", "test_compile.py")
+"""What takes longest begins first, so that several processes end together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The study `smoke`, measured: its results folder is three levels above its path."""

@@ -2,7 +2,7 @@
 
     pip install torch==2.13.0
     python tests/oldest.py > oldest.txt
-    pip install -e ".[dev]" --constraint oldest.txt
+    pip install -e ".[dev,peers,cluster]" --constraint oldest.txt
 
 The standard library only: it runs before anything is installed. torch is left out: it is installed first, and is an
 experiment parameter. So are the tools of `make lint`, which is run with the newest alone.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 
 from harness.errors import UserError
 from harness.tables.reading import Run
+from harness.tables.schema import FOLDER_NAME
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,16 @@ class Part(Run):
 
 
 def by_machine(run: Run) -> list[Run]:
-    """What each machine measured; of a run that is of one machine, and of no cluster, the run itself."""
+    """What each machine measured; of a run that is of one machine, and of no cluster, the run itself.
+
+    Raises UserError where a machine has no name that a folder of figures may have.
+    """
     slugs = list(run.cells["machine"].unique())
     if isinstance(run, Part) or not slugs or (len(slugs) == 1 and "machines" not in run.info["machine"]):
         return [run]
+    for slug in slugs:
+        if not re.fullmatch(FOLDER_NAME, slug):
+            raise UserError(f"{run.path / 'cells.csv'}: machine '{slug}' is no name of a folder")
     return [Part(run.path, _sidecar_of(run, slug), whole=run, slug=slug, alone=len(slugs) == 1) for slug in slugs]
 
 
