@@ -531,7 +531,7 @@ def test_a_line_that_no_kill_has_damaged_is_not_cut_but_told(tmp_path: Path, old
     assert old in log.read_text()
     log.write_text(log.read_text().replace(old, new, 1))
     before = {path: path.read_bytes() for path in tmp_path.glob("*.csv")}
-    with pytest.raises(UserError, match=re.escape(f"{log}: row ")):
+    with pytest.raises(UserError, match=re.escape(f"{log}: line ")):
         recover(tmp_path, {case.id: len(METHODS) for case in CASES})
     assert {path: path.read_bytes() for path in tmp_path.glob("*.csv")} == before
 
