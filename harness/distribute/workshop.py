@@ -30,6 +30,9 @@ from harness.study import Study
 TIMING = "timing"
 """The resource of a Dask worker that may take times: one worker a machine has one of it."""
 
+SIDE_BY_SIDE = {"OPENBLAS_NUM_THREADS": "1"}
+"""NumPy's threads would wait for each other's cores, and busily: of two workers on two cores none would be faster."""
+
 LOCK = Path(tempfile.gettempdir()) / "topk-harness-timing.lock"
 
 
@@ -117,7 +120,9 @@ class Workshop(WorkerPlugin):
         """What is timed is pinned; side by side all would pin themselves to one core."""
         if not self._open:
             raise UserError("the worker of the cluster is closing")
-        return Worker.spawn(cores_for_workers() if self._study.timing else ())
+        if self._study.timing:
+            return Worker.spawn(cores_for_workers())
+        return Worker.spawn(environment=SIDE_BY_SIDE)
 
 
 def unlike(who: Introduction, code: str, torch: str) -> str:

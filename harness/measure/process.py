@@ -68,9 +68,16 @@ class Worker:
 
     @classmethod
     def spawn(
-        cls, cores: tuple[int, ...] = (), interpreter: str = sys.executable, folder: Path | None = None
+        cls,
+        cores: tuple[int, ...] = (),
+        interpreter: str = sys.executable,
+        folder: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> Worker:
-        """A worker that is starting: importing torch takes seconds, which several can spend at once."""
+        """A worker that is starting: importing torch takes seconds, which several can spend at once.
+
+        environment: variables that it has besides those of this process.
+        """
         try:
             log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by stop)
         except OSError as error:
@@ -83,6 +90,7 @@ class Worker:
                 stderr=log,
                 bufsize=0,
                 cwd=folder,
+                env=os.environ | (environment or {}),
             )
         except OSError as error:
             log.close()
