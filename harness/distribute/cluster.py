@@ -27,8 +27,13 @@ CONNECT_SECONDS = 30.0
 DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 """What a local worker runs first: Ctrl-C is for the run, which then ends its workers."""
 
-NEVER = "1000 weeks"
-"""How soon a worker that its nanny is starting again is given up: one that dies often is not lost."""
+LOCAL = {
+    "distributed.deploy.lost-worker-timeout": "1000 weeks",  # one that dies often, and is started again, is not lost
+    "distributed.worker.profile.enabled": False,  # what Dask watches itself by takes 2 % of a core in each process
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+}
+"""The settings of a local cluster."""
 
 LOOPBACK = "127.0.0.1"
 
@@ -125,7 +130,7 @@ def on_local_workers(count: int, say: Callable[[str], None] = print) -> Iterator
     address = {"host": LOOPBACK, "port": 0, "dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
     scheduler = {"cls": Scheduler, "options": address}
     with (
-        dask.config.set({"distributed.deploy.lost-worker-timeout": NEVER}),
+        dask.config.set(LOCAL),
         SpecCluster(workers, scheduler, silence_logs=logging.CRITICAL) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

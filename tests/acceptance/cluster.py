@@ -25,13 +25,13 @@ SPEEDUP, PAIRS = 1.6, 3
 
 PRECISION = """
 title = "Three hundred cases"
-methods = ["native", "sort", "dense", "coo", "csr", "gather"]
+methods = ["native", "native_unsorted", "sort", "dense", "coo", "csr", "gather", "fused"]
 
 [axes]
 dtype = ["float16", "bfloat16", "float32", "float64"]
-n = [1024, 2048, 4096, 8192, 16384]
-k = [16, 64, 256]
-d = 64
+n = [2048, 4096, 8192]
+k = [16, 32, 64, 128, 256]
+d = 128
 seed = [0, 1, 2, 3, 4]
 
 [precision]
