@@ -36,8 +36,8 @@ SIDE_BY_SIDE = {
     "MALLOC_TRIM_THRESHOLD_": str(2**32),
 }
 """What a worker that times nothing is told. NumPy's threads would wait busily for the cores of the others: two workers
-on two cores then took as long as one. glibc gives what is freed back to the system at once, which is a fifth of the time
-at n = 65536: page faults, a quarter of them with these."""
+on two cores then took as long as one. glibc would give back at once what is freed, and at n = 65536 a fifth of the time
+went into page faults."""
 
 LOCK = Path(tempfile.gettempdir()) / "topk-harness-timing.lock"
 

@@ -15,6 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -213,13 +214,18 @@ def _lines(rows: Iterable[Row], kinds: Mapping[str, Any], header: bool = False) 
 
 
 def _text(value: object) -> str:
-    """repr of a float round-trips; a line break inside a field would break the rule that a row is a line; and no text
-    is anything that a spreadsheet would run, wherever it came from."""
-    if isinstance(value, float):
-        return repr(value)
-    text = str(value).encode(errors="backslashreplace").decode()  # half a surrogate pair is no UTF-8
-    text = text.replace("\r", " ").replace("\n", " ")
-    return neutral(text) if isinstance(value, str) else text
+    """repr of a float round-trips."""
+    if isinstance(value, str):
+        return _cell(value)
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+@lru_cache(maxsize=1024)  # most are the words of a key, the same in row after row
+def _cell(text: str) -> str:
+    """A line break inside a field would break the rule that a row is a line; and no text is anything that a spreadsheet
+    would run, wherever it came from."""
+    utf8 = text.encode(errors="backslashreplace").decode()  # half a surrogate pair is none
+    return neutral(utf8.replace("\r", " ").replace("\n", " "))
 
 
 def _cut_half_line(path: Path) -> None:
