@@ -26,8 +26,7 @@ from harness.cli import cli
 from harness.errors import UserError
 from harness.runs import write_info
 from harness.study import Study
-from harness.tables import RunWriter, read, read_history
-from harness.tables.writing import replace_text
+from harness.tables import RunWriter, read, read_history, replace_text
 from harness.verdicts.history import record
 from tests.acceptance.kills import KEYS, keys_of
 from tests.fake_worker import DRAWS, SMALL, in_their_place, measured

@@ -21,7 +21,7 @@ from harness.cells import SHOWN_NOTES, Case
 from harness.errors import Interrupted, UserError
 from harness.report.forecast import KEPT_REASONS, SHOWN_SKIPS
 from harness.scripts import load_script
-from harness.tables import Run, RunWriter, reading, recover, writing
+from harness.tables import Run, RunWriter, files, reading, recover
 from harness.vocabulary import STUDIES
 from tests.large import instant_workers, peak_of_planning, plan_of_many, requests_of_a_case, study_of
 from tests.recorded import record
@@ -127,7 +127,7 @@ def test_a_line_is_kept_to_the_byte_whatever_its_fields_hold(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("length", [1, 99, 100, 101, 250])
 def test_a_half_line_of_any_length_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
-    monkeypatch.setattr(writing, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(files, "BLOCK_BYTES", 100)
     write_run(tmp_path, launches=1)
     path = tmp_path / "facts.csv"
     for whole in (b"", b"a\n", b"a\n" + b"b" * 99 + b"\n"):

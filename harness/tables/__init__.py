@@ -1,5 +1,6 @@
 """Tidy tables and one sidecar: what is written, how it survives, how it is read back."""
 
+from harness.tables.files import replace_bytes, replace_text
 from harness.tables.machines import by_machine, of_one_machine
 from harness.tables.reading import (
     BASE,
@@ -15,16 +16,9 @@ from harness.tables.reading import (
     read_history,
     read_verdicts,
 )
+from harness.tables.recovery import recover
 from harness.tables.schema import FOLDER_NAME, HISTORY_FILE, SCHEMA_VERSION, Row, history_columns, parameter_types
-from harness.tables.writing import (
-    Busy,
-    RunWriter,
-    append_history,
-    recover,
-    replace_bytes,
-    replace_text,
-    write_verdicts,
-)
+from harness.tables.writing import Busy, RunWriter, append_history, write_verdicts
 
 __all__ = [
     "BASE",

@@ -1,4 +1,4 @@
-"""How tables survive: appended case by case, cut back to what was committed after any kill.
+"""What a run writes: tables, appended case by case, so that a kill costs no more than the case that was running.
 
 cells.csv is the commit log: the rows of a (case, launch) are flushed to the other tables first, then to it, so
 whatever it does not have can be cut off.
@@ -10,11 +10,8 @@ import csv
 import fcntl
 import io
 import os
-import re
-import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,8 +20,8 @@ import pandas as pd
 
 from harness.errors import UserError
 from harness.outside_text import neutral
+from harness.tables.files import cut_half_line, naming, replace_text, write_all
 from harness.tables.schema import (
-    CASE,
     LOG,
     TABLES,
     VERDICTS_FILE,
@@ -34,11 +31,6 @@ from harness.tables.schema import (
     schema,
     verdicts_schema,
 )
-
-csv.field_size_limit(sys.maxsize)  # a reason may be of any length
-
-BLOCK_BYTES = 1 << 16
-"""Of a table: what is read at once to find the end of its last whole line."""
 
 
 class Busy(UserError):
@@ -94,7 +86,7 @@ class RunWriter:
         before = {table: file.seek(0, os.SEEK_END) for table, file in self._files.items()}
         try:
             for table, text in texts:
-                _write(self._files[table], text, self._folder / f"{table}.csv")
+                write_all(self._files[table], text, self._folder / f"{table}.csv")
         except OSError:
             for table, size in before.items():
                 with suppress(OSError):  # else the next `recover` cuts it off
@@ -114,63 +106,19 @@ def append_history(path: Path, rows: pd.DataFrame) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        _cut_half_line(path)
+        cut_half_line(path)
         before = path.stat().st_size
         try:
-            _write(file, _table_text(rows, kinds, header=before == 0), path)
+            write_all(file, _table_text(rows, kinds, header=before == 0), path)
         except OSError:
             file.truncate(before)
             raise
 
 
-def recover(folder: Path, planned: Mapping[str, int]) -> set[tuple[int, str]]:
-    """Cut off whatever was not committed, and return the (launch, case) that were.
-
-    planned: case -> number of its cells. A (launch, case) is committed when cells.csv has them all. The tables are read
-    line by line, and one in which there is nothing to cut is not written. Raises UserError where a line is damaged
-    otherwise than by a kill: what was measured must not be taken for what was not committed.
-    """
-    for table in TABLES:
-        _cut_half_line(folder / f"{table}.csv")
-    counted = Counter(key for _, key in _keyed_lines(folder / f"{LOG}.csv"))
-    committed = {key for key, count in counted.items() if count == planned.get(key[1])}
-    for table in (each for each in TABLES if each != "facts"):
-        path = folder / f"{table}.csv"
-        if any(key not in committed for _, key in _keyed_lines(path)):
-            _keep(path, (line for line, key in _keyed_lines(path) if key in committed))
-    return committed
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all. Raises OSError with its name."""
-    replace_bytes(path, text.encode())
-
-
-def replace_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all. Raises OSError with its name."""
-    with _replacing(path) as file:
-        file.write(data)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[io.BufferedWriter]:
-    """A file that takes the place of `path` once it is whole; else it is as if it had not been begun."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with _naming(path):
-            with partial.open("wb") as file:
-                yield file
-            partial.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink()
-        raise
-
-
 def _locked(path: Path) -> io.TextIOWrapper:
     """The lock of a folder, held until it is closed; whoever lets it go removes it first. Raises Busy."""
     while True:
-        with _naming(path):
+        with naming(path):
             lock = path.open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -181,23 +129,6 @@ def _locked(path: Path) -> io.TextIOWrapper:
             if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
                 return lock
         lock.close()  # that of a run which has just ended: a third may hold a new one by this name
-
-
-def _write(file: io.FileIO, text: str, path: Path) -> None:
-    """All of a text, in as many pieces as the system takes."""
-    left = memoryview(text.encode())
-    with _naming(path):
-        while left:
-            left = left[file.write(left) :]
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """What the system refuses inside is told with the name of the file, which a write does not know."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _table_text(table: pd.DataFrame, kinds: Mapping[str, Any], header: bool = True) -> str:
@@ -226,54 +157,3 @@ def _cell(text: str) -> str:
     would run, wherever it came from."""
     utf8 = text.encode(errors="backslashreplace").decode()  # half a surrogate pair is none
     return neutral(utf8.replace("\r", " ").replace("\n", " "))
-
-
-def _cut_half_line(path: Path) -> None:
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        size = begin = file.seek(0, os.SEEK_END)
-        found = -1
-        while begin and found < 0:
-            end, begin = begin, max(0, begin - BLOCK_BYTES)
-            file.seek(begin)
-            found = file.read(end - begin).rfind(b"\n")
-    if (whole := begin + found + 1) < size:
-        os.truncate(path, whole)
-
-
-def _keyed_lines(path: Path) -> Iterator[tuple[bytes, tuple[int, str]]]:
-    """Every line of a table after its header, with its (launch, case); a table without launches is of the first.
-
-    Raises UserError for a line that nobody can have written, rather than to cut it off.
-    """
-    if not path.exists() or not path.stat().st_size:
-        return
-    with path.open("rb") as file:
-        number = 1
-        try:
-            names = _fields(file.readline())
-            case, launch = names.index("case"), names.index("launch") if "launch" in names else None
-            for line in file:
-                number += 1
-                if not line.strip():
-                    continue
-                fields = _fields(line)
-                at = "1" if launch is None else fields[launch]
-                if len(fields) != len(names) or not (re.fullmatch(CASE, fields[case]) and at.isdecimal()):
-                    raise ValueError
-                yield line, (int(at), fields[case])
-        except (ValueError, IndexError, csv.Error):
-            raise UserError(f"{path}: line {number} is damaged: mend it, or begin a new run") from None
-
-
-def _fields(line: bytes) -> list[str]:
-    text = line.decode()
-    return next(csv.reader([text])) if '"' in text else text.rstrip("\r\n").split(",")
-
-
-def _keep(path: Path, lines: Iterable[bytes]) -> None:
-    """Replace a table by its header and these lines of it, whole or not at all."""
-    with path.open("rb") as file, _replacing(path) as kept:
-        kept.write(file.readline())
-        kept.writelines(lines)
