@@ -72,16 +72,14 @@ def measure() -> Iterator[Line]:
     for what in ("gaps", "duplicates", "half_lines", "failures"):
         yield Line(f"{what.replace('_', ' ')} after {len(done)} kills", sum(getattr(each, what) for each in done), 0)
     amid = sum(each.committed > 0 for each in done)
-    yield Line("of these, kills after the first commit", amid, KILLS / 4, at_least=True)
+    yield Line("of these, kills after the first commit", amid, KILLS / 2, at_least=True)
 
 
 def kills(count: int, folder: Path, seed: int) -> Iterator[Killed]:
     """So many runs in folders of their own, each killed, resumed, and held against one that was left alone."""
     (folder / "studies").mkdir()
     (folder / "studies" / "killed.toml").write_text(STUDY)
-    begin = time.monotonic()
-    run = undisturbed(folder)
-    lasted = time.monotonic() - begin
+    run, lasted = undisturbed(folder)
     expected = keys_of(run)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # each starts a process of its own, and waits for it
         yield from pool.map(
@@ -90,26 +88,34 @@ def kills(count: int, folder: Path, seed: int) -> Iterator[Killed]:
         )
 
 
-def undisturbed(folder: Path) -> Run:
-    """The run that the others are compared with."""
+def undisturbed(folder: Path) -> tuple[Run, float]:
+    """The run that the others are compared with, and its seconds since it had a folder."""
     results = folder / "results"
-    done = begun(results, "killed").wait(SECONDS)
-    (path,) = results.glob("*/killed/*")
-    if done:
+    process = begun(results, "killed")
+    path = folder_of(results, process)
+    begin = time.monotonic()
+    if done := process.wait(SECONDS):
         raise RuntimeError(f"the run that nothing disturbs ended with {done}")
-    return harness.read(path)
+    return harness.read(path), time.monotonic() - begin
+
+
+def folder_of(results: Path, process: subprocess.Popen[bytes]) -> Path:
+    """The folder of a run once it has one: before, there is nothing to lose, and nothing to go on with."""
+    deadline = time.monotonic() + SECONDS
+    while not (found := [each.parent for each in results.glob("*/killed/*/run.json")]):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError("a run has no folder")
+        time.sleep(0.005)
+    return found[0]
 
 
 def killed(results: Path, expected: Keys, lasted: float, rng: random.Random) -> Killed:
     """One run, killed within the time that one lasts, resumed until it ends."""
     process = begun(results, "killed")
+    path = folder_of(results, process)
     time.sleep(rng.uniform(0, lasted))
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    found = [path.parent for path in results.glob("*/killed/*/run.json")]
-    if not found:  # it had not begun: nothing to lose, nothing to go on with
-        return Killed(0, 0, 0, 0, 0)
-    (path,) = found
     if json.loads((path / "run.json").read_text(encoding="utf-8"))["end"]:
         return compared(path, expected, rows_committed(path), failures=0)
     if rng.random() < CUT_SHARE:
