@@ -18,6 +18,7 @@ from harness.errors import UserError
 from harness.runs import plan_of
 from harness.study import Study
 from harness.tables import RunWriter
+from tests.fake_worker import SMALL
 from tests.loopback import TIMING, Loopback, loopback
 from tests.recorded import record
 
@@ -32,19 +33,6 @@ d = 8
 seed = [0, 1, 2]
 [precision]
 references = ["native", "exact"]
-"""
-
-TIMED = """
-title = "One at a time"
-methods = ["native", "gather"]
-phases = ["forward"]
-[axes]
-n = [16, 64]
-k = [1, 4]
-[timing]
-block_seconds = 0.00001
-rounds = 2
-launches = 2
 """
 
 
@@ -83,7 +71,7 @@ def keys_of(run: Any) -> list[tuple[str, str, int]]:
 def test_times_are_taken_where_the_resource_is_and_the_machine_of_every_cell_is_told(
     place: Cluster, tmp_path: Path
 ) -> None:
-    study = study_in(tmp_path / "studies", TIMED)
+    study = study_in(tmp_path / "studies", SMALL)
     run = harness.run(study, tmp_path / "results", say=lambda _: None, place=place)
     assert keys_of(run) == planned(study)
     assert set(run.cells["status"]) == {"ok"}
@@ -141,7 +129,7 @@ def test_of_a_worker_that_is_killed_the_cells_are_measured_by_the_others(
 def test_what_a_cluster_cannot_do_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the resource nothing is timed, and without a scheduler nothing is measured."""
     monkeypatch.setattr(of_cluster, "CONNECT_SECONDS", 2.0)
-    timed, side_by_side = study_in(tmp_path / "timed", TIMED), study_in(tmp_path / "precision", PRECISION)
+    timed, side_by_side = study_in(tmp_path / "timed", SMALL), study_in(tmp_path / "precision", PRECISION)
     with loopback(tmp_path, [()]) as bare, on_scheduler(bare.address, lambda _: None) as place:
         with pytest.raises(
             UserError, match=r"no worker of the cluster has the resource 'timing'.*--resources timing=1"

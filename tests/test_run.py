@@ -19,6 +19,7 @@ from harness.measure.case import CaseRunner
 from harness.runs import plan_of
 from harness.study import Study
 from harness.tables import Run
+from tests.fake_worker import SMALL
 
 WriteStudy = Callable[[str], Study]
 
@@ -28,19 +29,6 @@ KEYS = {
     "memory": ["case", "method", "phase", "launch"],
     "discrepancies": ["case", "method", "tensor", "of", "reference", "metric"],
 }
-
-SMALL = """
-title = "Small"
-methods = ["native", "gather"]
-phases = ["forward"]
-[axes]
-n = [16, 64]
-k = [1, 4]
-[timing]
-block_seconds = 0.00001
-rounds = 2
-launches = 2
-"""
 
 
 def keys_of(run: Run) -> dict[str, list[tuple[Any, ...]]]:
