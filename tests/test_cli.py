@@ -285,3 +285,11 @@ def test_microbench_compares_with_its_last_run_and_its_first_run_has_none(tmp_pa
     saved.write_text(saved.read_text().replace('"release": "', '"release": "other '))
     done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, check=False)
     assert (done.returncode, "machine_info is different" in done.stderr) == (0, True)
+
+
+def test_the_benchmarks_of_the_harness_itself_run() -> None:
+    """Once each, untimed: nothing else would tell that one no longer fits what it measures."""
+    command = [sys.executable, "-m", "pytest", "tests/benchmarks/test_harness.py", "--benchmark-disable", "--quiet"]
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
