@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from distributed import Client, KilledWorker
+from distributed import Client, KilledWorker, Reschedule
 
 from harness.cells import Case, Cell
 from harness.distribute import roster, workshop
@@ -18,6 +18,7 @@ from harness.distribute.dispatch import AHEAD, LOST, MISSED, Dispatch
 from harness.distribute.roster import Roster
 from harness.distribute.workshop import Introduction, Workshop, alone_on_this_machine, code_digest, unlike
 from harness.errors import UserError
+from harness.measure.case import CaseRunner
 from harness.measure.turn import Turn
 from harness.study import Axes, Study, Timing
 
@@ -192,6 +193,24 @@ def test_a_worker_holds_its_code_against_the_run_before_it_measures(monkeypatch:
     with pytest.raises(UserError, match=r"has torch 3\.x, this run 2\.x"):
         Workshop(CHECKED, code_digest(), "2.x").take(turn())
     assert unlike(somebody(), code_digest(), "2.x") == ""
+
+
+def test_what_a_worker_that_ends_had_no_time_for_is_measured_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its harness worker is ended in the middle of a call: a cell of that would be told as crashed."""
+    shop = Workshop(CHECKED, code_digest(), "2.x")
+    monkeypatch.setattr(workshop, "introduce", lambda _: somebody())
+    monkeypatch.setattr(workshop, "get_worker", lambda: None)
+    ended: list[str] = []
+    monkeypatch.setattr(CaseRunner, "__exit__", lambda *_: ended.append("ended"))
+    monkeypatch.setattr(workshop, "take_turn", lambda *_: {"cells": []})
+    shop.setup(SimpleNamespace(plugins={}))
+    assert shop.take(turn())[0] == {"cells": []}
+    monkeypatch.setattr(workshop, "take_turn", lambda *_: shop.teardown(None))
+    with pytest.raises(Reschedule):
+        shop.take(turn())
+    assert ended
+    with pytest.raises(Reschedule):
+        shop._spawn()
 
 
 def test_times_are_taken_by_one_at_a_time_on_a_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,22 +106,27 @@ def test_a_run_of_this_machine_does_not_go_on_on_a_cluster(place: Cluster, tmp_p
         harness.resume(record(tmp_path / "begun", end=None), say=lambda _: None, place=place)
 
 
-def test_of_a_worker_that_is_killed_the_cells_are_measured_by_the_others(
-    cluster: Loopback, place: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_of_a_worker_that_ends_the_cells_are_measured_by_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: signal.Signals
 ) -> None:
-    """The last test of this cluster: a worker less is there afterwards."""
+    """Killed, or told to end, as where its time on a cluster is over: no cell is taken for crashed."""
     commit, committed = RunWriter.commit, 0
+    with loopback(tmp_path, [(), ()]) as cluster:
+        with Client(cluster.address, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
 
-    def kill_in_the_middle(self: RunWriter, rows: Any) -> None:
-        nonlocal committed
-        commit(self, rows)
-        committed += 1
-        if committed == 12:
-            cluster.workers[1].kill()
+        def end_in_the_middle(self: RunWriter, rows: Any) -> None:
+            nonlocal committed
+            commit(self, rows)
+            committed += 1
+            if committed == 12:
+                cluster.workers[1].send_signal(end)
 
-    monkeypatch.setattr(RunWriter, "commit", kill_in_the_middle)
-    study = study_in(tmp_path / "studies", PRECISION)
-    run = harness.run(study, tmp_path / "results", say=lambda _: None, place=place)
+        monkeypatch.setattr(RunWriter, "commit", end_in_the_middle)
+        study = study_in(tmp_path / "studies", PRECISION)
+        with on_scheduler(cluster.address) as place:
+            run = harness.run(study, tmp_path / "results", say=lambda _: None, place=place)
     assert committed == len(list(plan_of(study))) == 36
     assert keys_of(run) == planned(study)
     assert set(run.cells["status"]) == {"ok"}

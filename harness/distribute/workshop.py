@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from distributed import WorkerPlugin, get_worker
+from distributed import Reschedule, WorkerPlugin, get_worker
 
 from harness.errors import UserError
 from harness.machine import this_machine
@@ -98,7 +98,11 @@ class Workshop(WorkerPlugin):
                 self._idle.pop().runner.__exit__()
 
     def take(self, turn: Turn) -> tuple[Rows, Introduction]:
-        """Measure a turn. Raises UserError where no harness worker can be started, or this one does not belong here."""
+        """Measure a turn.
+
+        Raises UserError where no harness worker can be started, or this one does not belong here; and Reschedule where
+        this Dask worker was told to end meanwhile: what its methods had no time for they have not done wrong.
+        """
         who = introduce(get_worker())
         if why := unlike(who, self._code, self._torch):
             raise UserError(why)
@@ -106,7 +110,10 @@ class Workshop(WorkerPlugin):
             if bench.launch != turn.launch:
                 bench.runner.renew()
                 bench.launch = turn.launch
-            return take_turn(bench.runner, turn, who.slug), who
+            rows = take_turn(bench.runner, turn, who.slug)
+        if not self._open:
+            raise Reschedule
+        return rows, who
 
     @contextmanager
     def _at_hand(self) -> Iterator[Bench]:
@@ -125,7 +132,7 @@ class Workshop(WorkerPlugin):
     def _spawn(self) -> Worker:
         """What is timed is pinned; side by side all would pin themselves to one core."""
         if not self._open:
-            raise UserError("the worker of the cluster is closing")
+            raise Reschedule
         if self._study.timing:
             return Worker.spawn(cores_for_workers())
         return Worker.spawn(environment=SIDE_BY_SIDE)
