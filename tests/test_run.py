@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,6 +80,7 @@ def test_the_sidecar_tells_where_from(smoke: Run) -> None:
     assert info["text"] == Path("studies/smoke.toml").read_text(encoding="utf-8")
     assert info["begin"] <= info["end"]
     assert info["torch"]["torch"]
+    assert not re.search(r"(?<![\w.])/\w", json.dumps(dict(info) | {"text": ""}))  # no path, of this machine or another
     assert smoke.path.parent.name == "smoke"
     assert smoke.path.parent.parent.name == info["machine"]["slug"] == smoke.cells["machine"].iloc[0]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping
@@ -203,7 +204,7 @@ def greeting() -> dict[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "subnormals": keeps_subnormals(),
-        "build": torch.__config__.show(),
+        "build": re.sub(r"(?<==)/\S*/", "", torch.__config__.show()),  # which compiler, not where that lay
     }
 
 
