@@ -55,9 +55,11 @@ def load_study(path: str | Path, only: Iterable[str] = ()) -> Study:
 
 
 def load_study_of(run: Run) -> Study:
-    """The study of a run, from its run.json."""
+    """The study of a run, from its run.json, narrowed as it was, with the launches that were asked for."""
     info = run.info
-    return narrow(parse_study(info["text"], info["study"], str(run.path / "run.json"), known_names()), info["only"])
+    study = narrow(parse_study(info["text"], info["study"], str(run.path / "run.json"), known_names()), info["only"])
+    launches = (info.get("timing") or {}).get("launches")
+    return study if launches is None else study.with_launches(launches)
 
 
 def plan_of(study: Study) -> Plan:

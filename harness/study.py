@@ -187,10 +187,12 @@ class Study(_Strict):
         return self.timing.launches if self.timing else 1
 
     def with_launches(self, launches: int) -> Study:
-        """The same study with so many launches; one that times nothing stays as it is."""
+        """The same study with so many launches, each with the time it had; one that times nothing as it is."""
         if self.timing is None:
             return self
-        changed = self.model_copy(update={"timing": self.timing.model_copy(update={"launches": launches})})
+        budget = self.timing.budget_seconds
+        longer = {"budget_seconds": budget and budget * launches / self.timing.launches}
+        changed = self.model_copy(update={"timing": self.timing.model_copy(update={"launches": launches, **longer})})
         return changed.named(self.name, self.text)
 
     def named(self, name: str, text: str) -> Study:

@@ -205,6 +205,21 @@ def test_a_run_is_written_closed_with_a_table_and_drawn(call: Run, tmp_path: Pat
     assert "complete" in refused(call("run", "--resume", folder))
 
 
+def test_more_launches_are_asked_for_and_are_kept_by_resume(call: Run, tmp_path: Path) -> None:
+    assert call("plan", "tiny", "--launches", 2).stdout.count("x 2 launches") == 1
+    result = call("run", "tiny", "--only", "method=native", "--launches", 2)
+    assert result.exit_code == 0, result.output
+    (folder,) = (tmp_path / "results").glob("*/tiny/*")
+    assert harness.read(folder).cells["launch"].max() == 2
+    sidecar = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    (folder / "run.json").write_text(json.dumps(sidecar | {"end": None}), encoding="utf-8")
+    log = (folder / "cells.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / "cells.csv").write_text("".join(log[: 1 + len(log) // 2]), encoding="utf-8")
+    assert harness.read(folder).cells["launch"].max() == 1
+    assert call("run", "--resume", folder).exit_code == 0
+    assert harness.read(folder).cells["launch"].max() == 2
+
+
 def test_a_script_that_draws_nothing_is_told(call: Run, tmp_path: Path) -> None:
     assert call("run", "tiny").exit_code == 0
     script = tmp_path / "tiny.py"

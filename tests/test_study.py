@@ -180,11 +180,19 @@ def test_what_is_left_out_has_the_defaults_of_the_design() -> None:
     assert study.phases == USUAL_PHASES
     assert (study.timing, study.precision, study.parameters, study.exclude) == (None, None, {}, ())
     assert study.launches == 1
+    assert study.with_launches(5) is study
     assert study.comparison == Precision()
     assert (study.limits.memory, study.limits.seconds) == (4 * 2**30, 60)
     assert (study.gate.time, study.gate.memory, study.gate.error) == (0.02, 0.05, 0.10)
     timing = parsed(VALID + "[timing]").timing
     assert timing == Timing(block_seconds=0.001, rounds=10, launches=3, width=None, budget_seconds=None)
+
+
+def test_more_launches_have_a_longer_budget() -> None:
+    timing = parsed(VALID + "[timing]\nbudget_seconds = 30").with_launches(8).timing
+    assert timing is not None
+    assert (timing.launches, timing.budget_seconds) == (8, 80)
+    assert parsed(VALID + "[timing]").with_launches(8).timing == Timing(launches=8)
 
 
 def test_a_value_may_stand_without_brackets_and_repeats_are_merged() -> None:

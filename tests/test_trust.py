@@ -475,6 +475,8 @@ def test_printable_text_is_printable_and_what_was_so_stays(text: str) -> None:
         ({"torch": []}, "torch"),
         ({"torch": {"torch": 3}}, "torch.torch"),
         ({"timing": [1]}, "timing"),
+        ({"timing": {"launches": 0}}, "launches"),
+        ({"timing": {"launches": 1.0}}, "launches"),
         ({"commit": {}}, "commit"),
         ({"dirty": "no"}, "dirty"),
         ({"parameters": {"launch": "int"}}, "launch"),

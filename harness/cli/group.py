@@ -49,6 +49,12 @@ ONLY = click.option(
     help="Narrow an axis, or `method`, to these values.",
     shell_complete=completion.only_items,
 )
+LAUNCHES = click.option(
+    "--launches",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Of what is timed, not as many as the study says: more for narrower intervals. Its budget grows with them.",
+)
 STUDIES_FOLDER = click.option(
     "--studies", type=click.Path(path_type=Path), default=STUDIES, help="Folder of the studies."
 )

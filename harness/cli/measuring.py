@@ -6,36 +6,40 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness import completion
-from harness.cli.group import ONLY, RESULTS_FOLDER, STUDIES_FOLDER, cli, tell
+from harness.cli.group import LAUNCHES, ONLY, RESULTS_FOLDER, STUDIES_FOLDER, cli, tell
 from harness.errors import UserError
 from harness.vocabulary import BROKEN, EXIT_CELLS
+
+if TYPE_CHECKING:
+    from harness.study import Study
 
 
 @cli.command()
 @click.argument("study", shell_complete=completion.study_names)
 @ONLY
+@LAUNCHES
 @STUDIES_FOLDER
-def plan(study: str, only: tuple[str, ...], studies: Path) -> None:
+def plan(study: str, only: tuple[str, ...], launches: int | None, studies: Path) -> None:
     """What a study would measure: cases, cells, bytes, skips and time.
 
     Example: python -m harness plan speed --only dtype=float32
     """
     from harness.report.forecast import forecast
-    from harness.runs import load_study, plan_of
-    from harness.scripts import find_study
+    from harness.runs import plan_of
 
-    for line in forecast(plan_of(load_study(find_study(study, studies), only))):
+    for line in forecast(plan_of(_asked_for(study, only, launches, studies))):
         tell(line)
 
 
 @cli.command()
 @click.argument("studies_named", metavar="[STUDY]...", nargs=-1, shell_complete=completion.study_names)
 @ONLY
+@LAUNCHES
 @click.option("--resume", "folder", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
 @click.option("--plot", "drawn", is_flag=True, help="Draw the figures too.")
 @click.option("--scheduler", metavar="ADDRESS", help="Measure on the workers of this Dask scheduler.")
@@ -46,6 +50,7 @@ def plan(study: str, only: tuple[str, ...], studies: Path) -> None:
 def run(
     studies_named: tuple[str, ...],
     only: tuple[str, ...],
+    launches: int | None,
     folder: Path | None,
     drawn: bool,
     scheduler: str | None,
@@ -62,11 +67,10 @@ def run(
     Example: python -m harness run smoke --plot
     """
     from harness import runs
-    from harness.scripts import find_study
 
     if bool(studies_named) == (folder is not None):
         raise UserError("run: name a study, or a folder to --resume")
-    loaded = [runs.load_study(find_study(word, studies), only) for word in studies_named]
+    loaded = [_asked_for(word, only, launches, studies) for word in studies_named]
     broken = False
     with _place(scheduler, local) as place:
         begun = (runs.run(study, results, only, studies, tell, baseline=baseline, place=place) for study in loaded)
@@ -92,6 +96,15 @@ def doctor() -> None:
         tell(finding)
         findings.append(finding)
     tell(closing_line(findings))
+
+
+def _asked_for(word: str, only: tuple[str, ...], launches: int | None, studies: Path) -> Study:
+    """The study that a word means, narrowed, with so many launches if any number is told."""
+    from harness.runs import load_study
+    from harness.scripts import find_study
+
+    study = load_study(find_study(word, studies), only)
+    return study if launches is None else study.with_launches(launches)
 
 
 @contextmanager

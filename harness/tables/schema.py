@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 import pandas as pd
 import pandera.pandas as pa
-from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from harness.vocabulary import DTYPES, PHASES, STATUSES, VERDICTS
 
@@ -151,6 +151,15 @@ class TorchFacts(BaseModel):
     torch: str = ""
 
 
+class TimingFacts(BaseModel):
+    """Of run.json: the study's [timing] as it was run; `launches` may be others than in the study's text."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, float | bool | None]
+
+    launches: Annotated[int, Field(ge=1)] | None = None
+
+
 class Sidecar(BaseModel):
     """run.json: the keys that readers and `resume` rely on; the others are told, not read."""
 
@@ -168,7 +177,7 @@ class Sidecar(BaseModel):
     commit: str = ""
     dirty: bool = False
     torch: TorchFacts = TorchFacts()
-    timing: dict[str, float | bool | None] | None = None
+    timing: TimingFacts | None = None
 
     @model_validator(mode="before")
     @classmethod
