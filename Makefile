@@ -29,8 +29,9 @@ $(STAMP): pyproject.toml
 bench: $(STAMP) ## measure STUDIES into results/, draw their figures, close with a table
 	$(BIN)/harness run $(STUDIES) --plot
 
-plots: $(STAMP) ## draw the figures of the newest run of STUDIES again, without measuring
-	$(BIN)/harness plot $(STUDIES)
+# Every study that there is a run of, the committed ones among them, unless STUDIES are named.
+plots: $(STAMP) ## draw the figures again, of the newest run of every study (or of STUDIES), without measuring
+	$(BIN)/harness plot $(if $(filter file,$(origin STUDIES)),,$(STUDIES))
 
 report: $(STAMP) ## one HTML page of the newest runs of STUDIES: results/report.html
 	$(BIN)/harness report $(STUDIES)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.cells import Case as Case
+    from harness.loading import load_study as load_study
     from harness.methods import method as method
     from harness.problems import draw as draw
-    from harness.runs import load_study as load_study
     from harness.runs import resume as resume
     from harness.runs import run as run
     from harness.tables import read as read
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Case": "harness.cells",
     "draw": "harness.problems",
-    "load_study": "harness.runs",
+    "load_study": "harness.loading",
     "method": "harness.methods",
     "read": "harness.tables",
     "resume": "harness.runs",

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cells import Case, Cell, Plan
 from harness.errors import Interrupted, UserError
+from harness.loading import Say, on_present_devices, plan_of, refuse_nothing
 from harness.machine import this_machine, this_revision, utc_now
 from harness.measure.case import CaseRunner, Side
 from harness.measure.turn import rows_of
 from harness.methods import registered
 from harness.origin import Origin
-from harness.runs import Say, new_folder, on_present_devices, plan_of, refuse_nothing, sidecar, write_info
+from harness.runs import new_folder, sidecar, write_info
 from harness.study import Study
 from harness.sweep import at_hand, progress_bar
 from harness.tables import BASE, HEAD, Run, RunWriter, parameter_types, read, write_verdicts

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.loading import load_study_of
 from harness.report.page.compared import Comparison
 from harness.report.page.document import Drawn, Reported, document
-from harness.runs import load_study_of
 from harness.scripts import captions, draw_figures
 from harness.tables import BASE, HEAD, Run, by_machine, has_verdicts, newest_result, read, read_verdicts
 from harness.verdicts.comparison import compare_verdicts

@@ -43,9 +43,8 @@ def measure(_: Study) -> Iterator[Row]:
         "torch.sparse.mm sum": lambda S, y: torch.sparse.mm(S, y.unsqueeze(1), "sum"),
         "torch.addmm": lambda S, y: torch.addmm(y.new_zeros(K, 1), S, y.unsqueeze(1)),
         "torch.sparse.addmm": lambda S, y: torch.sparse.addmm(y.new_zeros(K, 1), S, y.unsqueeze(1)),
-        "linear(y, S)": torch.nn.functional.linear,
+        "linear(y, S)": lambda S, y: torch.nn.functional.linear(y, S),
     }
-    operations["linear(y, S)"] = lambda S, y: torch.nn.functional.linear(y, S)
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     for device in ("cpu", *((accelerator.type,) if accelerator else ())):
         for dtype in DTYPES:

@@ -15,7 +15,7 @@ import style
 from matplotlib.figure import Figure
 
 from harness.tables import Run
-from harness.verdicts.ratios import launch_medians, paired_log_ratios
+from harness.verdicts.ratios import intervals, launch_medians, paired_log_ratios
 from harness.vocabulary import MODES, PHASES, TRANSFORMS
 
 PLAIN = "plain"
@@ -110,9 +110,8 @@ def summary(run: Run) -> Iterator[str]:
     yield "Law: a transform changes no arithmetic of a selection; a reduced precision rounds what it multiplies."
     times = _speedups(run)
     for way in _ways(times):
-        each = times[times["way"] == way].groupby("phase")["speedup"].median()
-        told = ", ".join(f"{phase} {each[phase]:.2g}x" for phase in PHASES if phase in each)
-        yield f"{way}, median over methods, sizes and threads, over plain torch: {told}."
+        told = _means(times[times["way"] == way])
+        yield f"{way}, mean over methods, sizes and threads, over plain torch (95 %): {told}."
     found = _errors(run)
     rows = run.discrepancies.query("reference == 'exact' and of == 'method'")
     for mode in (mode for mode in MODES if mode in set(found["mode"])):
@@ -127,6 +126,18 @@ def summary(run: Run) -> Iterator[str]:
     refused = run.cells[run.cells["status"] == "unsupported"].drop_duplicates(["method", "mode", "transform"])
     for cell in refused.itertuples():
         yield f"{cell.method}, {cell.mode}, {cell.transform}: unsupported: {cell.reason}"
+
+
+def _means(rows: pd.DataFrame) -> str:
+    """Per phase the geometric mean of the speed-up over plain torch, and its t interval over launches."""
+    means = rows.assign(log=np.log(rows["speedup"])).groupby(["phase", "launch"])["log"].mean().reset_index()
+    found = intervals(means, ["phase"], "log").set_index("phase")
+    each = np.exp(found[["mean", "low", "high"]])
+    told = []
+    for phase in (phase for phase in PHASES if phase in each.index):
+        middle, low, high = each.loc[phase]
+        told.append(f"{phase} {middle:.3g}x" + (f" ({low:.3g}..{high:.3g})" if np.isfinite(low) else ""))
+    return ", ".join(told)
 
 
 def _payback(run: Run) -> Iterator[str]:

@@ -16,6 +16,7 @@ from harness.tables import Run
 from harness.vocabulary import DTYPES
 
 TENSORS = ("values", "dx", "dW")
+TENSORS_OF_AGREEMENT = ("values", "dy", "dx", "dW", "dS")
 GROWTHS = ("n", "k", "d")
 EXPONENT_TITLE = "Relative error of dx: native against exact, no index flipped\n(dotted: 1/2, a random walk)"
 
@@ -186,7 +187,7 @@ def agreement(run: Run) -> Figure:
     """Share of entries whose bits are native's, by method, tensor and dtype: the smallest over all cases."""
     style.use()
     rows = run.discrepancies.query("metric == 'bit_equal_share' and reference == 'native' and method != 'native'")
-    tensors = [each for each in ("values", "dy", "dx", "dW", "dS") if each in set(rows["tensor"])]
+    tensors = [each for each in TENSORS_OF_AGREEMENT if each in set(rows["tensor"])]
     dtypes = [dtype for dtype in DTYPES if dtype in set(rows["dtype"])]
     size = (2.5 * len(dtypes) + 1, 3)
     figure, axes = plt.subplots(1, len(dtypes), figsize=size, squeeze=False, sharey=True, layout="constrained")
@@ -247,7 +248,9 @@ def _exponents(run: Run) -> pd.DataFrame:
 
 
 def summary(run: Run) -> Iterator[str]:
-    """The law, the data and the residual."""
+    """Whether the methods agree, what a dtype costs, and of the growth of the error law, data and residual."""
+    yield from _equal_bits(run)
+    yield from _cost_of_dtypes(run)
     yield "Law: dx = Wᵀ Sᵀ g has k nonzero terms, so its relative error should not grow with n at fixed k and d."
     for dtype, each in _exponents(run).groupby("dtype"):
         told = ", ".join(f"{r.axis} {r.exponent:+.2f} ({r.low:+.2f}..{r.high:+.2f})" for r in each.itertuples())
@@ -266,6 +269,36 @@ def summary(run: Run) -> Iterator[str]:
     for reference in counts.index.unique(level=0):
         told = ", ".join(f"{str(name).removeprefix('cause_')} {value:.0f}" for name, value in counts[reference].items())
         yield f"Entries that differ from {reference}, by cause: {told}."
+
+
+def _equal_bits(run: Run) -> Iterator[str]:
+    rows = run.discrepancies.query("metric == 'bit_equal_share' and reference == 'native' and method != 'native'")
+    for method, each in rows.groupby("method", sort=False):
+        equal, least = int((each["value"] == 1).sum()), each["value"].min()
+        tensors = ", ".join(tensor for tensor in TENSORS_OF_AGREEMENT if tensor in set(each["tensor"]))
+        less = "" if equal == len(each) else f", at least {least:.3f} of the entries in the others"
+        yield f"{method}: the bits of native in every entry in {equal} of {len(each)} comparisons ({tensors}){less}."
+
+
+def _cost_of_dtypes(run: Run) -> Iterator[str]:
+    """The error of native's dx where the selection is right: geometric mean with its t interval over the cases."""
+    errors = {reference: _errors(run, reference, "rel_l2") for reference in ("exact", "original")}
+    for dtype in DTYPES:
+        told = []
+        for reference, rows in errors.items():
+            each = rows[(rows["dtype"] == dtype) & (rows["tensor"] == "dx") & (rows["selection"] == SELECTIONS[0])]
+            logs = np.log(each.loc[each["value"] > 0, "value"])
+            if len(logs) < 2:
+                continue
+            half = stats.t.ppf(0.975, len(logs) - 1) * logs.std() / np.sqrt(len(logs))
+            middle, low, high = np.exp([logs.mean(), logs.mean() - half, logs.mean() + half])
+            u = style.UNIT_ROUNDOFF[dtype]
+            told.append(
+                f"against {reference} {middle:.2g} ({low:.2g}..{high:.2g}), {middle / u:.2g} unit roundoffs, in "
+                f"{len(logs)} cases"
+            )
+        if told:
+            yield f"{dtype}: relative error of dx where no index flipped: {'; '.join(told)}."
 
 
 FIGURES = (error_by_n, exponents, bounds, own_ulps, error_parts, flip_share, agreement)

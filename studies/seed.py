@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import seaborn as sns
 import style
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from scipy import stats
 
 from harness.cells import Case
 from harness.study import Study
@@ -39,6 +41,10 @@ PRINTED_DX = [4.3957, 5.2261, 6.1215, 6.4733, 3.5641, 5.6040]
 K = 3
 HALF_DIGIT = 0.5e-4
 """Half a unit of the last printed decimal: a printed number is right when it is no farther off."""
+
+
+FITTED = (1, 13)
+"""Decimals, fewest and most, that the law is fitted on: beyond them float64 itself rounds."""
 
 
 def measure(_: Study) -> Iterator[Row]:
@@ -118,6 +124,35 @@ def decimals_copied(run: Run) -> Figure:
     title = f"What copying costs: median and 90 % of {draws} draws; dashed: 10^-decimals; dotted: unit roundoff"
     grid.figure.suptitle(title, y=1.03)
     return grid.figure
+
+
+def summary(run: Run) -> Iterator[str]:
+    """Whether the example comes out as printed, whether both ways agree, and what a copied decimal is worth."""
+    printed = run.facts["detail"].str.removeprefix("printed ").astype(float)
+    off = (run.facts["value"] - printed).abs()
+    right = int((off <= HALF_DIGIT).sum())
+    yield f"Entries of the worked example within half of the last printed digit: {right} of {len(off)}."
+    shares = run.discrepancies.query("metric == 'bit_equal_share' and reference == 'native' and method == 'dense'")
+    shares = shares[shares["tensor"].isin(("values", "dx", "dW"))]
+    yield (
+        f"values, dx and dW of the selection matrix have the bits of native's in {(shares['value'] == 1).sum()} of "
+        f"{len(shares)} comparisons."
+    )
+    yield "Law: copying moves each input by up to half of the last decimal, so the gradients by about 10^-decimals."
+    rows = run.discrepancies.query("reference == 'original' and metric == 'rel_l2' and method == 'dense'")
+    rows = rows[rows["dtype"].eq("float64") & rows["value"].gt(0) & rows["decimals"].between(*FITTED)]
+    for tensor in ("dx", "dW"):
+        each = rows[rows["tensor"] == tensor]
+        if each["decimals"].nunique() < 2:
+            continue
+        line = stats.linregress(each["decimals"], np.log10(each["value"]))
+        half = stats.t.ppf(0.975, len(each) - 2) * line.stderr
+        four = each.loc[each["decimals"] == 4, "value"]
+        yield (
+            f"{tensor}, float64: each decimal divides the error by 10^{-line.slope:.3f} "
+            f"(95 %: {-line.slope - half:.3f}..{-line.slope + half:.3f}); at four decimals it is {four.median():.1e} "
+            f"({four.min():.1e}..{four.max():.1e}, {len(four)} draws)."
+        )
 
 
 FIGURES = (printed_digits, decimals_copied)

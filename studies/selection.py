@@ -163,7 +163,11 @@ def _certificates(run: Run) -> Iterator[str]:
     verdicts = rows.pivot(index="case", columns="metric", values="value") > 0
     certified, flipped, wrong = (verdicts[name] for name in ("certified_rows", "flips", "proved_wrong_rows"))
     false = int((certified & flipped).sum())
-    yield f"Certified right: {int(certified.sum())} of {len(verdicts)} selections, of which {false} had a flip."
+    most = 100 * stats.binomtest(false, int(certified.sum())).proportion_ci(0.95).high if certified.any() else np.nan
+    yield (
+        f"Certified right: {int(certified.sum())} of {len(verdicts)} selections, of which {false} had a flip "
+        f"(95 %: at most {most:.2f} %)."
+    )
     told = f"{int(wrong.sum())} of the {int(flipped.sum())} that had a flip"
     yield f"Proved wrong: {told}; flipped scores lie within their bounds."
 

@@ -12,9 +12,9 @@ from typing import Any
 from unittest.mock import patch
 
 from harness.cells import Plan
+from harness.loading import known_names, plan_of
 from harness.measure.process import Worker
 from harness.report.forecast import forecast
-from harness.runs import known_names, plan_of
 from harness.study import Study
 from harness.study_file import parse_study
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from harness.cells import Case
-from harness.runs import load_study_of
+from harness.loading import load_study_of
 from harness.tables import Run, RunWriter, read
 from harness.verdicts.comparison import compare_verdicts
 from tests.sidecar import SIDECAR

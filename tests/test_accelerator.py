@@ -18,6 +18,7 @@ import torch
 
 import harness
 from harness.cells import Case, Cell
+from harness.loading import plan_of
 from harness.measure import cache, throttle, worker
 from harness.measure.cache import TIMES_THE_CACHE, UNKNOWN_CACHE_BYTES, cache_bytes, flusher
 from harness.measure.case import CaseRunner, Side
@@ -28,7 +29,6 @@ from harness.measure.process import Worker, WorkerLost
 from harness.measure.throttle import REASONS, asker, throttling
 from harness.measure.turn import rows_of
 from harness.measure.worker import OpenCase
-from harness.runs import plan_of
 from harness.study import Study
 from harness.sweep import Sweep
 from tests.test_worker import opening

@@ -15,7 +15,7 @@ import pytest
 
 from harness.cells import Case, cases, resolve_k
 from harness.errors import UserError
-from harness.runs import plan_of
+from harness.loading import plan_of
 from harness.study import Study
 from harness.study_file import narrow
 from harness.vocabulary import AXES
@@ -258,8 +258,8 @@ def test_a_plan_is_made_one_case_after_the_other(write_study: WriteStudy, monkey
 
 def test_planning_imports_no_torch() -> None:
     code = """
-import sys, harness.runs
-plan = harness.runs.plan_of(harness.runs.load_study("studies/speed.toml"))
+import sys, harness.loading
+plan = harness.loading.plan_of(harness.loading.load_study("studies/speed.toml"))
 assert sum(len(cells) for _, cells in plan) > 100
 sys.exit("torch" in sys.modules)
 """

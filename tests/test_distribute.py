@@ -16,7 +16,7 @@ import harness
 from harness.distribute import Cluster, on_scheduler
 from harness.distribute import cluster as of_cluster
 from harness.errors import UserError
-from harness.runs import plan_of
+from harness.loading import plan_of
 from harness.study import Study
 from harness.tables import RunWriter
 from tests.fake_worker import SMALL

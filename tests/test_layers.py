@@ -19,9 +19,9 @@ ROOT = Path(__file__).parent.parent
 
 FLOORS = {
     7: ("cli", "__main__", "__init__"),
-    6: ("distribute", "runs", "duel", "origin", "doctor", "publish", "completion"),
+    6: ("distribute", "runs", "duel", "origin", "doctor", "publish", "keep", "completion"),
     5: ("sweep",),
-    4: ("measure", "verdicts", "report", "scripts"),
+    4: ("measure", "verdicts", "report", "scripts", "loading"),
     3: ("methods", "precision", "problems"),
     2: ("tables",),
     1: ("cells", "study_file"),
@@ -39,7 +39,6 @@ NEIGHBOURS = {
     ("study_values", "vocabulary"),
     ("study_values", "outside_text"),
     ("duel", "origin"),  # where the code of its base lies
-    ("publish", "runs"),  # the gate of a study, which a run names
     ("duel", "runs"),  # each side of a duel is written as a run is
     ("report", "verdicts"),  # the closing table prints what verdicts finds
 }

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 import harness
-from harness import runs
 from harness.cli import cli
 from harness.duel import duel
 from harness.errors import UserError
+from harness.loading import load_study_of
 from harness.machine import Revision
 from harness.origin import Origin
 from harness.study import Study
@@ -90,6 +90,6 @@ def test_a_duel_without_a_cell_is_refused_too(
 def test_a_duel_of_which_every_cell_crashed_has_verdicts(tmp_path: Path) -> None:
     crashed = dict.fromkeys(("native", "gather", "read"), "crashed")
     base, head = (read(recorded(tmp_path / name, status=crashed)) for name in ("base", "head"))
-    verdicts = duel_verdicts(base, head, range(1, 13), [], runs.load_study_of(head).gate)
+    verdicts = duel_verdicts(base, head, range(1, 13), [], load_study_of(head).gate)
     assert set(verdicts["verdict"]) == {"inconclusive"}
     assert set(verdicts["method"]) == {"native", "gather"}

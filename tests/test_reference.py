@@ -232,6 +232,5 @@ def test_every_metric_has_a_figure_for_every_tensor() -> None:
     found = compare(outcome, problem, "exact", "linear", registered_metrics())
     tensors = {(t, m) for t in TENSORS if t != "selection" for m in (*METRICS, "cause_unexplained")}
     tensors -= {("dS", "native_ratio")}  # native has no S
-    tensors -= {("dS", "native_ratio")}  # native has no S
     assert set(found) >= tensors | {("selection", m) for m in SELECTION_METRICS}
     assert not any(math.isnan(value) for value in found.values())

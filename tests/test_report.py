@@ -15,6 +15,7 @@ import pytest
 import harness
 from harness.cells import Case
 from harness.errors import UserError
+from harness.loading import plan_of
 from harness.methods import registered
 from harness.precision import registered_metrics
 from harness.problems import DISTRIBUTIONS
@@ -22,7 +23,6 @@ from harness.report import terminal
 from harness.report.forecast import SHOWN_SKIPS, forecast
 from harness.report.listing import listing
 from harness.report.terminal import CLOSING_LINES, NAMED_CELLS, closing, closing_table
-from harness.runs import plan_of
 from harness.scripts import draw_figures, load_script
 from harness.study import Study
 from harness.tables import Run, RunWriter, read

@@ -16,8 +16,8 @@ import pytest
 import harness
 from harness import runs
 from harness.errors import UserError
+from harness.loading import plan_of
 from harness.measure.case import CaseRunner
-from harness.runs import plan_of
 from harness.study import Study
 from harness.tables import Run
 from tests.fake_worker import SMALL

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from harness.cells import Case
+from harness.loading import load_study
 from harness.measure.outcome import Outcome, run_once
 from harness.methods import method, registered
 from harness.problems import Problem
-from harness.runs import load_study
 from harness.scripts import load_script
 
 HALF_DIGIT = 0.5e-4

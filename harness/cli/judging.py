@@ -37,8 +37,8 @@ def duel(
     Example: python -m harness duel regression --base-rev main
     """
     from harness.duel import duel as fight
+    from harness.loading import load_study
     from harness.origin import base_origin
-    from harness.runs import load_study
     from harness.scripts import find_study
 
     if base_rev is None and base_python is None:
@@ -62,7 +62,7 @@ def compare(bases: tuple[str, ...], head: str, strict: bool, results: Path) -> N
 
     Example: python -m harness compare regression/baseline regression
     """
-    from harness.runs import load_study_of
+    from harness.loading import load_study_of
     from harness.tables import baseline_runs, newest_run, read
     from harness.verdicts.comparison import compare_verdicts
 

@@ -29,8 +29,8 @@ def plan(study: str, only: tuple[str, ...], launches: int | None, studies: Path)
 
     Example: python -m harness plan speed --only dtype=float32
     """
+    from harness.loading import plan_of
     from harness.report.forecast import forecast
-    from harness.runs import plan_of
 
     for line in forecast(plan_of(_asked_for(study, only, launches, studies))):
         tell(line)
@@ -100,7 +100,7 @@ def doctor() -> None:
 
 def _asked_for(word: str, only: tuple[str, ...], launches: int | None, studies: Path) -> Study:
     """The study that a word means, narrowed, with so many launches if any number is told."""
-    from harness.runs import load_study
+    from harness.loading import load_study
     from harness.scripts import find_study
 
     study = load_study(find_study(word, studies), only)

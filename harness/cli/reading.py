@@ -1,4 +1,4 @@
-"""The verbs that show what there is: plot, report, export, list."""
+"""The verbs that show what there is, or keep it: plot, keep, report, export, list."""
 
 from __future__ import annotations
 
@@ -14,26 +14,51 @@ from harness.vocabulary import EXPORTS
 
 
 @cli.command()
-@click.argument("words", metavar="RUN...", nargs=-1, required=True, shell_complete=completion.run_names)
+@click.argument("words", metavar="[RUN]...", nargs=-1, shell_complete=completion.run_names)
 @STUDIES_FOLDER
 @RESULTS_FOLDER
 def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
-    """Draw the figures of runs: folders, or names of studies, whose newest run is taken.
+    """Draw the figures of runs, and print what their studies' summaries say.
+
+    A run is a folder, or the name of a study for its newest; if none is named, the newest of every study is drawn.
 
     Example: python -m harness plot speed
     """
     from harness.scripts import captions, draw_figures
-    from harness.tables import by_machine, newest_run, read
+    from harness.tables import by_machine, newest_run, read, studies_with_runs
 
+    words = words or tuple(studies_with_runs(results))
+    if not words:
+        raise UserError(f"{results}: no run yet: `harness run STUDY` makes one")
     for word in words:
         run = read(newest_run(results, word))
         made = [path for each in by_machine(run) for path in draw_figures(each, studies)]
         for path in made:
             tell(path)
+            if path.suffix == ".md":
+                tell(path.read_text(encoding="utf-8").rstrip("\n"))
         if not made and captions(run.name, studies):
             raise UserError(f"{word}: nothing was drawn: of FIGURES of {studies / run.name}.py this run can show none")
         if not made:
             tell(f"{word}: nothing to draw: there are no FIGURES in {studies / run.name}.py")
+
+
+@cli.command()
+@click.argument("words", metavar="RUN...", nargs=-1, required=True, shell_complete=completion.run_names)
+@STUDIES_FOLDER
+@RESULTS_FOLDER
+def keep(words: tuple[str, ...], studies: Path, results: Path) -> None:
+    """Make runs the references of their studies: the folders that git keeps, large tables compressed, figures drawn.
+
+    A run is a folder, or the name of a study for its newest. The run itself stays where it is.
+
+    Example: python -m harness keep speed
+    """
+    from harness.keep import keep as kept
+    from harness.tables import newest_run
+
+    for word in words:
+        tell(kept(newest_run(results, word), studies, tell))
 
 
 @cli.command()
@@ -92,9 +117,9 @@ def list_(schema: bool, studies: Path) -> None:
 
     Example: python -m harness list
     """
+    from harness.loading import known_names
     from harness.report.listing import listing
     from harness.report.study_schema import study_schema
-    from harness.runs import known_names
 
     if schema:
         click.echo(json.dumps(study_schema(known_names()), indent=1))

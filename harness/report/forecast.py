@@ -26,6 +26,10 @@ FLUSH_SECONDS = 0.03
 COMPILE_SECONDS = 1.0
 """A phase under torch.compile, with what its check compiles besides, on a two-core machine."""
 
+REFERENCE_SECONDS, REFERENCE_ENTRY_SECONDS = 0.006, 4e-8
+"""A cell that is compared with exact answers: by itself, and for each entry of W; by the runs of `precision` and
+`selection` on a two-core machine."""
+
 SHOWN_SKIPS = 10
 
 KEPT_REASONS = 1000
@@ -123,6 +127,8 @@ def _cell_seconds(plan: Plan, case: Case, name: str) -> float:
     assert isinstance(method, Method)
     study = plan.study
     check = 0.0 if name in YARDSTICKS else 4 * (case.input_bytes + case.output_bytes) / BYTES_PER_SECOND + 0.002
+    if name not in YARDSTICKS and set(study.comparison.references) - {"native"}:
+        check += REFERENCE_SECONDS + REFERENCE_ENTRY_SECONDS * case.n * case.d
     phases = _phases(plan, case, name)
     if case.transform == "compile" and name not in YARDSTICKS:
         check += COMPILE_SECONDS * (len(phases) if study.timing else 1)

@@ -1,32 +1,40 @@
 """Tidy tables and one sidecar: what is written, how it survives, how it is read back."""
 
-from harness.tables.files import replace_bytes, replace_text
-from harness.tables.machines import by_machine, of_one_machine
-from harness.tables.reading import (
-    BASE,
+from harness.tables.files import COMPRESSED, compressed, replace_bytes, replace_text
+from harness.tables.folders import (
     BASELINE,
-    HEAD,
-    Run,
+    REFERENCE,
     baseline_runs,
     has_verdicts,
     history_of,
     newest_result,
     newest_run,
-    read,
-    read_history,
-    read_verdicts,
+    studies_with_runs,
 )
+from harness.tables.machines import by_machine, of_one_machine
+from harness.tables.reading import BASE, HEAD, Run, read, read_history, read_verdicts, stored
 from harness.tables.recovery import recover
-from harness.tables.schema import FOLDER_NAME, HISTORY_FILE, SCHEMA_VERSION, Row, history_columns, parameter_types
+from harness.tables.schema import (
+    FOLDER_NAME,
+    HISTORY_FILE,
+    SCHEMA_VERSION,
+    TABLES,
+    Row,
+    history_columns,
+    parameter_types,
+)
 from harness.tables.writing import Busy, RunWriter, append_history, write_verdicts
 
 __all__ = [
     "BASE",
     "BASELINE",
+    "COMPRESSED",
     "FOLDER_NAME",
     "HEAD",
     "HISTORY_FILE",
+    "REFERENCE",
     "SCHEMA_VERSION",
+    "TABLES",
     "Busy",
     "Row",
     "Run",
@@ -34,6 +42,7 @@ __all__ = [
     "append_history",
     "baseline_runs",
     "by_machine",
+    "compressed",
     "has_verdicts",
     "history_columns",
     "history_of",
@@ -47,5 +56,7 @@ __all__ = [
     "recover",
     "replace_bytes",
     "replace_text",
+    "stored",
+    "studies_with_runs",
     "write_verdicts",
 ]

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+COMPRESSED = ".gz"
+"""What the name of a compressed table ends with, after that of the table."""
+
 BLOCK_BYTES = 1 << 16
 """Of a table: what is read at once to find the end of its last whole line."""
+
+
+def compressed(data: bytes) -> bytes:
+    """The bytes, compressed; the same bytes give the same file."""
+    return gzip.compress(data, compresslevel=9, mtime=0)
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
-import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,24 +18,22 @@ import pandas as pd
 import pandera.pandas as pa
 from pydantic import ValidationError
 
-from harness.errors import UserError, unknown
-from harness.machine import this_machine
+from harness.errors import UserError
 from harness.outside_text import restored
+from harness.tables.files import COMPRESSED
 from harness.tables.schema import (
     ADDED_COLUMNS,
     COLUMN_TYPES,
-    FOLDER_NAME,
-    HISTORY_FILE,
     OLDEST_READ,
     SCHEMA_VERSION,
     TABLES,
     VERDICTS_FILE,
-    Sidecar,
     column_kinds,
     history_schema,
     schema,
     verdicts_schema,
 )
+from harness.tables.sidecar import Sidecar
 from harness.validation import one_line
 
 EXACT_FLOATS: dict[str, Any] = (
@@ -43,12 +43,6 @@ EXACT_FLOATS: dict[str, Any] = (
 
 BASE, HEAD = "base", "head"
 """The folders of the two sides of a duel."""
-
-BASELINE = "baseline"
-"""The folder of the runs that are recorded to be compared with."""
-
-REFERENCE = "reference"
-"""The folder of a committed run; those of one's own are named by their time."""
 
 LONGEST_REASON = 300
 """Characters of an error: pandera lists every failing value."""
@@ -129,31 +123,9 @@ def read_verdicts(folder: Path) -> pd.DataFrame:
     return read_table(path, verdicts_schema(types))
 
 
-def has_verdicts(folder: Path) -> bool:
-    """Whether a folder is that of a duel which came to its end."""
-    return (folder / VERDICTS_FILE).is_file()
-
-
 def read_history(path: Path) -> pd.DataFrame:
     """A history, empty where there is none. Raises UserError where it is not what the schema says."""
     return read_table(path, history_schema())
-
-
-def history_of(results: Path, machine: str | None) -> Path:
-    """The history of a machine by its slug, or of this one. Raises UserError where there is none."""
-    there = sorted(path.parent.name for path in results.glob(f"*/{HISTORY_FILE}"))
-    if machine is not None and machine not in there and there:
-        raise unknown(str(results), "machine", machine, there)
-    slug = machine or this_machine().slug
-    # What reads results does not ask torch for the accelerator, which ends the slug of a machine that has one.
-    mine = [each for each in there if each == slug or (machine is None and each.startswith(f"{slug}_"))]
-    if not mine:
-        raise UserError(
-            f"{results / slug / HISTORY_FILE}: no history yet: `harness duel` and `harness compare` add to it"
-        )
-    if len(mine) > 1:
-        raise UserError(f"{results}: several histories of this machine: name one with --machine: {', '.join(mine)}")
-    return results / mine[0] / HISTORY_FILE
 
 
 def read_info(folder: Path) -> dict[str, Any]:
@@ -176,33 +148,52 @@ def read_table(path: Path, declared: pa.DataFrameSchema, lacking: Sequence[str] 
     lacking: columns that a file of its age does not have; they are read as NaN.
     """
     kinds = column_kinds(declared)
+    path = stored(path)
     if not path.exists():
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
-    if _ends_within_a_line(path):  # half a number is a number too
-        raise UserError(f"{path}: its last line is cut off")
     numbers = {name: ["nan"] for name, kind in kinds.items() if kind is float}
     try:
+        source = _whole_lines(path)
         frame = pd.read_csv(
-            path, dtype=kinds, keep_default_na=False, na_values=numbers, encoding="utf-8", **EXACT_FLOATS
+            source, dtype=kinds, keep_default_na=False, na_values=numbers, encoding="utf-8", **EXACT_FLOATS
         )
         frame = frame.assign(**dict.fromkeys(set(lacking) - set(frame), float("nan")))
         if not lacking and (wrong := [name for name, wanted in zip_longest(frame, kinds) if name != wanted]):
             raise ValueError(f"column {wrong[0]!r} is not where the schema has it: {', '.join(kinds)}")
         frame = declared.validate(frame[[*kinds]] if set(frame) == set(kinds) and lacking else frame, inplace=True)
         return _restored(frame, kinds)
-    except (pa.errors.SchemaError, pa.errors.SchemaErrors, ValueError, OverflowError, OSError) as error:
+    except (pa.errors.SchemaError, pa.errors.SchemaErrors, ValueError, OverflowError, *_UNREADABLE) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(f"{path}: {reason[:LONGEST_REASON]}") from None
 
 
-def _ends_within_a_line(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 1))
-            return size > 0 and file.read() != b"\n"
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
+_UNREADABLE = (OSError, EOFError, zlib.error)
+"""What a file that the system refuses raises, or a compressed one that is damaged or cut off."""
+
+
+def stored(path: Path) -> Path:
+    """The file of a table: compressed, where there is no other."""
+    compressed = path.with_name(path.name + COMPRESSED)
+    return compressed if compressed.exists() and not path.exists() else path
+
+
+def _whole_lines(path: Path) -> Path | io.BytesIO:
+    """What a table is read from. Raises ValueError where it ends within a line: half a number is a number too."""
+    if path.suffix == COMPRESSED:
+        text = gzip.decompress(path.read_bytes())
+        source: Path | io.BytesIO = io.BytesIO(text)
+        last = text[-1:]
+    else:
+        source, last = path, _last_byte(path)
+    if last not in (b"", b"\n"):
+        raise ValueError("its last line is cut off")
+    return source
+
+
+def _last_byte(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        return file.read()
 
 
 def _restored(frame: pd.DataFrame, kinds: Mapping[str, Any]) -> pd.DataFrame:
@@ -211,42 +202,3 @@ def _restored(frame: pd.DataFrame, kinds: Mapping[str, Any]) -> pd.DataFrame:
         if frame[name].str.startswith("'").any():
             frame[name] = frame[name].map(restored)
     return frame
-
-
-def newest_run(results: Path, word: str) -> Path:
-    """The folder that a word means: a run folder itself, or the newest run of the study of that name.
-
-    A committed `reference` is older than any run of one's own.
-    """
-    if (Path(word) / "run.json").is_file():
-        return Path(word)
-    found = sorted(_folders(results, word, "*/run.json"), key=_age)
-    if not found:
-        names = sorted({path.parent.parent.name for path in results.glob("*/*/*/run.json")})
-        raise unknown(str(results), "run", word, names)
-    return found[-1]
-
-
-def newest_result(results: Path, word: str) -> Path:
-    """The folder that a word means where a duel is as good as a run: a folder of either, or the newest of the study."""
-    if has_verdicts(Path(word)) or (Path(word) / "run.json").is_file():
-        return Path(word)
-    duels = _folders(results, word, f"*/{VERDICTS_FILE}")
-    runs = _folders(results, word, "*/run.json")
-    return max(duels + runs, key=_age) if duels else newest_run(results, word)
-
-
-def baseline_runs(results: Path, word: str) -> list[Path]:
-    """The folders that a word means as a base: STUDY/baseline stands for every run recorded as such, else one run."""
-    study, _, name = word.partition("/")
-    found = sorted(_folders(results, study, f"{BASELINE}/*/run.json")) if name == BASELINE else []
-    return found or [newest_run(results, word)]
-
-
-def _folders(results: Path, study: str, file: str) -> list[Path]:
-    """The folders of a study that hold such a file; a word that is no name of a study has none, and is no pattern."""
-    return [path.parent for path in results.glob(f"*/{study}/{file}")] if re.fullmatch(FOLDER_NAME, study) else []
-
-
-def _age(folder: Path) -> tuple[bool, str]:
-    return folder.name != REFERENCE, folder.name

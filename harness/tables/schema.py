@@ -10,14 +10,11 @@ Schema history
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from harness.vocabulary import DTYPES, PHASES, STATUSES, VERDICTS
 
@@ -76,19 +73,21 @@ _OWN = {
         "phase": pa.Column(str, pa.Check.isin(PHASES), description="what was called once"),
         "launch": pa.Column(int, pa.Check.ge(1), description="which fresh worker process, from 1"),
         "min_bytes": pa.Column(int, description="the fewest bytes that the phase must move"),
-        "peak_bytes": pa.Column(float, nullable=True, description="bytes by which the call raised the peak"),
+        "peak_bytes": pa.Column(
+            float, nullable=True, description="bytes by which the call raised the peak; NaN: unknown"
+        ),
     },
     "discrepancies": {
         "tensor": pa.Column(str, description="what is compared"),
         "of": pa.Column(str, description="whose error: the method's, or a reference's"),
         "reference": pa.Column(str, description="what it is compared with"),
         "metric": pa.Column(str, description="the figure, its unit in its name"),
-        "value": pa.Column(float, nullable=True, description="its value"),
+        "value": pa.Column(float, nullable=True, description="its value; NaN: it has none here"),
     },
     "facts": {
         "fact": pa.Column(str, description="what was established, beside the cells"),
         "item": pa.Column(str, description="of what"),
-        "value": pa.Column(float, nullable=True, description="its value"),
+        "value": pa.Column(float, nullable=True, description="its value; NaN: it has none"),
         "detail": pa.Column(str, description="words, where the value alone does not say it"),
     },
 }
@@ -132,78 +131,13 @@ _HISTORY = {
 }
 
 
-_FolderName = Annotated[str, StringConstraints(pattern=FOLDER_NAME)]
-
-
-class MachineFacts(BaseModel):
-    """Of run.json: what readers ask of the machine."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-
-    slug: _FolderName
-
-
-class TorchFacts(BaseModel):
-    """Of run.json: what readers ask of torch."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-
-    torch: str = ""
-
-
-class TimingFacts(BaseModel):
-    """Of run.json: the study's [timing] as it was run; `launches` may be others than in the study's text."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-    __pydantic_extra__: dict[str, float | bool | None]
-
-    launches: Annotated[int, Field(ge=1)] | None = None
-
-
-class Sidecar(BaseModel):
-    """run.json: the keys that readers and `resume` rely on; the others are told, not read."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-
-    study: _FolderName
-    text: str
-    only: list[str]
-    parameters: dict[
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], Literal["bool", "int", "float", "str"]
-    ]
-    machine: MachineFacts
-    begin: str
-    end: str | None
-    commit: str = ""
-    dirty: bool = False
-    torch: TorchFacts = TorchFacts()
-    timing: TimingFacts | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_text(cls, info: dict[str, Any]) -> dict[str, Any]:
-        """JSON can write half a surrogate pair, which no file and no terminal takes."""
-        json.dumps(info, ensure_ascii=False).encode()
-        return info
-
-    @field_validator("text")
-    @classmethod
-    def _is_toml(cls, text: str) -> str:
-        try:
-            tomllib.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"not TOML: {error}") from None
-        return text
-
-    @field_validator("parameters")
-    @classmethod
-    def _are_own(cls, parameters: dict[str, str]) -> dict[str, str]:
-        if taken := parameters.keys() & {*_KEY, *(name for own in _OWN.values() for name in own)}:
-            raise ValueError(f"a column has the name {min(taken)} already")
-        return parameters
-
-
 TABLES = tuple(_OWN)
+KEY = tuple(_KEY)
+"""The columns that every table has, and before those of its own."""
+
+TAKEN = frozenset({*_KEY, *(name for own in _OWN.values() for name in own)})
+"""Names of columns that no parameter of a study may have."""
+
 VERDICTS_FILE = "verdicts.csv"
 HISTORY_FILE = "history.csv"
 LOG = "cells"

@@ -14,7 +14,7 @@ from distributed import Client
 
 import harness
 from harness.distribute import Cluster, on_local_workers, on_scheduler
-from harness.runs import plan_of
+from harness.loading import plan_of
 from harness.study import Study
 from harness.tables import Run, RunWriter
 from tests.acceptance.line import Line

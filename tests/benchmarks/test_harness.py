@@ -14,11 +14,11 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 import harness
 from harness.cells import Case
+from harness.loading import known_names, plan_of
 from harness.measure.clock import BlockTime, Clock
 from harness.measure.memory import Heap
 from harness.measure.sampler import Arm, sample
 from harness.precision import metrics
-from harness.runs import known_names, plan_of
 from harness.study_file import parse_study
 from harness.tables import RunWriter, read
 from tests.sidecar import SIDECAR

@@ -1,0 +1,81 @@
+"""Which folder a word means: a folder itself, or the name of a study for the newest of its runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from harness.errors import UserError, unknown
+from harness.machine import this_machine
+from harness.tables.schema import FOLDER_NAME, HISTORY_FILE, VERDICTS_FILE
+
+BASELINE = "baseline"
+"""The folder of the runs that are recorded to be compared with."""
+
+REFERENCE = "reference"
+"""The folder of a committed run; those of one's own are named by their time."""
+
+
+def studies_with_runs(results: Path) -> list[str]:
+    """The names of the studies that have a run, in order."""
+    return sorted({path.parent.parent.name for path in results.glob("*/*/*/run.json")})
+
+
+def newest_run(results: Path, word: str) -> Path:
+    """The folder that a word means: a run folder itself, or the newest run of the study of that name.
+
+    A committed `reference` is older than any run of one's own.
+    """
+    if (Path(word) / "run.json").is_file():
+        return Path(word)
+    found = sorted(_folders(results, word, "*/run.json"), key=_age)
+    if not found:
+        raise unknown(str(results), "run", word, studies_with_runs(results))
+    return found[-1]
+
+
+def newest_result(results: Path, word: str) -> Path:
+    """The folder that a word means where a duel is as good as a run: a folder of either, or the newest of the study."""
+    if has_verdicts(Path(word)) or (Path(word) / "run.json").is_file():
+        return Path(word)
+    duels = _folders(results, word, f"*/{VERDICTS_FILE}")
+    runs = _folders(results, word, "*/run.json")
+    return max(duels + runs, key=_age) if duels else newest_run(results, word)
+
+
+def baseline_runs(results: Path, word: str) -> list[Path]:
+    """The folders that a word means as a base: STUDY/baseline stands for every run recorded as such, else one run."""
+    study, _, name = word.partition("/")
+    found = sorted(_folders(results, study, f"{BASELINE}/*/run.json")) if name == BASELINE else []
+    return found or [newest_run(results, word)]
+
+
+def _folders(results: Path, study: str, file: str) -> list[Path]:
+    """The folders of a study that hold such a file; a word that is no name of a study has none, and is no pattern."""
+    return [path.parent for path in results.glob(f"*/{study}/{file}")] if re.fullmatch(FOLDER_NAME, study) else []
+
+
+def _age(folder: Path) -> tuple[bool, str]:
+    return folder.name != REFERENCE, folder.name
+
+
+def has_verdicts(folder: Path) -> bool:
+    """Whether a folder is that of a duel which came to its end."""
+    return (folder / VERDICTS_FILE).is_file()
+
+
+def history_of(results: Path, machine: str | None) -> Path:
+    """The history of a machine by its slug, or of this one. Raises UserError where there is none."""
+    there = sorted(path.parent.name for path in results.glob(f"*/{HISTORY_FILE}"))
+    if machine is not None and machine not in there and there:
+        raise unknown(str(results), "machine", machine, there)
+    slug = machine or this_machine().slug
+    # What reads results does not ask torch for the accelerator, which ends the slug of a machine that has one.
+    mine = [each for each in there if each == slug or (machine is None and each.startswith(f"{slug}_"))]
+    if not mine:
+        raise UserError(
+            f"{results / slug / HISTORY_FILE}: no history yet: `harness duel` and `harness compare` add to it"
+        )
+    if len(mine) > 1:
+        raise UserError(f"{results}: several histories of this machine: name one with --machine: {', '.join(mine)}")
+    return results / mine[0] / HISTORY_FILE

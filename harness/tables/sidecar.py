@@ -1,0 +1,81 @@
+"""run.json: what readers and `resume` rely on, checked when a run is read."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from harness.tables.schema import FOLDER_NAME, TAKEN
+
+_FolderName = Annotated[str, StringConstraints(pattern=FOLDER_NAME)]
+
+
+class MachineFacts(BaseModel):
+    """Of run.json: what readers ask of the machine."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    slug: _FolderName
+
+
+class TorchFacts(BaseModel):
+    """Of run.json: what readers ask of torch."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    torch: str = ""
+
+
+class TimingFacts(BaseModel):
+    """Of run.json: the study's [timing] as it was run; `launches` may be others than in the study's text."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, float | bool | None]
+
+    launches: Annotated[int, Field(ge=1)] | None = None
+
+
+class Sidecar(BaseModel):
+    """run.json: the keys that readers and `resume` rely on; the others are told, not read."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    study: _FolderName
+    text: str
+    only: list[str]
+    parameters: dict[
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], Literal["bool", "int", "float", "str"]
+    ]
+    machine: MachineFacts
+    begin: str
+    end: str | None
+    commit: str = ""
+    dirty: bool = False
+    torch: TorchFacts = TorchFacts()
+    timing: TimingFacts | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, info: dict[str, Any]) -> dict[str, Any]:
+        """JSON can write half a surrogate pair, which no file and no terminal takes."""
+        json.dumps(info, ensure_ascii=False).encode()
+        return info
+
+    @field_validator("text")
+    @classmethod
+    def _is_toml(cls, text: str) -> str:
+        try:
+            tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"not TOML: {error}") from None
+        return text
+
+    @field_validator("parameters")
+    @classmethod
+    def _are_own(cls, parameters: dict[str, str]) -> dict[str, str]:
+        if taken := parameters.keys() & TAKEN:
+            raise ValueError(f"a column has the name {min(taken)} already")
+        return parameters
