@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -62,7 +62,6 @@ def duel(
     study: Study,
     base: Origin,
     results: str | Path = RESULTS,
-    only: Iterable[str] = (),
     studies: Path = STUDIES,
     say: Say = print,
 ) -> Duel:
@@ -91,9 +90,7 @@ def duel(
         runs = []
         for name, origin, worker in zip((BASE, HEAD), (base, head), first, strict=True):
             (folder / name).mkdir()
-            write_info(
-                folder / name, sidecar(study, only, machine.facts, origin.revision, worker.greeting, worker.cores[:1])
-            )
+            write_info(folder / name, sidecar(study, machine.facts, origin.revision, worker.greeting, worker.cores[:1]))
             runs.append(stack.enter_context(RunWriter(folder / name, parameter_types(study.own_axes))))
         for writer in runs:
             writer.open()

@@ -30,15 +30,17 @@ def known_names() -> Known:
 
 def load_study(path: str | Path, only: Iterable[str] = ()) -> Study:
     """The study in a TOML file, narrowed to `only` (such as 'dtype=float16'). Raises UserError, one line."""
-    study = narrow(read_study(Path(path), known_names()), only)
+    items = tuple(only)
+    study = narrow(read_study(Path(path), known_names()), items)
     _check_weights(study, str(path))
-    return study
+    return study.told(study.name, study.text, items)
 
 
 def load_study_of(run: Run) -> Study:
     """The study of a run, from its run.json, narrowed as it was, with the launches that were asked for."""
     info = run.info
     study = narrow(parse_study(info["text"], info["study"], str(run.path / "run.json"), known_names()), info["only"])
+    study = study.told(study.name, study.text, tuple(info["only"]))
     launches = (info.get("timing") or {}).get("launches")
     return study if launches is None else study.with_launches(launches)
 

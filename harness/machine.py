@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import re
 import subprocess
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 GIB = 2**30
@@ -63,6 +66,16 @@ def this_revision() -> Revision:
     """The revision of the current folder."""
     commit = _git("rev-parse", "HEAD")
     return Revision(commit or "none", bool(commit and _git("status", "--porcelain")))
+
+
+@cache
+def code_digest() -> str:
+    """First 12 hex digits of a SHA-256 over the sources of the harness: of what a run is measured by."""
+    digest = hashlib.sha256()
+    home = Path(__file__).parent
+    for path in sorted(home.rglob("*.py")):
+        digest.update(str(path.relative_to(home)).encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def utc_now() -> datetime:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from harness.errors import Interrupted, UserError, refused
 from harness.loading import Say, load_study_of, on_present_devices, plan_of, refuse_nothing
-from harness.machine import Revision, this_revision, utc_now
+from harness.machine import Revision, code_digest, this_revision, utc_now
 from harness.measure.place import Place, ThisMachine
-from harness.report.terminal import studies_option
 from harness.scripts import load_script
 from harness.study import Study
 from harness.sweep import Sweep
 from harness.tables import (
+    BASE,
     BASELINE,
+    HEAD,
     SCHEMA_VERSION,
     Busy,
     Run,
@@ -29,13 +30,12 @@ from harness.tables import (
     recover,
     replace_text,
 )
-from harness.vocabulary import RESULTS, STUDIES
+from harness.vocabulary import RESULTS, STUDIES, studies_option
 
 
 def run(
     study: Study,
     results: str | Path = RESULTS,
-    only: Iterable[str] = (),
     studies: Path = STUDIES,
     say: Say = print,
     *,
@@ -44,8 +44,8 @@ def run(
 ) -> Run:
     """Measure a study into a new folder of `results`, and read it back.
 
-    only: what the study was narrowed to, repeated on resume; studies: where its script lies; say: takes a line for
-    the person who waits; baseline: whether it is one to be compared with; place: this machine, unless another is given.
+    studies: where its script lies; say: takes a line for the person who waits; baseline: whether it is one to be
+    compared with; place: this machine, unless another is given.
 
     Raises UserError where nothing can be measured, and Interrupted at Ctrl-C once there is a folder.
     """
@@ -55,7 +55,8 @@ def run(
         refuse_nothing(on_present_devices(study, there.devices, lambda _: None))
         there.admit(study)
         revision = this_revision()
-        info = sidecar(study, only, there.machine, revision, there.torch, there.pinned_to)
+        info = sidecar(study, there.machine, revision, there.torch, there.pinned_to)
+        info["digests"]["code"] = code_digest()
         parent = Path(results) / there.machine["slug"] / study.name
         folder = new_folder(parent / BASELINE if baseline else parent, revision.label)
         write_info(folder, info)
@@ -65,8 +66,8 @@ def run(
 def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print, *, place: Place | None = None) -> Run:
     """Go on with a run that was stopped, by the study in its run.json.
 
-    Raises UserError where the run is complete, its study file has changed, or this is another machine; Interrupted as
-    `run` does.
+    Raises UserError where the run is complete or a side of a duel, its study file has changed, or this is another
+    machine, other code or another torch; Interrupted as `run` does.
     """
     path = Path(folder)
     info = dict(read(path).info)
@@ -77,17 +78,29 @@ def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print, *, pla
     source = studies / f"{info['study']}.toml"
     if source.is_file() and source.read_text(encoding="utf-8", errors="replace") != info["text"]:
         raise UserError(f"{source}: has changed since {path.name} began: restore it, or begin a new run")
+    if path.name in (BASE, HEAD) and (path.parent / (HEAD if path.name == BASE else BASE)).is_dir():
+        raise UserError(f"{path}: is one side of a duel, which cannot go on: begin a new one")
     study = load_study_of(read(path))
     with _opened(place) as there:
-        if why := there.refuse(info["machine"]["slug"]):
+        if why := there.refuse(info["machine"]["slug"]) or _unlike(info, there):
             raise UserError(f"{path}: {why}")
         there.admit(study)
         return _measure(study, path, info, there, studies, say)
 
 
+def _unlike(info: Mapping[str, Any], place: Place) -> str:
+    """In what a run that was begun differs from what would go on with it, or ''."""
+    begun, now = info.get("digests", {}).get("code"), code_digest()
+    if begun not in (None, now):
+        return f"begun with code {begun}, and this is {now}: go back to commit {info.get('commit')}, or begin a new run"
+    begun, now = info.get("torch", {}).get("torch"), place.torch.get("torch")
+    if begun not in (None, now):
+        return f"begun with torch {begun}, and this is {now}: install that one, or begin a new run"
+    return ""
+
+
 def sidecar(
     study: Study,
-    only: Iterable[str],
     machine: Mapping[str, Any],
     revision: Revision,
     torch: Mapping[str, Any],
@@ -101,7 +114,7 @@ def sidecar(
         "schema": SCHEMA_VERSION,
         "study": study.name,
         "text": study.text,
-        "only": list(only),
+        "only": list(study.only),
         "parameters": {name: kind.__name__ for name, kind in parameter_types(study.own_axes).items()},
         "commit": revision.commit,
         "dirty": revision.dirty,
@@ -146,13 +159,16 @@ def _measured(study: Study, folder: Path, info: dict[str, Any], place: Place, st
     for line in plan.notes:
         say(line)
     with RunWriter(folder, parameter_types(study.own_axes)) as writer:
-        committed = recover(folder, {case.id: len(cells) for case, cells in plan})
+        # Of every device: what was measured on one that is absent now stays.
+        committed = recover(folder, {case.id: len(cells) for case, cells in plan_of(study)})
         writer.open()
         with place.measuring(present) as measure:
             for rows in Sweep(plan, measure, committed, read(folder), place.at_once(present)).rows():
                 writer.commit(rows)
         script = load_script(study.name, studies)
-        if script.measure is not None:
+        if script.measure is not None and not place.is_this_machine:
+            say(f"{script.path}: its measure() is of one machine, and left out on a cluster: facts.csv is empty")
+        elif script.measure is not None:
             with script.blamed():
                 facts = list(script.measure(study))
             writer.write_facts(facts)

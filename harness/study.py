@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
-from harness.errors import UserError, unknown
+from harness.errors import UserError, shortened, unknown
 from harness.study_values import K, Memory, Name, Natural, Positive, Scalar, Seconds, Share, Some, Word, well_formed_k
 from harness.vocabulary import (
     AXES,
@@ -110,9 +110,10 @@ class Limits(_Strict):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)  # ByteSize reads "4 GiB" from a string
 
     memory: Memory = ByteSize(4 * 2**30)
-    """Bytes of S, its gradient, inputs and outputs, as a number or with a unit ('4 GiB'); a cell over it is skipped."""
+    """Bytes of S, its gradient, inputs and outputs, as a number or with a unit ('4 GiB'); a cell over it is skipped.
+    What checks and exact answers hold in float64 comes on top."""
     seconds: Annotated[Seconds, Field(strict=True)] = 60.0
-    """Seconds of a case in one launch; then it is a timeout."""
+    """Seconds of a case in one launch; then what took longest at once is a timeout; the others begin anew."""
 
 
 class Gate(_Strict):
@@ -154,6 +155,7 @@ class Study(_Strict):
 
     _name: str = PrivateAttr(default="unnamed")
     _text: str = PrivateAttr(default="")
+    _only: tuple[str, ...] = PrivateAttr(default=())
 
     @property
     def name(self) -> str:
@@ -162,6 +164,11 @@ class Study(_Strict):
     @property
     def text(self) -> str:
         return self._text
+
+    @property
+    def only(self) -> tuple[str, ...]:
+        """What it was narrowed to: items such as 'dtype=float16,float32'."""
+        return self._only
 
     @property
     def own_axes(self) -> dict[str, tuple[Scalar, ...]]:
@@ -192,12 +199,11 @@ class Study(_Strict):
             return self
         budget = self.timing.budget_seconds
         longer = {"budget_seconds": budget and budget * launches / self.timing.launches}
-        changed = self.model_copy(update={"timing": self.timing.model_copy(update={"launches": launches, **longer})})
-        return changed.named(self.name, self.text)
+        return self.model_copy(update={"timing": self.timing.model_copy(update={"launches": launches, **longer})})
 
-    def named(self, name: str, text: str) -> Study:
-        """The study itself, with the name and the text of its file."""
-        self._name, self._text = name, text
+    def told(self, name: str, text: str, only: tuple[str, ...] = ()) -> Study:
+        """The study itself, with the name and the text of its file, and what it was narrowed to."""
+        self._name, self._text, self._only = name, text, only
         return self
 
     @field_validator("exclude", mode="before")
@@ -231,7 +237,14 @@ class Study(_Strict):
                     raise unknown("exclude", "key", key, swept)
                 for value in values:
                     if key == "k":
-                        well_formed_k(value)
+                        _well_formed(value)
                     elif value not in swept[key]:
                         raise unknown("exclude", f"{key} in this study", value, swept[key])
         return self
+
+
+def _well_formed(k: object) -> None:
+    try:
+        well_formed_k(k)
+    except ValueError as error:
+        raise UserError(f"exclude.k: {error}, got {shortened(repr(k))}") from None

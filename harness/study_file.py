@@ -51,7 +51,15 @@ def parse_study(text: str, name: str, source: str, known: Known) -> Study:
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
     _check_names(study, source, known)
-    return study.named(name, text)
+    return study.told(name, text)
+
+
+def parse_gate(text: str, source: str) -> Gate:
+    """The tolerances of the study that `text` describes, whatever else it says. Raises UserError, as parse_study."""
+    try:
+        return Gate.model_validate(tomllib.loads(text).get("gate", {}))
+    except ValidationError as error:
+        raise UserError(f"{source}: gate: {one_line(error, {'': Gate})}") from None
 
 
 def read_study(path: Path, known: Known) -> Study:
@@ -87,10 +95,7 @@ def narrow(study: Study, only: Iterable[str]) -> Study:
             shapes = {name: shapes[name] for name in kept}
         else:
             axes[key] = kept
-    narrowed = study.model_copy(
-        update={"axes": study.axes.model_copy(update=axes), "methods": methods, "shapes": shapes}
-    )
-    return narrowed.named(study.name, study.text)
+    return study.model_copy(update={"axes": study.axes.model_copy(update=axes), "methods": methods, "shapes": shapes})
 
 
 def _check_names(study: Study, source: str, known: Known) -> None:

@@ -16,8 +16,9 @@ from harness.cells import Case, Cell
 from harness.distribute import roster, workshop
 from harness.distribute.dispatch import AHEAD, LOST, MISSED, Dispatch
 from harness.distribute.roster import Roster
-from harness.distribute.workshop import Introduction, Workshop, alone_on_this_machine, code_digest, unlike
+from harness.distribute.workshop import Introduction, Workshop, alone_on_this_machine, unlike
 from harness.errors import UserError
+from harness.machine import code_digest
 from harness.measure.case import CaseRunner
 from harness.measure.turn import Turn
 from harness.study import Axes, Study, Timing

@@ -41,7 +41,7 @@ def test_no_study_is_left_out() -> None:
 def test_a_study_at_its_small_end(name: str, tmp_path: Path) -> None:
     only = SMALL[name]
     study = harness.load_study(STUDIES / f"{name}.toml", only)
-    run = harness.run(study.with_launches(1), tmp_path, only, say=lambda _: None)
+    run = harness.run(study.with_launches(1), tmp_path, say=lambda _: None)
     assert not run.cells["status"].isin(("crashed", "incorrect", "timeout")).any()
     rows = run.discrepancies
     assert rows.loc[rows["metric"] == "cause_unexplained", "value"].sum() == 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import harness
 from harness.errors import UserError
 from harness.study import Precision, Study, Timing
-from harness.study_file import Known, narrow, parse_study, read_study
+from harness.study_file import Known, narrow, parse_gate, parse_study, read_study
 from harness.vocabulary import AXES, DTYPES, PHASES, USUAL_PHASES
 
 WriteStudy = Callable[[str], Study]
@@ -289,3 +289,17 @@ def test_a_valid_text_with_damage_is_a_study_or_one_line(data: st.DataObject) ->
     begin = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(begin, min(len(text), begin + 8)))
     assert len(told(text[:begin] + data.draw(st.one_of(st.text(max_size=8), WORDS)) + text[end:]).splitlines()) <= 1
+
+
+def test_a_wrong_k_is_told_by_its_place_in_a_study_of_any_length() -> None:
+    long = VALID + "".join(f"\n[shapes.s{number}]\nn = {number + 1}" for number in range(50))
+    with pytest.raises(UserError) as caught:
+        parsed(long + '\n[[exclude]]\nk = "half"')
+    assert str(caught.value).endswith("exclude.k: k is a number, a fraction of n such as 'n/4', or 'all', got 'half'")
+
+
+def test_the_tolerances_of_a_study_are_read_whatever_became_of_its_methods() -> None:
+    gone = VALID.replace('"native"', '"gone_since"') + "\n[gate]\ntime = 0.5\n"
+    assert parse_gate(gone, "run.json").time == 0.5
+    with pytest.raises(UserError, match=r"run\.json: gate: time: .*less than 1"):
+        parse_gate("[gate]\ntime = 5.0", "run.json")

@@ -70,10 +70,12 @@ def run(
 
     if bool(studies_named) == (folder is not None):
         raise UserError("run: name a study, or a folder to --resume")
+    if folder is not None and (only or launches is not None or baseline):
+        raise UserError("run: --resume goes on as the run began, without --only, --launches and --baseline")
     loaded = [_asked_for(word, only, launches, studies) for word in studies_named]
     broken = False
     with _place(scheduler, local) as place:
-        begun = (runs.run(study, results, only, studies, tell, baseline=baseline, place=place) for study in loaded)
+        begun = (runs.run(study, results, studies, tell, baseline=baseline, place=place) for study in loaded)
         for finished in begun if folder is None else (runs.resume(folder, studies, tell, place=place),):
             _close(finished, studies, drawn)
             broken |= bool(finished.cells["status"].isin(BROKEN).any())
@@ -128,6 +130,6 @@ def _close(finished: Any, studies: Path, drawn: bool) -> None:
     from harness.scripts import draw_figures
     from harness.tables import by_machine
 
-    figures = sum(len(draw_figures(each, studies)) for each in by_machine(finished)) if drawn else None
+    figures = sum(len(draw_figures(each, studies, tell)) for each in by_machine(finished)) if drawn else None
     for line in closing(finished, studies, figures):
         tell(line)

@@ -14,8 +14,9 @@ from distributed import Client, Nanny, Scheduler, SpecCluster
 
 from harness.distribute.dispatch import Dispatch
 from harness.distribute.roster import Roster, answering
-from harness.distribute.workshop import TIMING, Workshop, code_digest
+from harness.distribute.workshop import TIMING, Workshop
 from harness.errors import UserError
+from harness.machine import code_digest
 from harness.measure.place import Measure
 from harness.study import Study
 
@@ -44,6 +45,7 @@ class Cluster:
     option: what the command line must be told to come here again; say: takes a line for the person who waits.
     """
 
+    is_this_machine = False
     pinned_to: ClassVar[list[int]] = []
 
     def __init__(self, client: Client, option: str, say: Callable[[str], None]) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from distributed import Client
 
-from harness.distribute.workshop import Introduction, code_digest, introduce, unlike
+from harness.distribute.workshop import Introduction, introduce, unlike
 from harness.errors import UserError
+from harness.machine import code_digest
 from harness.study import Study
 
 LOOK_AGAIN_SECONDS = 5.0

@@ -7,7 +7,6 @@ taken one case at a time on a machine: by the resource `timing` on a worker, and
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import tempfile
 import threading
@@ -21,7 +20,7 @@ from typing import Any
 from distributed import Reschedule, WorkerPlugin, get_worker
 
 from harness.errors import UserError
-from harness.machine import this_machine
+from harness.machine import code_digest, this_machine
 from harness.measure.case import CaseRunner, Side
 from harness.measure.process import Worker, cores_for_workers
 from harness.measure.turn import Rows, Turn, take_turn
@@ -170,7 +169,7 @@ def _unchanging() -> tuple[str, dict[str, Any], dict[str, Any]]:
 def alone_on_this_machine() -> Iterator[None]:
     """Wait until nobody else takes times on this machine, and keep others waiting. Raises UserError."""
     try:
-        descriptor = os.open(LOCK, os.O_RDONLY | os.O_CREAT, 0o644)
+        descriptor = _open_lock()
     except OSError as error:
         raise UserError(f"{LOCK}: {error.strerror}") from None
     try:
@@ -180,11 +179,9 @@ def alone_on_this_machine() -> Iterator[None]:
         os.close(descriptor)
 
 
-@cache
-def code_digest() -> str:
-    """First 12 hex digits of a SHA-256 over the sources of the harness."""
-    digest = hashlib.sha256()
-    home = Path(__file__).parents[1]
-    for path in sorted(home.rglob("*.py")):
-        digest.update(str(path.relative_to(home)).encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
+def _open_lock() -> int:
+    """Made only where it is not there: where files of others in /tmp are protected, to make it again is refused."""
+    try:
+        return os.open(LOCK, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return os.open(LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CREAT, 0o644)

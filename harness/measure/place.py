@@ -45,6 +45,10 @@ class Place(Protocol):
         """What measures the turns of this study."""
 
     @property
+    def is_this_machine(self) -> bool:
+        """Whether what a study's script measures beside the cells is measured where they are."""
+
+    @property
     def option(self) -> str:
         """What `harness run --resume` must be told to go on here, or ''."""
 
@@ -56,16 +60,20 @@ class ThisMachine:
     """This machine, one turn at a time. Raises UserError where no worker starts."""
 
     option = ""
+    is_this_machine = True
 
     def __init__(self) -> None:
-        self._first = Worker.start(cores_for_workers())
-        self._machine: Machine = this_machine(self._first.greeting["accelerator"])
+        worker = Worker.start(cores_for_workers())
+        self._first: Worker | None = worker
+        self._greeting, self._cores = worker.greeting, worker.cores
+        self._machine: Machine = this_machine(worker.greeting["accelerator"])
 
     def __enter__(self) -> ThisMachine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._first.stop()
+        if self._first is not None:
+            self._first.stop()
 
     @property
     def machine(self) -> dict[str, Any]:
@@ -73,15 +81,15 @@ class ThisMachine:
 
     @property
     def torch(self) -> dict[str, Any]:
-        return self._first.greeting
+        return self._greeting
 
     @property
     def devices(self) -> list[str]:
-        return list(self._first.greeting["devices"])
+        return list(self._greeting["devices"])
 
     @property
     def pinned_to(self) -> list[int]:
-        return list(self._first.cores[:1])
+        return list(self._cores[:1])
 
     def at_once(self, study: Study) -> int:
         return 1
@@ -94,7 +102,8 @@ class ThisMachine:
 
     @contextmanager
     def measuring(self, study: Study) -> Iterator[Measure]:
-        with CaseRunner(study, [Side(lambda: Worker.spawn(cores_for_workers()), self._first)]) as runner:
+        first, self._first = self._first, None  # whoever runs cases in it ends it
+        with CaseRunner(study, [Side(lambda: Worker.spawn(cores_for_workers()), first)]) as runner:
             yield one_by_one(runner, self._machine.slug)
 
 

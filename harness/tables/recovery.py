@@ -21,11 +21,15 @@ def recover(folder: Path, planned: Mapping[str, int]) -> set[tuple[int, str]]:
 
     planned: case -> number of its cells. A (launch, case) is committed when cells.csv has them all. The tables are read
     line by line, and one in which there is nothing to cut is not written. Raises UserError where a line is damaged
-    otherwise than by a kill: what was measured must not be taken for what was not committed.
+    otherwise than by a kill, or is of a case that is not planned: what was measured must not be taken for what was not
+    committed.
     """
     for table in TABLES:
         cut_half_line(folder / f"{table}.csv")
     counted = Counter(key for _, key in _keyed_lines(folder / f"{LOG}.csv"))
+    for (_, case), count in counted.items():
+        if count > planned.get(case, 0):
+            raise UserError(f"{folder / LOG}.csv: case {case} has {count} cells, planned are {planned.get(case, 0)}")
     committed = {key for key, count in counted.items() if count == planned.get(key[1])}
     for table in (each for each in TABLES if each != "facts"):
         path = folder / f"{table}.csv"

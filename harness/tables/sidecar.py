@@ -56,6 +56,7 @@ class Sidecar(BaseModel):
     dirty: bool = False
     torch: TorchFacts = TorchFacts()
     timing: TimingFacts | None = None
+    digests: dict[str, str] = {}
 
     @model_validator(mode="before")
     @classmethod
