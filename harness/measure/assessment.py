@@ -16,8 +16,8 @@ from harness.precision.bounds import (
     bounds,
     cotangent,
     gamma_probable,
-    is_reduced,
     matrix_bound,
+    reduced_format,
     sizes,
 )
 from harness.precision.causes import Entries
@@ -88,7 +88,8 @@ class Assessment:
 
     def comparison(self, tensor: str, name: str, arrays: Arrays) -> Comparison:
         """What metrics take of the arrays of a tensor beside a reference."""
-        ieee = not is_reduced(self.case.mode)  # the bounds of the others are for causes, not for figures
+        # The bounds of a mode that reduces precision are for causes, not for figures.
+        ieee = reduced_format(self.case.dtype, self.case.mode) is None
         return Comparison(
             arrays[GOT],
             arrays["want"],
@@ -124,7 +125,7 @@ class Assessment:
             requantised=arrays["requantised"],
             form=form,
             against_native=name == "native",
-            reduced=is_reduced(self.case.mode),
+            reduced=reduced_format(self.case.dtype, self.case.mode) is not None,
             summed_again=self.summed_again,
         )
 

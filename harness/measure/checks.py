@@ -17,10 +17,10 @@ import torch
 from harness.measure.modes import result_dtypes
 from harness.measure.outcome import Outcome, as_float64, bits, cotangent_of, inputs_of, solution_of
 from harness.methods import Method
-from harness.precision.bounds import REDUCED, Arithmetic, cotangent, smallest, sum_bound
+from harness.precision.bounds import Arithmetic, cotangent, reduced_format, smallest, sum_bound
 from harness.precision.selection import right_selection, shared
 from harness.precision.solution import Solution, weight_gradients
-from harness.precision.ulp import FORMATS
+from harness.precision.ulp import FORMATS, Format
 from harness.problems import Problem
 
 
@@ -131,9 +131,9 @@ def _wrong_cotangent(outcome: Outcome, problem: Problem, loss: str) -> str:
     tiny = torch.finfo(expected.dtype).tiny
     unequal &= ~((expected.abs() < tiny) & (outcome.dy == 0))
     unequal &= ~(outcome.dy.isnan() & ~expected.isfinite().all(dim=-1, keepdim=True))
-    if problem.case.mode in REDUCED:
+    if (form := reduced_format(problem.case.dtype, problem.case.mode)) is not None:
         error = np.abs(as_float64(outcome.dy) - as_float64(expected))
-        unequal &= ~torch.from_numpy(error <= _reduced(as_float64(expected), problem.case.mode)).to(unequal.device)
+        unequal &= ~torch.from_numpy(error <= _rounding(as_float64(expected), form)).to(unequal.device)
     if not unequal.any():
         return ""
     return f"{int(unequal.sum())} entries of dy are not the cotangent of their value"
@@ -178,8 +178,8 @@ def _unequal(got: np.ndarray, want: np.ndarray, dtype: str, mode: str) -> np.nda
     """Entries that are not the copies that they should be, in this arithmetic."""
     flushed = (np.abs(want) < 2.0 ** FORMATS[dtype].emin) & (got == 0)
     unequal: np.ndarray = ~((got == want) | (np.isnan(got) & np.isnan(want)) | flushed)
-    if mode in REDUCED:
-        unequal &= ~(np.abs(got - want) <= _reduced(want, mode))
+    if (form := reduced_format(dtype, mode)) is not None:
+        unequal &= ~(np.abs(got - want) <= _rounding(want, form))
     return unequal
 
 
@@ -203,9 +203,8 @@ def _product_bound(got: Solution, problem: Problem) -> np.ndarray:
     return sum_bound(problem.case.d, size, got.values, arithmetic)
 
 
-def _reduced(want: np.ndarray, mode: str) -> np.ndarray:
-    """Of a copy that was rounded to the format of the mode."""
-    form = REDUCED[mode]
+def _rounding(want: np.ndarray, form: Format) -> np.ndarray:
+    """Bound of |copy - want| of a copy that was rounded to a format."""
     return form.unit_roundoff * np.abs(want) + smallest(form)
 
 

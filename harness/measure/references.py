@@ -51,10 +51,19 @@ class References:
     _made: dict[tuple[str, bytes], Reference] = field(default_factory=dict)
     _y: dict[str, Certified] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.inputs = inputs_of(self.problem)
-        self.original_inputs = original_inputs_of(self.problem)
-        self.native = solution_of(self.native_outcome)
+    # Made when they are first asked for: most launches compare nothing, and these are copies in float64.
+
+    @functools.cached_property
+    def inputs(self) -> dict[str, np.ndarray]:
+        return inputs_of(self.problem)
+
+    @functools.cached_property
+    def original_inputs(self) -> dict[str, np.ndarray]:
+        return original_inputs_of(self.problem)
+
+    @functools.cached_property
+    def native(self) -> Solution:
+        return solution_of(self.native_outcome)
 
     def get(self, name: str, got: Solution) -> Reference:
         """`native`: the same dtype and device. `exact`: on the inputs as the dtype holds them. `conditional`: exact,
@@ -76,7 +85,22 @@ class References:
         solved = solve_exactly(inputs, got.indices, self.loss, dtype, indices=fixed, y=self._y.get(kind))
         self.proof += solved.proof
         self._y[kind] = solved.y
-        return _exact(solved, inputs, self.loss, dtype)
+        return self._exact(solved, inputs)
+
+    def _exact(self, solved: ExactSolution, inputs: dict[str, np.ndarray]) -> Reference:
+        found = {"values": solved.values, "dy": solved.dy, "dx": solved.dx, "dW": solved.dW}
+        entries = {name: (each.rounded, each.residual) for name, each in found.items() if each is not None}
+
+        @functools.cache
+        def matrix(full: bool) -> tuple[np.ndarray, np.ndarray]:
+            cotangents = Cotangents.of(Scores(inputs), solved.indices, self.loss)
+            found = matrix_gradient(cotangents, self.problem.case.dtype, full=full)
+            self.proof += found.proof
+            return found.rounded, found.residual
+
+        with np.errstate(invalid="ignore"):
+            y = solved.y.rounded + solved.y.residual
+        return Reference(solved.indices, solved.indices, y, solved.touched, entries, matrix)
 
     def _native(self, got: Solution) -> Reference:
         native = self.native
@@ -97,17 +121,3 @@ def tensors_of_solution(solution: Solution) -> dict[str, np.ndarray]:
     """values, dy, dx, dW: those that there are."""
     found = {"values": solution.values, "dy": solution.dy, "dx": solution.dx, "dW": solution.dW}
     return {name: each for name, each in found.items() if each is not None}
-
-
-def _exact(solved: ExactSolution, inputs: dict[str, np.ndarray], loss: str, dtype: str) -> Reference:
-    found = {"values": solved.values, "dy": solved.dy, "dx": solved.dx, "dW": solved.dW}
-    entries = {name: (each.rounded, each.residual) for name, each in found.items() if each is not None}
-
-    @functools.cache
-    def matrix(full: bool) -> tuple[np.ndarray, np.ndarray]:
-        found = matrix_gradient(Cotangents.of(Scores(inputs), solved.indices, loss), dtype, full=full)
-        return found.rounded, found.residual
-
-    with np.errstate(invalid="ignore"):
-        y = solved.y.rounded + solved.y.residual
-    return Reference(solved.indices, solved.indices, y, solved.touched, entries, matrix)

@@ -29,12 +29,16 @@ TF32 = Format(p=11, emin=-126, emax=127)
 """float32 with the significant bits of float16: what tensor cores read (NVIDIA A100 white paper, 2020)."""
 
 REDUCED = {"autocast-bfloat16": FORMATS["bfloat16"], "autocast-float16": FORMATS["float16"], "tf32": TF32}
-"""mode -> the format that it rounds the factors of float32 products to; autocast rounds the results to it too."""
+"""mode -> the format that it rounds the factors of products to; autocast rounds the results to it too."""
 
 
-def is_reduced(mode: str) -> bool:
-    """Whether a mode may round the factors of float32 products."""
-    return mode in REDUCED
+def reduced_format(dtype: str, mode: str) -> Format | None:
+    """The format that a mode rounds the factors of products of this dtype to; None where it leaves them as they are.
+
+    TF32 is for float32 alone; autocast casts every floating dtype but float64 (torch: ATen/autocast_mode.h).
+    """
+    cast = dtype == "float32" if mode == "tf32" else dtype != "float64"
+    return REDUCED[mode] if mode in REDUCED and cast and REDUCED[mode] != FORMATS[dtype] else None
 
 
 Growth = Callable[[np.ndarray, float], np.ndarray]
@@ -53,8 +57,8 @@ class Arithmetic:
     def of(cls, dtype: str, mode: str = "ieee") -> Arithmetic:
         """The arithmetic of torch's products: halves are accumulated in float32."""
         form, single = FORMATS[dtype], FORMATS["float32"]
-        if mode in REDUCED and form == single:
-            return cls(single if mode == "tf32" else REDUCED[mode], single, REDUCED[mode])
+        if (reduced := reduced_format(dtype, mode)) is not None:
+            return cls(single if mode == "tf32" else reduced, single, reduced)
         return cls(form, form if form.p >= single.p else single)
 
     def accumulating_in_storage(self) -> Arithmetic:
@@ -188,7 +192,7 @@ def bound_is_trusted(inputs: Mapping[str, np.ndarray], dtype: str, mode: str) ->
     x, W = inputs.get("x"), inputs.get("W")
     if x is None or W is None:
         return True
-    if is_reduced(mode):
+    if reduced_format(dtype, mode) is not None:
         return False
     least = [float(np.min(np.abs(each), where=each != 0, initial=np.inf)) for each in (x, W)]
     with np.errstate(over="ignore"):

@@ -26,12 +26,12 @@ class Entries:
 
     got, want: float64. error: |got - exact answer of the reference|. bound: of |got - its conditional answer| in
     this arithmetic; storage_bound: the same for sums rounded to the storage format after each addition;
-    reduced_bound: for factors rounded to the format that the mode multiplies in. size: sum of |terms|, infinite where
-    a term is not finite. quantised: |exact - original|, by how much the cast moved the answer, else 0.
-    tied, flipped, requantised: the entry belongs to, or sums over, a selected index that the reference did not
+    reduced_bound: for factors rounded to the format that the mode multiplies in. spoilt: what is not finite, or would
+    overflow, is among what the entry is made of. quantised: |exact - original|, by how much the cast moved the answer,
+    else 0. tied, flipped, requantised: the entry belongs to, or sums over, a selected index that the reference did not
     select (or the reverse) although its y equals the threshold; because y was rounded; because the inputs were cast.
-    against_native: the reference is native. reduced: the mode is not ieee. summed_again: the method adds the products
-    of W and x in an order of its own.
+    against_native: the reference is native. reduced: the mode rounds the factors of this dtype. summed_again: the
+    method adds the products of W and x in an order of its own.
     """
 
     got: np.ndarray

@@ -1,7 +1,8 @@
 """Figures of a comparison: one decorated function each, float64 arrays in, one float out.
 
 A metric takes a `Comparison`; entries that are zero by structure were left out before. Every metric of an empty
-comparison is NaN, and a pair of which one is not finite is an infinite error, never a missing one.
+comparison is NaN. A pair of which one is not finite is an infinite error; what divides by its size, or is an angle,
+is NaN there.
 """
 
 from __future__ import annotations

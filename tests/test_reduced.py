@@ -1,0 +1,60 @@
+"""What a mode rounds depends on the dtype too: autocast casts every dtype but float64, TF32 is for float32 alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.cells import Case
+from harness.measure.checks import wrong_outcome
+from harness.measure.outcome import run_once
+from harness.measure.transforms import as_run
+from harness.methods import method
+from harness.precision.bounds import Arithmetic, reduced_format
+from harness.precision.ulp import FORMATS
+from harness.problems import draw
+from harness.vocabulary import DTYPES
+
+AUTOCAST = ("autocast-bfloat16", "autocast-float16")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "mode", "wanted"),
+    [
+        ("float32", "autocast-bfloat16", "bfloat16"),
+        ("float32", "autocast-float16", "float16"),
+        ("float16", "autocast-bfloat16", "bfloat16"),
+        ("bfloat16", "autocast-float16", "float16"),
+        ("bfloat16", "autocast-bfloat16", None),
+        ("float64", "autocast-bfloat16", None),
+        ("float64", "tf32", None),
+        ("float16", "tf32", None),
+        ("float32", "ieee", None),
+        ("float32", "deterministic", None),
+    ],
+)
+def test_what_a_mode_rounds_factors_to(dtype: str, mode: str, wanted: str | None) -> None:
+    found = reduced_format(dtype, mode)
+    assert found == (FORMATS[wanted] if wanted else None)
+    arithmetic = Arithmetic.of(dtype, mode)
+    assert arithmetic.factors == found
+    assert arithmetic.storage == (found or FORMATS[dtype])
+
+
+@pytest.mark.parametrize("mode", AUTOCAST)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["native", "dense", "fused"])
+def test_no_method_is_incorrect_under_autocast(name: str, dtype: str, mode: str) -> None:
+    case = Case(n=256, k=16, d=64, dtype=dtype, mode=mode)
+    problem, chosen = draw(case), as_run(method(name), case)
+    outcome = run_once(chosen, problem, "square", with_dS=False)
+    assert wrong_outcome(chosen, outcome, problem, "square") == ""
+
+
+@pytest.mark.parametrize("tensor", ["dx", "dW"])
+def test_what_autocast_does_not_explain_is_still_wrong(tensor: str) -> None:
+    """An error of a hundredth in float64, which autocast leaves as it is."""
+    case = Case(n=256, k=16, d=64, dtype="float64", mode="autocast-bfloat16")
+    problem, chosen = draw(case), as_run(method("native"), case)
+    outcome = run_once(chosen, problem, "square", with_dS=False)
+    getattr(outcome, tensor).mul_(1.001)
+    assert f"of {tensor} are outside" in wrong_outcome(chosen, outcome, problem, "square")
