@@ -109,6 +109,8 @@ class CaseRunner:
     def __init__(self, study: Study, sides: Sequence[Side]) -> None:
         self._study, self._sides = study, sides
         self._asked: tuple[int, str] = (0, "")
+        self._longest: dict[tuple[int, str], float] = {}
+        """(side, method) -> seconds of its longest request in this attempt at a case; '' is what opens it."""
 
     def __enter__(self) -> CaseRunner:
         return self
@@ -141,12 +143,19 @@ class CaseRunner:
                 self._give_up(open_cells, lost)
 
     def _give_up(self, cells: list[CellResult], lost: WorkerLost) -> None:
-        """End the cell that cost a worker its life, or all of its side; the others are to be measured anew."""
-        at, culprit = self._asked
+        """End the cell that cost a worker its life, or all of its side; the others are to be measured anew.
+
+        Of a timeout that is the one of the longest request, not the one for which nothing was left.
+        """
+        (at, culprit), reason = self._asked, lost.reason
         self._sides[at].drop()
+        if lost.status == "timeout":
+            at, culprit = max(self._longest, key=self._longest.__getitem__)
+            longest, limit = self._longest[at, culprit], self._study.limits.seconds
+            reason = f"took {longest:.3g} s at once of the {limit:g} s of its case (limits.seconds)"
         for each in cells:
             if each.side == at and culprit in ("", each.cell.method):
-                each.end(lost.status, lost.reason)
+                each.end(lost.status, reason)
             elif each.status == "ok":
                 each.end("skipped", "")
 
@@ -161,6 +170,7 @@ class CaseRunner:
     ) -> None:
         for at in {each.side for each in cells}:
             self._sides[at].running_on(case.device)  # the seconds of a case are its own, not those of starting a worker
+        self._longest.clear()
         begun = time.monotonic()
         deadline = begun + self._study.limits.seconds
         for side in range(len(self._sides)):
@@ -202,7 +212,11 @@ class CaseRunner:
         one, as if it had not been.
         """
         self._asked = side, request.get("method", "")
-        reply = self._sides[side].ask(request, deadline)
+        begin = time.monotonic()
+        try:
+            reply = self._sides[side].ask(request, deadline)
+        finally:
+            self._longest[self._asked] = max(time.monotonic() - begin, self._longest.get(self._asked, 0.0))
         if reply.get("status") == "out_of_memory":
             raise WorkerLost(reply["status"], _in_phase(request.get("phase", ""), reply["reason"]))
         return reply
