@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import UserError
@@ -14,11 +13,12 @@ LARGE = 1 << 19
 """Bytes of a table beyond which it is compressed; a smaller one can be read where it lies."""
 
 
-def keep(folder: Path, studies: Path, say: Callable[[str], None] = print) -> Path:
+def keep(folder: Path, studies: Path) -> Path:
     """Make a run the reference of its study on its machine, and return the new folder.
 
     The tables are copied, large ones compressed, and the figures drawn; the run itself stays. Raises UserError for a
-    run that has not come to its end or is of no commit, and where there is a reference already.
+    run that has not come to its end, is of no commit, or lacks what one of its figures shows, and where there is a
+    reference already.
     """
     run = read(folder)
     if not run.info["end"]:
@@ -34,8 +34,11 @@ def keep(folder: Path, studies: Path, say: Callable[[str], None] = print) -> Pat
     shutil.rmtree(partial, ignore_errors=True)
     try:
         _copy(run, partial)
+        undrawn: list[str] = []
         for each in by_machine(read(partial)):
-            draw_figures(each, studies, say)
+            draw_figures(each, studies, undrawn.append)
+        if undrawn:
+            raise UserError(f"{folder}: {undrawn[0]}")
         partial.rename(reference)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.loading import load_study_of
 from harness.report.page.compared import Comparison
 from harness.report.page.document import Drawn, Reported, document
-from harness.scripts import captions, draw_figures
-from harness.tables import BASE, HEAD, Run, by_machine, has_verdicts, newest_result, read, read_verdicts
-from harness.verdicts.comparison import compare_verdicts
+from harness.scripts import SUMMARY, captions, draw_figures
+from harness.tables import BASE, HEAD, Run, by_machine, has_verdicts, newest_result, read, read_verdicts, replace_text
+from harness.verdicts.comparison import compare_verdicts, gate_of
 
 REPORT = "report.html"
 
@@ -39,7 +38,7 @@ def publish(
     page = document([_reported(run, studies, say) for run in runs], comparisons)
     path = output or results / REPORT
     try:
-        path.write_text(page, encoding="utf-8")
+        replace_text(path, page)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     return path
@@ -49,10 +48,19 @@ def _reported(run: Run, studies: Path, say: Callable[[str], None]) -> Reported:
     """A run with its figures, drawn anew: what the tables say now is what the page shows."""
     made = draw_figures(run, studies, say)
     told = captions(run.name, studies)
-    figures = [Drawn(path.stem, told[path.stem], path) for path in made if path.stem in told]
-    summary = [path.read_text(encoding="utf-8") for path in made if path.suffix == ".md"]
-    lines = [line.removeprefix("- ") for text in summary for line in text.splitlines()]
+    figures = [Drawn(path.stem, _of_device(path, run) + told[path.stem], path) for path in made if path.stem in told]
+    lines = [
+        _of_device(path, run) + line.removeprefix("- ")
+        for path in made
+        if path.name == SUMMARY
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
     return Reported(run, figures, lines, sorted(told.keys() - {path.stem for path in made}))
+
+
+def _of_device(path: Path, run: Run) -> str:
+    """'cuda: ' of what was drawn of one of several devices, in a folder of its own."""
+    return "" if path.parent == run.figures else f"{path.parent.name}: "
 
 
 def _of_pairs(runs: Sequence[Run], known: Sequence[Comparison]) -> list[Comparison]:
@@ -68,6 +76,6 @@ def _of_pairs(runs: Sequence[Run], known: Sequence[Comparison]) -> list[Comparis
 
 def _compared(base: Run, head: Run) -> Comparison:
     try:
-        return Comparison(base, head, compare_verdicts([base], head, load_study_of(head).gate))
+        return Comparison(base, head, compare_verdicts([base], head, gate_of(head)))
     except UserError as error:
         return Comparison(base, head, None, str(error))

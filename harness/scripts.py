@@ -20,12 +20,13 @@ from typing import Any
 
 from harness.errors import UserError, unknown
 from harness.study import Study
-from harness.tables import FOLDER_NAME, Row, Run, replace_bytes, replace_text
+from harness.tables import FOLDER_NAME, Row, Run, by_device, replace_bytes, replace_text
 from harness.vocabulary import STUDIES
 
 FORMATS = ("svg", "png")
 PNG_DOTS_PER_INCH = 150
 
+SUMMARY = "summary.md"
 TRENDS_SCRIPT = "history"
 
 _OFFERED: dict[str, Any] = {"FIGURES": (), "measure": None, "summary": None}
@@ -78,15 +79,20 @@ def load_trends(folder: Path) -> tuple[Callable[[Any, Any], Any], ...]:
 def draw_figures(run: Run, folder: Path, say: Callable[[str], None] = print) -> list[Path]:
     """Draw every figure of a run's study, as SVG and PNG, into the run's figures, and write its summary beside them.
 
-    Returns the paths of the PNG files, and of summary.md where the script has a summary. A run that was narrowed may
-    lack what a figure shows: it is left out, and said. Raises OSError where nothing can be written.
+    What was measured on several devices is drawn apart, in a folder for each. Returns the paths of the PNG files, and
+    of summary.md where the script has a summary. A run that was narrowed may lack what a figure or a sentence is of: it
+    is left out, and said. Raises OSError where nothing can be written.
     """
-    made = []
-    target = run.figures
     script = load_script(run.name, folder)
-    if script.figures or script.summary:
-        run.check()  # a table that cannot be read is no fault of the script
-        target.mkdir(parents=True, exist_ok=True)
+    if not (script.figures or script.summary):
+        return []
+    run.check()  # a table that cannot be read is no fault of the script
+    return [path for each in by_device(run) for path in _draw(each, script, say)]
+
+
+def _draw(run: Run, script: Script, say: Callable[[str], None]) -> list[Path]:
+    made = []
+    run.figures.mkdir(parents=True, exist_ok=True)
     for function in script.figures:
         try:
             with script.blamed():
@@ -94,12 +100,16 @@ def draw_figures(run: Run, folder: Path, say: Callable[[str], None] = print) -> 
         except UserError as error:
             say(f"no figure {function.__name__}: {error}")
         else:
-            made.append(_save(pictures, target, function.__name__))
+            made.append(_save(pictures, run.figures, function.__name__))
     if script.summary:
-        with script.blamed():
-            lines = [f"- {line}\n" for line in script.summary(run)]
-        replace_text(target / "summary.md", "".join(lines))
-        made.append(target / "summary.md")
+        try:
+            with script.blamed():
+                lines = [f"- {line}\n" for line in script.summary(run)]
+        except UserError as error:
+            say(f"no summary: {error}")
+        else:
+            replace_text(run.figures / SUMMARY, "".join(lines))
+            made.append(run.figures / SUMMARY)
     return made
 
 
@@ -161,12 +171,14 @@ def _pictures(figure: Any, name: str) -> dict[str, bytes]:
     if not isinstance(figure, Figure):
         raise TypeError(f"{name} returned {type(figure).__name__}, not a matplotlib Figure")
     pictures = {}
-    for kind in FORMATS:
-        metadata = {"Date": None} if kind == "svg" else None  # the same rows give the same bytes
-        picture = io.BytesIO()
-        figure.savefig(picture, format=kind, dpi=PNG_DOTS_PER_INCH, metadata=metadata)
-        pictures[kind] = picture.getvalue()
-    pyplot.close(figure)
+    try:
+        for kind in FORMATS:
+            metadata = {"Date": None} if kind == "svg" else None  # the same rows give the same bytes
+            picture = io.BytesIO()
+            figure.savefig(picture, format=kind, dpi=PNG_DOTS_PER_INCH, metadata=metadata)
+            pictures[kind] = picture.getvalue()
+    finally:
+        pyplot.close(figure)
     return pictures
 
 

@@ -14,8 +14,9 @@ from click.testing import CliRunner, Result
 from harness import keep
 from harness.cli import cli
 from harness.errors import UserError
-from harness.tables import TABLES, compressed, read
+from harness.tables import TABLES, compressed, newest_run, read
 from harness.vocabulary import EXIT_USAGE
+from tests.fake_worker import MACHINE, SMALL, in_their_place
 from tests.recorded import record
 
 SCRIPT = """
@@ -132,3 +133,18 @@ def test_plot_without_a_name_draws_the_newest_of_every_study(tmp_path: Path) -> 
     assert "no run yet" in call(tmp_path, "plot").stderr
     run = a_run(tmp_path)
     assert call(tmp_path, "plot").stdout.splitlines()[0] == str(run / "figures" / "line.png")
+
+
+def test_a_run_on_another_machine_lands_beside_a_reference_not_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_their_place(monkeypatch)
+    (tmp_path / "trial.toml").write_text(SMALL)
+    kept = record(tmp_path / "results" / "there_2-cores" / "trial" / "reference", launches=2)
+    before = {path: path.read_bytes() for path in kept.iterdir()}
+    result = call(tmp_path, "run", "trial")
+    assert result.exit_code == 0, result.output
+    (mine,) = (tmp_path / "results" / MACHINE.slug / "trial").iterdir()
+    assert {path: path.read_bytes() for path in kept.iterdir()} == before
+    assert newest_run(tmp_path / "results", "trial") == mine
+    assert call(tmp_path, "keep", kept).exit_code == EXIT_USAGE

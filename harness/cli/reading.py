@@ -32,7 +32,7 @@ def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
         raise UserError(f"{results}: no run yet: `harness run STUDY` makes one")
     for word in words:
         run = read(newest_run(results, word))
-        made = [path for each in by_machine(run) for path in draw_figures(each, studies)]
+        made = [path for each in by_machine(run) for path in draw_figures(each, studies, tell)]
         for path in made:
             tell(path)
             if path.suffix == ".md":
@@ -58,7 +58,7 @@ def keep(words: tuple[str, ...], studies: Path, results: Path) -> None:
     from harness.tables import newest_run
 
     for word in words:
-        tell(kept(newest_run(results, word), studies, tell))
+        tell(kept(newest_run(results, word), studies))
 
 
 @cli.command()
@@ -101,7 +101,7 @@ def export(word: str, to: str, output: Path | None, results: Path) -> None:
         click.echo(text, nl=False)
         return
     try:
-        output.write_text(text, encoding="utf-8")
+        output.write_text(text, encoding="utf-8")  # it may be a pipe
     except OSError as error:
         raise UserError(f"{output}: {error.strerror}") from None
 

@@ -11,7 +11,7 @@ from harness.tables.folders import (
     newest_run,
     studies_with_runs,
 )
-from harness.tables.machines import by_machine, of_one_machine
+from harness.tables.machines import by_device, by_machine, of_one_machine
 from harness.tables.reading import BASE, HEAD, Run, read, read_history, read_verdicts, stored
 from harness.tables.recovery import recover
 from harness.tables.schema import (
@@ -41,6 +41,7 @@ __all__ = [
     "RunWriter",
     "append_history",
     "baseline_runs",
+    "by_device",
     "by_machine",
     "compressed",
     "has_verdicts",

@@ -1,4 +1,4 @@
-"""A run of several machines, as what each of them measured: their times are never mixed."""
+"""A run of several machines or devices, as what each of them measured: their times are never mixed."""
 
 from __future__ import annotations
 
@@ -50,6 +50,32 @@ class Part(Run):
     @cached_property
     def _mine(self) -> pd.DataFrame:
         return self.cells[["case", "launch"]].drop_duplicates()
+
+
+@dataclass(frozen=True)
+class OnDevice(Run):
+    """What was measured on one of several devices in the run `whole`."""
+
+    whole: Run = field(kw_only=True)
+    device: str = field(kw_only=True)
+
+    @property
+    def part(self) -> str:
+        return self.whole.part
+
+    @property
+    def figures(self) -> Path:
+        return self.whole.figures / self.device
+
+    def _read(self, table: str) -> pd.DataFrame:
+        rows: pd.DataFrame = getattr(self.whole, table)
+        return rows[rows["device"] == self.device].reset_index(drop=True)
+
+
+def by_device(run: Run) -> list[Run]:
+    """What was measured on each device; of a run that is of one device, the run itself."""
+    devices = list(run.cells["device"].unique())
+    return [OnDevice(run.path, run.info, whole=run, device=each) for each in devices] if len(devices) > 1 else [run]
 
 
 def by_machine(run: Run) -> list[Run]:
