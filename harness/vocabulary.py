@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -27,6 +28,9 @@ CACHE_STATES: tuple[str, ...] = get_args(CacheState)
 STATUSES: tuple[str, ...] = get_args(Status)
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 
+CAUSE, PROVED = "cause_", "proved_by_"
+"""What metrics begin with that count entries: which a cause explains, and which a rung of the ladder proved."""
+
 SHAPE = "shape"
 """The column that names the shape of a case, in studies that have shapes."""
 
@@ -36,6 +40,12 @@ cold."""
 
 STUDIES, RESULTS = Path("studies"), Path("results")
 """The folders of the studies and of the results, unless others are named."""
+
+
+def studies_option(studies: Path) -> str:
+    """' --studies FOLDER' for a command that needs it."""
+    return "" if studies == STUDIES else f" --studies {shlex.quote(str(studies))}"
+
 
 EXPORTS = ("pytest-benchmark", "junit", "markdown")
 """The formats of others that a run can be had in."""

@@ -12,9 +12,8 @@ import pandas as pd
 import pytest
 
 from harness.cells import Case
-from harness.report.terminal import doubts
 from harness.tables import Run, read
-from harness.verdicts.plausible import BOUND, contradicted, paces
+from harness.verdicts.plausible import BOUND, contradicted, doubts, paces
 
 NAN = float("nan")
 CALL = 1e-6

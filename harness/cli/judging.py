@@ -45,7 +45,7 @@ def duel(
         raise UserError("duel: name a --base-rev, a --base-python, or both")
     loaded = load_study(find_study(study, studies), only)
     with base_origin(base_rev, base_python) as base:
-        fought = fight(loaded, base, results, only, studies, tell)
+        fought = fight(loaded, base, results, studies, tell)
     tell(f"{loaded.name}: {fought.path}")
     _judged(fought.verdicts, fought.base, fought.head, results, strict)
 
@@ -62,13 +62,12 @@ def compare(bases: tuple[str, ...], head: str, strict: bool, results: Path) -> N
 
     Example: python -m harness compare regression/baseline regression
     """
-    from harness.loading import load_study_of
-    from harness.tables import baseline_runs, newest_run, read
-    from harness.verdicts.comparison import compare_verdicts
+    from harness.tables import baseline_runs, newest_run, of_one_machine, read
+    from harness.verdicts.comparison import compare_verdicts, gate_of
 
-    of_base = [read(folder) for word in bases for folder in baseline_runs(results, word)]
-    of_head = read(newest_run(results, head))
-    verdicts = compare_verdicts(of_base, of_head, load_study_of(of_head).gate)
+    of_base = [of_one_machine(read(folder)) for word in bases for folder in baseline_runs(results, word)]
+    of_head = of_one_machine(read(newest_run(results, head)))
+    verdicts = compare_verdicts(of_base, of_head, gate_of(of_head))
     _judged(verdicts, of_base[-1], of_head, results, strict)
 
 
@@ -110,6 +109,6 @@ def _judged(verdicts: Any, base: Any, head: Any, results: Path, strict: bool) ->
         tell(line)
     try:
         record(results, verdicts, base, head)
-    except OSError as error:  # the verdicts hold all the same
+    except (OSError, UserError) as error:  # the verdicts hold all the same
         click.echo(f"harness: not added to the history: {error}", err=True)
     sys.exit(exit_code(verdicts, head.cells, strict))

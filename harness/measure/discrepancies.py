@@ -10,12 +10,11 @@ from harness.precision.causes import CAUSES_METRIC, UNEXPLAINED, explain
 from harness.precision.certified import Proof
 from harness.precision.metrics import METRICS, Comparison, evaluate
 from harness.precision.selection import SELECTION_METRICS
+from harness.vocabulary import CAUSE, PROVED
 
 OF_THE_SELECTED = ("dy", "dW")
 """Tensors that are compared at the selected entries: where a relaxation has others, that would hide its bias."""
 
-PREFIX = "cause_"
-PROVED = "proved_by_"
 
 PARTS = {"exact": "original", "conditional": "exact"}
 """Of the total error, what is not the method's arithmetic: quantisation is exact against original, selection is
@@ -67,7 +66,7 @@ def _tensor_figures(assessment: Assessment, tensor: str, name: str, metrics: lis
     if CAUSES_METRIC in metrics:
         for cause, count in explain(assessment.entries(tensor, name, arrays)).items():
             if count or cause == UNEXPLAINED:
-                yield Figure(tensor, "method", name, PREFIX + cause, float(count))
+                yield Figure(tensor, "method", name, CAUSE + cause, float(count))
 
 
 def _part_figures(assessment: Assessment, tensor: str, of: str, name: str, metrics: list[str]) -> Iterator[Figure]:
@@ -99,7 +98,7 @@ def proof_figures(after: Proof, before: Proof) -> Iterator[Figure]:
 
 def unexplained(found: Iterable[Figure]) -> str:
     """What no cause explains, in one line, or ''."""
-    left = [each for each in found if each.metric == PREFIX + UNEXPLAINED and each.value]
+    left = [each for each in found if each.metric == CAUSE + UNEXPLAINED and each.value]
     return "; ".join(
         f"no cause explains {each.value:.0f} entries of {each.tensor} against {each.reference}" for each in left
     )

@@ -11,9 +11,9 @@ import pandas as pd
 from harness.errors import UserError
 from harness.tables import Run, by_machine, newest_run
 from harness.verdicts.closing import methods_tables
-from harness.verdicts.plausible import BOUND, contradicted, paces
+from harness.verdicts.plausible import doubts
 from harness.verdicts.wording import axes_of, case_name, status_lines
-from harness.vocabulary import BROKEN, EXIT_CELLS, RESULTS, STUDIES
+from harness.vocabulary import BROKEN, EXIT_CELLS, PROVED, RESULTS, studies_option
 
 CLOSING_LINES = 10
 WIDTH = 140
@@ -23,7 +23,6 @@ UNMEASURED = ("unsupported", "out_of_memory", "timeout")
 """Statuses whose reasons are told: `plan` tells those of what is skipped, and broken cells have a line of their own."""
 
 TOLD_REASONS = 3
-PROVED = "proved_by_"
 NAMED_CELLS = 3
 FIRST_ROW = 2
 """Of a table in a spreadsheet: its first row is the header."""
@@ -75,11 +74,6 @@ def next_commands(run: Run, studies: Path, *, drawn: bool) -> Iterator[str]:
         yield f"`harness plot {word}{studies_option(studies)}` (its figures)"
 
 
-def studies_option(studies: Path) -> str:
-    """' --studies FOLDER' for a command that needs it."""
-    return "" if studies == STUDIES else f" --studies {shlex.quote(str(studies))}"
-
-
 def broken_cells(run: Run) -> Iterator[str]:
     """A line that says which rows of cells.csv crashed or are incorrect; none, if none did."""
     broken = run.cells[run.cells["status"].isin(BROKEN)]
@@ -109,26 +103,3 @@ def proof_line(run: Run) -> str:
     proved = rows[rows["metric"].str.startswith(PROVED)].groupby("metric", sort=False)["value"].sum()
     counts = ", ".join(f"{str(name).removeprefix(PROVED)} {count:.0f}" for name, count in proved.items())
     return f"exact entries by what proved them: {counts}" if counts else ""
-
-
-def doubts(run: Run) -> Iterator[str]:
-    """A line for each self-check of a run that failed, with the cells that are worst; none, if all is well."""
-    if run.timings.empty:
-        return
-    found = paces(run.timings, run.memory)
-    fast = found[found["pace"] > BOUND]
-    if not fast.empty:
-        yield (
-            f"too fast to be true: {len(fast)} of {len(found)} phases move their bytes over {BOUND} times as fast as "
-            f"the better yardstick: {_worst(fast)}: a missing synchronise, work optimised away, or a nearer cache"
-        )
-    if found["pace"].isna().all():
-        yield "bytes per second: no phase could be held to a yardstick"
-    if not (against := contradicted(run.timings)).empty:
-        yield f"device events say more than the wall clock around them: {_worst(against)}: the clock does not wait"
-
-
-def _worst(rows: pd.DataFrame) -> str:
-    worst = rows.sort_values("pace", ascending=False).head(NAMED_CELLS).to_dict("records")
-    told = [f"{row['method']} {case_name(axes_of(row, 'phase'))}, {row['phase']} ({row['pace']:.2g}x)" for row in worst]
-    return "; ".join(told) + (f"; and {len(rows) - len(told)} more" if len(rows) > len(told) else "")

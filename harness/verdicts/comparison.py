@@ -10,6 +10,7 @@ import pandas as pd
 
 from harness.errors import UserError
 from harness.study import Gate, Precision
+from harness.study_file import parse_gate
 from harness.tables import Run, of_one_machine
 from harness.verdicts.changes import (
     IDENTITY,
@@ -208,6 +209,11 @@ def _loss(run: Run) -> str:
     precision = tomllib.loads(run.info["text"]).get("precision", {})
     told = precision.get("loss") if isinstance(precision, dict) else None
     return str(told or Precision().loss)
+
+
+def gate_of(run: Run) -> Gate:
+    """The tolerances of a run's study, whose methods may be gone since. Raises UserError for what is none."""
+    return parse_gate(run.info["text"], str(run.path / "run.json"))
 
 
 def _gravity(verdicts: pd.Series) -> pd.Series:

@@ -10,8 +10,8 @@ from scipy import stats
 
 from harness.precision.ulp import FORMATS
 from harness.verdicts.changes import IDENTITY, MEMORY_FLOOR
+from harness.verdicts.ratios import CONFIDENCE
 
-CONFIDENCE = 0.95
 FALSE_DISCOVERIES = 0.01
 """Share of wrong ones among all that are called slower, faster, worse or better (Benjamini and Hochberg 1995)."""
 

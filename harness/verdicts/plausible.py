@@ -7,10 +7,14 @@ of its own case: at small n they time the cost of a call, and S may be many time
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 
+from harness.tables import Run
 from harness.verdicts.ratios import launch_medians
+from harness.verdicts.wording import axes_of, case_name
 from harness.vocabulary import CACHE, YARDSTICKS
 
 BOUND = 1.1
@@ -20,6 +24,25 @@ ALIKE = 4
 """Yardsticks that move from a quarter to four times the bytes of a phase are held to be in the same level of cache."""
 
 CELL = ["case", "method", "phase"]
+
+NAMED_PHASES = 3
+
+
+def doubts(run: Run) -> Iterator[str]:
+    """A line for each self-check of a run that failed, with the cells that are worst; none, if all is well."""
+    if run.timings.empty:
+        return
+    found = paces(run.timings, run.memory)
+    fast = found[found["pace"] > BOUND]
+    if not fast.empty:
+        yield (
+            f"too fast to be true: {len(fast)} of {len(found)} phases move their bytes over {BOUND} times as fast as "
+            f"the better yardstick: {_worst(fast)}: a missing synchronise, work optimised away, or a nearer cache"
+        )
+    if found["pace"].isna().all():
+        yield "bytes per second: no phase could be held to a yardstick"
+    if not (against := contradicted(run.timings)).empty:
+        yield f"device events say more than the wall clock around them: {_worst(against)}: the clock does not wait"
 
 
 def paces(timings: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
@@ -71,3 +94,9 @@ def _fastest(yardsticks: tuple[np.ndarray, np.ndarray] | None, least: int) -> fl
     moved, rate = yardsticks
     alike = rate[(moved >= least / ALIKE) & (moved <= least * ALIKE)]
     return float(alike.max()) if alike.size else float("nan")
+
+
+def _worst(rows: pd.DataFrame) -> str:
+    worst = rows.sort_values("pace", ascending=False).head(NAMED_PHASES).to_dict("records")
+    told = [f"{row['method']} {case_name(axes_of(row, 'phase'))}, {row['phase']} ({row['pace']:.2g}x)" for row in worst]
+    return "; ".join(told) + (f"; and {len(rows) - len(told)} more" if len(rows) > len(told) else "")

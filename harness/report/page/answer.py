@@ -9,17 +9,16 @@ import pandas as pd
 
 from harness.methods import registered
 from harness.precision.ulp import FORMATS
-from harness.report.terminal import doubts
 from harness.tables import SCHEMA_VERSION, Run
+from harness.verdicts.plausible import doubts
 from harness.verdicts.ratios import speedups
 from harness.verdicts.wording import status_lines
-from harness.vocabulary import DTYPES, YARDSTICKS
+from harness.vocabulary import CAUSE, DTYPES, YARDSTICKS
 
 WHOLE = ("forward", "backward", "pipeline")
 """Phases that native has too, so that a ratio compares like with like."""
 
 TENSORS = ("values", "dy", "dx", "dW", "dS")
-CAUSE = "cause_"
 TOLD_REASONS = 12
 
 
@@ -49,6 +48,8 @@ def which_method(run: Run) -> Iterator[Table]:
     if run.timings.empty:
         return
     best = fastest(run.timings)
+    if best.empty:
+        return
     phases = [phase for phase in WHOLE if phase in set(best["phase"])]
     cases = best.groupby("phase")["case"].nunique()
     rows = []
@@ -100,18 +101,19 @@ def _against_exact(errors: pd.DataFrame, flips: pd.DataFrame) -> Table:
     """By dtype: the largest relative error of each tensor where the selection is right, and how often it is not."""
     flipped = flips.groupby(["case", "method"])["value"].max().rename("flips")
     rows = errors.merge(flipped, on=["case", "method"], how="left")
-    right = rows[rows["flips"].fillna(0) == 0]
+    right = rows[~(rows["flips"] > 0)]
     tensors = [name for name in TENSORS if name in set(rows["tensor"])]
     worst = right.pivot_table(index="dtype", columns="tensor", values="value", aggfunc="max")
     cells = rows.drop_duplicates(["case", "method"]).groupby("dtype")["flips"]
     told = []
     for dtype in (each for each in DTYPES if each in set(rows["dtype"])):
         largest = [_figure(worst, dtype, tensor) for tensor in tensors]
-        share = f"{int((cells.get_group(dtype) > 0).sum())} of {len(cells.get_group(dtype))} cells"
+        known = cells.get_group(dtype).dropna()
+        share = f"{int((known > 0).sum())} of {len(known)} cells" if len(known) else "not measured"
         told.append((dtype, f"{FORMATS[dtype].unit_roundoff:.1e}", *largest, share))
     caption = (
-        "Largest relative error (2-norm) against the exact answer, where no index flipped, beside the unit roundoff; "
-        "and in how many cells one did, which costs far more."
+        "Largest relative error (2-norm) against the exact answer, where no index is known to have flipped, beside "
+        "the unit roundoff; and in how many cells one did, which costs far more."
     )
     return Table(caption, ("dtype", "unit roundoff", *tensors, "an index flipped in"), tuple(told))
 

@@ -31,7 +31,7 @@ ABOVE = alt.Legend(orient="top")
 
 SHOWN_CHANGES = 60
 DRAWN_TENSORS = ("values", "dx", "dW", "dy")
-SELECTIONS = ("selection right", "an index flipped")
+SELECTIONS = ("selection right", "an index flipped", "flips not measured")
 
 
 def fastest_map(run: Run) -> tuple[Spec | None, str]:
@@ -79,7 +79,8 @@ def error_chart(run: Run) -> Spec | None:
     if rows.empty:
         return None
     rows = rows.merge(flips, on=["case", "method"], how="left")
-    rows = rows.assign(selection=np.where(rows["flips"] > 0, SELECTIONS[1], SELECTIONS[0]))
+    flipped = [rows["flips"] == 0, rows["flips"] > 0]
+    rows = rows.assign(selection=np.select(flipped, SELECTIONS[:2], SELECTIONS[2]))
     dtypes = [dtype for dtype in DTYPES if dtype in set(rows["dtype"])]
     tensors = [tensor for tensor in DRAWN_TENSORS if tensor in set(rows["tensor"])]
     shown = rows[["n", "k", "rows", "d", "dtype", "tensor", "value", "flips", "selection"]]
@@ -103,7 +104,7 @@ def error_chart(run: Run) -> Spec | None:
             shape=alt.Shape(
                 "selection:N",
                 title="selection",
-                scale=alt.Scale(domain=SELECTIONS, range=["circle", "triangle-up"]),
+                scale=alt.Scale(domain=SELECTIONS, range=["circle", "triangle-up", "square"]),
                 legend=ABOVE,
             ),
             tooltip=[f"{name}:{'Q' if name in ('n', 'k', 'rows', 'd', 'value', 'flips') else 'N'}" for name in shown],

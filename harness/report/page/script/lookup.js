@@ -1,6 +1,6 @@
 // Which method for a case: those that were measured, the fastest first.
 
-function showLookUp(place, run, target) {
+function showLookUp(run, target) {
   const rows = rowsOf(run, "time").filter((row) => typeof row.speedup === "number" && settings.phases.includes(row.phase));
   const axes = Object.keys(run.cells).filter((name) => !["case", "method"].includes(name) && distinct(rows, name).length > 1);
   const asked = element("form", { class: "picks", "aria-label": `a case of ${run.label}` });

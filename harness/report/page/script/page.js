@@ -45,7 +45,7 @@ async function start() {
   const shade = () => document.documentElement.classList.toggle("dark", dark.matches);
   shade();
   dark.addEventListener("change", () => { shade(); drawAll(); show(false); });
-  for (const target of document.querySelectorAll("[data-lookup]")) showLookUp(target.dataset.lookup, payload.runs[target.dataset.lookup], target);
+  for (const target of document.querySelectorAll("[data-lookup]")) showLookUp(payload.runs[target.dataset.lookup], target);
   await drawAll();
   await show();
   document.documentElement.dataset.ready = "yes";
