@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.cells import Case
+from harness.errors import UserError, unknown
+from harness.vocabulary import DTYPES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,9 +83,15 @@ def distribution(scale: Callable[[int], float] | None = None) -> Callable[[Draw]
 
 
 def draw(case: Case) -> Problem:
-    """The problem of a case: float64 draws of y, or of x and W, cast to its dtype and moved to its device."""
+    """The problem of a case: float64 draws of y, or of x and W, cast to its dtype and moved to its device.
+
+    Raises UserError for a dtype or a distribution that there is not, and for W of a distribution that is of y alone.
+    """
     import torch
 
+    for kind, word, known in (("dtype", case.dtype, DTYPES), ("distribution", case.distribution, DISTRIBUTIONS)):
+        if word not in known:
+            raise unknown("Case", kind, word, known)
     original = _original(case)
     dtype = getattr(torch, case.dtype)
     held = {name: _cast(array, case, dtype) for name, array in original.items() if name != "weights"}
@@ -101,7 +109,7 @@ def _original(case: Case) -> dict[str, np.ndarray]:
     if not case.d:
         return {"y": chosen.draw(_generator(case, "y"), (*lead, case.n), **own), "weights": weights}
     if chosen.scale is None:
-        raise ValueError(f"distribution {chosen.name} is of y alone, and d = {case.d} asks for W and x")
+        raise UserError(f"Case: distribution '{chosen.name}' is of y alone, and d = {case.d} asks for W and x")
     return {
         "x": chosen.draw(_generator(case, "x"), (*lead, case.d), **own),
         "W": chosen.draw(_generator(case, "W"), (case.n, case.d), **own) * chosen.scale(case.d),
@@ -225,5 +233,5 @@ def subnormal(rng: Any, shape: Any) -> Any:
 
 @distribution(scale=lambda d: 2.0**8)
 def overflow(rng: Any, shape: Any) -> Any:
-    """Normal with standard deviation 2^15: the largest pass the range of float16."""
+    """Normal with standard deviation 2^15 (W: 2^23): the largest pass the range of float16."""
     return rng.standard_normal(shape) * 2.0**15

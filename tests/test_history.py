@@ -390,3 +390,11 @@ def test_the_verb_imports_no_torch(results: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_rows_are_not_added_to_a_history_of_other_columns(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text("begin,study\nthen,trial\n")
+    with pytest.raises(UserError, match=re.escape(f"{path}: has not the columns")):
+        append_history(path, planted())
+    assert path.read_text() == "begin,study\nthen,trial\n"

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from harness.cells import Case
+from harness.errors import UserError
 from harness.precision.ulp import FORMATS
 from harness.problems import DECIMALS, DISTRIBUTIONS, Problem, draw
 from harness.vocabulary import DTYPES
@@ -89,7 +90,7 @@ def test_x_and_weights_are_drawn_in_float64_and_cast(name: str, rows: int) -> No
 
 @pytest.mark.parametrize("name", [name for name in DISTRIBUTIONS if name not in WITH_WEIGHTS])
 def test_a_distribution_of_y_alone_refuses_weights(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} is of y alone"):
+    with pytest.raises(UserError, match=f"{name}' is of y alone"):
         draw(case_of(name, d=8))
 
 
@@ -251,3 +252,18 @@ def test_a_seed_of_the_generator_does_not_depend_on_the_other_axes() -> None:
     for axis, value in others.items():
         changed = dataclasses.replace(case, **{axis: value})  # type: ignore[arg-type]
         assert equal(draw(changed).original["y"], draw(case).original["y"]), axis
+
+
+@pytest.mark.parametrize(
+    ("axes", "words"),
+    [
+        ({"distribution": "nrmal"}, ("distribution 'nrmal'", "did you mean 'normal'")),
+        ({"dtype": "float8"}, ("dtype 'float8'", "float16")),
+        ({"distribution": "near_ties", "d": 4}, ("near_ties", "d = 4")),
+    ],
+    ids=lambda each: str(each)[:30],
+)
+def test_a_case_that_cannot_be_drawn_is_told_in_one_line(axes: dict[str, Any], words: tuple[str, ...]) -> None:
+    with pytest.raises(UserError) as caught:
+        draw(Case(n=16, k=4, **axes))
+    assert all(word in str(caught.value) for word in words)

@@ -101,18 +101,28 @@ def write_verdicts(folder: Path, verdicts: pd.DataFrame, parameters: Mapping[str
 
 
 def append_history(path: Path, rows: pd.DataFrame) -> None:
-    """Append rows to a history; two that append at once take turns, and a half line left by a kill is cut off."""
+    """Append rows to a history; two that append at once take turns, and a half line left by a kill is cut off.
+
+    Raises UserError for a file that has other columns: with these rows after them nobody could read it.
+    """
     kinds = column_kinds(history_schema())
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         cut_half_line(path)
         before = path.stat().st_size
+        if before and _first_line(path) != _lines([dict.fromkeys(kinds)], kinds, header=True):
+            raise UserError(f"{path}: has not the columns of this version: move it away, and a new one is begun")
         try:
             write_all(file, _table_text(rows, kinds, header=before == 0), path)
         except OSError:
             file.truncate(before)
             raise
+
+
+def _first_line(path: Path) -> str:
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        return file.readline()
 
 
 def _locked(path: Path) -> io.TextIOWrapper:
