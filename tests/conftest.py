@@ -16,7 +16,7 @@ settings.register_profile("harness", deadline=None, max_examples=50, database=No
 settings.load_profile("harness")
 
 
-LONGEST = ("test_readme.py", "test_studies.py", "test_compile.py")
+LONGEST = ("test_readme.py", "test_studies.py", "test_results.py", "test_compile.py")
 """What takes longest begins first, so that several processes end together."""
 
 

@@ -14,7 +14,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 CLOCK_SOURCES = "/sys/devices/system/clocksource/clocksource0/available_clocksource"
 
 TIMER_SECONDS = 1e-6
-"""A block lasts 1 ms: a tick of this size is 0.1 % of it, well under the 0.7 % that A/A shows on a quiet machine."""
+"""A block lasts 1 ms: a tick of this size is 0.1 % of it, under the 0.4 % that A/A shows on a quiet machine."""
 
 TWICE = (1.5, 3.0)
 """Between which twice the calls take twice as long, whatever disturbs: a clock that does not wait says 1."""
@@ -23,7 +23,7 @@ MORE_WORK = 1.5
 """What 16 times the n takes at least, of the time of the n: on an accelerator a launch may be half of the latter."""
 
 AA_SPREAD = 0.015
-"""What rounds reach on two shared cores, also beside two busy processes (0.8 to 1.3 %); `make acceptance` holds it."""
+"""What rounds reach on two shared cores, also beside two busy processes (at most 1.3 %); `make acceptance` holds it."""
 
 
 def timer(seconds: float) -> Finding:

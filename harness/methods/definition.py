@@ -85,7 +85,10 @@ class Method:
         return replace(self, make=functools.partial(self.make, **own)) if own else self
 
     def forward(self, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """The k values selected from each row of y, and their indices."""
+        """The k values selected from each row of y, and their indices (int64): y (n,) gives (k,), (rows, n) (rows, k).
+
+        Raises TypeError for a method that begins with W and x, and what torch raises.
+        """
         if self.implementation.forward is None:
             raise TypeError(f"{self.name} has no forward phase")
         values, indices = self.implementation.forward(y, k)
