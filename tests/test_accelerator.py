@@ -31,7 +31,7 @@ from harness.measure.turn import rows_of
 from harness.measure.worker import OpenCase
 from harness.study import Study
 from harness.sweep import Sweep
-from tests.test_worker import opening
+from tests.asking import opening
 
 WriteStudy = Callable[[str], Study]
 

@@ -18,6 +18,7 @@ import harness
 from harness import runs
 from harness.cli import cli
 from harness.vocabulary import EXIT_CELLS, EXIT_INTERRUPTED, EXIT_USAGE
+from tests.command_line import refused
 from tests.sidecar import SIDECAR
 
 ROOT = Path(__file__).parent.parent
@@ -51,16 +52,6 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         return CliRunner().invoke(cli, [verb, *map(str, arguments), *folders])
 
     return run
-
-
-def refused(result: Result) -> str:
-    """The message of a call that was refused: one line on standard error."""
-    assert result.exit_code == EXIT_USAGE, result.output
-    assert isinstance(result.exception, SystemExit)
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("harness: ")
-    assert result.stdout == ""
-    return line
 
 
 @pytest.mark.parametrize("verb", [[], *([name] for name in cli.commands)], ids=lambda verb: "".join(verb) or "harness")

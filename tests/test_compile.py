@@ -19,8 +19,7 @@ from harness.measure.phases import PreparedPhase
 from harness.measure.process import Worker
 from harness.measure.worker import OpenCase
 from harness.study import Study
-from tests.test_transforms import checked
-from tests.test_worker import opening
+from tests.asking import checked, opening
 
 CASE = Case(n=64, k=4, transform="compile")
 
@@ -114,8 +113,9 @@ def test_the_seconds_are_a_column_of_the_cells(write_study: Callable[[str], Stud
 
 EAGER = """
 import io, json, sys
+from harness.cells import Case
 from harness.measure.worker import serve
-from tests.test_worker import Case, opening
+from tests.asking import opening
 requests = [opening(Case(n=64, k=4), phases=["forward"]), {"op": "check", "method": "native", "measure": []}]
 replies = io.StringIO()
 serve(io.StringIO("".join(json.dumps(each) + "\\n" for each in requests)), replies)

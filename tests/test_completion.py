@@ -17,7 +17,7 @@ from harness.cli import cli
 from harness.completion import only_items
 from harness.verdicts.export import FORMATS
 from harness.vocabulary import AXES, EXPORTS
-from tests.test_study import SHIPPED
+from tests.study_texts import SHIPPED
 
 STUDY = """
 title = "Trial"

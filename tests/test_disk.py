@@ -18,18 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 import harness
 from harness import runs
-from harness.cli import cli
 from harness.errors import UserError
 from harness.runs import write_info
 from harness.study import Study
 from harness.tables import RunWriter, read, read_history, replace_text
 from harness.verdicts.history import record
-from tests.acceptance.kills import KEYS, keys_of
+from tests.command_line import call
 from tests.fake_worker import DRAWS, SMALL, in_their_place, measured
+from tests.keys import KEYS, keys_of
 from tests.recorded import judged
 from tests.recorded import record as recorded
 
@@ -170,10 +170,6 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
             monkeypatch.setattr(Path, name, refusing(getattr(Path, name), lambda *_, **__: True))
 
     return protect
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(each) for each in arguments])
 
 
 def assert_one_line(result: Result, beginning: str) -> str:

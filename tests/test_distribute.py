@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from harness.loading import plan_of
 from harness.study import Study
 from harness.tables import RunWriter
 from tests.fake_worker import SMALL
+from tests.keys import keys_of
 from tests.loopback import TIMING, Loopback, loopback
 from tests.recorded import record
 
@@ -60,13 +62,10 @@ def study_in(folder: Path, text: str) -> Study:
     return harness.load_study(path)
 
 
-def planned(study: Study) -> list[tuple[str, str, int]]:
+def planned(study: Study) -> Counter[tuple[object, ...]]:
+    """The keys of cells.csv, each once."""
     launches = range(1, study.launches + 1)
-    return sorted((case.id, cell.method, at) for case, cells in plan_of(study) for cell in cells for at in launches)
-
-
-def keys_of(run: Any) -> list[tuple[str, str, int]]:
-    return sorted(run.cells[["case", "method", "launch"]].itertuples(index=False, name=None))
+    return Counter((case.id, cell.method, at) for case, cells in plan_of(study) for cell in cells for at in launches)
 
 
 def test_times_are_taken_where_the_resource_is_and_the_machine_of_every_cell_is_told(
@@ -74,7 +73,7 @@ def test_times_are_taken_where_the_resource_is_and_the_machine_of_every_cell_is_
 ) -> None:
     study = study_in(tmp_path / "studies", SMALL)
     run = harness.run(study, tmp_path / "results", say=lambda _: None, place=place)
-    assert keys_of(run) == planned(study)
+    assert keys_of(run)["cells"] == planned(study)
     assert set(run.cells["status"]) == {"ok"}
     (slug,) = set(run.cells["machine"])
     assert run.path.parent.parent.name == run.info["machine"]["slug"]
@@ -86,7 +85,7 @@ def test_times_are_taken_where_the_resource_is_and_the_machine_of_every_cell_is_
 def test_what_was_killed_goes_on_by_the_cells_that_are_left(place: Cluster, tmp_path: Path) -> None:
     study = study_in(tmp_path / "studies", PRECISION)
     whole = harness.run(study, tmp_path / "results", say=lambda _: None, place=place)
-    assert keys_of(whole) == planned(study)
+    assert keys_of(whole)["cells"] == planned(study)
     assert set(whole.cells["status"]) == {"ok"}
     cut = Path(shutil.copytree(whole.path, tmp_path / "cut"))
     (cut / "run.json").write_text(json.dumps(dict(whole.info) | {"end": None}))
@@ -95,7 +94,7 @@ def test_what_was_killed_goes_on_by_the_cells_that_are_left(place: Cluster, tmp_
     with pytest.raises(UserError, match=r"begun on cluster-[0-9a-f]{8}, and this is"):
         harness.resume(cut, tmp_path / "studies", lambda _: None)
     resumed = harness.resume(cut, tmp_path / "studies", lambda _: None, place=place)
-    assert keys_of(resumed) == planned(study)
+    assert keys_of(resumed)["cells"] == planned(study)
     figures = ["case", "method", "tensor", "of", "reference", "metric", "value"]
     both = [each.discrepancies[figures].sort_values(figures[:-1], ignore_index=True) for each in (whole, resumed)]
     assert both[0].equals(both[1])
@@ -128,7 +127,7 @@ def test_of_a_worker_that_ends_the_cells_are_measured_by_the_others(
         with on_scheduler(cluster.address) as place:
             run = harness.run(study, tmp_path / "results", say=lambda _: None, place=place)
     assert committed == len(list(plan_of(study))) == 36
-    assert keys_of(run) == planned(study)
+    assert keys_of(run)["cells"] == planned(study)
     assert set(run.cells["status"]) == {"ok"}
 
 

@@ -27,8 +27,9 @@ from harness.publish import publish
 from harness.report.terminal import closing
 from harness.study import Study
 from harness.tables import newest_run, read
-from tests.acceptance.kills import keys_of, kills
+from tests.acceptance.kills import kills
 from tests.fake_worker import SMALL, FakeWorker, Reply, in_their_place, measured
+from tests.keys import keys_of
 
 WriteStudy = Callable[[str], Study]
 

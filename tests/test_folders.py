@@ -14,25 +14,20 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
 
 import harness
 from harness import runs
-from harness.cli import cli
 from harness.errors import UserError
 from harness.runs import write_info
 from harness.study import Study
 from harness.tables import Busy, RunWriter, append_history, read, read_history, read_verdicts, write_verdicts
 from harness.verdicts.history import history_rows
-from tests.acceptance.kills import KEYS, keys_of
+from tests.command_line import call
 from tests.fake_worker import DRAWS, SMALL, FakeWorker, Reply, in_their_place, measured
+from tests.keys import KEYS, keys_of
 from tests.recorded import judged
 
 WriteStudy = Callable[[str], Study]
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(each) for each in arguments])
 
 
 # In use

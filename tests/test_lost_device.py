@@ -22,8 +22,8 @@ from harness.measure.failures import Unusable, unusable
 from harness.measure.process import Worker, opening
 from harness.study import Study
 from harness.tables import read
-from tests.acceptance.kills import keys_of
 from tests.fake_worker import SMALL, FakeWorker, Reply, in_their_place, lost, measured
+from tests.keys import keys_of
 
 WriteStudy = Callable[[str], Study]
 

@@ -9,13 +9,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
 
-from harness.cli import cli
 from harness.errors import UserError
 from harness.publish import publish
 from harness.tables import Run, by_machine, of_one_machine, read
 from harness.verdicts.ratios import launch_medians, paired_log_ratios
+from tests.command_line import call
 from tests.recorded import CASES, record
 
 FAST, SLOW = "fast_2-cores", "slow_2-cores"
@@ -49,10 +48,6 @@ def of_cluster(folder: Path, *slugs: str, **info: Any) -> Run:
 @pytest.fixture
 def mixed(tmp_path: Path) -> Run:
     return of_cluster(tmp_path / "mixed", FAST, SLOW)
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(each) for each in arguments])
 
 
 def test_each_part_has_the_rows_and_the_facts_of_its_machine(mixed: Run) -> None:

@@ -14,7 +14,7 @@ from harness.cells import Case
 from harness.measure.process import Worker
 from harness.tables import newest_run, read
 from harness.vocabulary import EXIT_USAGE
-from tests.test_worker import opening
+from tests.asking import opening
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tests" / "outside"

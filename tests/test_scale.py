@@ -23,10 +23,10 @@ from harness.report.forecast import KEPT_REASONS, SHOWN_SKIPS
 from harness.scripts import load_script
 from harness.tables import Run, RunWriter, files, reading, recover
 from harness.vocabulary import STUDIES
+from tests.keys import keys_of
 from tests.large import instant_workers, peak_of_planning, plan_of_many, requests_of_a_case, study_of
 from tests.recorded import record
 from tests.sidecar import SIDECAR
-from tests.test_run import keys_of
 
 MEGABYTE = 1e6
 

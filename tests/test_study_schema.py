@@ -19,13 +19,9 @@ from jsonschema import Draft202012Validator
 from harness.cli import cli
 from harness.errors import UserError
 from harness.methods import registered
-from harness.report.study_schema import study_schema
 from harness.study_file import parse_study
 from harness.vocabulary import AXES
-from tests.test_study import KNOWN, MISSPELT, SHIPPED, VALID, WRONG
-
-SCHEMA = study_schema(KNOWN)
-VALIDATOR = Draft202012Validator(SCHEMA)
+from tests.study_texts import KNOWN, MISSPELT, SCHEMA, SHIPPED, VALID, VALIDATOR, WRONG
 
 BEYOND_JSON = ("n = 64.0", "budget_seconds = inf", "width = nan", "seconds = nan")
 """Last lines of files that are wrong, and not by what JSON is: there 64.0 is 64, and no number is inf or nan."""

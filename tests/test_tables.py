@@ -19,45 +19,10 @@ from harness.cells import Case
 from harness.errors import UserError
 from harness.tables import SCHEMA_VERSION, Row, RunWriter, newest_run, parameter_types, read, recover
 from harness.tables.schema import ADDED_COLUMNS, TABLES, column_kinds, schema
-from tests.sidecar import SIDECAR
+from tests.sidecar import SIDECAR, write_info
+from tests.table_rows import APPENDED, CASES, METHODS, own, rows_of
 
-CASES = (Case(n=4, k=1), Case(n=8, k=2, dtype="float64"))
-METHODS = ("native", "null")
-APPENDED = ("timings", "memory", "discrepancies", "cells")
 SUBNORMAL = 5e-324
-
-
-def own(table: str, value: float, text: str, launch: int) -> dict[str, Any]:
-    """The columns of a table after the key."""
-    cell: dict[str, Any] = {"launch": launch, "status": "ok", "reason": text, "machine": text}
-    rows: dict[str, dict[str, Any]] = {
-        "cells": cell
-        | {"predicted_bytes": 2**53 + 1, "wall_seconds": abs(value) if math.isfinite(value) else 0.5}
-        | {"compile_seconds": value},
-        "timings": {"phase": "forward", "launch": launch, "round": 0, "position": 1, "calls": 7, "seconds": 0.1}
-        | {"device_seconds": math.nan},
-        "memory": {"phase": "forward", "launch": launch, "min_bytes": 2**60 + 1, "peak_bytes": value},
-        "discrepancies": {"tensor": text, "of": text, "reference": text, "metric": text, "value": value},
-        "facts": {"fact": text, "item": text, "value": value, "detail": text},
-    }
-    return rows[table]
-
-
-def rows_of(case: Case, launch: int, value: float = 0.25, text: str = "nan") -> dict[str, list[Row]]:
-    """What a worker gives: the rows of a case in a launch; errors in the first launch only."""
-    return {
-        table: [
-            {"case": case.id, "method": method} | case.axes | own(table, value, text, launch)
-            for method in METHODS
-            if launch == 1 or table != "discrepancies"
-        ]
-        for table in APPENDED
-    }
-
-
-def write_info(folder: Path, **changes: Any) -> None:
-    info = SIDECAR | changes
-    (folder / "run.json").write_text(json.dumps(info))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

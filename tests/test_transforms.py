@@ -14,9 +14,8 @@ from harness.measure.process import Worker
 from harness.measure.transforms import as_run
 from harness.methods import method, registered
 from harness.problems import draw
-from harness.vocabulary import PHASES
+from tests.asking import checked
 from tests.present import absent
-from tests.test_worker import opening
 
 OTHERS = ("coo", "csr", "csr_at", "numpy_argpartition", "numpy_partition", "entmax_budget", "softtorch_softsort")
 """Sparse, or of other libraries: torch.func may refuse them."""
@@ -28,12 +27,6 @@ OWN = [name for name in registered() if name not in OTHERS]
 def worker() -> Iterator[Worker]:
     with Worker.start() as started:
         yield started
-
-
-def checked(worker: Worker, case: Case, *names: str, loss: str = "square") -> list[dict[str, Any]]:
-    """The replies about methods in a case, with all phases."""
-    assert worker.ask(opening(case, phases=list(PHASES), loss=loss), 60) == {"status": "ok"}
-    return [worker.ask({"op": "check", "method": name, "measure": ["errors", "memory"]}, 60) for name in names]
 
 
 TOLD = [

@@ -12,26 +12,12 @@ import torch
 
 from harness.cells import Case
 from harness.errors import UserError
-from harness.measure import process
 from harness.measure.clock import Clock
 from harness.measure.failures import failure
 from harness.measure.phases import PreparedPhase
 from harness.measure.process import Worker, WorkerLost
 from harness.measure.worker import PROTOCOL, OpenCase, serve
-
-USUAL: dict[str, Any] = {
-    "phases": ["build", "apply", "forward", "backward", "pipeline"],
-    "loss": "square",
-    "tensors": ["values", "dy", "dS", "selection"],
-    "references": ["native"],
-    "metrics": ["ulp_max", "flips"],
-    "block_seconds": 0.0001,
-}
-
-
-def opening(case: Case, **changes: Any) -> dict[str, Any]:
-    """The request that opens a case."""
-    return process.opening(case, **(USUAL | changes))
+from tests.asking import opening
 
 
 @pytest.fixture(scope="module")

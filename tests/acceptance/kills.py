@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pathlib import Path
 import harness
 from harness.tables import Run
 from tests.acceptance.line import Line
+from tests.keys import KEYS, Keys, keys_of
 
 KILLS = 200
 CUT_SHARE = 0.3
@@ -43,15 +43,6 @@ block_seconds = 0.002
 rounds = 8
 launches = 2
 """
-
-KEYS = {
-    "cells": ["case", "method", "launch"],
-    "timings": ["case", "method", "phase", "launch", "round"],
-    "memory": ["case", "method", "phase", "launch"],
-    "discrepancies": ["case", "method", "tensor", "of", "reference", "metric"],
-}
-
-Keys = dict[str, Counter[tuple[object, ...]]]
 
 
 @dataclass(frozen=True)
@@ -178,8 +169,3 @@ def compared(path: Path, expected: Keys, committed: int, failures: int) -> Kille
     gaps = sum(len(expected[table].keys() ^ found[table].keys()) for table in KEYS)
     duplicates = sum(count - 1 for table in KEYS for count in found[table].values())
     return Killed(committed, gaps, duplicates, half_lines, failures)
-
-
-def keys_of(run: Run) -> Keys:
-    """How often each key is in each table."""
-    return {table: Counter(map(tuple, getattr(run, table)[columns].to_numpy())) for table, columns in KEYS.items()}
