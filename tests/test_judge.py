@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,24 +14,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.cells import Case
-from harness.errors import UserError
-from harness.study import Gate
-from harness.tables import Run
 from harness.verdicts.changes import IDENTITY, MEMORY_FLOOR, changes_of_levels, changes_of_pairs, paired_memory
-from harness.verdicts.comparison import (
-    compare_verdicts,
-    counts,
-    duel_verdicts,
-    exit_code,
-    refuse_unlike,
-)
 from harness.verdicts.judge import CONFIRMED_REASON, FEWEST_LAUNCHES, JUDGED_METRICS, confirm, judge, judge_errors
-from harness.vocabulary import EXIT_CELLS, EXIT_FAILED, EXIT_INCONCLUSIVE
-from tests.sidecar import SIDECAR
+from tests.fake_run import key, memory_table, noise
 
 TOLERANCE = {"time": 0.02, "memory": 0.05}
 BEYOND = math.log1p(TOLERANCE["time"])
-CASE = Case(n=64, k=4)
 SETS = 400
 QUANTITIES = 20
 SWAPPED = {"slower": "faster", "faster": "slower", "worse": "better", "better": "worse", "lost": "new", "new": "lost"}
@@ -68,12 +55,6 @@ def judged(values: Mapping[str, Sequence[float]], base: float = 1e-3, kind: str 
 
 def words(table: Frame) -> dict[str, str]:
     return dict(zip(table["case"], table["verdict"], strict=True))
-
-
-def noise(seed: int, launches: int = 12, mean: float = 0.0, sd: float = 0.005) -> list[float]:
-    """A sample with exactly this mean and standard deviation."""
-    drawn = np.random.default_rng(seed).normal(size=launches)
-    return list(mean + sd * (drawn - drawn.mean()) / drawn.std(ddof=1))
 
 
 def test_an_effect_its_error_and_its_interval_by_hand() -> None:
@@ -280,15 +261,6 @@ def test_memory_has_words_and_a_floor_of_its_own(base: int, head: int, word: str
     assert table["ratio"][0] == pytest.approx((head + MEMORY_FLOOR) / (base + MEMORY_FLOOR))
 
 
-def key(method: str, case: Case = CASE) -> dict[str, Any]:
-    return {"case": case.id, "method": method} | case.axes
-
-
-def memory_table(peaks: Sequence[float], method: str = "m") -> Frame:
-    own = {"phase": "forward", "min_bytes": 1}
-    return Frame([key(method) | own | {"launch": at, "peak_bytes": float(peak)} for at, peak in enumerate(peaks, 1)])
-
-
 def error_rows(value: float, metric: str = "ulp_max", dtype: str = "float32", method: str = "m") -> Frame:
     own = {"kind": "error", "phase": "", "tensor": "dx", "reference": "exact", "metric": metric, "value": value}
     return Frame([key(method, Case(n=64, k=4, dtype=dtype)) | own])
@@ -366,208 +338,3 @@ def test_what_is_found_must_be_found_again() -> None:
     assert table["ratio"][0] == pytest.approx(math.exp(0.08))  # those of the first were chosen for being large
     assert table["ratio"][1] == pytest.approx(math.exp(0.1))
     assert list(table["launches"]) == [12] * 5
-
-
-def fake_run(
-    seconds: Mapping[str, Sequence[float]],
-    errors: Mapping[str, float] | None = None,
-    statuses: Mapping[str, str] | None = None,
-    peaks: Mapping[str, Sequence[float]] | None = None,
-    **info: Any,
-) -> Run:
-    """A run in memory: method -> seconds of forward in each launch; method -> ulp_max; status; peaks."""
-    times = {"read": [1e-5] * max(map(len, seconds.values()), default=0)} | dict(seconds)
-    states = dict.fromkeys(times, "ok") | dict(statuses or {})
-    launches = max(1, *map(len, times.values()))
-    cell = {"reason": "it says why", "machine": "here", "predicted_bytes": 1, "wall_seconds": 0.1}
-    cell["compile_seconds"] = math.nan
-    block = {"round": 0, "position": 0, "calls": 1, "device_seconds": math.nan}
-    tables = {
-        "cells": [
-            key(method) | {"launch": launch, "status": status} | cell
-            for method, status in states.items()
-            for launch in range(1, launches + 1)
-        ],
-        "timings": [
-            key(method)
-            | {"phase": "apply" if method == "read" else "forward", "launch": at}
-            | block
-            | {"seconds": each}
-            for method, sample in times.items()
-            for at, each in enumerate(sample, 1)
-        ],
-        "discrepancies": [
-            key(method) | {"tensor": "dx", "of": "method", "reference": "exact", "metric": "ulp_max", "value": value}
-            for method, value in ({"none": 0.0} | dict(errors or {})).items()
-        ],
-    }
-    run = Run(
-        Path("head"), SIDECAR | {"timing": {"block_seconds": 0.001, "rounds": 1}, "end": "now", "commit": "c"} | info
-    )
-    frames: dict[str, Frame] = {name: Frame(rows) for name, rows in tables.items()}
-    frames["memory"] = pd.concat([memory_table(each, method) for method, each in (peaks or {"m": [1.0]}).items()])
-    vars(run).update(frames)
-    return run
-
-
-def times(*sample: float) -> list[float]:
-    return [1e-3 * math.exp(each) for each in sample]
-
-
-QUIET = times(*noise(1))
-OTHER = times(*noise(2))
-GATE = Gate()
-FIRST, SECOND = range(1, 13), range(13, 25)
-
-
-def verdicts_of(table: Frame, kind: str = "time") -> dict[str, str]:
-    rows = table[table["kind"] == kind]
-    return dict(zip(rows["method"], rows["verdict"], strict=True))
-
-
-def test_a_duel_confirms_by_its_second_launches() -> None:
-    slow, fine = times(*noise(3, mean=0.1)), QUIET
-    base = fake_run({"held": [*fine, *fine], "gone": [*fine, *fine], "same": [*fine, *fine]})
-    head = fake_run({"held": [*slow, *slow], "gone": [*slow, *fine], "same": [*OTHER, *OTHER]})
-    table = duel_verdicts(base, head, FIRST, SECOND, GATE)
-    assert verdicts_of(table) == {"held": "slower", "gone": "inconclusive", "same": "same"}
-    assert exit_code(table, Frame({"status": ["ok"]}), strict=False) == EXIT_FAILED
-    assert list(table["verdict"])[:2] == ["slower", "inconclusive"]  # the gravest first
-    never = duel_verdicts(base, head, FIRST, [], GATE)
-    assert verdicts_of(never) == {"held": "inconclusive", "gone": "inconclusive", "same": "same"}
-    assert set(never.loc[never["verdict"] == "inconclusive", "reason"]) >= {CONFIRMED_REASON}
-
-
-def test_cells_are_lost_and_new() -> None:
-    base = fake_run({"m": QUIET, "gone": QUIET, "fails": QUIET, "skips": QUIET}, statuses={"comes": "unsupported"})
-    head = fake_run({"m": QUIET, "comes": QUIET, "added": QUIET}, statuses={"fails": "unsupported", "skips": "skipped"})
-    table = duel_verdicts(base, head, FIRST, [], GATE)
-    assert verdicts_of(table, "cell") == {
-        "gone": "lost",
-        "fails": "lost",
-        "skips": "lost",
-        "comes": "new",
-        "added": "new",
-    }
-    reasons = dict(zip(table["method"], table["reason"], strict=True))
-    assert reasons["gone"] == "it is not in the head"
-    assert reasons["fails"] == "unsupported: it says why"
-    assert reasons["added"] == "not in the base"
-    assert verdicts_of(table) == {"m": "same"}  # what is said of a cell is not said of its quantities again
-    assert counts(table) == {"lost": 3, "new": 2, "inconclusive": 1, "same": 2}  # memory of one launch, an error
-
-
-def test_a_cell_that_fails_in_one_launch_is_lost() -> None:
-    base, head = fake_run({"m": QUIET}), fake_run({"m": QUIET})
-    cells = head.cells
-    cells.loc[(cells["method"] == "m") & (cells["launch"] == 3), "status"] = "timeout"
-    table = duel_verdicts(base, head, FIRST, [], GATE)
-    assert verdicts_of(table, "cell") == {"m": "lost"}
-
-
-def test_a_quantity_that_one_side_lacks_is_lost_or_new() -> None:
-    """Of a cell that both have: a phase, a memory that is NaN now, an error."""
-    base = fake_run({"m": QUIET, "b": QUIET}, {"m": 1.0}, peaks={"m": [1e8] * 12, "b": [1e8] * 12})
-    head = fake_run({"m": QUIET, "b": QUIET}, {"b": 1.0}, peaks={"m": [math.nan] * 12, "b": [1e8] * 12})
-    head.timings.loc[head.timings["method"] == "m", "phase"] = "pipeline"
-    for table in (duel_verdicts(base, head, FIRST, [], GATE), compare_verdicts([base], head, GATE)):
-        found = {
-            (row["method"], row["kind"], row["phase"]): (row["verdict"], row["reason"])
-            for row in table.to_dict("records")
-            if row["verdict"] != "same"
-        }
-        lost, new = ("lost", "it is not in the head"), ("new", "not in the base")
-        assert found == {
-            ("m", "time", "forward"): lost,
-            ("m", "time", "pipeline"): new,
-            ("m", "memory", "forward"): lost,
-            ("m", "error", ""): lost,
-            ("b", "error", ""): new,
-        }
-        assert exit_code(table, Frame({"status": ["ok"]}), strict=False) == EXIT_FAILED
-
-
-def test_what_was_never_measured_at_once_is_inconclusive() -> None:
-    base, head = fake_run({"m": QUIET}), fake_run({"m": QUIET})
-    head.timings["round"] = 1
-    table = duel_verdicts(base, head, FIRST, [], GATE)
-    (row,) = table[table["kind"] == "time"].to_dict("records")
-    assert (row["verdict"], row["reason"]) == ("inconclusive", "it was never measured on both sides at once")
-
-
-def test_a_memory_that_cannot_be_had_here_has_no_verdict() -> None:
-    run = fake_run({"m": QUIET}, peaks={"m": [math.nan] * 12})
-    assert verdicts_of(duel_verdicts(run, run, FIRST, [], GATE), "memory") == {}
-
-
-@pytest.mark.parametrize(
-    ("status", "word", "strict", "code"),
-    [
-        ("crashed", "slower", True, EXIT_CELLS),
-        ("incorrect", "same", False, EXIT_CELLS),
-        ("ok", "slower", True, EXIT_FAILED),
-        ("ok", "worse", False, EXIT_FAILED),
-        ("ok", "lost", False, EXIT_FAILED),
-        ("ok", "inconclusive", True, EXIT_INCONCLUSIVE),
-        ("ok", "inconclusive", False, 0),
-        ("unsupported", "same", True, 0),
-        *[("ok", word, True, 0) for word in ("same", "faster", "better", "new")],
-    ],
-)
-def test_the_first_exit_code_that_applies(status: str, word: str, strict: bool, code: int) -> None:
-    verdicts = Frame({"verdict": ["same", "inconclusive" if code == EXIT_FAILED else "same", word]})
-    assert exit_code(verdicts, Frame({"status": ["ok", status]}), strict) == code
-
-
-@pytest.mark.parametrize(
-    ("info", "told"),
-    [
-        ({"study": "other"}, "study 'trial' and 'other'"),
-        ({"machine": {"slug": "there"}}, "machine 'here' and 'there'"),
-        ({"parameters": {"p": "int"}}, "parameters p None and 'int'"),
-        ({"timing": {"block_seconds": 0.002, "rounds": 1}}, "timing block_seconds 0.001 and 0.002"),
-        ({"timing": {"block_seconds": 0.001, "rounds": 2}}, "timing rounds 1 and 2"),
-        ({"only": ["n=64"]}, "--only [] and ['n=64']"),
-        ({"text": '[precision]\nloss = "linear"'}, "loss 'square' and 'linear'"),
-    ],
-)
-def test_unlike_runs_are_refused_and_what_differs_is_named(info: dict[str, Any], told: str) -> None:
-    base, head = fake_run({"m": QUIET}), fake_run({"m": QUIET}, **info)
-    with pytest.raises(UserError) as caught:
-        refuse_unlike(base, head)
-    assert str(caught.value) == f"head and head are not comparable: {told}"
-
-
-def test_like_runs_may_differ_in_launches_and_budget_but_not_be_without_times() -> None:
-    protocol = {"block_seconds": 0.001, "rounds": 1, "launches": 3, "budget_seconds": 5}
-    refuse_unlike(fake_run({"m": QUIET}), fake_run({"m": QUIET}, timing=protocol))
-    empty = fake_run({"m": QUIET})
-    vars(empty)["timings"] = empty.timings.iloc[:0]
-    with pytest.raises(UserError, match="head: this run has no times to compare"):
-        refuse_unlike(fake_run({"m": QUIET}), empty)
-
-
-def test_a_base_of_runs_that_differ_among_themselves_widens_the_interval() -> None:
-    def compared(*shifts: float) -> dict[Any, Any]:
-        bases = [fake_run({"m": times(*noise(at, mean=shift))}) for at, shift in enumerate(shifts)]
-        table = compare_verdicts(bases, fake_run({"m": times(*noise(9, mean=0.1))}), GATE)
-        (row,) = table[table["kind"] == "time"].to_dict("records")
-        return row
-
-    alike, unlike = compared(0, 0, 0), compared(-0.05, 0, 0.05)
-    assert alike["verdict"] == "slower"
-    assert unlike["verdict"] == "inconclusive"
-    assert unlike["ratio"] == pytest.approx(alike["ratio"]) == pytest.approx(math.exp(0.1))
-    half = 4.302653 * 0.05 * (4 / 3) ** 0.5  # three runs of sd 0.05, and the head is one more
-    assert (unlike["low"], unlike["high"]) == pytest.approx((math.exp(0.1 - half), math.exp(0.1 + half)), rel=1e-6)
-    assert alike["high"] - alike["low"] < 0.02
-
-
-def test_a_comparison_is_of_multiples_of_one_read() -> None:
-    """A machine that is twice as slow all over is no change."""
-    base, head = fake_run({"m": QUIET}), fake_run({"m": [2 * each for each in QUIET]})
-    assert verdicts_of(compare_verdicts([base], head, GATE)) == {"m": "slower"}
-    head.timings.loc[head.timings["method"] == "read", "seconds"] *= 2
-    (row,) = (table := compare_verdicts([base], head, GATE))[table["kind"] == "time"].to_dict("records")
-    assert row["verdict"] == "same"
-    assert (row["ratio"], row["head"] / row["base"]) == pytest.approx((1, 2))
