@@ -1,13 +1,24 @@
-"""The registered methods as tests meet them: those whose package is not installed are skipped, with what they say."""
+"""The registered methods as tests meet them: what is not installed is skipped, what torch refuses is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 
 from harness.errors import UserError
 from harness.methods import Method
+
+SPARSE = ("coo", "csr", "csr_at")
+"""Of these torch has no second derivative."""
+
+REFUSED = {
+    ("csr_at", "float16"),
+    ("csr_at", "bfloat16"),
+    ("numpy_argpartition", "bfloat16"),
+    ("numpy_partition", "bfloat16"),
+}
+"""(method, dtype) for which there is no kernel on a CPU, or in NumPy no dtype; anything else is supported."""
 
 
 def by_name(methods: Iterable[Method]) -> pytest.MarkDecorator:
@@ -26,3 +37,12 @@ def absent(chosen: Method) -> str:
     except UserError as error:
         return str(error)
     return ""
+
+
+def is_refused(name: str, dtype: str, call: Callable[[], object]) -> bool:
+    """Whether REFUSED has the method in this dtype: then the call must fail with a message that names the dtype."""
+    if (name, dtype) not in REFUSED:
+        return False
+    with pytest.raises(RuntimeError, match="'Half'" if dtype == "float16" else "BFloat16"):
+        call()
+    return True
