@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import json
 import shutil
 import subprocess
 import sys
@@ -270,32 +271,49 @@ def test_the_worker_needs_torch_numpy_and_the_standard_library_only() -> None:
     assert "numpy is blocked" in run_python(BLOCKED, *blocked, "numpy").stderr
 
 
+READING = """
+import sys
+from harness.cli import cli
+
+folder = sys.argv[1]
+results = folder + "/results"
+
+def call(*words):
+    try:
+        cli(list(words), standalone_mode=False)
+    except SystemExit as ended:  # of a verb that judges
+        assert ended.code == 0
+
+"""
+
 READS: Mapping[str, str] = {
-    "help": "cli(['run', '--help'], standalone_mode=False)",
-    "plan": "cli(['plan', 'smoke'], standalone_mode=False)",
-    "list": "cli(['list'], standalone_mode=False)",
-    "list --schema": "cli(['list', '--schema'], standalone_mode=False)",
-    "closing table": "print(closing_table(read(folder)))",
-    "plot": "cli(['plot', folder], standalone_mode=False)",
-    "report": "cli(['report', folder, '--output', page := folder + '/page.html'], standalone_mode=False)"
-    "; print(open(page).read()[:1000])",
-    "export to pytest-benchmark": "cli(['export', folder, '--to', 'pytest-benchmark'], standalone_mode=False)",
-    "export to junit": "cli(['export', folder, '--to', 'junit'], standalone_mode=False)",
-    "export to markdown": "cli(['export', folder, '--to', 'markdown'], standalone_mode=False)",
+    "help": "call('run', '--help')",
+    "plan": "call('plan', 'smoke')",
+    "list": "call('list')",
+    "list --schema": "call('list', '--schema')",
+    "closing table": "from harness.report.terminal import closing_table\nfrom harness.tables import read\n"
+    "print(closing_table(read(folder)))",
+    "plot": "call('plot', folder)",
+    "keep": "call('keep', folder)\nprint(open(folder + '/../reference/run.json').read())",
+    "compare and history": "call('compare', folder, folder, '--results', results)\n"
+    "call('history', '--results', results)",
+    "report": "call('report', folder, '--output', page := folder + '/page.html')\nprint(open(page).read()[:1000])",
+    "export to pytest-benchmark": "call('export', folder, '--to', 'pytest-benchmark')",
+    "export to junit": "call('export', folder, '--to', 'junit')",
+    "export to markdown": "call('export', folder, '--to', 'markdown')",
 }
 
 
 @pytest.fixture(scope="module")
 def finished(smoke: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of a finished run, to be drawn in."""
-    return shutil.copytree(smoke.path, tmp_path_factory.mktemp("finished") / "run")
+    """A copy of a finished run, to be drawn in; it says that it is of a commit, so that it can be kept."""
+    folder = shutil.copytree(smoke.path, tmp_path_factory.mktemp("finished") / "run")
+    (folder / "run.json").write_text(json.dumps(dict(smoke.info) | {"dirty": False}), encoding="utf-8")
+    return folder
 
 
 @pytest.mark.parametrize("reader", READS)
 def test_what_only_reads_imports_no_torch(reader: str, finished: Path) -> None:
-    code = "import sys\nfolder = sys.argv[1]\nfrom harness.cli import cli\n"
-    if reader == "closing table":
-        code += "from harness.report.terminal import closing_table\nfrom harness.tables import read\n"
-    done = run_python(f"{code}{READS[reader]}\nsys.exit(70 if 'torch' in sys.modules else 0)", str(finished))
+    done = run_python(f"{READING}{READS[reader]}\nsys.exit(70 if 'torch' in sys.modules else 0)", str(finished))
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout) > 100
