@@ -6,6 +6,7 @@ None of it has run on one: the names that torch and NVML have are held to what i
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,13 +20,13 @@ import torch
 import harness
 from harness.cells import Case, Cell
 from harness.loading import plan_of
-from harness.measure import cache, throttle, worker
+from harness.measure import cache, worker
 from harness.measure.cache import TIMES_THE_CACHE, UNKNOWN_CACHE_BYTES, cache_bytes, flusher
 from harness.measure.case import CaseRunner, Side
 from harness.measure.clock import BlockTime
 from harness.measure.memory import Heap, peak_bytes
 from harness.measure.place import Measure
-from harness.measure.process import Worker, WorkerLost
+from harness.measure.process import Worker
 from harness.measure.throttle import REASONS, asker, throttling
 from harness.measure.turn import rows_of
 from harness.measure.worker import OpenCase
@@ -218,12 +219,29 @@ def test_without_nvml_it_is_not_known(monkeypatch: pytest.MonkeyPatch, found: An
     assert throttling("cpu") is None
 
 
-def test_the_bits_are_those_of_nvml() -> None:
-    nvml = pytest.importorskip("pynvml")
-    told = [name for name in vars(nvml) if name.startswith("nvmlClocksThrottleReason") and getattr(nvml, name)]
-    bits = {getattr(nvml, name) for name in told if not name.endswith("All")}
-    assert set(REASONS) | {0x1, 0x2, 0x100} >= bits
-    assert throttle.REASONS[nvml.nvmlClocksEventReasonSwPowerCap] == "power cap"
+NVML_H = {
+    "GpuIdle": 0x1,
+    "ApplicationsClocksSetting": 0x2,
+    "SwPowerCap": 0x4,
+    "HwSlowdown": 0x8,
+    "SyncBoost": 0x10,
+    "SwThermalSlowdown": 0x20,
+    "HwThermalSlowdown": 0x40,
+    "HwPowerBrakeSlowdown": 0x80,
+    "DisplayClockSetting": 0x100,
+}
+IDLE_OR_CHOSEN = {"GpuIdle", "ApplicationsClocksSetting", "UserDefinedClocks", "DisplayClockSetting", "None", "All"}
+PREFIX = re.compile("^nvmlClocks(Event|Throttle)Reason(?=[A-Z])")
+
+
+@pytest.mark.parametrize("of", ["nvml.h", "nvidia-ml-py"])
+def test_the_bits_are_those_of_nvml(of: str) -> None:
+    header = {f"nvmlClocksEventReason{name}": bit for name, bit in NVML_H.items()}
+    nvml = header if of == "nvml.h" else vars(pytest.importorskip("pynvml"))
+    told = {PREFIX.sub("", name): REASONS.get(bit) for name, bit in nvml.items() if PREFIX.match(name)}
+    assert {name for name, word in told.items() if word is None} <= IDLE_OR_CHOSEN
+    words = [told[name] for name in ("SwPowerCap", "HwSlowdown", "SwThermalSlowdown", "HwThermalSlowdown")]
+    assert words == ["power cap", "hardware slowdown", "heat (software)", "heat (hardware)"]
 
 
 # Memory
@@ -411,7 +429,3 @@ def test_what_the_events_say_reaches_the_table(write_study: WriteStudy) -> None:
 
 def test_on_a_cpu_the_table_has_no_device_seconds(smoke: Any) -> None:
     assert smoke.timings["device_seconds"].map(math.isnan).all()
-
-
-def test_a_lost_worker_has_a_status() -> None:
-    assert WorkerLost("out_of_memory", "none left").status == "out_of_memory"
