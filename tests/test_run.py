@@ -23,6 +23,7 @@ from harness.study import Study
 from harness.tables import Run
 from tests.fake_worker import SMALL
 from tests.keys import KEYS, keys_of
+from tests.present import REFUSED
 
 WriteStudy = Callable[[str], Study]
 
@@ -54,6 +55,8 @@ def test_smoke_is_right_and_what_is_unsupported_says_why(smoke: Run) -> None:
     assert set(bad["status"]) <= {"unsupported"}
     assert bad["reason"].str.len().min() > 0
     assert set(bad["dtype"]) <= {"float16", "bfloat16"}
+    here = bad.query("device == 'cpu'")
+    assert set(zip(here["method"], here["dtype"], strict=True)) <= REFUSED
 
 
 def test_blocks_come_in_whole_rounds(smoke: Run) -> None:
