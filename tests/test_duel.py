@@ -42,26 +42,12 @@ references = ["exact"]
 metrics = ["ulp_max"]
 """
 FARTHER = """
+import dataclasses
+
 from harness.methods.gather import fused as _fused
 
-def _one_ulp_more(project):
-    import torch
-
-    class Farther(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            return x.view_as(x)
-
-        @staticmethod
-        def backward(ctx, gradient):
-            return torch.nextafter(gradient, torch.full_like(gradient, torch.inf))
-
-    return lambda W, x, k: project(W, Farther.apply(x), k)
-
 make = _fused.make
-fused = dataclasses.replace(
-    _fused, make=lambda: dataclasses.replace(make(), project=_one_ulp_more(make().project))
-)
+fused = dataclasses.replace(_fused, make=lambda: dataclasses.replace(make(), project=moved(make().project, 1)))
 """
 
 
@@ -74,7 +60,8 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     methods = folder / "harness" / "methods"
     text = (methods / "gather.py").read_text(encoding="utf-8")
     (methods / "gather.py").write_text(text.replace("def gather()", "def older()"), encoding="utf-8")
-    (methods / "zz_farther.py").write_text("import dataclasses\n" + FARTHER, encoding="utf-8")
+    faults = (ROOT / "tests" / "planted" / "faults.py").read_text(encoding="utf-8")
+    (methods / "zz_farther.py").write_text(faults + FARTHER, encoding="utf-8")
     (folder / "short.toml").write_text(STUDY.replace('"gather"', '"older"'), encoding="utf-8")
     return folder
 

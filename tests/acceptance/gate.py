@@ -28,43 +28,10 @@ CELL_SECONDS = 30.0
 QUANTITIES = 20
 GRAVE = ("slower", "worse", "lost")
 
-PLANTED = '''
-
-SLOWER, ULPS = 0.0, 0
-
-
-def _planted_delay(select: Any) -> Any:
-    """The same selection, then SLOWER of its time once more."""
-    import time
-
-    def slowed(y: Any, k: int) -> Any:
-        begin = time.perf_counter_ns()
-        selected = select(y, k)
-        end = begin + (time.perf_counter_ns() - begin) * (1 + SLOWER)
-        while time.perf_counter_ns() < end:
-            pass
-        return selected
-
-    return slowed
-
-
-def _planted_ulps(project: Any) -> Any:
-    """The same product, its gradient by x moved by ULPS."""
-    import torch
-
-    class Moved(torch.autograd.Function):
-        @staticmethod
-        def forward(context: Any, x: Any) -> Any:
-            return x.view_as(x)
-
-        @staticmethod
-        def backward(context: Any, gradient: Any) -> Any:
-            for _ in range(abs(ULPS)):
-                gradient = torch.nextafter(gradient, torch.full_like(gradient, ULPS * torch.inf))
-            return gradient
-
-    return lambda W, x, k: project(W, Moved.apply(x), k)
-'''
+FAULTS = Path(__file__).parents[1] / "planted" / "faults.py"
+SETTINGS = "SLOWER, ULPS = "
+UNPLANTED = f"\n\n{SETTINGS}0.0, 0\n\n\n"
+"""What stands before the text of FAULTS in a file of the clone."""
 
 
 def measure() -> Iterator[Line]:
@@ -111,14 +78,15 @@ def planted_clone(clone: Path) -> Path:
     subprocess.run(["git", "clone", "--quiet", ".", str(clone)], check=True)
     methods = clone / "harness" / "methods"
     for name, before, after in (
-        ("native.py", "return lambda y, k: torch.topk(y, k, sorted=False)", "return _planted_delay({})"),
-        ("gather.py", "return project\n", "return _planted_ulps({})\n"),
+        ("native.py", "return lambda y, k: torch.topk(y, k, sorted=False)", "return delayed({}, SLOWER)"),
+        ("gather.py", "return project\n", "return moved({}, ULPS)\n"),
     ):
         path = methods / name
         text = path.read_text(encoding="utf-8")
         assert text.count(before) == 1, f"{name} no longer has what is to be planted"
         expression = before.removeprefix("return ").strip()
-        path.write_text(text.replace(before, after.format(expression)) + PLANTED, encoding="utf-8")
+        planted = text.replace(before, after.format(expression)) + UNPLANTED + FAULTS.read_text(encoding="utf-8")
+        path.write_text(planted, encoding="utf-8")
     shutil.copy(Path(__file__).with_name("gate.toml"), clone / "studies" / "gate.toml")
     identity = ["-c", "user.name=planted", "-c", "user.email=planted@example.invalid"]
     subprocess.run(["git", "add", "--all"], cwd=clone, check=True)
@@ -130,8 +98,8 @@ def plant(clone: Path, SLOWER: str = "0.0", ULPS: str = "0") -> None:
     """Change the working tree of the clone, and nothing else of it."""
     for name in ("native.py", "gather.py"):
         path = clone / "harness" / "methods" / name
-        before, _, after = path.read_text(encoding="utf-8").partition("\nSLOWER, ULPS = ")
-        path.write_text(f"{before}\nSLOWER, ULPS = {SLOWER}, {ULPS}\n{after.partition(chr(10))[2]}", encoding="utf-8")
+        before, _, after = path.read_text(encoding="utf-8").partition(f"\n{SETTINGS}")
+        path.write_text(f"{before}\n{SETTINGS}{SLOWER}, {ULPS}\n{after.partition(chr(10))[2]}", encoding="utf-8")
 
 
 def fight(clone: Path, *only: str) -> tuple[pd.DataFrame, float]:

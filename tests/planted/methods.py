@@ -9,31 +9,23 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from typing import Any
 
 from harness.cells import Case
 from harness.methods import method
 from harness.methods.definition import product, selector
 from harness.problems import draw
+from tests.planted.faults import delayed, moved
 
 TOOL_SECONDS = 0.2
 """What blocked_autorange is given for one method: its own default."""
 
 
 def _delayed(share: float) -> Any:
-    """torch.topk, then `share` of its time once more: of a call that was interrupted as of any other."""
+    """torch.topk, then `share` of its time once more."""
     import torch
 
-    def select(y: Any, k: int) -> Any:
-        begin = time.perf_counter_ns()
-        selected = torch.topk(y, k)
-        end = begin + (time.perf_counter_ns() - begin) * (1 + share)
-        while time.perf_counter_ns() < end:
-            pass
-        return selected
-
-    return select
+    return delayed(torch.topk, share)
 
 
 @selector()
@@ -86,22 +78,7 @@ def wrong_gradient() -> Any:
 @product()
 def ulp_off() -> Any:
     """fused, its gradient by x moved by one ulp."""
-    import torch
-
-    project = method("fused").implementation.project
-    assert project is not None
-
-    class Moved(torch.autograd.Function):
-        @staticmethod
-        def forward(context: Any, x: Any) -> Any:
-            return x.view_as(x)
-
-        @staticmethod
-        def backward(context: Any, gradient: Any) -> Any:
-            return torch.nextafter(gradient, torch.full_like(gradient, torch.inf))
-
-    move: Any = Moved.apply
-    return lambda W, x, k: project(W, move(x), k)
+    return moved(method("fused").implementation.project, 1)
 
 
 def cells() -> dict[str, tuple[Case, str]]:
