@@ -68,16 +68,17 @@ def rows(case: Case, launch: int, table: str, count: int, method: str = "native"
 
 CASES = [Case(n=64, k=4, seed=seed) for seed in range(5)]
 PLANNED = {case.id: 1 for case in CASES}
-BLOCKS = 4000
+FEW, MANY = 3, 4000
+"""Blocks of a case in a launch."""
 
 
-def write_run(folder: Path, launches: int = 2) -> None:
+def write_run(folder: Path, launches: int = 2, blocks: int = FEW) -> None:
     (folder / "run.json").write_text(json.dumps(SIDECAR))
     with RunWriter(folder, {}) as writer:
         writer.open()
         for launch in range(1, launches + 1):
             for case in CASES:
-                timed = {"timings": rows(case, launch, "timings", BLOCKS)}
+                timed = {"timings": rows(case, launch, "timings", blocks)}
                 found = {"discrepancies": rows(case, launch, "discrepancies", 10) if launch == 1 else []}
                 writer.commit(timed | found | {"cells": rows(case, launch, "cells", 1)})
 
@@ -92,7 +93,7 @@ def peak_of(call: Callable[[], Any]) -> int:
 
 
 def test_a_large_run_is_resumed_line_by_line(tmp_path: Path) -> None:
-    write_run(tmp_path)
+    write_run(tmp_path, blocks=MANY)
     timings = tmp_path / "timings.csv"
     before, written = timings.read_bytes(), timings.stat()
     assert len(before) > 3 * MEGABYTE
@@ -143,7 +144,7 @@ def test_a_half_line_of_any_length_is_cut(tmp_path: Path, monkeypatch: pytest.Mo
         ("timings", lambda text: text.replace("case", "casus", 1), 1),
         ("cells", lambda text: text.replace(",2,ok", ",two,ok", 1), 7),
         ("cells", lambda text: text + "abc\n", 12),
-        ("timings", lambda text: text + "\udcff\n", 2 + 2 * 5 * BLOCKS),
+        ("timings", lambda text: text + "\udcff\n", 2 + 2 * 5 * FEW),
     ],
 )
 def test_a_damaged_table_is_not_resumed_but_told_in_one_line(
