@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 import torch
 
+import harness
 from harness import runs
 from harness.cells import Case
 from harness.errors import UserError
@@ -54,7 +55,10 @@ def test_a_device_that_a_worker_never_had_has_not_disappeared(
 ) -> None:
     in_their_place(monkeypatch)
     study = write_study(SMALL.replace("[axes]", '[axes]\ndevice = ["cpu", "cuda"]'))
-    assert set(measured(study, tmp_path).cells["device"]) == {"cpu"}
+    said: list[str] = []
+    run = harness.run(study, tmp_path, say=said.append)
+    assert set(run.cells["device"]) == {"cpu"}
+    assert said == ["cuda is not present: its cells are dropped"]
     side = Side(lambda: cast(Worker, FakeWorker(devices=("cpu",))))  # of a duel, whose base has another torch
     assert side.running_on("cuda").greeting["devices"] == ["cpu"]
     side.drop()

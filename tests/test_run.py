@@ -84,20 +84,6 @@ def test_no_run_writes_over_another(write_study: WriteStudy, tmp_path: Path) -> 
     assert measured(study, tmp_path).path != measured(study, tmp_path).path
 
 
-def test_an_absent_device_drops_its_cells_with_one_line(write_study: WriteStudy, tmp_path: Path) -> None:
-    import torch
-
-    if torch.accelerator.is_available():
-        pytest.skip("there is an accelerator")
-    said: list[str] = []
-    study = write_study(SMALL.replace("[axes]", '[axes]\ndevice = ["cpu", "cuda"]'))
-    run = harness.run(study, tmp_path, say=said.append)
-    assert set(run.cells["device"]) == {"cpu"}
-    assert said == ["cuda is not present: its cells are dropped"]
-    with pytest.raises(UserError, match="no device of this study"):
-        measured(write_study(SMALL.replace("[axes]", '[axes]\ndevice = "cuda"')), tmp_path)
-
-
 TROUBLE = """
 title = "Trouble"
 methods = ["native", "tests.acceptance.faults:dies", "tests.acceptance.faults:hangs", "dense",
