@@ -95,9 +95,7 @@ def _panels(rows: pd.DataFrame, steps: pd.DataFrame, y: str, label: str, shared:
     study, first, last = rows["study"].iloc[0], rows["begin"].min()[:10], rows["begin"].max()[:10]
     title = f"{study}: {len(places)} judged runs, {first} to {last}, by commit; a line a case"
     title += "; dotted: steps, their ratio (and how many)" if len(steps) else "; no step"
-    grid.figure.suptitle(title + (f"\nleft out: {'; '.join(left_out)}" if left_out else ""), y=1.02, va="bottom")
-    figure: Figure = grid.figure
-    return figure
+    return style.titled(grid, title + (f"\nleft out: {'; '.join(left_out)}" if left_out else ""))
 
 
 def _chosen(rows: pd.DataFrame, stepped: set[str]) -> tuple[list[str], list[str]]:

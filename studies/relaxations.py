@@ -122,8 +122,7 @@ def bias(run: Run) -> Figure:
     grid.set(xscale="log", yscale="log").set_titles(row_template="{row_name}", col_template="{col_name}")
     grid.set_axis_labels("temperature (units of y)", "relative (2-norm)")
     title = "Bias of relaxations: median and half of the draws; dashed: the law; dotted: mean gap at the threshold"
-    grid.figure.suptitle(title, y=1.02)
-    return grid.figure
+    return style.titled(grid, title)
 
 
 def bias_against_cost(run: Run) -> Figure:
@@ -146,8 +145,7 @@ def bias_against_cost(run: Run) -> Figure:
     for axis in grid.axes.flat:
         axis.axvline(1, color="black", lw=0.8)
     grid.set_axis_labels("time / native's time", "error of dy (2-norm, median)")
-    grid.figure.suptitle("What a relaxation costs, and how far its gradient is off; a point a temperature", y=1.03)
-    return grid.figure
+    return style.titled(grid, "What a relaxation costs, and how far its gradient is off; a point a temperature")
 
 
 def summary(run: Run) -> Iterator[str]:

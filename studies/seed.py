@@ -122,8 +122,7 @@ def decimals_copied(run: Run) -> Figure:
     grid.set_axis_labels("decimals copied", "relative error (2-norm)")
     draws = rows["seed"].nunique()
     title = f"What copying costs: median and 90 % of {draws} draws; dashed: 10^-decimals; dotted: unit roundoff"
-    grid.figure.suptitle(title, y=1.03)
-    return grid.figure
+    return style.titled(grid, title)
 
 
 def summary(run: Run) -> Iterator[str]:

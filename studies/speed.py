@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from harness.tables import Run
 from harness.verdicts.ratios import CONFIDENCE, multiples_of_read, speedups
-from harness.vocabulary import DTYPES, PHASES, YARDSTICKS
+from harness.vocabulary import PHASES, YARDSTICKS
 
 WHOLE = ("forward", "backward", "pipeline")
 """Phases that native has too, so that a ratio compares like with like."""
@@ -63,7 +63,7 @@ def speedup(run: Run) -> Figure:
         row="phase",
         row_order=[phase for phase in WHOLE if phase in set(rows["phase"])],
         col="dtype",
-        col_order=_dtypes(rows),
+        col_order=style.present_dtypes(rows["dtype"]),
         kind="line",
         errorbar=None,
         dashes=False,
@@ -95,7 +95,7 @@ def read_multiples(run: Run) -> Figure:
         x="n",
         y="multiple",
         col="dtype",
-        col_order=_dtypes(rows),
+        col_order=style.present_dtypes(rows["dtype"]),
         kind="line",
         errorbar=None,
         dashes=False,
@@ -171,13 +171,8 @@ def _phases(rows: pd.DataFrame) -> list[str]:
     return [phase for phase in PHASES if phase in present]
 
 
-def _dtypes(rows: pd.DataFrame) -> list[str]:
-    present = set(rows["dtype"].unique())
-    return [dtype for dtype in DTYPES if dtype in present]
-
-
 def _shown_dtype(rows: pd.DataFrame) -> str:
-    return "float32" if "float32" in (present := _dtypes(rows)) else present[0]
+    return "float32" if "float32" in (present := style.present_dtypes(rows["dtype"])) else present[0]
 
 
 def summary(run: Run) -> Iterator[str]:

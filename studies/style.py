@@ -6,18 +6,23 @@ from collections.abc import Iterable
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from harness.errors import UserError
 from harness.report.palette import DTYPE_COLOUR as DTYPE_COLOUR
 from harness.report.palette import METHOD_STYLE as METHOD_STYLE
 from harness.report.palette import method_styles
+from harness.vocabulary import DTYPES
 
 UNIT_ROUNDOFF = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64": 2.0**-53}
 
 
 def use() -> None:
     """Set the look; called by every figure, since one figure must not depend on those before it."""
+    np.random.seed(0)  # by which seaborn scatters the points of a strip: the same rows are to give the same bytes
     sns.set_theme(context="paper", style="whitegrid", font_scale=0.95)
     mpl.rcParams.update(
         {
@@ -43,17 +48,30 @@ def methods(present: Iterable[str]) -> dict[str, Any]:
     }
 
 
+def present_dtypes(present: Iterable[str]) -> list[str]:
+    """Those dtypes that the data have, in one fixed order."""
+    have = set(present)
+    return [dtype for dtype in DTYPES if dtype in have]
+
+
 def dtypes(present: Iterable[str]) -> dict[str, Any]:
     """palette and order of the dtypes that the data have."""
-    names = [name for name in DTYPE_COLOUR if name in set(present)]
+    names = present_dtypes(present)
     return {"hue": "dtype", "hue_order": names, "palette": {name: DTYPE_COLOUR[name] for name in names}}
 
 
 def titled(grid: Any, title: str) -> Figure:
-    """The figure of a grid, with a title above its panels."""
-    grid.figure.suptitle(title, y=1.02)
+    """The figure of a grid, with a title above its panels, however high they and it are."""
+    grid.figure.suptitle(title, y=1, va="bottom")
     figure: Figure = grid.figure
     return figure
+
+
+def some(rows: pd.DataFrame, what: str) -> pd.DataFrame:
+    """The rows. Raises UserError where a run, narrowed perhaps, has none: that figure is left out, and said."""
+    if rows.empty:
+        raise UserError(f"there is no {what} in this run")
+    return rows
 
 
 def middle(values: Iterable[Any]) -> Any:
