@@ -22,7 +22,7 @@ from harness.methods.blockmax import fitted_length
 from harness.study import Study
 from harness.tables import Row, Run
 from harness.verdicts.ratios import multiples_of_read, speedups
-from harness.vocabulary import DTYPES, ITEMSIZE
+from harness.vocabulary import ITEMSIZE
 
 LENGTHS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 RATIOS = (16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536)
@@ -80,24 +80,23 @@ def speedup(run: Run) -> Figure:
     rows = speedups(run.timings)
     rows = rows.query("method == 'blockmax' and phase == 'forward' and distribution == 'normal'")
     rows = rows.assign(kept=_kept(rows))
-    dtypes = [dtype for dtype in DTYPES if dtype in set(rows["dtype"])]
+    dtypes = style.present_dtypes(rows["dtype"])
     grid = sns.FacetGrid(rows, col="dtype", col_order=dtypes, row="rows", height=2.5, aspect=1.25, margin_titles=True)
-    grid.map_dataframe(_plane)
+    kept = [each for each in ("n/64", "1000", "100", "10") if each in set(rows["kept"])]
+    grid.map_dataframe(_plane, kept=kept, sizes=sorted(set(rows["n"])))
     grid.set_titles(col_template="{col_name}", row_template="rows = {row_name}").set_axis_labels("n", "k")
-    return style.titled(grid, "blockmax: speed-up over torch.topk, forward (in brackets: surely, 95 %)")
+    return style.titled(grid, "blockmax: speed-up over torch.topk, forward (in brackets: surely faster, 95 %)")
 
 
-def _plane(data: pd.DataFrame, **_: Any) -> None:
-    order = [each for each in ("n/64", "1000", "100", "10") if each in set(data["kept"])]
-    table = data.pivot(index="kept", columns="n", values="speedup").reindex(order)
-    surely = data.assign(
-        mark=data["speedup"]
-        .map("{:.2g}x".format)
-        .where(data["low"] <= 1, other=data["speedup"].map("({:.2g}x)".format))
+def _plane(data: pd.DataFrame, kept: list[str], sizes: list[int], **_: Any) -> None:
+    """Panels share their axes, so that each has the lines and columns of all."""
+    gain, marks = (
+        data.assign(mark=_marks(data)).pivot(index="kept", columns="n", values=value).reindex(index=kept, columns=sizes)
+        for value in ("speedup", "mark")
     )
     sns.heatmap(
-        np.log2(table),
-        annot=surely.pivot(index="kept", columns="n", values="mark").reindex(order),
+        np.log2(gain),
+        annot=marks,
         fmt="",
         cmap="PuOr",
         norm=TwoSlopeNorm(0, vmin=-5, vmax=5),
@@ -107,14 +106,20 @@ def _plane(data: pd.DataFrame, **_: Any) -> None:
     )
 
 
+def _marks(rows: pd.DataFrame) -> pd.Series:
+    """The speed-up in words, in brackets where its interval, if it has one, is above 1."""
+    surely = rows["low"] > 1
+    return rows["speedup"].map("{:.2g}x".format).where(~surely, rows["speedup"].map("({:.2g}x)".format))
+
+
 def read_multiples(run: Run) -> Figure:
     """Time of a forward as a multiple of one read of y in the same round, one row."""
     style.use()
     rows = multiples_of_read(run.timings).query("phase == 'forward' and rows == 1 and distribution == 'normal'")
     rows = rows.assign(kept=_kept(rows))
     grid = sns.relplot(
-        rows[rows["kept"] != "1000"], x="n", y="multiple", col="dtype", row="kept", kind="line", dashes=False,
-        height=2.3, aspect=1.1, **style.methods(rows["method"]),
+        rows[rows["kept"] != "1000"], x="n", y="multiple", col="dtype", row="kept", kind="line", errorbar=None,
+        dashes=False, height=2.3, aspect=1.1, **style.methods(rows["method"]),
     )  # fmt: skip
     grid.set(xscale="log", yscale="log").set_titles("{col_name}, k = {row_name}")
     grid.set_axis_labels("n (length of y)", "time / one read of y")
@@ -131,7 +136,7 @@ def worst_cases(run: Run) -> Figure:
     rows = rows.assign(kept=_kept(rows))
     grid = sns.relplot(
         rows, x="n", y="speedup", col="kept", hue="distribution", style="distribution", kind="line", markers=True,
-        dashes=False, palette="colorblind", height=2.6,
+        errorbar=None, dashes=False, palette="colorblind", height=2.6,
     )  # fmt: skip
     grid.set(xscale="log", yscale="log").set_titles("k = {col_name}")
     grid.set_axis_labels("n (length of y)", "speed-up over native")
@@ -148,7 +153,7 @@ def block_lengths(run: Run) -> Figure:
     table = rows.drop_duplicates(["dtype", "n", "ratio"])
     grid = sns.relplot(
         rows, x="ratio", y="over", hue="length", palette="viridis_r", hue_norm=_log_norm(), col="dtype", row="n",
-        kind="line", marker="o", height=2.7, aspect=1.2, legend="full",
+        kind="line", errorbar=None, marker="o", height=2.7, aspect=1.2, legend="full",
     )  # fmt: skip
     for (n, dtype), axis in grid.axes_dict.items():
         here = table[(table["dtype"] == dtype) & (table["n"] == n)]
