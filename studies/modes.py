@@ -112,16 +112,18 @@ def summary(run: Run) -> Iterator[str]:
     for way in _ways(times):
         told = _means(times[times["way"] == way])
         yield f"{way}, mean over methods, sizes and threads, over plain torch (95 %): {told}."
-    found = _errors(run)
-    rows = run.discrepancies.query("reference == 'exact' and of == 'method'")
+    found = _against_exact(run)
     for mode in (mode for mode in MODES if mode in set(found["mode"])):
-        worst = found[found["mode"] == mode].groupby("tensor", sort=False)["value"].max()
+        rows = found[found["mode"] == mode]
+        worst = rows[rows["metric"] == "rel_l2"].groupby("tensor", sort=False)["value"].max()
         told = ", ".join(f"{tensor} {value:.1e}" for tensor, value in worst.items())
         flips, reduced = (
-            int(rows.loc[(rows["mode"] == mode) & (rows["metric"] == metric), "value"].sum())
-            for metric in ("flips", "cause_reduced_precision")
+            int(rows.loc[rows["metric"] == metric, "value"].sum()) for metric in ("flips", "cause_reduced_precision")
         )
-        yield f"{mode}, largest relative error: {told}; {flips} flips, {reduced} entries of reduced precision."
+        yield (
+            f"{mode}, eager, one thread, all methods: largest relative error {told}; {flips} flips, {reduced} entries "
+            "of reduced precision."
+        )
     yield from _payback(run)
     refused = run.cells[run.cells["status"] == "unsupported"].drop_duplicates(["method", "mode", "transform"])
     for cell in refused.itertuples():
@@ -141,15 +143,23 @@ def _means(rows: pd.DataFrame) -> str:
 
 
 def _payback(run: Run) -> Iterator[str]:
-    """After how many calls of the pipeline the seconds of compiling have been saved, at the largest n."""
-    seconds = _compiled(run).groupby("method")["compile_seconds"].median()
-    calls = run.timings[(run.timings["phase"] == "pipeline") & (run.timings["threads"] == 1)]
-    calls = calls[(calls["n"] == calls["n"].max()) & (calls["mode"] == "ieee")]
-    medians = calls.groupby(["method", "transform"])["seconds"].median()
-    for method, taken in seconds.items():
-        saved = medians.get((method, "eager"), 0.0) - medians.get((method, "compile"), 0.0)
-        told = f"after {taken / saved:.2g}" if saved > 0 else "never"
-        yield f"{method} is compiled in {taken:.2g} s (median); calls of its pipeline (largest n) save that {told}."
+    """After how many calls of the pipeline the seconds of compiling have been saved, at the largest n, by one thread.
+
+    Where one of the three times is absent there is no line.
+    """
+    calls = run.timings.query("phase == 'pipeline' and mode == 'ieee' and threads == 1")
+    n = calls["n"].max()
+    medians = calls[calls["n"] == n].groupby(["device", "method", "transform"])["seconds"].median()
+    compiled = _compiled(run).query("n == @n and threads == 1").groupby(["device", "method"])["compile_seconds"]
+    for (device, method), taken in compiled.median().items():
+        eager, faster = (medians.get((device, method, transform)) for transform in ("eager", "compile"))
+        if eager is None or faster is None:
+            continue
+        told = f"after {taken / (eager - faster):.2g}" if eager > faster else "never"
+        yield (
+            f"{method}, {device}, n = {n}, one thread: all of its phases are compiled in {taken:.2g} s (median); calls "
+            f"of its pipeline save that {told}."
+        )
 
 
 def _speedups(run: Run) -> pd.DataFrame:
@@ -172,10 +182,13 @@ def _ways(rows: pd.DataFrame) -> list[str]:
     return [way for way in (*MODES, *TRANSFORMS) if way in set(rows["way"])]
 
 
+def _against_exact(run: Run) -> pd.DataFrame:
+    """What differs from the exact answer, eager and by one thread, of which there is every mode."""
+    return run.discrepancies.query("reference == 'exact' and of == 'method' and transform == 'eager' and threads == 1")
+
+
 def _errors(run: Run) -> pd.DataFrame:
-    return run.discrepancies.query(
-        "reference == 'exact' and of == 'method' and metric == 'rel_l2' and transform == 'eager' and threads == 1"
-    )
+    return _against_exact(run).query("metric == 'rel_l2'")
 
 
 def _compiled(run: Run) -> pd.DataFrame:
