@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import seaborn as sns
+import shares
 import style
 from matplotlib.figure import Figure
 
@@ -160,27 +161,35 @@ def comparisons(facts: pd.DataFrame) -> pd.DataFrame:
 
 
 def rates(facts: pd.DataFrame) -> pd.DataFrame:
-    """Per tool, load and effort: the threshold that alarms in 5 % of the A/A comparisons, and the share of planted
-    slow-downs above it."""
+    """Per tool, load and effort: the threshold that alarms in 5 % of the A/A comparisons (`controls` of them), and how
+    many planted slow-downs are above it, `found` of `comparisons`."""
     rows = []
     by = ["tool", "load", "units", "effort"]
     for key, each in comparisons(facts).groupby(by, sort=False):
-        threshold = float(np.quantile(each.loc[each["planted"] == 0, "log_ratio"], 1 - ALARMS))
-        for share, found in each[each["planted"] > 0].groupby("planted")["log_ratio"]:
-            rows.append((*key, threshold, share, float((found > threshold).mean()), len(found)))
-    return pd.DataFrame(rows, columns=[*by, "threshold", "planted", "detected", "comparisons"])
+        controls = each.loc[each["planted"] == 0, "log_ratio"]
+        threshold = float(np.quantile(controls, 1 - ALARMS))
+        for share, ratios in each[each["planted"] > 0].groupby("planted")["log_ratio"]:
+            found = int((ratios > threshold).sum())
+            rows.append((*key, len(controls), threshold, share, found / len(ratios), found, len(ratios)))
+    columns = ["controls", "threshold", "planted", "detected", "found", "comparisons"]
+    return pd.DataFrame(rows, columns=[*by, *columns])
 
 
 def decisions(facts: pd.DataFrame) -> pd.DataFrame:
     """Per tool, load and planted share: the fewest seconds a cell from which on it is detected (`reached`), or the
-    longest that were spent, at most LONGEST_SECONDS."""
+    longest that were spent, at most LONGEST_SECONDS; and how many are detected in that time, `found` of `comparisons`.
+    """
     rows = []
     for key, each in rates(facts).groupby(["tool", "load", "planted"], sort=False):
         missed = each.loc[each["detected"] < NEEDED, "effort"].max()
         enough = each.loc[~(each["effort"] <= missed), "effort"].min()
         reached = bool(enough <= LONGEST_SECONDS)
-        rows.append((*key, enough if reached else min(LONGEST_SECONDS, each["effort"].max()), reached))
-    return pd.DataFrame(rows, columns=["tool", "load", "planted", "seconds", "reached"])
+        seconds = enough if reached else min(LONGEST_SECONDS, each["effort"].max())
+        by_effort = each.sort_values("effort")
+        within = by_effort[by_effort["effort"] <= seconds]
+        told = within.iloc[-1] if len(within) else by_effort.iloc[0]
+        rows.append((*key, seconds, reached, told["found"], told["comparisons"]))
+    return pd.DataFrame(rows, columns=["tool", "load", "planted", "seconds", "reached", "found", "comparisons"])
 
 
 def detection(run: Run) -> Figure:
@@ -189,12 +198,13 @@ def detection(run: Run) -> Figure:
     rows = rates(run.facts)
     rows = rows.assign(planted=rows["planted"].map("{:.0%} slower".format))
     grid = sns.relplot(
-        rows, x="effort", y="detected", col="planted", row="load", kind="line", marker="o", height=2.3, aspect=1.1,
-        **_tools(rows),
+        rows, x="effort", y="detected", col="planted", row="load", kind="line", errorbar=None, marker="o", height=2.3,
+        aspect=1.1, **_tools(rows),
     )  # fmt: skip
     grid.set(xscale="log", ylim=(-0.05, 1.05))
     grid.set_axis_labels("seconds a cell, both sides", "share found").set_titles("{col_name}, {row_name}")
-    return grid.figure
+    each = shares.span(rows["comparisons"])
+    return style.titled(grid, f"Planted slow-downs found, at {ALARMS:.0%} of false alarms; a point: {each} comparisons")
 
 
 def thresholds(run: Run) -> Figure:
@@ -203,11 +213,13 @@ def thresholds(run: Run) -> Figure:
     rows = rates(run.facts).drop_duplicates(["tool", "load", "units"])
     rows = rows.assign(threshold=np.expm1(rows["threshold"].clip(lower=1e-4)) * 100)
     grid = sns.relplot(
-        rows, x="effort", y="threshold", col="load", kind="line", marker="o", height=3, aspect=1.2, **_tools(rows)
-    )
+        rows, x="effort", y="threshold", col="load", kind="line", errorbar=None, marker="o", height=3, aspect=1.2,
+        **_tools(rows),
+    )  # fmt: skip
     grid.set(xscale="log", yscale="log")
     grid.set_axis_labels("seconds a cell, both sides", "threshold for 5 % of false alarms (%)").set_titles("{col_name}")
-    return grid.figure
+    each = shares.span(rows["controls"])
+    return style.titled(grid, f"The threshold that {ALARMS:.0%} of A/A comparisons are beyond; a point: {each} of them")
 
 
 def same_kernel(run: Run) -> Figure:
@@ -224,7 +236,7 @@ def same_kernel(run: Run) -> Figure:
         aspect=1.6,
     )  # fmt: skip
     grid.set(xscale="log").set_axis_labels("difference of the same kernel (%)", "").set_titles("{col_name}")
-    return grid.figure
+    return style.titled(grid, "The same kernel under two names; a point: a case in one process, or a unit a side")
 
 
 def _tools(rows: pd.DataFrame) -> dict[str, Any]:
@@ -237,16 +249,19 @@ def summary(run: Run) -> Iterator[str]:
     """The effort that each tool needs, and whether the other faults were found."""
     yield (
         f"Law: at equal false alarms ({ALARMS:.0%} of A/A) what is found depends on the noise that both sides share. "
-        f"Detected means {NEEDED:.0%} of the planted ones."
+        f"Detected means {NEEDED:.0%} of the planted ones. Intervals are those of as many independent comparisons; "
+        "these have units in common, so that they tell less."
     )
     for (load, planted), each in decisions(run.facts).groupby(["load", "planted"], sort=False):
-        told = (
-            f"{row.tool} {row.seconds:.1f} s" if row.reached else f"{row.tool} not reached in {row.seconds:.0f} s"
-            for row in each.itertuples()
-        )
-        yield f"{planted:.0%} slower, {load}: seconds a cell until it is detected: {', '.join(told)}."
+        told = "; ".join(map(_decision, each.to_dict("records")))
+        yield f"{planted:.0%} slower, {load}: seconds a cell until it is detected, and how many then are: {told}."
     for row in run.facts[~run.facts["fact"].isin(("log_time", "effort"))].itertuples():
         yield f"{row.fact}, {row.item}: {row.value:.4g} ({row.detail})."
+
+
+def _decision(row: dict[Any, Any]) -> str:
+    when = f"{row['seconds']:.1f} s" if row["reached"] else f"not reached in {row['seconds']:.0f} s"
+    return f"{row['tool']} {when}, {shares.told(row['found'], row['comparisons'])}"
 
 
 FIGURES = (detection, thresholds, same_kernel)
