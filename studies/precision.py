@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import fits
 import numpy as np
 import pandas as pd
 import seaborn as sns
+import shares
 import style
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -18,6 +20,9 @@ from harness.vocabulary import DTYPES
 TENSORS = ("values", "dx", "dW")
 TENSORS_OF_AGREEMENT = ("values", "dy", "dx", "dW", "dS")
 GROWTHS = ("n", "k", "d")
+DRAW = ["distribution", "n", "d", "rows", "seed"]
+"""What W and x are drawn by: cases that are alike in these, such as those of another k, have the same numbers."""
+
 EXPONENT_TITLE = "Relative error of dx: native against exact, no index flipped\n(dotted: 1/2, a random walk)"
 
 PARTS = {
@@ -28,11 +33,14 @@ PARTS = {
 }
 """(of, reference) -> what that difference is."""
 
+MEASURES = {"ulp_max": "ulps of the dtype", "component_max": "relative to |W||x|"}
+"""Metric of the values -> what it is called."""
+
 SELECTIONS = ("the selection is right", "at least one index flipped")
 
 
 def error_by_n(run: Run) -> Figure:
-    """Relative error against exact over n: near the unit roundoff, unless an index flipped."""
+    """Relative error against exact over n, where the selection is right and where an index flipped."""
     style.use()
     rows = _errors(run, "exact", "rel_l2")
     grid = sns.relplot(
@@ -56,19 +64,17 @@ def error_by_n(run: Run) -> Figure:
         style.powers_of_two(axis, rows["n"])
     grid.set(yscale="log").set_titles("{col_name}: {row_name}")
     grid.set_axis_labels("n (length of y)", "relative error (2-norm)")
-    grid.figure.suptitle("Error of native against exact; band: all k, d and seeds; dotted: unit roundoff", y=1.02)
-    return grid.figure
+    return style.titled(grid, "Error of native against exact; band: all k, d and seeds; dotted: unit roundoff")
 
 
 def exponents(run: Run) -> Figure:
     """By which power of n, k and d the error of dx grows, where the selection is right; bars are 95 % intervals."""
     style.use()
-    rows = _exponents(run)
+    rows = style.some(_exponents(run), "exponent (there are too few draws, or one n, k and d)")
     figure, axis = plt.subplots(figsize=(6, 3.2), layout="constrained")
-    dtypes = [dtype for dtype in DTYPES if dtype in set(rows["dtype"])]
-    for place, dtype in enumerate(dtypes):
+    for place, dtype in enumerate(style.present_dtypes(rows["dtype"])):
         each = rows[rows["dtype"] == dtype]
-        at = np.arange(len(each)) + 0.12 * (place - 1.5)
+        at = each["axis"].map(GROWTHS.index) + 0.12 * (place - 1.5)
         bars = [each["exponent"] - each["low"], each["high"] - each["exponent"]]
         axis.errorbar(at, each["exponent"], bars, fmt="o", capsize=2, color=style.DTYPE_COLOUR[dtype], label=dtype)
     axis.axhline(0, color="black", lw=0.8)
@@ -80,7 +86,7 @@ def exponents(run: Run) -> Figure:
 
 
 def bounds(run: Run) -> Figure:
-    """Largest error over its bound, deterministic and probabilistic, against d."""
+    """Largest error of native over its bound, deterministic and probabilistic, against d."""
     style.use()
     rows = _native(run.discrepancies.query("reference == 'conditional' and of == 'method'"))
     kinds = {"bound_ratio_max": "deterministic", "probable_ratio_max": "probabilistic"}
@@ -103,16 +109,13 @@ def bounds(run: Run) -> Figure:
         axis.axhline(1, color="black", lw=0.8)
         style.powers_of_two(axis, rows["d"])
     grid.set(yscale="log").set_titles("{col_name}").set_axis_labels("d (terms of W x)", "largest error / its bound")
-    grid.figure.suptitle("No error is beyond its bound (line); that of halves is mostly their last rounding", y=1.03)
-    return grid.figure
+    return style.titled(grid, "Largest error of native over its bound, over all n, k and seeds; line: the bound")
 
 
 def own_ulps(run: Run) -> Figure:
     """The same errors of the values in ulps of their own format, and relative to |W||x|."""
     style.use()
-    rows = _native(run.discrepancies.query("reference == 'conditional' and of == 'method' and tensor == 'values'"))
-    labels = {"ulp_max": "ulps of the dtype", "component_max": "relative to |W||x|"}
-    rows = rows[rows["metric"].isin(labels)].assign(measure=rows["metric"].map(labels))
+    rows = _values_two_ways(run)
     grid = sns.relplot(
         rows,
         x="d",
@@ -129,8 +132,7 @@ def own_ulps(run: Run) -> Figure:
     for axis in grid.axes.flat:
         style.powers_of_two(axis, rows["d"])
     grid.set(yscale="log").set_titles("{col_name}").set_axis_labels("d (terms of W x)", "largest error of the values")
-    grid.figure.suptitle("In its own ulps a low precision looks best; relative to |W||x| it is not", y=1.03)
-    return grid.figure
+    return style.titled(grid, "Largest error of the values of native, two ways; median, band: 90 % of the cases")
 
 
 def error_parts(run: Run) -> Figure:
@@ -154,31 +156,22 @@ def error_parts(run: Run) -> Figure:
         **style.dtypes(rows["dtype"]),
     )
     grid.set(yscale="log").set_titles("{col_name}").set_axis_labels("", "relative error (2-norm)")
-    grid.figure.suptitle(
-        "Total error = arithmetic + selection + quantisation, as vectors (zeros are not drawn)", y=1.03
-    )
-    return grid.figure
+    return style.titled(grid, "Total error = arithmetic + selection + quantisation, as vectors (zeros are not drawn)")
 
 
 def flip_share(run: Run) -> Figure:
-    """Share of draws in which rounding changed the selection, against n; bars are Clopper-Pearson 95 %."""
+    """Share of cases in which rounding changed the selection, against n; bars are Clopper-Pearson 95 %."""
     style.use()
-    rows = _native(run.discrepancies.query("metric == 'flips' and reference == 'exact' and of == 'method'"))
-    counts = rows.assign(flipped=rows["value"] > 0).groupby(["dtype", "n"])["flipped"].agg(["sum", "count"])
-    counts = counts.reset_index()
+    counts = _flipped(run).groupby(["dtype", "n"])["flipped"].agg(["sum", "count"]).reset_index()
     figure, axis = plt.subplots(figsize=(5.5, 3.4))
-    dtypes = [dtype for dtype in DTYPES if dtype in set(counts["dtype"])]
-    for place, dtype in enumerate(dtypes):
+    for place, dtype in enumerate(style.present_dtypes(counts["dtype"])):
         each = counts[counts["dtype"] == dtype]
-        bounds = [
-            stats.binomtest(int(s), int(c)).proportion_ci(0.95) for s, c in zip(each["sum"], each["count"], strict=True)
-        ]
-        share = each["sum"] / each["count"]
-        bars = [share - [b.low for b in bounds], [b.high for b in bounds] - share]
+        share, bars = shares.with_bars(each["sum"], each["count"])
         shifted = each["n"] * 1.06 ** (place - 1.5)  # side by side, so that bars do not hide one another
         axis.errorbar(shifted, share, bars, marker="o", capsize=2, label=dtype, color=style.DTYPE_COLOUR[dtype])
     style.powers_of_two(axis, counts["n"])
-    axis.set(xlabel="n (length of y)", ylabel="share of draws with a flip", title="Rounding y changes what is selected")
+    title = f"Where rounding changed what native selects; a point: {shares.span(counts['count'])} cases"
+    axis.set(xlabel="n (length of y)", ylabel="share of cases with a flip", title=title)
     axis.legend(title="dtype")
     return figure
 
@@ -187,8 +180,9 @@ def agreement(run: Run) -> Figure:
     """Share of entries whose bits are native's, by method, tensor and dtype: the smallest over all cases."""
     style.use()
     rows = run.discrepancies.query("metric == 'bit_equal_share' and reference == 'native' and method != 'native'")
+    methods = style.methods(rows["method"])["hue_order"]
     tensors = [each for each in TENSORS_OF_AGREEMENT if each in set(rows["tensor"])]
-    dtypes = [dtype for dtype in DTYPES if dtype in set(rows["dtype"])]
+    dtypes = style.present_dtypes(rows["dtype"])
     size = (2.5 * len(dtypes) + 1, 3)
     figure, axes = plt.subplots(1, len(dtypes), figsize=size, squeeze=False, sharey=True, layout="constrained")
     for axis, dtype in zip(axes.flat, dtypes, strict=True):
@@ -196,7 +190,7 @@ def agreement(run: Run) -> Figure:
             index="method", columns="tensor", values="value", aggfunc="min"
         )
         sns.heatmap(
-            least.reindex(columns=tensors),
+            least.reindex(index=methods, columns=tensors),
             vmin=0,
             vmax=1,
             cmap="cividis",
@@ -209,7 +203,7 @@ def agreement(run: Run) -> Figure:
         axis.grid(visible=False)
         axis.set(title=dtype, xlabel="", ylabel="" if axis is not axes.flat[0] else "method")
     figure.colorbar(axes[0, 0].collections[0], ax=axes, label="share of equal bits")
-    figure.suptitle("Share of entries with the bits of native, the smallest over all cases (blank: no such tensor)")
+    figure.suptitle("Share of entries with the bits of native, the smallest over all cases (blank: none to compare)")
     return figure
 
 
@@ -227,48 +221,91 @@ def _native(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _exponents(run: Run) -> pd.DataFrame:
-    """log(error of dx) = a + b log n + c log k + e log d by least squares: exponents b, c, e and their t intervals."""
+    """log(error of dx) = a + b log n + c log k + e log d by least squares: exponents b, c, e and their 95 % intervals.
+
+    Several k are of one draw of W and x, so draws are the clusters. An axis with one value has no exponent, a dtype
+    with no more draws than terms has none at all: columns `dtype axis exponent low high spread draws`, the spread the
+    factor by which a residual is off.
+    """
     rows = _native(run.discrepancies.query("reference == 'exact' and of == 'method'"))
     flips = rows[rows["metric"] == "flips"].set_index("case")["value"]
     chosen = rows[(rows["tensor"] == "dx") & (rows["metric"] == "rel_l2") & (rows["value"] > 0)]
     chosen = chosen[chosen["case"].map(flips) == 0]
     found = []
     for dtype, each in chosen.groupby("dtype"):
-        terms = np.column_stack([np.ones(len(each)), *(np.log(each[axis]) for axis in GROWTHS)])
-        exponent, *_ = np.linalg.lstsq(terms, np.log(each["value"]), rcond=None)
-        left = np.log(each["value"]) - terms @ exponent
-        free = len(each) - terms.shape[1]
-        spread = np.sqrt(np.diag(np.linalg.inv(terms.T @ terms)) * float(left @ left) / free)
-        half = stats.t.ppf(0.975, free) * spread
+        axes = [axis for axis in GROWTHS if each[axis].nunique() > 1]
+        terms = np.column_stack([np.ones(len(each)), *(np.log(each[axis]) for axis in axes)])
+        draw = each.groupby(DRAW).ngroup().to_numpy()
+        if not fits.can_be_fitted(terms, draw):
+            continue
+        exponents, halves, spread = fits.clustered(terms, np.log(each["value"].to_numpy()), draw)
+        same = {"dtype": dtype, "spread": np.exp(spread), "draws": draw.max() + 1}
         found += [
-            {"dtype": dtype, "axis": axis, "exponent": b, "low": b - h, "high": b + h, "spread": np.exp(left.std())}
-            for axis, b, h in zip(GROWTHS, exponent[1:], half[1:], strict=True)
+            same | {"axis": axis, "exponent": b, "low": b - half, "high": b + half}
+            for axis, b, half in zip(axes, exponents[1:], halves[1:], strict=True)
         ]
-    return pd.DataFrame(found)
+    return pd.DataFrame(found, columns=["dtype", "axis", "exponent", "low", "high", "spread", "draws"])
+
+
+def _values_two_ways(run: Run) -> pd.DataFrame:
+    """The largest error of native's values in each case, in ulps and relative to |W||x|: which, in column `measure`."""
+    rows = _native(run.discrepancies.query("reference == 'conditional' and of == 'method' and tensor == 'values'"))
+    return rows[rows["metric"].isin(MEASURES)].assign(measure=rows["metric"].map(MEASURES))
+
+
+def _flipped(run: Run) -> pd.DataFrame:
+    """A row a case of native, with whether at least one index flipped."""
+    rows = _native(run.discrepancies.query("metric == 'flips' and reference == 'exact' and of == 'method'"))
+    return rows.assign(flipped=rows["value"] > 0)
 
 
 def summary(run: Run) -> Iterator[str]:
     """Whether the methods agree, what a dtype costs, and of the growth of the error law, data and residual."""
     yield from _equal_bits(run)
     yield from _cost_of_dtypes(run)
+    yield from _flips(run)
     yield "Law: dx = Wᵀ Sᵀ g has k nonzero terms, so its relative error should not grow with n at fixed k and d."
-    for dtype, each in _exponents(run).groupby("dtype"):
+    exponents = _exponents(run)
+    for dtype in style.present_dtypes(run.discrepancies["dtype"]):
+        each = exponents[exponents["dtype"] == dtype]
+        if each.empty:
+            yield f"Data: {dtype}: no exponent: too few draws of W and x whose selection is right, or one n, k and d."
+            continue
         told = ", ".join(f"{r.axis} {r.exponent:+.2f} ({r.low:+.2f}..{r.high:+.2f})" for r in each.itertuples())
-        spread = each["spread"].iloc[0]
-        yield f"Data: {dtype}: exponents of the error of dx, 95 %: {told}; residual spread x{spread:.2f}."
-    rows = run.discrepancies.query("reference == 'conditional' and of == 'method'")
-    for metric, name in (("bound_ratio_max", "deterministic"), ("probable_ratio_max", "probabilistic")):
-        worst = rows[rows["metric"] == metric].groupby("dtype")["value"].max()
-        told = ", ".join(f"{dtype} {value:.2g}" for dtype, value in worst.items())
-        yield f"Largest error over its {name} bound, all methods and tensors: {told}."
-    for tensor, each in rows[rows["metric"] == "ulp_max"].groupby("tensor"):
-        told = ", ".join(f"{dtype} {value:.3g}" for dtype, value in each.groupby("dtype")["value"].max().items())
-        yield f"Largest error of {tensor} in ulps of the exact answer: {told}."
+        spread, draws = each[["spread", "draws"]].iloc[0]
+        yield (
+            f"Data: {dtype}: exponents of the error of dx, 95 %, {draws:.0f} draws of W and x: {told}; "
+            f"residual spread x{spread:.2f}."
+        )
+    yield from _bounds_and_ulps(run)
     causes = run.discrepancies[run.discrepancies["metric"].str.startswith("cause_")]
     counts = causes.groupby(["reference", "metric"])["value"].sum()
     for reference in counts.index.unique(level=0):
         told = ", ".join(f"{str(name).removeprefix('cause_')} {value:.0f}" for name, value in counts[reference].items())
         yield f"Entries that differ from {reference}, by cause: {told}."
+
+
+def _flips(run: Run) -> Iterator[str]:
+    rows = _flipped(run)
+    for dtype in style.present_dtypes(rows["dtype"]):
+        flipped = rows.loc[rows["dtype"] == dtype, "flipped"]
+        yield f"{dtype}: rounding changed what native selects in {shares.told(int(flipped.sum()), len(flipped))} cases."
+
+
+def _bounds_and_ulps(run: Run) -> Iterator[str]:
+    rows = run.discrepancies.query("reference == 'conditional' and of == 'method'")
+    for metric, name in (("bound_ratio_max", "deterministic"), ("probable_ratio_max", "probabilistic")):
+        each = rows[rows["metric"] == metric]
+        told = ", ".join(f"{dtype} {value:.2g}" for dtype, value in each.groupby("dtype")["value"].max().items())
+        beyond = f"beyond it in {int((each['value'] > 1).sum())} of {len(each)}"
+        yield f"Largest error over its {name} bound, all methods and tensors: {told}; {beyond}."
+    two_ways = _values_two_ways(run)
+    for measure, each in two_ways.groupby("measure"):
+        told = ", ".join(f"{dtype} {value:.2g}" for dtype, value in each.groupby("dtype")["value"].median().items())
+        yield f"Largest error of native's values, {measure}, median over {each['case'].nunique()} cases: {told}."
+    for tensor, each in rows[rows["metric"] == "ulp_max"].groupby("tensor"):
+        told = ", ".join(f"{dtype} {value:.3g}" for dtype, value in each.groupby("dtype")["value"].max().items())
+        yield f"Largest error of {tensor} in ulps of the exact answer: {told}."
 
 
 def _equal_bits(run: Run) -> Iterator[str]:
@@ -281,21 +318,25 @@ def _equal_bits(run: Run) -> Iterator[str]:
 
 
 def _cost_of_dtypes(run: Run) -> Iterator[str]:
-    """The error of native's dx where the selection is right: geometric mean with its t interval over the cases."""
+    """The error of native's dx where the selection is right: its geometric mean, with a t interval over draws.
+
+    The k of one draw are averaged first: they are of the same W and x.
+    """
     errors = {reference: _errors(run, reference, "rel_l2") for reference in ("exact", "original")}
     for dtype in DTYPES:
         told = []
         for reference, rows in errors.items():
             each = rows[(rows["dtype"] == dtype) & (rows["tensor"] == "dx") & (rows["selection"] == SELECTIONS[0])]
-            logs = np.log(each.loc[each["value"] > 0, "value"])
+            each = each[each["value"] > 0]
+            logs = each.assign(log=np.log(each["value"])).groupby(DRAW)["log"].mean()
             if len(logs) < 2:
                 continue
             half = stats.t.ppf(0.975, len(logs) - 1) * logs.std() / np.sqrt(len(logs))
             middle, low, high = np.exp([logs.mean(), logs.mean() - half, logs.mean() + half])
             u = style.UNIT_ROUNDOFF[dtype]
             told.append(
-                f"against {reference} {middle:.2g} ({low:.2g}..{high:.2g}), {middle / u:.2g} unit roundoffs, in "
-                f"{len(logs)} cases"
+                f"against {reference} {middle:.2g} (95 % {low:.2g}..{high:.2g}, {len(logs)} draws of W and x), "
+                f"{middle / u:.2g} unit roundoffs"
             )
         if told:
             yield f"{dtype}: relative error of dx where no index flipped: {'; '.join(told)}."
