@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import seaborn as sns
+import shares
 import style
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -32,37 +33,44 @@ INDEPENDENT = 1 / np.sqrt(np.pi)
 MONOTONE = np.sqrt(12) / 4
 BINS_A_DECADE = 2
 
-ROUTES = {0: "cast of y (against original)", 64: "y = W x (against exact)"}
-"""d -> how the scores came to be rounded, and what their selection is compared with."""
+ROUTES = {False: "cast of y (against original)", True: "y = W x (against exact)"}
+"""d > 0 -> how the scores came to be rounded, and what their selection is compared with."""
+
+CONSTANTS = {False: MONOTONE, True: INDEPENDENT}
+"""d > 0 -> the c that is expected: a cast keeps the order, sums err independently of one another."""
+
+CASES_OF_LAW = "case whose scores have a density in closed form"
+JUMPS = "case of y = W x with a flip and such a density"
 
 
 def flip_law(run: Run) -> Figure:
     """P(flip) against the rate, all dtypes on one axis; bars are Clopper-Pearson 95 %."""
     style.use()
-    cases = _cases(run)
+    cases = style.some(_cases(run), CASES_OF_LAW)
     figure, axes = plt.subplots(1, 2, figsize=(11.5, 3.6), sharey=True, layout="constrained")
     rates = np.logspace(-4, 3, 200)
-    for axis, (d, route) in zip(axes, ROUTES.items(), strict=True):
+    for axis, (product, route) in zip(axes, ROUTES.items(), strict=True):
         for c, label, dashes in ((INDEPENDENT, "independent errors", "--"), (MONOTONE, "order-keeping rounding", ":")):
             law = f"1 - exp(-{c:.2f} r): {label}"
             axis.plot(rates, 1 - np.exp(-c * rates), color="black", lw=0.9, ls=dashes, label=law)
-        for dtype, each in cases[cases["d"] == d].groupby("dtype"):
+        for dtype, each in cases[(cases["d"] > 0) == product].groupby("dtype"):
             _points(axis, each, str(dtype))
         axis.set(xscale="log", xlim=(1e-4, 1e3), ylim=(-0.03, 1.03), title=route, xlabel="rate r = n f(q) err")
-    axes[0].set_ylabel("share of draws with a flip")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
-    figure.suptitle("Flips follow one rate in every dtype")
+    axes[0].set_ylabel("share of cases with a flip")
+    named = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(named.values(), named.keys(), loc="outside right center")
+    figure.suptitle("Flips against their rate; a point: the cases of a dtype in half a decade of it")
     return figure
 
 
 def tie_groups(run: Run) -> Figure:
     """Mean size of the tie group at the threshold against 1 + n f(q) ulp."""
     style.use()
-    cases = _cases(run)
+    cases = style.some(_cases(run), CASES_OF_LAW)
     by = ["dtype", "d", "distribution", "n", "k"]
     means = cases.groupby(by).agg(group=("tie_group", "mean"), expected=("expected_group", "mean")).reset_index()
     grid = sns.relplot(
-        means.assign(route=means["d"].map(ROUTES)),
+        means.assign(route=(means["d"] > 0).map(ROUTES)),
         x="expected",
         y="group",
         col="route",
@@ -76,14 +84,13 @@ def tie_groups(run: Run) -> Figure:
         axis.plot(ends, ends, color="black", lw=0.8)
     grid.set(xscale="log", yscale="log").set_titles("{col_name}")
     grid.set_axis_labels("1 + n f(q) ulp", "mean tie group at the threshold")
-    grid.figure.suptitle("Tie groups are as large as the spacing says (line: equal)", y=1.03)
-    return grid.figure
+    return style.titled(grid, "Tie groups against what the spacing says (line: equal)")
 
 
 def gradient_jump(run: Run) -> Figure:
     """Gradient error where indices flipped, against what the law makes of the number of flips."""
     style.use()
-    rows = _gradients(run)
+    rows = style.some(_gradients(run), JUMPS)
     grid = sns.relplot(
         rows,
         x="predicted",
@@ -103,90 +110,131 @@ def gradient_jump(run: Run) -> Figure:
         axis.plot(ends, ends, color="black", lw=0.8)
         axis.minorticks_off()
     grid.set_axis_labels("predicted error", "relative error (2-norm)")
-    grid.figure.suptitle("A flip makes the gradient jump by what the law says (line: equal)", y=1.03)
-    return grid.figure
+    return style.titled(grid, "Gradient error where an index flipped, against what the law says (line: equal)")
 
 
 def certified_share(run: Run) -> Figure:
-    """Share of selections that the error bound of y proves right, against n."""
+    """Share of selections that the error bound of y proves right, against n; bars are Clopper-Pearson 95 %."""
     style.use()
     rows = run.discrepancies.query("reference == 'exact' and d > 0 and metric == 'certified_rows'")
+    by_n = style.some(rows, "selection of y = W x").groupby(["distribution", "dtype", "n"], sort=False)
+    counts = by_n.agg(certified=("value", "sum"), selections=("rows", "sum")).reset_index()
+    look = style.dtypes(counts["dtype"])
     grid = sns.relplot(
-        rows,
+        counts.assign(share=counts["certified"] / counts["selections"]),
         x="n",
-        y="value",
+        y="share",
         col="distribution",
         kind="line",
+        errorbar=None,
         marker="o",
         height=2.9,
-        **style.dtypes(rows["dtype"]),
+        **look,
     )
-    for axis in grid.axes.flat:
-        style.powers_of_two(axis, rows["n"])
+    for distribution, axis in grid.axes_dict.items():
+        for dtype, each in counts[counts["distribution"] == distribution].groupby("dtype"):
+            share, bars = shares.with_bars(each["certified"], each["selections"])
+            axis.errorbar(each["n"], share, bars, fmt="none", ecolor=look["palette"][dtype], capsize=2, lw=0.9)
+        style.powers_of_two(axis, counts["n"])
     grid.set(ylim=(-0.03, 1.03)).set_titles("{col_name}")
     grid.set_axis_labels("n (length of y)", "share certified")
-    grid.figure.suptitle("How often the error bound of y alone proves the selection; band: 95 % of the mean", y=1.03)
-    return grid.figure
+    each_point = shares.span(counts["selections"])
+    return style.titled(
+        grid, f"How often the error bound of y alone proves the selection; a point: {each_point} selections"
+    )
 
 
 def summary(run: Run) -> Iterator[str]:
     """The law, the data and the residual."""
     cases = _cases(run)
     yield "Law: P(flip) = 1 - exp(-c r), r = n f(q) err; predicted c = 0.56 (independent errors), 0.87 (order-keeping)."
-    for (route, dtype), each in cases.groupby([cases["d"].map(ROUTES), cases["dtype"]]):
-        flipped = each["flips"] > 0
-        if flipped.any():
-            c, low, high = _fitted(each["rate"].to_numpy(), flipped.to_numpy())
-            share = f"{int(flipped.sum())} of {len(each)} draws flipped"
-            yield f"Data: {route}, {dtype}: {share}; c = {c:.2f} (95 % {low:.2f}..{high:.2f})."
-        else:
-            expected = float((1 - np.exp(-MONOTONE * each["rate"])).sum())
-            yield f"Data: {route}, {dtype}: no flip in {len(each)} draws; the law expects {expected:.2g}."
-    rounded = cases[cases["expected_group"] > 1.05]
-    ratio = (rounded["tie_group"] / rounded["expected_group"]).groupby(rounded["dtype"]).mean()
-    told = ", ".join(f"{dtype} {value:.2f}" for dtype, value in ratio.items())
-    yield f"Tie groups over what the law expects, where that is above 1.05, mean: {told}."
-    yield "They are smaller where the threshold is within an ulp of the end of the support (uniform, cast of y)."
+    if cases.empty:
+        yield f"Data: no {CASES_OF_LAW}."
+    for (product, dtype), each in cases.groupby([cases["d"] > 0, "dtype"]):
+        yield f"Data: {ROUTES[product]}, {dtype}: {_told_of_flips(each, CONSTANTS[product])}."
+    yield from _tie_groups(cases)
     yield "Law: a flip moves dy and dW by sqrt(2 f) |g_q| / ||g||; dx by less, since the selected rows align with x."
     rows = _gradients(run)
+    if rows.empty:
+        yield f"Data: no {JUMPS}."
     rows = rows.assign(residual=np.log(rows["value"] / rows["predicted"]), naive=np.log(rows["value"] / rows["of_dy"]))
     for (tensor, distribution), each in rows.groupby(["tensor", "distribution"]):
-        factor, spread, naive = np.exp([each["residual"].median(), each["residual"].std(), each["naive"].median()])
-        told = f"median {factor:.2f}, spread x{spread:.2f}"
+        factor, naive = np.exp([each["residual"].median(), each["naive"].median()])
+        told = f"median {factor:.2f}"
+        told += f", spread x{np.exp(each['residual'].std()):.2f}" if len(each) > 1 else ""
         told += f"; over the law of dy {naive:.2f}" if tensor == "dx" else ""
-        yield f"Gradient error over its law: {tensor}, {distribution}, {len(each)} draws with a flip: {told}."
+        yield f"Gradient error over its law: {tensor}, {distribution}, {len(each)} cases with a flip: {told}."
     yield from _certificates(run)
+
+
+def _told_of_flips(cases: pd.DataFrame, constant: float) -> str:
+    """How many of the cases of one dtype flipped, and which c that says."""
+    flipped = cases["flips"] > 0
+    if not flipped.any():
+        expected = float((1 - np.exp(-constant * cases["rate"])).sum())
+        return f"no flip in {len(cases)} cases; the law expects {expected:.2g}"
+    c, low, high = _fitted(cases["rate"].to_numpy(), flipped.to_numpy())
+    share = f"{int(flipped.sum())} of {len(cases)} cases flipped"
+    return (
+        f"{share}; c is above {low:.2f} (95 %)"
+        if flipped.all()
+        else f"{share}; c = {c:.2f} (95 % {low:.2f}..{high:.2f})"
+    )
+
+
+def _tie_groups(cases: pd.DataFrame) -> Iterator[str]:
+    rounded = cases[cases["expected_group"] > 1.05]
+    if rounded.empty:
+        yield "Tie groups: the law expects none above 1.05."
+        return
+    ratio = rounded["tie_group"] / rounded["expected_group"]
+    told = ", ".join(f"{dtype} {value:.2f}" for dtype, value in ratio.groupby(rounded["dtype"]).mean().items())
+    yield f"Tie groups over what the law expects, where that is above 1.05, mean: {told}."
+    uniform_cast = (rounded["d"] == 0) & (rounded["distribution"] == "uniform")
+    at_end = uniform_cast & (1 - rounded["threshold"] < rounded["spacing"])
+    parts = {"where the threshold is within an ulp of the end of the support (uniform, cast of y)": at_end}
+    parts |= {"elsewhere": ~at_end}
+    means = (f"{where} {ratio[part].mean():.2f} in {part.sum()} cases" for where, part in parts.items() if part.any())
+    yield f"Of these, mean: {'; '.join(means)}."
 
 
 def _certificates(run: Run) -> Iterator[str]:
     rows = run.discrepancies.query("reference == 'exact' and d > 0 and tensor == 'selection'")
+    if rows.empty:
+        yield "Certified: there is no selection of y = W x."
+        return
     verdicts = rows.pivot(index="case", columns="metric", values="value") > 0
     certified, flipped, wrong = (verdicts[name] for name in ("certified_rows", "flips", "proved_wrong_rows"))
     false = int((certified & flipped).sum())
-    most = 100 * stats.binomtest(false, int(certified.sum())).proportion_ci(0.95).high if certified.any() else np.nan
-    yield (
-        f"Certified right: {int(certified.sum())} of {len(verdicts)} selections, of which {false} had a flip "
-        f"(95 %: at most {most:.2f} %)."
-    )
+    told = f"Certified right: {int(certified.sum())} of {len(verdicts)} selections, of which {false} had a flip"
+    if certified.any():
+        told += f" (95 %, one-sided: at most {100 * shares.at_most(false, int(certified.sum())):.2g} %)"
+    yield f"{told}."
+    missed = int((flipped & ~wrong).sum())
     told = f"{int(wrong.sum())} of the {int(flipped.sum())} that had a flip"
-    yield f"Proved wrong: {told}; flipped scores lie within their bounds."
+    yield f"Proved wrong: {told}; in {missed} the scores that changed places are within their bounds of one another."
 
 
 def _cases(run: Run) -> pd.DataFrame:
-    """One row a case: flips, tie group, rate r and expected tie group. Casts of y are judged against original."""
+    """One row a case: flips, tie group, rate r, expected tie group, threshold q and its spacing.
+
+    Casts of y are judged against original.
+    """
     rows = run.discrepancies.query("of == 'method'")
     chosen = rows[(rows["tensor"] == "selection") & (rows["reference"] == np.where(rows["d"] > 0, "exact", "original"))]
     key = ["case", "dtype", "n", "k", "d", "distribution", "seed"]
     cases = chosen.pivot(index=key, columns="metric", values="value").reset_index()
     cases = cases[(cases["d"] == 0) | (cases["distribution"] != "heavy_tailed")]  # no closed form of that product
-    threshold, density = np.array([_threshold(*row) for row in cases[["n", "k", "d", "distribution"]].to_numpy()]).T
-    spacing = np.concatenate([ulp(np.array([q]), dtype) for q, dtype in zip(threshold, cases["dtype"], strict=True)])
+    found = [_threshold(*row) for row in cases[["n", "k", "d", "distribution"]].to_numpy()]
+    threshold, density = np.array(found, dtype=float).reshape(-1, 2).T
+    spacing = [float(ulp(np.array([q]), dtype)[0]) for q, dtype in zip(threshold, cases["dtype"], strict=True)]
+    cases = cases.assign(threshold=threshold, spacing=np.array(spacing, dtype=float))
     measured = rows.query("tensor == 'values' and reference == 'conditional' and metric == 'rmse'")
     typical = measured.groupby(["dtype", "n", "k", "d", "distribution"])["value"].median().rename("rmse")
     cases = cases.merge(typical.reset_index(), how="left")
-    error = np.where(cases["d"] == 0, spacing / np.sqrt(12), cases["rmse"])
-    rate = cases["n"].to_numpy() * density * error
-    return cases.assign(rate=rate, expected_group=1 + cases["n"].to_numpy() * density * spacing)
+    error = np.where(cases["d"] == 0, cases["spacing"] / np.sqrt(12), cases["rmse"])
+    crowd = cases["n"] * density
+    return cases.assign(rate=crowd * error, expected_group=1 + crowd * cases["spacing"])
 
 
 def _threshold(n: int, k: int, d: int, distribution: str) -> tuple[float, float]:
@@ -202,20 +250,19 @@ def _threshold(n: int, k: int, d: int, distribution: str) -> tuple[float, float]
 
 
 def _points(axis: Any, cases: pd.DataFrame, dtype: str) -> None:
-    """Draws in bins of like rate: the share that flipped."""
+    """Cases in bins of like rate: the share that flipped."""
     decade = np.floor(np.log10(cases["rate"]) * BINS_A_DECADE)
     counts = cases.assign(flipped=cases["flips"] > 0).groupby(decade)
-    table = counts.agg(rate=("rate", "median"), flipped=("flipped", "sum"), draws=("flipped", "count"))
-    shares = table["flipped"] / table["draws"]
-    counted = zip(table["flipped"].astype(int), table["draws"].astype(int), strict=True)
-    limits = [stats.binomtest(flipped, draws).proportion_ci() for flipped, draws in counted]
-    below, above = shares - [each.low for each in limits], [each.high for each in limits] - shares
-    bars = [np.maximum(0, below), np.maximum(0, above)]
-    axis.errorbar(table["rate"], shares, bars, fmt="o", ms=4, capsize=2, color=style.DTYPE_COLOUR[dtype], label=dtype)
+    table = counts.agg(rate=("rate", "median"), flipped=("flipped", "sum"), cases=("flipped", "count"))
+    share, bars = shares.with_bars(table["flipped"], table["cases"])
+    axis.errorbar(table["rate"], share, bars, fmt="o", ms=4, capsize=2, color=style.DTYPE_COLOUR[dtype], label=dtype)
 
 
 def _fitted(rate: np.ndarray, flipped: np.ndarray) -> tuple[float, float, float]:
-    """c of 1 - exp(-c r) by maximum likelihood, and its 95 % interval by the likelihood ratio."""
+    """c of 1 - exp(-c r) by maximum likelihood, and its 95 % interval by the likelihood ratio.
+
+    Of cases that all flipped the interval has no upper end, of cases of which none did no lower one.
+    """
 
     def loss(log_c: float) -> float:
         expected = np.clip(-np.expm1(-np.exp(log_c) * rate), 1e-12, 1 - 1e-12)
@@ -223,9 +270,13 @@ def _fitted(rate: np.ndarray, flipped: np.ndarray) -> tuple[float, float, float]
 
     best = optimize.minimize_scalar(loss, bounds=(-6, 6), method="bounded")
     level = best.fun + stats.chi2.ppf(0.95, 1) / 2
-    low = optimize.brentq(lambda at: loss(at) - level, -12.0, float(best.x))
-    high = optimize.brentq(lambda at: loss(at) - level, float(best.x), 12.0)
-    return float(np.exp(best.x)), float(np.exp(low)), float(np.exp(high))
+
+    def end(outermost: float) -> float:
+        if loss(outermost) <= level:
+            return float(np.copysign(np.inf, outermost))
+        return float(optimize.brentq(lambda at: loss(at) - level, outermost, float(best.x)))
+
+    return float(np.exp(best.x)), float(np.exp(end(-12.0))), float(np.exp(end(12.0)))
 
 
 def _gradients(run: Run) -> pd.DataFrame:
@@ -237,7 +288,7 @@ def _gradients(run: Run) -> pd.DataFrame:
     errors = rows[(rows["metric"] == "rel_l2") & rows["tensor"].isin(("dy", "dx", "dW"))]
     errors = errors.assign(flips=errors["case"].map(flips)).query("flips > 0")
     laws = [_laws(*point) for point in errors[["n", "k", "d", "distribution"]].to_numpy()]
-    of_dy, of_dx = np.array(laws, dtype=float).T * np.sqrt(2 * errors["flips"].to_numpy())
+    of_dy, of_dx = np.array(laws, dtype=float).reshape(-1, 2).T * np.sqrt(2 * errors["flips"].to_numpy(dtype=float))
     return errors.assign(of_dy=of_dy, predicted=np.where(errors["tensor"] == "dx", of_dx, of_dy))
 
 
