@@ -1,7 +1,8 @@
 """`workloads`: which method for which use, how much faster, how much memory, and is its gradient the same.
 
-Recommended is the method that is surely faster than native: the one whose interval begins highest. All methods are
-compared at once, so the intervals are Bonferroni's: together they hold with 95 %.
+Recommended is the method that is surely faster than native: the one whose interval begins highest. The methods of a
+case and phase are compared at once, so the intervals are Bonferroni's: those of one case and phase hold together with
+95 %.
 """
 
 from __future__ import annotations
@@ -53,11 +54,12 @@ def _gradient_errors(run: Run) -> pd.DataFrame:
 
 
 def recommended(run: Run) -> pd.DataFrame:
-    """A row per case and phase: the method to take and its figures, or `none differs`."""
+    """A row per case and phase: the method to take and its figures, or `none differs` and those of the fastest."""
     rows = []
     for key, each in compared(run).groupby([*CASE, "phase"], sort=False):
         surely = each[each["low"] > 1]
-        best = (surely if len(surely) else each).sort_values("low").iloc[-1]
+        ranked = surely.sort_values("low") if len(surely) else each.sort_values("speedup", na_position="first")
+        best = ranked.iloc[-1]
         rows.append(dict(zip([*CASE, "phase"], key, strict=True)) | best.to_dict() | {"surely": bool(len(surely))})
     table = pd.DataFrame(rows)
     return table.assign(take=table["method"].where(table["surely"], NONE))
@@ -82,7 +84,8 @@ def table(run: Run) -> Figure:
     axis.set(
         xlabel="",
         ylabel="",
-        title="Which method to take (together 95 % intervals); memory and gradient beside native's",
+        title="Which method to take; memory and gradient beside native's\n"
+        "(intervals: together 95 % over the methods of a case and phase)",
     )
     axis.tick_params(axis="y", rotation=0)
     axis.grid(visible=False)
@@ -143,11 +146,14 @@ def _of(shape: str) -> Callable[[Run], Figure]:
             axis.xaxis.set_major_formatter("{x:g}")
             axis.xaxis.set_minor_formatter(NullFormatter())
         grid.add_legend()
-        grid.figure.suptitle(f"{shape}: to the right of the line is faster; bars: together 95 % intervals", y=1.04)
-        figure: Figure = grid.figure
-        return figure
+        return style.titled(
+            grid,
+            f"{shape}: to the right of the line is faster\n"
+            "bars: intervals, together 95 % over the methods of a case and phase",
+        )
 
     draw.__name__ = shape
+    draw.__doc__ = f"Speed-up of every method over native for the shape {shape}, by case, phase and dtype."
     return draw
 
 
