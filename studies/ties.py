@@ -36,7 +36,7 @@ def measure(_: Study) -> Iterator[Row]:
     for device in ("cpu", *((accelerator.type,) if accelerator else ())):
         for dtype in DTYPES:
             for case in (Case(n=n, k=k, rows=r, dtype=dtype, device=device) for n in SIZES for k in KEPT for r in ROWS):
-                if case.k <= case.n:
+                if case.k < case.n:  # else all are selected, whatever the rule
                     yield from _winners(case)
             yield from _shares_of_gradient(dtype, device)
 
@@ -82,9 +82,9 @@ def _shares_of_gradient(dtype: str, device: str) -> Iterator[Row]:
 def winners(run: Run) -> Figure:
     """Share of the selected that are among the k lowest indices, in the (n, k) plane."""
     style.use()
-    rows = run.facts.query("fact == 'share_of_lowest' and rows == 1 and device == 'cpu'")
+    rows = _choices(run).query("rows == 1 and device == 'cpu'")
     methods = list(rows["method"].unique())
-    dtypes = [dtype for dtype in DTYPES if dtype in set(rows["dtype"])]
+    dtypes = style.present_dtypes(rows["dtype"])
     size = (2.6 * len(dtypes) + 1, 2.7 * len(methods))
     figure, axes = plt.subplots(
         len(methods), len(dtypes), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
@@ -113,11 +113,9 @@ def gradients(run: Run) -> Figure:
 
 
 def agreement(run: Run) -> Figure:
-    """How alike the selections of native and of the others are on tied data, and what that does to dy."""
+    """Relative difference of dy from native's on tied data, by distribution and method; a point is a case."""
     style.use()
-    rows = run.discrepancies.query(
-        "reference == 'native' and method != 'native' and tensor == 'dy' and metric == 'rel_l2'"
-    )
+    rows = _differences(run)
     figure, axis = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
     sns.stripplot(
         rows, x="distribution", y="value", dodge=True, ax=axis, hue="method", palette=_colours(rows["method"])
@@ -125,14 +123,14 @@ def agreement(run: Run) -> Figure:
     axis.set(
         ylabel="relative difference of dy (2-norm)",
         xlabel="distribution of y",
-        title="Another choice among equals is another gradient (linear loss)",
+        title="Difference of dy from native's where values are equal (linear loss); a point: a case",
     )
     return figure
 
 
 def summary(run: Run) -> Iterator[str]:
     """The rule, where it changes, and what follows."""
-    rows = run.facts.query("fact == 'share_of_lowest'")
+    rows = _choices(run)
     for (device, method), each in rows.groupby(["device", "method"]):
         partial = each["k"] * LIMIT <= each["n"]
         for side, chosen in (("64 k <= n", each[partial]), ("64 k > n", each[~partial])):
@@ -140,8 +138,24 @@ def summary(run: Run) -> Iterator[str]:
             yield f"{device}, {method}, {side}: {told}; mean share of the lowest {chosen['value'].mean():.2f}."
     unlike = rows["detail"].str.contains("unlike").sum()
     yield f"Rows of one call that chose differently: {unlike} of {len(rows)} cases."
-    split = run.facts.query("fact == 'gradient_of_a_tie' and value > 1")["method"].unique()
-    yield f"Operations that share the gradient of a tie out over all equal values: {', '.join(split)}; others pick one."
+    gradients = run.facts.query("fact == 'gradient_of_a_tie'")
+    told = (", ".join(gradients.query(which)["method"].unique()) or "none" for which in ("value > 1", "value == 1"))
+    yield "Operations that share the gradient of a tie out over equal values: {}; that pick one: {}.".format(*told)
+    for method, each in _differences(run).groupby("method", sort=False):
+        unlike, most = int((each["value"] > 0).sum()), each["value"].max()
+        yield f"{method}: dy differs from native's in {unlike} of {len(each)} cases, by at most {most:.2g} of its size."
+
+
+def _choices(run: Run) -> pd.DataFrame:
+    """Which of equal values were selected, where that was not all of them."""
+    return run.facts.query("fact == 'share_of_lowest' and k < n")
+
+
+def _differences(run: Run) -> pd.DataFrame:
+    """How far dy is from native's, in each case."""
+    return run.discrepancies.query(
+        "reference == 'native' and method != 'native' and tensor == 'dy' and metric == 'rel_l2'"
+    )
 
 
 def _draw_limit(axis: Any, plane: pd.DataFrame) -> None:
