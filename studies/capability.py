@@ -32,8 +32,6 @@ def measure(_: Study) -> Iterator[Row]:
     """Facts of each operation, layout, dtype and device: does it run, and does each gradient."""
     import torch
 
-    warnings.simplefilter("ignore")  # torch warns that CSR is in beta; whether it works is what the rows say
-
     operations: dict[str, Callable[[Any, Any], Any]] = {
         "S @ y": lambda S, y: S @ y,
         "S @ Y": lambda S, y: S @ y.unsqueeze(1),
@@ -57,7 +55,7 @@ def measure(_: Study) -> Iterator[Row]:
 
 
 def _probe(operation: Callable[[Any, Any], Any], layout: str, case: Case) -> dict[str, tuple[bool, str]]:
-    """fact -> (works, the layout of what came back, or torch's message)."""
+    """fact -> (works, the layout of what came back, or torch's message, or that it is wrong)."""
     import torch
 
     def attempt(wanted: str) -> tuple[bool, str]:
@@ -72,11 +70,28 @@ def _probe(operation: Callable[[Any, Any], Any], layout: str, case: Case) -> dic
                 right = torch.equal(values.detach().to_dense().flatten().double(), y[-K:].double())
                 return right, str(values.layout).removeprefix("torch.") if right else "wrong values"
             (gradient,) = torch.autograd.grad(values.sum(), leaf)
-            return True, str(gradient.layout).removeprefix("torch.")
+            right = _right_gradient(gradient, wanted, layout, y.detach())
+            return right, str(gradient.layout).removeprefix("torch.") if right else "wrong gradient"
         except (RuntimeError, TypeError, AttributeError, ValueError) as error:
             return False, str(error).strip().partition("\n")[0] or type(error).__name__
 
-    return {fact: attempt(fact) for fact in FACTS}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns that CSR is in beta; whether it works is what the rows say
+        return {fact: attempt(fact) for fact in FACTS}
+
+
+def _right_gradient(gradient: Any, wanted: str, layout: str, y: Any) -> bool:
+    """Whether it is that of the sum of the K last entries of y: 1 at each of them for y, y in every row for S.
+
+    Where a sparse S has no entry it may be 0 as well. All numbers are small integers: none is rounded.
+    """
+    import torch
+
+    got, S = gradient.detach().to_dense().double(), _selection_matrix("dense", y).double()
+    if wanted == "gradient of y":
+        return torch.equal(got, S.sum(dim=0))
+    left_out = (got == 0) & (S == 0) & (layout != "dense")
+    return bool(((got == y.double()) | left_out).all())
 
 
 def _selection_matrix(layout: str, y: Any) -> Any:
