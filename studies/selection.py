@@ -58,7 +58,7 @@ def flip_law(run: Run) -> Figure:
         axis.set(xscale="log", xlim=(1e-4, 1e3), ylim=(-0.03, 1.03), title=route, xlabel="rate r = n f(q) err")
     axes[0].set_ylabel("share of cases with a flip")
     named = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(named.values(), named.keys(), loc="outside right center")
+    figure.legend([*named.values()], [*named], loc="outside right center")
     figure.suptitle("Flips against their rate; a point: the cases of a dtype in half a decade of it")
     return figure
 
