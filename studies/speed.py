@@ -176,26 +176,30 @@ def _shown_dtype(rows: pd.DataFrame) -> str:
 
 
 def summary(run: Run) -> Iterator[str]:
-    """Of each method and phase its best and its worst ratio to native, and where it is surely faster or slower."""
+    """Of the selection matrices together and of each method: where it is surely faster or slower than native, its best
+    and its worst."""
     yield (
         "Law: a selection needs one read of y; a selection matrix needs the indices first, so its forward is native's "
-        "and its own product on top; what pays is not to differentiate by y at all (fused). All intervals of a phase "
-        "hold together with 95 % (Bonferroni)."
+        "and its own product on top. All intervals of a phase hold together with 95 % (Bonferroni)."
     )
     for phase in WHOLE:
         timed = run.timings[run.timings["phase"] == phase]
         cells = timed[["case", "method"]].drop_duplicates()
         rows = speedups(timed, confidence=1 - (1 - CONFIDENCE) / max(1, len(cells)))
+        rows = rows[~rows["method"].isin(("native", *YARDSTICKS))].sort_values("speedup")
+        matrices = rows[rows["method"].isin(MATRICES)]
+        if len(matrices):
+            yield f"selection matrices, {phase}: {_beside_native(matrices)}."
         for method in style.methods(rows["method"])["hue_order"]:
-            each = rows[rows["method"] == method].sort_values("speedup")
-            if method in ("native", *YARDSTICKS) or each.empty:
-                continue
-            best, worst = (_told(each.iloc[place]) for place in (-1, 0))
-            faster, slower = int((each["low"] > 1).sum()), int((each["high"] < 1).sum())
-            yield (
-                f"{method}, {phase}: surely faster than native in {faster} of {len(each)} cells, surely slower in "
-                f"{slower}; at best {best}, at worst {worst}."
-            )
+            yield f"{method}, {phase}: {_beside_native(rows[rows['method'] == method])}."
+
+
+def _beside_native(rows: pd.DataFrame) -> str:
+    """Of rows in the order of their speed-up."""
+    faster, slower = int((rows["low"] > 1).sum()), int((rows["high"] < 1).sum())
+    best, worst = (_told(rows.iloc[place]) for place in (-1, 0))
+    counts = f"surely faster than native in {faster} of {len(rows)} cells, surely slower in {slower}"
+    return f"{counts}; at best {best}, at worst {worst}"
 
 
 def _told(row: Any) -> str:
