@@ -90,12 +90,11 @@ def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print, *, pla
 
 def _unlike(info: Mapping[str, Any], place: Place) -> str:
     """In what a run that was begun differs from what would go on with it, or ''."""
-    begun, now = info.get("digests", {}).get("code"), code_digest()
-    if begun not in (None, now):
-        return f"begun with code {begun}, and this is {now}: go back to commit {info.get('commit')}, or begin a new run"
-    begun, now = info.get("torch", {}).get("torch"), place.torch.get("torch")
-    if begun not in (None, now):
-        return f"begun with torch {begun}, and this is {now}: install that one, or begin a new run"
+    code, torch = info.get("digests", {}).get("code"), info.get("torch", {}).get("torch")
+    if code not in (None, ours := code_digest()):
+        return f"begun with code {code}, and this is {ours}: go back to commit {info.get('commit')}, or begin a new run"
+    if torch not in (None, ours := place.torch.get("torch")):
+        return f"begun with torch {torch}, and this is {ours}: install that one, or begin a new run"
     return ""
 
 

@@ -94,7 +94,7 @@ def _plane(data: pd.DataFrame, kept: list[str], sizes: list[int], **_: Any) -> N
         data.assign(mark=_marks(data)).pivot(index="kept", columns="n", values=value).reindex(index=kept, columns=sizes)
         for value in ("speedup", "mark")
     )
-    sns.heatmap(
+    axis = sns.heatmap(
         np.log2(gain),
         annot=marks,
         fmt="",
@@ -104,6 +104,7 @@ def _plane(data: pd.DataFrame, kept: list[str], sizes: list[int], **_: Any) -> N
         linewidths=1,
         annot_kws={"size": 7},
     )
+    axis.grid(visible=False)  # where there is no cell, there is nothing
 
 
 def _marks(rows: pd.DataFrame) -> pd.Series:
@@ -203,7 +204,9 @@ def _beside_the_table(dtype: str, n: int, rows: pd.DataFrame) -> str:
 
 
 def _told(row: dict[Any, Any]) -> str:
-    return f"{row['speedup']:.3g}x native ({row['dtype']}, n = {row['n']}, k = {row['k']}, rows = {row['rows']})"
+    interval = f" ({row['low']:.3g}..{row['high']:.3g})" if np.isfinite(row["low"]) else ""
+    where = f"{row['dtype']}, n = {row['n']}, k = {row['k']}, rows = {row['rows']}"
+    return f"{row['speedup']:.3g}x native{interval} at {where}"
 
 
 def _kept(rows: pd.DataFrame) -> pd.Series:

@@ -27,8 +27,8 @@ def time(run: Run) -> Figure:
     """Time of one call against n, every phase; the band holds 90 % of the rounds."""
     style.use()
     rows = run.timings
-    dtype, k = _shown_dtype(rows), style.middle(rows["k"].unique())
-    rows = rows[(rows["dtype"] == dtype) & (rows["k"] == k)].assign(microseconds=rows["seconds"] * 1e6)
+    dtype, (rows, k) = _shown_dtype(rows), _at_middle_k(rows, "native")
+    rows = rows[rows["dtype"] == dtype].assign(microseconds=rows["seconds"] * 1e6)
     grid = sns.relplot(
         rows,
         x="n",
@@ -161,8 +161,9 @@ def _plane(axis: Any, rows: pd.DataFrame, title: str) -> None:
 
 
 def _at_middle_k(timings: pd.DataFrame, base: str) -> tuple[pd.DataFrame, int]:
-    """The blocks at the middle one of the values of k at which there are ratios to `base`, and that k."""
-    k = style.middle(timings.loc[timings["method"] == base, "k"].unique())
+    """The blocks at one k, and that k: the middle one of those at which most values of n have ratios to `base`."""
+    sizes = timings[timings["method"] == base].groupby("k")["n"].nunique()
+    k = style.middle(sizes.index[sizes == sizes.max()])
     return timings[timings["k"] == k], k
 
 

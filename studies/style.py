@@ -26,7 +26,6 @@ def use() -> None:
     sns.set_theme(context="paper", style="whitegrid", font_scale=0.95)
     mpl.rcParams.update(
         {
-            "svg.hashsalt": "topk",
             "svg.fonttype": "none",
             "savefig.bbox": "tight",
             "axes.titlesize": "medium",

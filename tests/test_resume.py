@@ -15,6 +15,7 @@ import harness
 from harness import runs
 from harness.cli import cli
 from harness.errors import UserError
+from harness.machine import code_digest
 from harness.measure.place import ThisMachine
 from harness.runs import write_info
 from harness.study import Study
@@ -80,7 +81,7 @@ def test_a_run_says_by_which_code_it_was_measured(
 ) -> None:
     in_their_place(monkeypatch)
     run = measured(write_study(SMALL), tmp_path)
-    assert run.info["digests"]["code"] == runs.code_digest()
+    assert run.info["digests"]["code"] == code_digest()
 
 
 def test_a_side_of_a_duel_does_not_go_on(

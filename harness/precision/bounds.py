@@ -58,7 +58,8 @@ class Arithmetic:
         """The arithmetic of torch's products: halves are accumulated in float32."""
         form, single = FORMATS[dtype], FORMATS["float32"]
         if (reduced := reduced_format(dtype, mode)) is not None:
-            return cls(single if mode == "tf32" else reduced, single, reduced)
+            # Gradients are cast back to the dtype of the inputs: the coarser of both rounds last.
+            return cls(single if mode == "tf32" else min(form, reduced, key=lambda each: each.p), single, reduced)
         return cls(form, form if form.p >= single.p else single)
 
     def accumulating_in_storage(self) -> Arithmetic:
