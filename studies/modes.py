@@ -151,7 +151,7 @@ def _payback(run: Run) -> Iterator[str]:
     n = calls["n"].max()
     medians = calls[calls["n"] == n].groupby(["device", "method", "transform"])["seconds"].median()
     compiled = _compiled(run).query("n == @n and threads == 1").groupby(["device", "method"])["compile_seconds"]
-    for (device, method), taken in compiled.median().items():
+    for device, method, taken in compiled.median().reset_index().itertuples(index=False):
         eager, faster = (medians.get((device, method, transform)) for transform in ("eager", "compile"))
         if eager is None or faster is None:
             continue
