@@ -289,7 +289,8 @@ def _flips(run: Run) -> Iterator[str]:
     rows = _flipped(run)
     for dtype in style.present_dtypes(rows["dtype"]):
         flipped = rows.loc[rows["dtype"] == dtype, "flipped"]
-        yield f"{dtype}: rounding changed what native selects in {shares.told(int(flipped.sum()), len(flipped))} cases."
+        told = shares.told(int(flipped.sum()), len(flipped), "cases")
+        yield f"{dtype}: rounding changed what native selects in {told}."
 
 
 def _bounds_and_ulps(run: Run) -> Iterator[str]:

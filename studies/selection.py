@@ -150,8 +150,9 @@ def summary(run: Run) -> Iterator[str]:
     yield "Law: P(flip) = 1 - exp(-c r), r = n f(q) err; predicted c = 0.56 (independent errors), 0.87 (order-keeping)."
     if cases.empty:
         yield f"Data: no {CASES_OF_LAW}."
-    for (product, dtype), each in cases.groupby([cases["d"] > 0, "dtype"]):
-        yield f"Data: {ROUTES[product]}, {dtype}: {_told_of_flips(each, CONSTANTS[product])}."
+    for product, route in ROUTES.items():
+        for dtype, each in cases[(cases["d"] > 0) == product].groupby("dtype"):
+            yield f"Data: {route}, {dtype}: {_told_of_flips(each, CONSTANTS[product])}."
     yield from _tie_groups(cases)
     yield "Law: a flip moves dy and dW by sqrt(2 f) |g_q| / ||g||; dx by less, since the selected rows align with x."
     rows = _gradients(run)
@@ -212,7 +213,7 @@ def _certificates(run: Run) -> Iterator[str]:
     yield f"{told}."
     missed = int((flipped & ~wrong).sum())
     told = f"{int(wrong.sum())} of the {int(flipped.sum())} that had a flip"
-    yield f"Proved wrong: {told}; in {missed} the scores that changed places are within their bounds of one another."
+    yield f"Proved wrong: {told}; in the other {missed} the scores that changed places are within their bounds of one another."
 
 
 def _cases(run: Run) -> pd.DataFrame:

@@ -28,10 +28,10 @@ def with_bars(found: pd.Series, of: pd.Series) -> tuple[pd.Series, np.ndarray]:
     return share, np.maximum(0, [share - limits[:, 0], limits[:, 1] - share])
 
 
-def told(found: int, of: int) -> str:
-    """'17 of 18 (95 % 73..100 %)'."""
+def told(found: int, of: int, what: str = "") -> str:
+    """'17 of 18 cases (95 % 72.7..99.9 %)'."""
     low, high = interval(found, of)
-    return f"{found} of {of} (95 % {100 * low:.3g}..{100 * high:.3g} %)"
+    return f"{' '.join(f'{found} of {of} {what}'.split())} (95 % {100 * low:.3g}..{100 * high:.3g} %)"
 
 
 def span(counts: Iterable[int]) -> str:

@@ -139,11 +139,14 @@ def summary(run: Run) -> Iterator[str]:
     unlike = rows["detail"].str.contains("unlike").sum()
     yield f"Rows of one call that chose differently: {unlike} of {len(rows)} cases."
     gradients = run.facts.query("fact == 'gradient_of_a_tie'")
-    told = (", ".join(gradients.query(which)["method"].unique()) or "none" for which in ("value > 1", "value == 1"))
-    yield "Operations that share the gradient of a tie out over equal values: {}; that pick one: {}.".format(*told)
+    split, single = (
+        ", ".join(gradients.query(which)["method"].unique()) or "none" for which in ("value > 1", "value == 1")
+    )
+    yield f"Operations that share the gradient of a tie out over all equal values: {split}; that pick one: {single}."
     for method, each in _differences(run).groupby("method", sort=False):
-        unlike, most = int((each["value"] > 0).sum()), each["value"].max()
-        yield f"{method}: dy differs from native's in {unlike} of {len(each)} cases, by at most {most:.2g} of its size."
+        differ, most = int((each["value"] > 0).sum()), float(each["value"].max())
+        told = f"in {differ} of {len(each)} cases, by at most {most:.2g} of its size"
+        yield f"{method!s}: dy differs from native's {told}."
 
 
 def _choices(run: Run) -> pd.DataFrame:
