@@ -229,6 +229,8 @@ NVML_H = {
     "HwThermalSlowdown": 0x40,
     "HwPowerBrakeSlowdown": 0x80,
     "DisplayClockSetting": 0x100,
+    "BoardLimit": 0x200,
+    "Reliability": 0x400,
 }
 IDLE_OR_CHOSEN = {"GpuIdle", "ApplicationsClocksSetting", "UserDefinedClocks", "DisplayClockSetting", "None", "All"}
 PREFIX = re.compile("^nvmlClocks(Event|Throttle)Reason(?=[A-Z])")
