@@ -90,11 +90,11 @@ def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print, *, pla
 
 def _unlike(info: Mapping[str, Any], place: Place) -> str:
     """In what a run that was begun differs from what would go on with it, or ''."""
-    code, torch = info.get("digests", {}).get("code"), info.get("torch", {}).get("torch")
-    if code not in (None, ours := code_digest()):
-        return f"begun with code {code}, and this is {ours}: go back to commit {info.get('commit')}, or begin a new run"
-    if torch not in (None, ours := place.torch.get("torch")):
-        return f"begun with torch {torch}, and this is {ours}: install that one, or begin a new run"
+    code, torch, here = info.get("digests", {}).get("code"), info.get("torch", {}).get("torch"), place.torch["torch"]
+    if code not in (None, code_digest()):
+        return f"begun with code {code}, and this is {code_digest()}: go back to commit {info.get('commit')}"
+    if torch not in (None, here):
+        return f"begun with torch {torch}, and this is {here}: install that one, or begin a new run"
     return ""
 
 

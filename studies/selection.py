@@ -213,7 +213,7 @@ def _certificates(run: Run) -> Iterator[str]:
     yield f"{told}."
     missed = int((flipped & ~wrong).sum())
     told = f"{int(wrong.sum())} of the {int(flipped.sum())} that had a flip"
-    yield f"Proved wrong: {told}; in the other {missed} the scores that changed places are within their bounds of one another."
+    yield f"Proved wrong: {told}; in the other {missed} the scores that changed places are within their bounds."
 
 
 def _cases(run: Run) -> pd.DataFrame:
