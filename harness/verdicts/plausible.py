@@ -2,7 +2,7 @@
 
 What a phase must move at least, over its time, is held to what the yardsticks `copy` and `read` reach. Not to those
 of its own case: at small n they time the cost of a call, and S may be many times as large as y. In the committed run of
-`speed`, 79 of 1855 phases would be too fast by that, up to 23 times, and none is by the following.
+`speed`, 69 of 1855 phases would be too fast by that, up to 20 times, and none is by the following.
 """
 
 from __future__ import annotations
