@@ -15,6 +15,7 @@ part adds up over the selected and hardly changes in an exchange, the rest does 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -238,6 +239,7 @@ def _cases(run: Run) -> pd.DataFrame:
     return cases.assign(rate=crowd * error, expected_group=1 + crowd * cases["spacing"])
 
 
+@cache  # of as many cases as there are seeds
 def _threshold(n: int, k: int, d: int, distribution: str) -> tuple[float, float]:
     """The upper k/n quantile of a score, and its density there."""
     if d == 0:

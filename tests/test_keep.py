@@ -28,6 +28,7 @@ def line(run):
     return figure
 
 def summary(run):
+    yield "Of the times:"
     yield f"{len(run.timings)} blocks."
 
 FIGURES = (line,)
@@ -61,7 +62,7 @@ def test_what_is_kept_is_the_run_with_its_figures(tmp_path: Path, monkeypatch: p
     assert {path.name for path in (reference / "figures").iterdir()} == {"line.png", "line.svg", "summary.md"}
     drawn = (reference / "figures" / "line.svg").read_bytes()
     told = call(tmp_path, "plot", reference).stdout.splitlines()
-    assert told[-1] == f"- {len(read(run).timings)} blocks."
+    assert told[-2:] == ["- Of the times:", f"- {len(read(run).timings)} blocks."]
     assert (reference / "figures" / "line.svg").read_bytes() == drawn
 
 

@@ -36,7 +36,8 @@ def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
         for path in made:
             tell(path)
             if path.suffix == ".md":
-                tell(path.read_text(encoding="utf-8").rstrip("\n"))
+                for line in path.read_text(encoding="utf-8").splitlines():
+                    tell(line)
         if not made and captions(run.name, studies):
             raise UserError(f"{word}: nothing was drawn: of FIGURES of {studies / run.name}.py this run can show none")
         if not made:
