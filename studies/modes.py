@@ -55,6 +55,7 @@ def speedup(run: Run) -> Figure:
     grid.set(xscale="log").set_titles("{col_name}\n{row_name}").set_axis_labels("speed-up over plain torch", "")
     for axis in grid.axes.flat:
         axis.axvline(1, color="black", lw=0.8)
+    grid.tight_layout()  # again, for panels' titles of two lines
     return style.titled(
         grid, "Speed-up over plain torch (ieee, eager); right of the line is faster; bars: range of launches"
     )
