@@ -59,7 +59,7 @@ def error_by_n(run: Run) -> Figure:
         **style.dtypes(rows["dtype"]),
     )
     for axis in grid.axes.flat:
-        for dtype in set(rows["dtype"]):
+        for dtype in style.present_dtypes(rows["dtype"]):
             axis.axhline(style.UNIT_ROUNDOFF[dtype], color=style.DTYPE_COLOUR[dtype], lw=0.8, ls=":")
         style.powers_of_two(axis, rows["n"])
     grid.set(yscale="log").set_titles("{col_name}: {row_name}")

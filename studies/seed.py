@@ -116,7 +116,7 @@ def decimals_copied(run: Run) -> Figure:
     decimals = sorted(rows["decimals"].unique())
     for axis in grid.axes.flat:
         axis.plot(decimals, [10.0**-each for each in decimals], color="black", lw=0.8, ls="--", label="10^-decimals")
-        for dtype in set(rows["dtype"]):
+        for dtype in style.present_dtypes(rows["dtype"]):
             axis.axhline(style.UNIT_ROUNDOFF[dtype], color=style.DTYPE_COLOUR[dtype], lw=0.8, ls=":")
     grid.set(yscale="log", xticks=decimals[1::2]).set_titles("{col_name}")
     grid.set_axis_labels("decimals copied", "relative error (2-norm)")
