@@ -194,6 +194,8 @@ def _tie_groups(cases: pd.DataFrame) -> Iterator[str]:
     yield f"Tie groups over what the law expects, where that is above 1.05, mean: {told}."
     uniform_cast = (rounded["d"] == 0) & (rounded["distribution"] == "uniform")
     at_end = uniform_cast & (1 - rounded["threshold"] < rounded["spacing"])
+    if not at_end.any():
+        return
     parts = {"where the threshold is within an ulp of the end of the support (uniform, cast of y)": at_end}
     parts |= {"elsewhere": ~at_end}
     means = (f"{where} {ratio[part].mean():.2f} in {part.sum()} cases" for where, part in parts.items() if part.any())
