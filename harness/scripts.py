@@ -174,6 +174,9 @@ def _pictures(figure: Any, name: str) -> dict[str, bytes]:
         raise TypeError(f"{name} returned {type(figure).__name__}, not a matplotlib Figure")
     pictures = {}
     try:
+        if figure.get_layout_engine() is not None:  # which moves things again whenever it draws: once for all formats
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
         for kind in FORMATS:
             metadata = {"Date": None} if kind == "svg" else None
             picture = io.BytesIO()

@@ -117,7 +117,7 @@ def test_findings_are_numbered() -> None:
     assert len(numbers) >= 10
 
 
-@pytest.mark.parametrize(("number", "text"), findings(), ids=lambda each: str(each)[:2])
+@pytest.mark.parametrize(("number", "text"), list(findings()), ids=lambda each: str(each)[:2])
 def test_each_figure_of_a_finding_is_in_the_summary_that_its_command_prints(number: int, text: str) -> None:
     assert "*Refuted by*" in text
     (study,) = re.findall(r"`harness plot (\w+)`", text)
