@@ -9,9 +9,6 @@ import pytest
 from harness.errors import UserError
 from harness.methods import Method
 
-SPARSE = ("coo", "csr", "csr_at")
-"""Of these torch has no second derivative."""
-
 REFUSED = {
     ("csr_at", "float16"),
     ("csr_at", "bfloat16"),

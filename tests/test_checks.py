@@ -18,7 +18,7 @@ from harness.measure.worker import OpenCase
 from harness.methods import Method, method, registered
 from harness.problems import DISTRIBUTIONS, Problem, draw
 from harness.vocabulary import DTYPES
-from tests.present import REFUSED, SPARSE, absent, by_name, is_refused
+from tests.present import REFUSED, absent, by_name, is_refused
 
 LOSSES = ("linear", "square")
 FAULTS = {
@@ -35,6 +35,7 @@ COMPARED: dict[str, Any] = {
     "references": ["native", "exact"],
     "metrics": ["rel_l2", "flips", "causes"],
 }
+SPARSE = ("coo", "csr", "csr_at")
 dtypes = pytest.mark.parametrize("dtype", DTYPES)
 losses = pytest.mark.parametrize("loss", LOSSES)
 

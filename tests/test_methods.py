@@ -11,7 +11,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.autograd.gradcheck import GradcheckError
 
 import harness.methods
 from harness.cells import Case
@@ -21,7 +20,7 @@ from harness.measure.outcome import run_once
 from harness.methods import Method, method, named, registered
 from harness.problems import draw
 from harness.vocabulary import DTYPES, INDEX_BYTES, PHASES, YARDSTICKS
-from tests.present import SPARSE, by_name, is_refused
+from tests.present import by_name, is_refused
 
 METHODS = list(registered().values())
 SELECTING = [each for each in METHODS if each.name not in YARDSTICKS]
@@ -193,16 +192,6 @@ def test_least_bytes_hold_inputs_and_outputs_and_grow(chosen: Method, dtype: str
         assert list(sizes.values()) == sorted(sizes.values())
 
 
-def assert_second_derivative(chosen: Method, function: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
-    """It is right, or of a sparse product torch says that there is none."""
-    if chosen.name not in SPARSE:
-        assert torch.autograd.gradgradcheck(function, inputs)
-        return
-    with pytest.raises(RuntimeError, match=r"\S") as caught:
-        torch.autograd.gradgradcheck(function, inputs)
-    assert not isinstance(caught.value, GradcheckError)
-
-
 @by_name([each for each in DIFFERENTIABLE if each in WITH_FORWARD and each.has_gradient])
 @rows_one_and_three
 def test_forward_passes_gradcheck(chosen: Method, rows: int) -> None:
@@ -210,7 +199,7 @@ def test_forward_passes_gradcheck(chosen: Method, rows: int) -> None:
     y = (y[0] if rows == 1 else y).requires_grad_()
     warm = chosen.at(WARM)
     assert torch.autograd.gradcheck(lambda y: warm.forward(y, 4)[0], (y,))
-    assert_second_derivative(chosen, lambda y: warm.forward(y, 4)[0] ** 2, (y,))
+    assert torch.autograd.gradgradcheck(lambda y: warm.forward(y, 4)[0] ** 2, (y,))
 
 
 @by_name([each for each in DIFFERENTIABLE if each in WITH_PROJECT])
@@ -222,7 +211,7 @@ def test_project_passes_gradcheck(chosen: Method, rows: int) -> None:
     assert (x @ W.mT).sort(-1).values.diff(dim=-1).min() > 1e-3, "values too close for finite differences"
     inputs = W.requires_grad_(), (x[0] if rows == 1 else x).clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda W, x: project(W, x, 3)[0], inputs)
-    assert_second_derivative(chosen, lambda W, x: project(W, x, 3)[0], inputs)
+    assert torch.autograd.gradgradcheck(lambda W, x: project(W, x, 3)[0], inputs)
 
 
 whole = st.integers(-1000, 1000).map(float)
