@@ -138,7 +138,7 @@ def test_a_figure_of_a_damaged_table_is_refused(call: Run, tmp_path: Path) -> No
     assert "cells.csv" in refused(call("plot", tmp_path))
 
 
-@pytest.mark.parametrize("arguments", [["rnu"], ["plan"], ["plot"], ["run", "--olny", "n=64"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["rnu"], ["plan"], ["keep"], ["run", "--olny", "n=64"]], ids=" ".join)
 def test_a_wrong_word_on_the_command_line_is_refused(arguments: list[str]) -> None:
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == EXIT_USAGE
