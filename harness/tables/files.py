@@ -34,7 +34,14 @@ def replace_bytes(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[io.BufferedWriter]:
-    """A file that takes the place of `path` once it is whole; else it is as if it had not been begun."""
+    """A file that takes the place of `path` once it is whole; else it is as if it had not been begun.
+
+    A device or a pipe is written to: nothing takes its place.
+    """
+    if path.exists() and not path.is_file():
+        with naming(path), path.open("wb") as file:
+            yield file
+        return
     partial = path.with_name(path.name + ".partial")
     try:
         with naming(path):
