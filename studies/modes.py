@@ -135,7 +135,7 @@ def _means(rows: pd.DataFrame) -> str:
     """Per phase the geometric mean of the speed-up over plain torch, and its t interval over launches."""
     means = rows.assign(log=np.log(rows["speedup"])).groupby(["phase", "launch"])["log"].mean().reset_index()
     found = intervals(means, ["phase"], "log").set_index("phase")
-    each = np.e ** found[["mean", "low", "high"]]
+    each = found[["mean", "low", "high"]].apply(np.exp)
     told = []
     for phase in (phase for phase in PHASES if phase in each.index):
         middle, low, high = each.loc[phase].to_numpy()
