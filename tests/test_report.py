@@ -367,7 +367,6 @@ def test_every_figure_is_drawn_and_the_same_rows_give_the_same_bytes(smoke: Run,
         ("import nowhere", "smoke.py:1: ModuleNotFoundError: No module named 'nowhere'"),
         ("def f(:\n", "smoke.py:1: SyntaxError: "),
         ("x = 1\nx.y\n", "smoke.py:2: AttributeError: "),
-        ("def summary(run):\n    return [run.no_such]\n", "smoke.py:2: AttributeError: "),
     ],
 )
 def test_a_script_that_fails_is_the_fault_of_its_author_and_says_where(
