@@ -11,6 +11,7 @@ import harness
 from harness import scripts
 from harness.precision.causes import CAUSES
 from harness.scripts import draw_figures, load_script
+from tests.planted import load
 
 STUDIES = Path("studies")
 SMALL = {
@@ -45,6 +46,7 @@ def test_no_study_is_left_out() -> None:
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_a_study_at_its_small_end(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     only = SMALL[name]
+    monkeypatch.setattr(load, "BUSY_PROCESSES", 0)  # they would take the cores from the tests beside this one
     study = harness.load_study(STUDIES / f"{name}.toml", only)
     run = harness.run(study.with_launches(1), tmp_path, say=lambda _: None)
     assert not run.cells["status"].isin(("crashed", "incorrect", "timeout")).any()
