@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import fits
 import numpy as np
 import seaborn as sns
 import style
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from scipy import stats
 
 from harness.cells import Case
 from harness.study import Study
@@ -142,14 +142,16 @@ def summary(run: Run) -> Iterator[str]:
     rows = rows[rows["dtype"].eq("float64") & rows["value"].gt(0) & rows["decimals"].between(*FITTED)]
     for tensor in ("dx", "dW"):
         each = rows[rows["tensor"] == tensor]
-        if each["decimals"].nunique() < 2:
+        # The decimals of one draw are of the same W and x: draws are the clusters.
+        terms = np.column_stack([np.ones(len(each)), each["decimals"]])
+        draw = each["seed"].factorize()[0]
+        if not fits.can_be_fitted(terms, draw):
             continue
-        line = stats.linregress(each["decimals"], np.log10(each["value"]))
-        half = stats.t.ppf(0.975, len(each) - 2) * line.stderr
+        (_, slope), (_, half), _ = fits.clustered(terms, np.log10(each["value"].to_numpy()), draw)
         four = each.loc[each["decimals"] == 4, "value"]
         yield (
-            f"{tensor}, float64: each decimal divides the error by 10^{-line.slope:.3f} "
-            f"(95 %: {-line.slope - half:.3f}..{-line.slope + half:.3f}); at four decimals it is {four.median():.1e} "
+            f"{tensor}, float64: each decimal divides the error by 10^{-slope:.3f} "
+            f"(95 %: {-slope - half:.3f}..{-slope + half:.3f}); at four decimals it is {four.median():.1e} "
             f"({four.min():.1e}..{four.max():.1e}, {len(four)} draws)."
         )
 
