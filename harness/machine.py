@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from harness.git import ask_git
+
 GIB = 2**30
 
 
@@ -63,9 +65,16 @@ class Revision:
 
 
 def this_revision() -> Revision:
-    """The revision of the current folder."""
-    commit = _git("rev-parse", "HEAD")
-    return Revision(commit or "none", bool(commit and _git("status", "--porcelain")))
+    """The revision of the repository that the current folder lies in: of its worktree, where it has several."""
+    try:
+        commit = ask_git("rev-parse", "--verify", "HEAD")
+    except (OSError, subprocess.CalledProcessError):
+        return Revision("none", dirty=False)
+    try:
+        changes = ask_git("status", "--porcelain", "--untracked-files=normal")
+    except (OSError, subprocess.CalledProcessError):  # a bare repository has no files that could have changed
+        changes = ""
+    return Revision(commit, bool(changes))
 
 
 @cache
@@ -80,11 +89,3 @@ def code_digest() -> str:
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-def _git(*arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return done.stdout.strip()

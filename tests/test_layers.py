@@ -26,7 +26,7 @@ FLOORS = {
     3: ("methods", "precision", "problems"),
     2: ("tables",),
     1: ("cells", "study_file"),
-    0: ("outside_text", "errors", "vocabulary", "validation", "study", "study_values", "machine"),
+    0: ("outside_text", "errors", "vocabulary", "validation", "study", "study_values", "machine", "git"),
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
@@ -39,6 +39,7 @@ NEIGHBOURS = {
     ("study", "study_values"),
     ("study_values", "vocabulary"),
     ("study_values", "outside_text"),
+    ("machine", "git"),  # the commit is a fact of where it ran
     ("duel", "origin"),  # where the code of its base lies
     ("duel", "runs"),  # each side of a duel is written as a run is
     ("report", "verdicts"),  # the closing table prints what verdicts finds

@@ -19,6 +19,7 @@ from typing import Any
 
 from harness.cells import Case
 from harness.errors import UserError
+from harness.git import unbound
 
 START_SECONDS = 120.0
 """A worker that has not greeted by then never will: importing torch takes seconds, on a cold disk tens of them."""
@@ -76,7 +77,8 @@ class Worker:
     ) -> Worker:
         """A worker that is starting: importing torch takes seconds, which several can spend at once.
 
-        environment: variables that it has besides those of this process.
+        environment: variables that it has besides those of this process. A worker inherits none of the variables by
+        which a git hook names its repository: a method may call git, which would then write there.
         """
         try:
             log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by stop)
@@ -90,7 +92,7 @@ class Worker:
                 stderr=log,
                 bufsize=0,
                 cwd=folder,
-                env=os.environ | (environment or {}),
+                env={**unbound(os.environ), **(environment or {})},
             )
         except OSError as error:
             log.close()
