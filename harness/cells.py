@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.vocabulary import AXES, ITEMSIZE, LARGEST_INTEGER, SHAPE, YARDSTICKS
+from harness.vocabulary import AXES, HOST, ITEMSIZE, LARGEST_INTEGER, SHAPE, YARDSTICKS
 
 if TYPE_CHECKING:
     from harness.study import Study
@@ -33,7 +33,7 @@ class Case:
     n: int
     k: int = 64
     dtype: str = "float32"
-    device: str = "cpu"
+    device: str = HOST
     rows: int = 1
     d: int = 0
     distribution: str = "normal"

@@ -11,6 +11,7 @@ from harness.errors import UserError, shortened, unknown
 from harness.study_values import K, Memory, Name, Natural, Positive, Scalar, Seconds, Share, Some, Word, well_formed_k
 from harness.vocabulary import (
     AXES,
+    HOST,
     SHAPE,
     USUAL_PHASES,
     YARDSTICKS,
@@ -37,7 +38,7 @@ class Axes(_Strict):
 
     dtype: Some[Dtype] = ("float32",)
     """What the tensors are cast to, and computed in."""
-    device: Some[Device] = ("cpu",)
+    device: Some[Device] = (HOST,)
     """Where they are; one that is absent is dropped, and said."""
     n: Some[Positive] = ()
     """The length of the vector that is selected from."""

@@ -19,6 +19,9 @@ Status = Literal["ok", "unsupported", "out_of_memory", "skipped", "timeout", "cr
 
 Verdict = Literal["same", "slower", "faster", "worse", "better", "inconclusive", "lost", "new"]
 
+HOST: Device = "cpu"
+"""The device that every machine has."""
+
 AXES = ("dtype", "device", "n", "k", "rows", "d", "distribution", "seed", "mode", "transform", "threads")
 DTYPES: tuple[str, ...] = get_args(Dtype)
 MODES: tuple[str, ...] = get_args(Mode)

@@ -32,6 +32,8 @@ def measure(_: Study) -> Iterator[Row]:
     """Facts of each operation, layout, dtype and device: does it run, and does each gradient."""
     import torch
 
+    from harness.device.devices import present
+
     operations: dict[str, Callable[[Any, Any], Any]] = {
         "S @ y": lambda S, y: S @ y,
         "S @ Y": lambda S, y: S @ y.unsqueeze(1),
@@ -43,8 +45,7 @@ def measure(_: Study) -> Iterator[Row]:
         "torch.sparse.addmm": lambda S, y: torch.sparse.addmm(y.new_zeros(K, 1), S, y.unsqueeze(1)),
         "linear(y, S)": lambda S, y: torch.nn.functional.linear(y, S),
     }
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    for device in ("cpu", *((accelerator.type,) if accelerator else ())):
+    for device in (each.type for each in present()):
         for dtype in DTYPES:
             case = Case(n=N, k=K, dtype=dtype, device=device)
             for layout in LAYOUTS:

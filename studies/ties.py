@@ -30,10 +30,9 @@ LIMIT = 64
 
 def measure(_: Study) -> Iterator[Row]:
     """Facts of y = 0 everywhere, on each device: who wins, and how each operation shares out the gradient."""
-    import torch
+    from harness.device.devices import present
 
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    for device in ("cpu", *((accelerator.type,) if accelerator else ())):
+    for device in (each.type for each in present()):
         for dtype in DTYPES:
             for case in (Case(n=n, k=k, rows=r, dtype=dtype, device=device) for n in SIZES for k in KEPT for r in ROWS):
                 if case.k < case.n:  # else all are selected, whatever the rule

@@ -5,11 +5,14 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
-from harness.measure.clock import BlockTime, Clock, clock_for
+from harness.device.clock import BlockTime, Clock, clock_for
+from harness.device.cpu import CPU
+from harness.device.devices import device_of
 from harness.measure.failures import failure
 
 
@@ -66,7 +69,10 @@ class FakeEvent:
         self.fake.log.append("event")
         self.at = self.fake.now + self.fake.queued
 
-    def elapsed_time(self, other: FakeEvent) -> float:
+    def query(self) -> bool:
+        return 0 <= self.at <= self.fake.reached
+
+    def elapsed_time(self, other: Any, /) -> float:
         if self.at < 0 or other.at > self.fake.reached:
             raise RuntimeError("Both events must be completed before calculating elapsed time.")
         return (other.at - self.at) * 1e-6
@@ -169,7 +175,7 @@ def test_calibration_is_not_misled_by_a_neighbour() -> None:
 
 
 def test_the_cpu_has_nothing_to_wait_for() -> None:
-    assert clock_for("cpu") == Clock()
+    assert clock_for(CPU).events is None
 
 
 def test_an_accelerator_is_synchronised_and_has_events_that_are_made_beforehand(
@@ -183,7 +189,7 @@ def test_an_accelerator_is_synchronised_and_has_events_that_are_made_beforehand(
         return FakeEvent(fake)
 
     monkeypatch.setattr(torch, "Event", event)
-    clock = clock_for("cuda")
+    clock = clock_for(device_of("cuda"))
     assert clock.synchronize is torch.accelerator.synchronize
     assert made == [("cuda", True)] * 2
     assert fake.log == ["event"] * 2

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 import harness.doctor
 from harness.cells import Case
 from harness.cli import cli
+from harness.device.clock import BlockTime
 from harness.doctor import closing_line, examine
 from harness.doctor.finding import Finding
 from harness.doctor.running import AA_SPREAD, THREAD_VARIABLES, TIMER_SECONDS, aa, denormals, threads, throttling, timer
@@ -24,7 +25,6 @@ from harness.doctor.running import growth as growth_of
 from harness.doctor.system import CHECKS
 from harness.errors import UserError
 from harness.measure import selfcheck
-from harness.measure.clock import BlockTime
 from harness.measure.process import Worker, WorkerLost
 from harness.measure.sampler import Arm
 from harness.measure.selfcheck import growth, resolution, spread, twins

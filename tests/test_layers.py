@@ -19,10 +19,11 @@ from harness.tables import Run
 ROOT = Path(__file__).parent.parent
 
 FLOORS = {
-    7: ("cli", "__main__", "__init__"),
-    6: ("distribute", "runs", "duel", "origin", "doctor", "publish", "keep", "completion"),
-    5: ("sweep",),
-    4: ("measure", "verdicts", "report", "scripts", "loading"),
+    8: ("cli", "__main__", "__init__"),
+    7: ("distribute", "runs", "duel", "origin", "doctor", "publish", "keep", "completion"),
+    6: ("sweep",),
+    5: ("measure", "verdicts", "report", "scripts", "loading"),
+    4: ("device",),
     3: ("methods", "precision", "problems"),
     2: ("tables",),
     1: ("cells", "study_file"),
@@ -47,7 +48,7 @@ NEIGHBOURS = {
 """(importer, imported) on the same floor: no others."""
 
 HOMES = {
-    "torch": {"problems", "methods", "precision", "measure"},
+    "torch": {"problems", "methods", "precision", "device", "measure"},
     "numpy": {"problems", "methods", "precision", "measure", "verdicts", "report", "sweep"},
     "entmax": {"methods"},
     "softtorch": {"methods"},
@@ -60,7 +61,7 @@ HOMES = {
     "psutil": {"machine"},
     "cpuinfo": {"machine"},
     "tqdm": {"sweep"},
-    "pynvml": {"measure"},
+    "pynvml": {"device"},
     "altair": {"report"},
     "jinja2": {"report"},
     "markupsafe": {"report"},
@@ -200,7 +201,7 @@ def test_the_figures_library_is_in_no_room_and_what_saves_figures_imports_matplo
         ("harness.cells", "import harness.sweep", True),
         ("harness.cells", "from harness import sweep", True),
         ("harness.cells", "def f():\n    from harness.runs import run", True),
-        ("harness.measure.clock", "from harness.verdicts.ratios import speedups", True),
+        ("harness.device.clock", "from harness.verdicts.ratios import speedups", True),
         ("harness.verdicts.ratios", "from harness.report.terminal import closing_table", True),
         ("harness.errors", "from harness.vocabulary import AXES", True),
         ("harness.precision.ulp", "from harness.problems import draw", True),

@@ -16,10 +16,11 @@ import torch
 import harness
 from harness import runs
 from harness.cells import Case
+from harness.device.devices import device_of
 from harness.errors import UserError
 from harness.measure import worker
 from harness.measure.case import Side
-from harness.measure.failures import Unusable, unusable
+from harness.measure.failures import Unusable
 from harness.measure.process import Worker, opening
 from harness.study import Study
 from harness.tables import read
@@ -107,8 +108,8 @@ def test_a_device_is_unusable_when_it_does_not_do_the_least(
     monkeypatch: pytest.MonkeyPatch, error: Exception | None, broken: bool
 ) -> None:
     FakeAccelerator(monkeypatch, error)
-    assert unusable("cuda") == broken
-    assert not unusable("cpu")
+    assert device_of("cuda").is_unusable() == broken
+    assert not device_of("cpu").is_unusable()
 
 
 def test_a_worker_whose_device_has_failed_for_good_ends_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.measure.clock import BlockTime
+from harness.device.clock import BlockTime
 from harness.measure.sampler import Arm, balanced_orders, sample
 
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from harness.cells import Case
+from harness.device.clock import Clock
 from harness.errors import UserError
-from harness.measure.clock import Clock
 from harness.measure.failures import failure
 from harness.measure.phases import PreparedPhase
 from harness.measure.process import Worker, WorkerLost

@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 
 from harness.cells import Case, Cell
+from harness.device.clock import BlockTime
 from harness.errors import UserError
-from harness.measure.clock import BlockTime
 from harness.measure.process import Worker, WorkerLost, opening
 from harness.measure.sampler import Arm, Block, sample
 from harness.study import Study

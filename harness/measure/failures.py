@@ -34,23 +34,6 @@ class Unusable(Exception):
     """The device has failed for good in this process; the message says what it failed with."""
 
 
-def unusable(device: str) -> bool:
-    """Whether a device does not even do the least any more.
-
-    After an illegal address or a failed assertion in a kernel, CUDA answers every later call of the process with the
-    same error: what other methods would be blamed for.
-    """
-    if device == "cpu":
-        return False
-    try:
-        torch.accelerator.synchronize()
-        return torch.ones(1, device=device).item() != 1
-    except (MemoryError, torch.OutOfMemoryError):
-        return False
-    except Exception:  # a build without the device raises AssertionError
-        return True
-
-
 def told(error: BaseException) -> str:
     """A message on one line: its first, and what torch.compile explains; the type of one that is empty."""
     first, *others = [line.strip() for line in str(error).strip().splitlines()] or [""]

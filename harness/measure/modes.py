@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from harness.device.devices import device_of
+
 AUTOCAST = "autocast-"
-TF32 = "tf32"
 DETERMINISTIC = "deterministic"
 
 
@@ -17,15 +18,12 @@ def set_mode(mode: str, device: str) -> None:
     """What is set for a whole process, until the next case: whether products of float32 may round their factors, and
     whether only deterministic algorithms may be used (torch then fills the memory of torch.empty too).
 
-    Raises RuntimeError where the device has no such arithmetic.
+    Raises NotImplementedError where the device has no such arithmetic.
     """
     deterministic = mode == DETERMINISTIC
     if torch.are_deterministic_algorithms_enabled() != deterministic:  # the setter imports torch.compile, for a second
         torch.use_deterministic_algorithms(deterministic)
-    if device != "cpu":
-        torch.backends.cuda.matmul.fp32_precision = TF32 if mode == TF32 else "ieee"
-    elif mode == TF32:
-        raise RuntimeError("tf32 is an arithmetic of accelerators, not of the CPU")
+    device_of(device).set_arithmetic(mode)
 
 
 def in_mode(function: Callable[..., Any], mode: str, device: str) -> Callable[..., Any]:

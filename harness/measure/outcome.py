@@ -125,7 +125,7 @@ def original_inputs_of(problem: Problem) -> dict[str, np.ndarray]:
 
 def as_float64(tensor: torch.Tensor) -> np.ndarray:
     """Every dtype of the harness converts to float64 without rounding."""
-    array: np.ndarray = tensor.detach().to("cpu", torch.float64).numpy()
+    array: np.ndarray = tensor.detach().cpu().to(torch.float64).numpy()
     return array
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 
-from harness.measure.clock import BlockTime, Call, Clock
+from harness.device.clock import BlockTime, Call, Clock
 from harness.measure.sampler import Arm, sample
 
 BLOCK_SECONDS = 0.001

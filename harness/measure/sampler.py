@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.measure.clock import BlockTime
+from harness.device.clock import BlockTime
 
 
 @dataclass(frozen=True)

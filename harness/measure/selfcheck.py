@@ -11,9 +11,10 @@ from statistics import median
 import numpy as np
 
 from harness.cells import Case
-from harness.measure.clock import BlockTime
+from harness.device.clock import BlockTime
 from harness.measure.process import Worker, opening
 from harness.measure.sampler import Arm, sample
+from harness.vocabulary import HOST
 
 TWIN_CASES = tuple(
     Case(n=n, k=k, dtype=dtype) for n, k, dtype in product((256, 4096, 65536), (1, 64), ("float32", "float64"))
@@ -25,7 +26,7 @@ ROUNDS = 100
 CASE_SECONDS = 0.5
 """0.1 s an arm, as in the A/A of the acceptance: 3 s for all cases, and never above twice that."""
 
-GROWING_N = {"cpu": (1 << 16, 1 << 20)}
+GROWING_N: dict[str, tuple[int, int]] = {HOST: (1 << 16, 1 << 20)}
 GROWING_N_OF_ACCELERATORS = (1 << 20, 1 << 24)
 """Of the read whose time is to grow: a launch on an accelerator takes as long as reading some 10 MB there."""
 

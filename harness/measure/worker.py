@@ -22,24 +22,25 @@ import numpy
 import torch
 
 from harness.cells import Case
+from harness.device.cache import flusher
+from harness.device.clock import BlockTime, Call, Clock, clock_for
+from harness.device.definition import Device
+from harness.device.devices import device_of, present
 from harness.measure.assessment import Assessment
-from harness.measure.cache import cache_bytes, flusher
 from harness.measure.checks import changed, same_bits, tensors_of, wrong_derivative, wrong_outcome, wrong_yardstick
-from harness.measure.clock import BlockTime, Call, Clock, clock_for
 from harness.measure.compiler import compilations, compiling, forget
 from harness.measure.discrepancies import figures, proof_figures, unexplained
-from harness.measure.failures import Unusable, failure, told, unusable
-from harness.measure.memory import Heap, peak_bytes
+from harness.measure.failures import Unusable, failure, told
+from harness.measure.heap import Heap
 from harness.measure.modes import keeps_subnormals, set_mode
 from harness.measure.outcome import run_once
 from harness.measure.phases import PreparedPhase, prepare
 from harness.measure.process import end_with_parent
 from harness.measure.references import References
-from harness.measure.throttle import throttling
 from harness.measure.transforms import as_product, as_run
 from harness.methods import Method, method, registered
 from harness.problems import Problem, draw
-from harness.vocabulary import CACHE, DERIVATIVES, YARDSTICK_PHASES, YARDSTICKS
+from harness.vocabulary import CACHE, DERIVATIVES, HOST, YARDSTICK_PHASES, YARDSTICKS
 
 PROTOCOL = 3
 """Raised when a request or a reply changes its meaning; both sides of a duel must have the same."""
@@ -55,7 +56,8 @@ class OpenCase:
     def __init__(self, request: Mapping[str, Any]) -> None:
         self.problem: Problem = draw(Case.from_axes(request["case"]))
         self.settings = request
-        self.clock: Clock = clock_for(self.problem.case.device)
+        self.device: Device = device_of(self.problem.case.device)
+        self.clock: Clock = clock_for(self.device)
         self.heap = Heap(self.problem.case.seed, self.problem.case.device)
         self.flush = self._flusher()
         self.prepared: dict[tuple[str, str], PreparedPhase] = {}
@@ -108,7 +110,7 @@ class OpenCase:
                 return reply | {"status": "incorrect", "reason": wrong, "calls": {}, "memory": [], "figures": []}
             self.prepared[name, phase] = prepared
             if "memory" in measure:
-                peak = peak_bytes(self._fresh_call(prepared), self.problem.case.device)
+                peak = self.device.peak_bytes(self._fresh_call(prepared))
                 reply["memory"].append([phase, chosen.least_bytes(phase, self.problem.case), peak])
             reply["calls"][phase] = self._calibrate(prepared)
         return reply
@@ -140,9 +142,8 @@ class OpenCase:
 
     def _flusher(self) -> Callable[[], Any] | None:
         """None where the caches stay warm. Held from here on, it is in no method's peak of memory."""
-        device = self.problem.case.device
         cold = dict(self.problem.case.parameters).get(CACHE) == "cold"
-        return flusher(device, cache_bytes(device)) if cold else None
+        return flusher(self.problem.case.device, self.device.cache_bytes()) if cold else None
 
     def _compare(self, chosen: Method, measure: bool) -> tuple[str, str, list[list[Any]]]:
         """Why it is wrong or '', what is missing or '', and the figures."""
@@ -186,21 +187,18 @@ class OpenCase:
 
 def greeting() -> dict[str, Any]:
     """The protocol, and the facts of this interpreter and its torch."""
-    devices = ["cpu"]
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    if accelerator is not None:
-        devices.append(accelerator.type)
+    devices = present()
     return {
         "protocol": PROTOCOL,
         "home": str(Path(__file__).parents[2]),
         "python": sys.version.split()[0],
         "torch": torch.__version__,
         "numpy": numpy.__version__,
-        "devices": devices,
+        "devices": [each.type for each in devices],
         "methods": sorted(registered()),
-        "accelerator": torch.cuda.get_device_name() if "cuda" in devices else "",
-        "cache_bytes": {device: cache_bytes(device) for device in devices},
-        "throttling": throttling(devices[-1]),
+        "accelerator": devices[-1].name(),
+        "cache_bytes": {each.type: each.cache_bytes() for each in devices},
+        "throttling": devices[-1].throttling(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "subnormals": keeps_subnormals(),
@@ -217,7 +215,7 @@ def serve(requests: TextIO, replies: TextIO) -> None:
 
     reply(greeting())
     case: OpenCase | None = None
-    device = "cpu"
+    device = HOST
     for line in requests:
         request = json.loads(line)
         try:
@@ -233,11 +231,11 @@ def serve(requests: TextIO, replies: TextIO) -> None:
                     reply(case.check(request["method"], request["measure"]))
                 case "time" if case is not None:
                     lasted = case.time(request["method"], request["phase"], request["calls"])
-                    reply(asdict(lasted) | {"throttling": throttling(case.problem.case.device)})
+                    reply(asdict(lasted) | {"throttling": case.device.throttling()})
                 case other:
                     reply({"status": "crashed", "reason": f"the worker cannot '{other}' now"})
         except Exception as error:  # whatever a method raises is a row, not the end of the worker
-            if unusable(device):
+            if device_of(device).is_unusable():
                 raise Unusable(told(error)) from error
             reply(failure(error))
 

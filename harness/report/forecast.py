@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from harness.cells import Case, Plan
 from harness.methods import Method
 from harness.study import Study
-from harness.vocabulary import CACHE, YARDSTICKS
+from harness.vocabulary import CACHE, HOST, YARDSTICKS
 
 START_SECONDS = 2.0
 """A fresh worker: importing torch 2.13 on a two-core machine."""
@@ -52,7 +52,7 @@ class _Tally:
 def forecast(plan: Plan) -> Iterator[str]:
     """Lines for `plan`: what depends on the machine, what is left out and why, totals, the largest cell, the time."""
     study, tally = plan.study, _tally(plan)
-    for device in (each for each in study.axes.device if each != "cpu"):
+    for device in (each for each in study.axes.device if each != HOST):
         yield f"{device}: its {tally.cells[device]} cells are measured if it is present"
     yield from plan.notes
     for place, count in plan.excluded.items():
@@ -109,11 +109,11 @@ def _time_text(tally: _Tally, study: Study) -> str:
             return f"{budget:.0f} s, the budget (about {seconds:.0f} s without it)"
         return f"about {seconds:.0f} s"
 
-    others = ", ".join(device for device in tally.seconds if device != "cpu")
+    others = ", ".join(device for device in tally.seconds if device != HOST)
     everywhere = told(start + sum(tally.seconds.values()))
-    if not others or "cpu" not in tally.seconds:
+    if not others or HOST not in tally.seconds:
         return f"expected time: {everywhere}"
-    return f"expected time: {told(start + tally.seconds['cpu'])}; with {others} {everywhere}"
+    return f"expected time: {told(start + tally.seconds[HOST])}; with {others} {everywhere}"
 
 
 def _phases(plan: Plan, case: Case, name: str) -> list[str]:

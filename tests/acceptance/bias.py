@@ -11,7 +11,7 @@ import torch
 from torch.utils.benchmark import Timer
 
 import harness
-from harness.measure.clock import Clock
+from harness.device.clock import Clock
 from tests.acceptance.line import Line
 
 BOUND = 0.02

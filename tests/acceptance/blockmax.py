@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from harness.measure.clock import Clock
+from harness.device.clock import Clock
 from harness.measure.process import cores_for_workers
 from harness.measure.rounds import in_rounds
 from harness.methods import method

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from flint import arb_mat, ctx
 
-from harness.measure.memory import peak_bytes
+from harness.device.cpu import peak_bytes
 from harness.precision.certified import Certified, Proof
 from harness.precision.exact_product import exact_product
 from harness.precision.exact_sum import exact_dot
@@ -34,9 +34,7 @@ def measure() -> Iterator[Line]:
     def oracle() -> tuple[Certified, Certified]:
         return exact_product(W, x, "float64"), exact_product(W.T, g, "float64")
 
-    yield Line(
-        "peak memory of exact y and dx in copies of W, itself among them", 1 + peak_bytes(oracle, "cpu") / W.nbytes, 6
-    )
+    yield Line("peak memory of exact y and dx in copies of W, itself among them", 1 + peak_bytes(oracle) / W.nbytes, 6)
     ours = best_of(REPEATS, oracle)
     yield Line(f"seconds for exact y and dx, W {SIZE} x {SIZE} float64", ours, 2)
     conversion, one, both = seconds_of_arb(W, x, g)

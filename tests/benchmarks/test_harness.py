@@ -14,9 +14,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 import harness
 from harness.cells import Case
+from harness.device.clock import BlockTime, Clock
 from harness.loading import known_names, plan_of
-from harness.measure.clock import BlockTime, Clock
-from harness.measure.memory import Heap
+from harness.measure.heap import Heap
 from harness.measure.sampler import Arm, sample
 from harness.precision import metrics
 from harness.study_file import parse_study

@@ -10,7 +10,7 @@ from functools import partial
 import pandas as pd
 
 from harness.cells import Case
-from harness.measure.clock import BlockTime, Clock
+from harness.device.clock import BlockTime, Clock
 from harness.measure.process import Worker, opening
 from harness.measure.sampler import Arm, sample
 from harness.tables import Row

@@ -1,14 +1,17 @@
-"""What an accelerator is asked, by fakes: a cold cache, the clock held down, memory, out of memory.
+"""What a device is asked: a cold cache, throttling, memory, float64; and that no other room names one.
 
-None of it has run on one: the names that torch and NVML have are held to what is installed here where they can be.
+Fakes stand in for an accelerator; the names that torch and NVML have are held to what is installed here where they can
+be.
 """
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,15 +22,16 @@ import torch
 
 import harness
 from harness.cells import Case, Cell
+from harness.device import accelerator, cpu, cuda
+from harness.device.cache import TIMES_THE_CACHE, UNKNOWN_CACHE_BYTES, flusher
+from harness.device.clock import BlockTime
+from harness.device.cuda import REASONS, asker, throttling
+from harness.device.devices import DEVICES, device_of, present
 from harness.loading import plan_of
-from harness.measure import cache, worker
-from harness.measure.cache import TIMES_THE_CACHE, UNKNOWN_CACHE_BYTES, cache_bytes, flusher
 from harness.measure.case import CaseRunner, Side
-from harness.measure.clock import BlockTime
-from harness.measure.memory import Heap, peak_bytes
+from harness.measure.heap import Heap
 from harness.measure.place import Measure
 from harness.measure.process import Worker
-from harness.measure.throttle import REASONS, asker, throttling
 from harness.measure.turn import rows_of
 from harness.measure.worker import OpenCase
 from harness.study import Study
@@ -37,6 +41,7 @@ from tests.asking import opening
 WriteStudy = Callable[[str], Study]
 
 MIB = 2**20
+ROOT = Path(__file__).parent.parent
 
 
 # A cold cache
@@ -64,14 +69,14 @@ def test_the_last_level_cache_is_read(tmp_path: Path, told: list[tuple[str, str,
         folder.mkdir()
         for name, word in zip(("type", "level", "size"), words, strict=True):
             (folder / name).write_text(word + "\n")
-    assert cache_bytes("cpu", tmp_path) == size * MIB
+    assert cpu.cache_bytes(tmp_path) == size * MIB
 
 
 @pytest.mark.parametrize(("l2", "size"), [(50 * MIB, 50 * MIB), (0, UNKNOWN_CACHE_BYTES)])
 def test_the_l2_of_an_accelerator_is_asked_for(monkeypatch: pytest.MonkeyPatch, l2: int, size: int) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda: SimpleNamespace(L2_cache_size=l2))
-    assert cache_bytes("cuda") == size
-    assert cache_bytes("another") == UNKNOWN_CACHE_BYTES
+    assert device_of("cuda").cache_bytes() == size
+    assert accelerator.accelerator("another").cache_bytes() == UNKNOWN_CACHE_BYTES
 
 
 def test_a_flush_writes_twice_what_the_cache_holds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +108,7 @@ class Log:
 
 @pytest.fixture
 def small_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "cache_bytes", lambda device: 4096)
+    monkeypatch.setitem(DEVICES, "cpu", replace(cpu.CPU, cache_bytes=lambda: 4096))
 
 
 @pytest.mark.usefixtures("small_cache")
@@ -150,7 +155,7 @@ def test_a_study_tells_cold_from_warm(write_study: WriteStudy, tmp_path: Path) -
     assert set(run.timings.loc[cold, "calls"]) == {1}
     assert set(run.timings.loc[cold, "method"]) == {"native", "gather", "copy", "read"}
     assert run.timings.loc[~cold, "calls"].min() > 1
-    assert run.info["torch"]["cache_bytes"]["cpu"] == cache.cache_bytes("cpu")
+    assert run.info["torch"]["cache_bytes"]["cpu"] == cpu.cache_bytes()
 
 
 # The clock held down
@@ -167,7 +172,7 @@ def test_a_study_tells_cold_from_warm(write_study: WriteStudy, tmp_path: Path) -
     ],
 )
 def test_reasons_of_throttling_are_told_in_words(mask: int | None, words: list[str] | None) -> None:
-    assert throttling("cuda", lambda: mask) == words
+    assert throttling(mask) == words
 
 
 class FakeNvml:
@@ -207,7 +212,7 @@ def test_nvml_is_asked_for_this_very_device(
 ) -> None:
     nvml = FakeNvml(mask)
     monkeypatch.setitem(sys.modules, "pynvml", cast(Any, nvml))
-    assert throttling("cuda") == words
+    assert cuda.CUDA.throttling() == words
     assert nvml.asked == "GPU-1-2-3"
 
 
@@ -215,8 +220,8 @@ def test_nvml_is_asked_for_this_very_device(
 @pytest.mark.parametrize("found", [None, SimpleNamespace()], ids=["no package", "an old package"])
 def test_without_nvml_it_is_not_known(monkeypatch: pytest.MonkeyPatch, found: Any) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", found)
-    assert throttling("cuda") is None
-    assert throttling("cpu") is None
+    assert cuda.CUDA.throttling() is None
+    assert cpu.CPU.throttling() is None
 
 
 NVML_H = {
@@ -282,8 +287,158 @@ def test_the_peak_of_an_accelerator_is_its_allocators(monkeypatch: pytest.Monkey
     for name in ("synchronize", "memory_allocated", "max_memory_allocated", "reset_peak_memory_stats"):
         assert callable(getattr(torch.accelerator, name))
         monkeypatch.setattr(torch.accelerator, name, getattr(fake, name))
-    assert peak_bytes(fake.needs(300, 50), "cuda") == 350
+    assert device_of("cuda").peak_bytes(fake.needs(300, 50)) == 350
     assert fake.waited == 2
+
+
+@pytest.mark.parametrize("without", ["reset_peak_memory_stats", "memory_allocated", "max_memory_allocated"])
+def test_memory_without_statistics_is_unknown_and_the_call_is_made(
+    monkeypatch: pytest.MonkeyPatch, without: str
+) -> None:
+    fake = FakeAllocator(held=1000)
+
+    def refuses() -> int:
+        raise RuntimeError("Allocator for mps is not a DeviceAllocator.")
+
+    for name in ("synchronize", "memory_allocated", "max_memory_allocated", "reset_peak_memory_stats"):
+        monkeypatch.setattr(torch.accelerator, name, refuses if name == without else getattr(fake, name))
+    assert math.isnan(device_of("cuda").peak_bytes(fake.needs(300, 50)))
+    assert fake.now == 1050
+    monkeypatch.delattr(torch.accelerator, "get_memory_info")  # torch before 2.10
+    assert math.isnan(accelerator.free_bytes())
+
+
+def test_what_a_call_raises_is_not_taken_for_a_lack_of_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeAllocator(held=1000)
+    for name in ("synchronize", "memory_allocated", "max_memory_allocated", "reset_peak_memory_stats"):
+        monkeypatch.setattr(torch.accelerator, name, getattr(fake, name))
+
+    def exhausts() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        device_of("cuda").peak_bytes(exhausts)
+
+
+def test_free_memory_counts_what_the_allocator_keeps_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"memory_reserved": 700, "memory_allocated": 300, "get_memory_info": (5000, 9000)}
+    for name, value in said.items():
+        assert callable(getattr(torch.accelerator, name))
+        monkeypatch.setattr(torch.accelerator, name, lambda value=value: value)
+    assert accelerator.free_bytes() == 5400
+    assert cpu.free_bytes() > 2**20
+
+
+# float64
+
+
+@pytest.mark.parametrize("error", [TypeError("MPS does not support float64"), NotImplementedError("not implemented")])
+def test_a_device_without_float64_is_found(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def zeros(*_: Any, dtype: torch.dtype, device: str) -> torch.Tensor:
+        assert (dtype, device) == (torch.float64, "mps")
+        raise error
+
+    monkeypatch.setattr(torch, "zeros", zeros)
+    assert not accelerator.accelerator("mps").has_float64()
+    assert device_of("cpu").has_float64()
+    assert device_of("cuda").has_float64()
+
+
+def test_a_device_with_float64_is_found() -> None:
+    assert accelerator.accelerator("cpu").has_float64()
+
+
+def test_lack_of_memory_is_no_lack_of_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    def zeros(*_: Any, **__: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(torch, "zeros", zeros)
+    with pytest.raises(torch.OutOfMemoryError):
+        accelerator.accelerator("mps").has_float64()
+
+
+# Which devices there are
+
+
+@pytest.mark.parametrize(
+    ("found", "types"),
+    [(None, ["cpu"]), (torch.device("cuda"), ["cpu", "cuda"]), (torch.device("xpu"), ["cpu", "xpu"])],
+)
+def test_the_devices_of_a_machine_are_its_cpu_and_what_torch_finds(
+    monkeypatch: pytest.MonkeyPatch, found: torch.device | None, types: list[str]
+) -> None:
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: found)
+    assert [each.type for each in present()] == types
+
+
+def test_a_device_without_a_file_does_what_torch_accelerator_does() -> None:
+    mtia = device_of("mtia")
+    assert mtia is device_of("mtia")
+    assert mtia.name() == "mtia"
+    assert mtia.synchronize is torch.accelerator.synchronize
+    assert mtia.throttling() is None
+    mtia.set_arithmetic("ieee")
+    with pytest.raises(NotImplementedError, match="tf32 is an arithmetic that mtia has not"):
+        mtia.set_arithmetic("tf32")
+
+
+# No other room names a device
+
+DEVICE_WORDS = {"cpu", "cuda", "xpu", "mps", "hip", "hpu", "mtia", "meta"}
+OF_A_DEVICE = ("torch.cuda", "torch.xpu", "torch.mps", "torch.accelerator", "torch.backends")
+
+NAMED = {
+    "harness/vocabulary.py: 'cpu'",  # the words that a study may use, and the one that every machine has
+    "harness/vocabulary.py: 'cuda'",
+    "harness/verdicts/export.py: 'cpu'",  # the fact of a machine that has this name
+    "harness/report/page/provenance.py: 'cpu'",
+    "harness/doctor/system.py: 'cpu'",  # part of the name of a file of Linux
+    "harness/methods/sparse.py: 'cpu'",  # an operation that torch has there in fewer dtypes
+    "harness/methods/blockmax.py: 'cpu'",  # what its table was fitted on
+    "harness/measure/worker.py: torch.backends.cpu.get_cpu_capability",  # a fact of the build, told beside it
+    "studies/exceptions.py: 'cpu'",  # a demonstration on a CPU
+}
+"""Every place outside harness/device that names a device, or asks torch about one; the docstrings apart."""
+
+
+def names_of_devices(place: str, source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and node.value in DEVICE_WORDS:
+            yield f"{place}: {node.value!r}"
+        elif isinstance(node, ast.Attribute):
+            whole = ast.unparse(node)
+            if whole.startswith(OF_A_DEVICE) or node.attr in ("is_cuda", "is_mps", "is_xpu"):
+                yield f"{place}: {whole}"
+
+
+def test_no_other_room_names_a_device() -> None:
+    rooms = [path for room in ("harness", "studies") for path in (ROOT / room).rglob("*.py")]
+    outside = [path for path in rooms if path.parent != ROOT / "harness" / "device"]
+    found = {
+        each for path in outside for each in names_of_devices(str(path.relative_to(ROOT)), path.read_text("utf-8"))
+    }
+    longest = {each for each in found if not any(other != each and other.startswith(each) for other in found)}
+    assert longest == NAMED
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "if case.device != 'cpu': pass",
+        "x.to('cuda')",
+        "torch.accelerator.synchronize()",
+        "torch.cuda._sleep(1)",
+        "torch.backends.mkldnn.enabled",
+        "y.is_cuda",
+        "DEVICES = ('mps',)",
+    ],
+)
+def test_a_name_of_a_device_is_found(source: str) -> None:
+    assert list(names_of_devices("here", source))
+    assert not list(names_of_devices("here", "x.cpu(); case.device; f('device'); run.query('cpu or cuda')"))
+
+
+# The heap
 
 
 def test_the_heap_of_a_device_is_churned_there() -> None:

@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any, Protocol
+from typing import Any
+
+from harness.device.definition import Device, Event
 
 Call = Callable[[], Any]
 
@@ -22,15 +24,6 @@ UNDISTURBED_OF = 3
 UNDISTURBED_SECONDS = 0.02
 """What is shorter than this is timed three times for the shortest, lest the turn of another process, a few
 milliseconds, be taken for the work: one arm would get longer blocks, interrupted more often, than the next."""
-
-
-class Event(Protocol):
-    """What torch.Event(enable_timing=True) can do: stand in the device's queue, and tell the time to another."""
-
-    def record(self) -> None: ...
-
-    def elapsed_time(self, other: Any, /) -> float:
-        """Milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -100,13 +93,7 @@ class Clock:
         return shortest
 
 
-def clock_for(device: str) -> Clock:
-    """The clock of a device: an accelerator is synchronised and has events, a CPU has nothing to wait for."""
-    import torch
-
-    if device == "cpu":
-        return Clock()
-    events = (torch.Event(device, enable_timing=True), torch.Event(device, enable_timing=True))
-    for each in events:
-        each.record()  # torch makes an event when it is first recorded, which must not be inside a block
-    return Clock(torch.accelerator.synchronize, events=events)
+def clock_for(device: Device) -> Clock:
+    """The clock of a device: one with a queue is synchronised and has events, a CPU has nothing to wait for."""
+    events = (device.event(), device.event()) if device.event else None
+    return Clock(device.synchronize, events=events)
