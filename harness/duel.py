@@ -29,9 +29,10 @@ from harness.origin import Origin
 from harness.runs import new_folder, sidecar, write_info
 from harness.study import Study
 from harness.sweep import at_hand, progress_bar
-from harness.tables import BASE, HEAD, Run, RunWriter, parameter_types, read, write_verdicts
+from harness.tables import BASE, HEAD, Run, RunWriter, parameter_types, read, write_sides, write_verdicts
 from harness.verdicts.comparison import duel_changes, duel_verdicts
 from harness.verdicts.judge import FEWEST_LAUNCHES, judge, spread_is_known
+from harness.verdicts.sides import side_facts, side_labels
 from harness.vocabulary import RESULTS, STUDIES
 
 if TYPE_CHECKING:
@@ -85,12 +86,16 @@ def duel(
         for line in plan.notes:
             say(line)
         machine = this_machine(first[1].greeting["accelerator"])
-        label = f"{head.revision.label}_vs_{base.revision.label}"
+        of_base, of_head = (
+            sidecar(study, machine.facts, origin.revision, worker.greeting, worker.cores[:1])
+            for origin, worker in zip((base, head), first, strict=True)
+        )
+        label = "_vs_".join(reversed(side_labels(of_base, of_head)))
         folder = new_folder(Path(results) / machine.slug / study.name, label)
         runs = []
-        for name, origin, worker in zip((BASE, HEAD), (base, head), first, strict=True):
+        for name, info in ((BASE, of_base), (HEAD, of_head)):
             (folder / name).mkdir()
-            write_info(folder / name, sidecar(study, machine.facts, origin.revision, worker.greeting, worker.cores[:1]))
+            write_info(folder / name, info)
             runs.append(stack.enter_context(RunWriter(folder / name, parameter_types(study.own_axes))))
         for writer in runs:
             writer.open()
@@ -133,6 +138,7 @@ class _Rounds:
         base, head = self._sides()
         verdicts = duel_verdicts(base, head, first, second, self.study.gate)
         write_verdicts(self.folder, verdicts, parameter_types(self.study.own_axes))
+        write_sides(self.folder, {BASE: side_facts(base.info), HEAD: side_facts(head.info)})
         for name, run in ((BASE, base), (HEAD, head)):
             write_info(self.folder / name, dict(run.info) | {"end": utc_now().isoformat(timespec="seconds")})
         base, head = self._sides()
@@ -246,4 +252,6 @@ def _methods_of(text: str) -> list[str]:
 def _refuse_unlike(greetings: Sequence[dict[str, Any]]) -> None:
     one, two = (each["protocol"] for each in greetings)
     if one != two:
-        raise UserError(f"duel: the base's worker speaks protocol {one}, the head's {two}: they cannot be compared")
+        older = "base" if one < two else "head"
+        told = f"the base's worker speaks protocol {one}, the head's {two}"
+        raise UserError(f"duel: {told}: they cannot be compared, because the {older} is too old for the other side")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -88,7 +89,7 @@ def test_both_sides_take_turns_in_the_same_rounds(fought: Duel) -> None:
 
 def test_each_side_says_what_it_is_of(fought: Duel) -> None:
     assert fought.base.info["commit"] == "0123456789abcdef"
-    assert fought.path.name.endswith("_vs_01234567")
+    assert fought.path.name.endswith("_vs_01234567")  # one torch and one Python: the commits are all that differs
     assert fought.base.info["end"]
     assert fought.head.info["end"]
 
@@ -113,6 +114,14 @@ def test_two_launches_decide_no_time(fought: Duel) -> None:
     decided = fought.verdicts.query("kind == 'time'")["verdict"]
     assert set(decided) == {"inconclusive"}
     assert len(decided) == 2 + 1  # native forward and pipeline, fused pipeline
+
+
+def test_the_sidecar_of_the_verdicts_says_what_the_sides_are(fought: Duel) -> None:
+    told = json.loads((fought.path / "verdicts.json").read_text(encoding="utf-8"))
+    for name, run in (("base", fought.base), ("head", fought.head)):
+        torch = run.info["torch"]
+        want = {"commit": run.info["commit"], "dirty": run.info["dirty"]}
+        assert told[name] == want | {key: torch[key] for key in ("torch", "python", "build")}
 
 
 def test_the_verdicts_are_read_back(fought: Duel) -> None:
@@ -208,5 +217,6 @@ def test_another_protocol_is_refused(other: Path, tmp_path: Path) -> None:
     worker.write_text(text, encoding="utf-8")
     (tmp_path / "short.toml").write_text(STUDY, encoding="utf-8")
     base = Origin(elsewhere, sys.executable, Revision("none", dirty=False))
-    with pytest.raises(UserError, match=f"speaks protocol 1, the head's {PROTOCOL}"):
+    with pytest.raises(UserError, match=f"speaks protocol 1, the head's {PROTOCOL}: .*the base is too old") as caught:
         duel(harness.load_study(tmp_path / "short.toml"), base, tmp_path)
+    assert "\n" not in str(caught.value)

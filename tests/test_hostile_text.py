@@ -115,7 +115,8 @@ def test_an_export_holds_hostile_text_as_text(form: str, of: str, hostile: tuple
     assert [each for each in text if not (each.isprintable() or each in "\n\t")] == []
     if form == "junit":
         assert {each.tag for each in ElementTree.fromstring(text.encode()).iter()} <= {
-            *("testsuites", "testsuite", "testcase", "failure", "error", "skipped")
+            *("testsuites", "testsuite", "testcase", "failure", "error", "skipped"),
+            *("properties", "property"),
         }
     elif form == "markdown":
         assert "<" not in text.replace("&lt;", "")

@@ -61,6 +61,7 @@ def test_a_study_without_a_case_plans_nothing_and_leaves_no_folder(
     planned = CliRunner().invoke(cli, ["plan", "trial", *places])
     assert planned.exit_code == 0
     assert "nothing to measure" in planned.output
+    assert "expected time" not in planned.output
     done = CliRunner().invoke(cli, ["run", "trial", *places, "--results", str(tmp_path / "results")])
     assert done.exit_code == 2
     assert done.stderr == f"harness: trial: no cell is left to measure{told and '; '}{told}\n"

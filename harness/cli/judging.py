@@ -104,8 +104,9 @@ def _judged(verdicts: Any, base: Any, head: Any, results: Path, strict: bool) ->
     from harness.report.judgement import judgement_lines
     from harness.verdicts.comparison import exit_code
     from harness.verdicts.history import record
+    from harness.verdicts.sides import sides_text
 
-    for line in judgement_lines(verdicts):
+    for line in (*judgement_lines(verdicts), sides_text(base.info, head.info)):
         tell(line)
     try:
         record(results, verdicts, base, head)

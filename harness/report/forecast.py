@@ -73,7 +73,8 @@ def forecast(plan: Plan) -> Iterator[str]:
         more = sum(sorted(skips.values())[:-SHOWN_SKIPS]) + tally.other_skips
         over = "over " if tally.other_skips else ""
         yield f"skip {more} more, for {over}{len(skips) - SHOWN_SKIPS} more reasons"
-    yield _time_text(tally, study)
+    if cells > skipped:
+        yield _time_text(tally, study)
 
 
 def _tally(plan: Plan) -> _Tally:

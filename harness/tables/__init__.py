@@ -23,7 +23,7 @@ from harness.tables.schema import (
     history_columns,
     parameter_types,
 )
-from harness.tables.writing import Busy, RunWriter, append_history, write_verdicts
+from harness.tables.writing import Busy, RunWriter, append_history, write_sides, write_verdicts
 
 __all__ = [
     "BASE",
@@ -59,5 +59,6 @@ __all__ = [
     "replace_text",
     "stored",
     "studies_with_runs",
+    "write_sides",
     "write_verdicts",
 ]

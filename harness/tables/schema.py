@@ -139,6 +139,7 @@ TAKEN = frozenset({*_KEY, *(name for own in _OWN.values() for name in own)})
 """Names of columns that no parameter of a study may have."""
 
 VERDICTS_FILE = "verdicts.csv"
+SIDES_FILE = "verdicts.json"
 HISTORY_FILE = "history.csv"
 LOG = "cells"
 """The table that commits: written last."""

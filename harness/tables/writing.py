@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import fcntl
 import io
+import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -23,6 +24,8 @@ from harness.outside_text import neutral
 from harness.tables.files import cut_half_line, naming, replace_text, write_all
 from harness.tables.schema import (
     LOG,
+    SCHEMA_VERSION,
+    SIDES_FILE,
     TABLES,
     VERDICTS_FILE,
     Row,
@@ -98,6 +101,11 @@ def write_verdicts(folder: Path, verdicts: pd.DataFrame, parameters: Mapping[str
     """Write verdicts.csv, whole, coerced by its declaration; reading it checks it."""
     kinds = column_kinds(verdicts_schema(parameters))
     replace_text(folder / VERDICTS_FILE, _table_text(verdicts, kinds))
+
+
+def write_sides(folder: Path, sides: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write verdicts.json beside verdicts.csv, whole: name of a side -> the facts that tell it from the other."""
+    replace_text(folder / SIDES_FILE, json.dumps({"schema": SCHEMA_VERSION, **sides}, indent=1) + "\n")
 
 
 def append_history(path: Path, rows: pd.DataFrame) -> None:

@@ -17,6 +17,7 @@ from harness.errors import UserError, unknown
 from harness.tables import BASE, HEAD, Run, has_verdicts, of_one_machine, read, read_verdicts
 from harness.verdicts.closing import methods_table
 from harness.verdicts.comparison import FAILING
+from harness.verdicts.sides import side_facts, sides_text
 from harness.verdicts.wording import axes_of, case_name, change_text, counts_text, figures_text, quantity_name
 from harness.vocabulary import BROKEN
 
@@ -93,6 +94,9 @@ def junit_xml(results: Results) -> str:
 
     suite = TestSuite(plain(results.head.name))
     suite.timestamp = plain(results.head.info["begin"])
+    for side, run in results.sides.items():
+        for name, value in side_facts(run.info).items():
+            suite.add_property(".".join(filter(None, (side, name))), plain(value))
     if results.verdicts is None:
         suite.add_testcases([_cell_case(row, results.head.name) for row in results.head.cells.to_dict("records")])
     else:
@@ -116,8 +120,10 @@ def markdown(results: Results) -> str:
     broken = [(row["status"], f"{side}: {_cell_name(row)}", "", row["reason"]) for side, row in _broken(results)]
     changed = results.verdicts[results.verdicts["verdict"] != "same"].to_dict("records")
     judged = [(row["verdict"], quantity_name(row), figures_text(row), row["reason"]) for row in changed]
+    told = sides_text(results.base.info, results.head.info) if results.base else ""
     heading = f"{name}: {counts_text(results.verdicts)}" + (f"; {len(broken)} broken cells" if broken else "")
-    return _page(heading, ("verdict", "quantity", "change", "reason"), [*broken, *judged], "verdicts.csv")
+    page = _page(heading, ("verdict", "quantity", "change", "reason"), [*broken, *judged], "verdicts.csv")
+    return f"{page}\n{markdown_text(told)}\n"
 
 
 FORMATS: dict[str, Callable[[Results], str]] = {

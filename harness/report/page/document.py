@@ -19,10 +19,11 @@ from markupsafe import Markup
 from harness.report.page.answer import WHOLE, Table, beware, how_exact, relaxations, which_method
 from harness.report.page.charts import changes_chart, error_chart, explorer_frame, fastest_map
 from harness.report.page.compared import Comparison
-from harness.report.page.provenance import facts, label, machine_line, provenance, revision, title_of
+from harness.report.page.provenance import facts, label, machine_line, provenance, title_of
 from harness.report.page.rows import DIGITS, RAW_ROUNDS, carried, packed
 from harness.report.palette import DTYPE_COLOUR, ON_DARK, SHAPES, VERDICT_COLOUR, method_styles
 from harness.tables import Run
+from harness.verdicts.sides import side_labels, sides_text
 from harness.verdicts.wording import change_text, counts_text, quantity_name
 
 TITLE = "Top-k selection in PyTorch"
@@ -123,9 +124,11 @@ def _section(reported: Reported, place: int, charts: dict[str, Any]) -> dict[str
 def _compared(comparison: Comparison, place: int, charts: dict[str, Any]) -> dict[str, Any]:
     """What the template shows of a comparison whose head is the run at this place."""
     base, head, verdicts = comparison.base, comparison.head, comparison.verdicts
+    one, two = (label.replace("_", ", ") for label in side_labels(base.info, head.info))
     told = {
-        "heading": f"{head.name}: {revision(head)} against {revision(base)}",
+        "heading": f"{head.name}: {two} against {one}",
         "place": place,
+        "told": sides_text(base.info, head.info),
         "sides": _sides(base, head),
     }
     if verdicts is None:
