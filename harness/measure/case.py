@@ -196,7 +196,9 @@ class CaseRunner:
                 each.end(opened["status"], opened["reason"])
                 continue
             begin = time.monotonic()
-            reply = self._ask(at, {"op": "check", "method": each.cell.method, "measure": measure}, deadline)
+            spare = int(self._study.limits.memory) - each.cell.predicted_bytes
+            request = {"op": "check", "method": each.cell.method, "measure": measure, "spare_bytes": spare}
+            reply = self._ask(at, request, deadline)
             each.wall_seconds = time.monotonic() - begin
             if reply["status"] == "ok":
                 each.status, each.reason, each.calls = "ok", reply["reason"], reply["calls"]

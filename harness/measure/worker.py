@@ -8,6 +8,7 @@ it ends.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import sys
@@ -16,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 import numpy
 import torch
@@ -31,7 +32,7 @@ from harness.measure.checks import changed, same_bits, tensors_of, wrong_derivat
 from harness.measure.compiler import compilations, compiling, forget
 from harness.measure.discrepancies import figures, proof_figures, unexplained
 from harness.measure.failures import Unusable, failure, told
-from harness.measure.heap import Heap
+from harness.measure.heap import EARLIER_COPIES, Heap, places
 from harness.measure.modes import keeps_subnormals, set_mode
 from harness.measure.outcome import run_once
 from harness.measure.phases import PreparedPhase, prepare
@@ -42,12 +43,15 @@ from harness.methods import Method, method, registered
 from harness.problems import Problem, draw
 from harness.vocabulary import CACHE, DERIVATIVES, HOST, YARDSTICK_PHASES, YARDSTICKS
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Raised when a request or a reply changes its meaning; both sides of a duel must have the same."""
 
 TIMED_OVER_PREPARED = 3.0
 """A block lasts at least so many times what must be prepared for it (copies, one untimed call): most of the wall time
 of a run is then inside blocks."""
+
+
+Result = TypeVar("Result")
 
 
 class OpenCase:
@@ -61,6 +65,8 @@ class OpenCase:
         self.heap = Heap(self.problem.case.seed, self.problem.case.device)
         self.flush = self._flusher()
         self.prepared: dict[tuple[str, str], PreparedPhase] = {}
+        self.spare_bytes: dict[str, float] = {}
+        """method -> what copies of earlier blocks may take beside it, of the memory limit."""
         native = as_run(method("native"), replace(self.problem.case, transform="eager"))
         self.native = run_once(native, self.problem, self.loss, with_dS=False)
         self.native_is_wrong = wrong_outcome(native, self.native, self.problem, self.loss)
@@ -75,11 +81,16 @@ class OpenCase:
         """Native beside the references: other methods' errors are also a multiple of its."""
         return Assessment(self.native, self.references, summed_again=False)
 
-    def check(self, name: str, measure: Collection[str]) -> dict[str, Any]:
+    def check(self, name: str, measure: Collection[str], spare_bytes: float = math.inf) -> dict[str, Any]:
         """Run a method once, hold it to what is right, prepare its phases; `measure`: of errors, memory.
 
-        Where it is compiled, that is done here, and the reply has the seconds of it.
+        Where it is compiled, that is done here, and the reply has the seconds of it. spare_bytes: how much of the
+        memory limit the method leaves to copies of earlier blocks.
         """
+        self.spare_bytes[name] = spare_bytes
+        return self._with_all_memory(lambda: self._check_as_run(name, measure))
+
+    def _check_as_run(self, name: str, measure: Collection[str]) -> dict[str, Any]:
         case = self.problem.case
         chosen = as_run(method(name).at(case), case)
         if name in YARDSTICKS or case.transform != "compile":
@@ -110,9 +121,10 @@ class OpenCase:
                 return reply | {"status": "incorrect", "reason": wrong, "calls": {}, "memory": [], "figures": []}
             self.prepared[name, phase] = prepared
             if "memory" in measure:
-                peak = self.device.peak_bytes(self._fresh_call(prepared))
+                peak = self.device.peak_bytes(self._fresh_call(name, prepared))
                 reply["memory"].append([phase, chosen.least_bytes(phase, self.problem.case), peak])
-            reply["calls"][phase] = self._calibrate(prepared)
+            reply["calls"][phase] = self._calibrate(name, prepared)
+            reply["reason"] = "; ".join(filter(None, (reply["reason"], self._few_places(name, phase))))
         return reply
 
     def _first_call(self, chosen: Method, phase: str, prepared: PreparedPhase) -> str:
@@ -120,9 +132,9 @@ class OpenCase:
         torch.func, and a transformed W x. Afterwards the phase is compiled, in the transform of that name."""
         problem, loss = self.problem, self.loss
         if phase in DERIVATIVES:
-            return wrong_derivative(chosen, phase, self._fresh_call(prepared)(), problem, loss)
+            return wrong_derivative(chosen, phase, self._fresh_call(chosen.name, prepared)(), problem, loss)
         if problem.case.transform == "compile":
-            self._fresh_call(prepared)()
+            self._fresh_call(chosen.name, prepared)()
         if phase == "pipeline" and problem.case.transform != "eager":
             product = as_product(chosen)
             return wrong_outcome(product, run_once(product, problem, loss, with_dS=False), problem, loss)
@@ -130,12 +142,15 @@ class OpenCase:
 
     def time(self, name: str, phase: str, calls: int) -> BlockTime:
         """One block in new memory, after one call that is not timed and, where the cache is to be cold, a flush."""
-        call = self._fresh_call(self.prepared[name, phase])
-        call()
+        return self._with_all_memory(lambda: self._time(name, phase, calls))
+
+    def _time(self, name: str, phase: str, calls: int) -> BlockTime:
+        call = self._fresh_call(name, self.prepared[name, phase])
+        kept = [call()]
         if self.flush is not None:
             self.flush()
         compiled = compilations()
-        lasted = self.clock.block(call, calls)
+        lasted = self.clock.block(call, calls, kept)
         if compilations() != compiled:
             raise RuntimeError("torch compiled something inside a block")
         return lasted
@@ -170,18 +185,38 @@ class OpenCase:
         found += proof_figures(self.references.proof, proved)
         return unexplained(found), missing, [[f.tensor, f.of, f.reference, f.metric, f.value] for f in found]
 
-    def _fresh_call(self, prepared: PreparedPhase) -> Call:
+    def _with_all_memory(self, attempt: Callable[[], Result]) -> Result:
+        """The result of an attempt; one that runs out of memory is repeated without the copies of earlier blocks."""
+        try:
+            return attempt()
+        except (MemoryError, RuntimeError) as error:
+            if failure(error)["status"] != "out_of_memory" or not self.heap.drop():
+                raise
+        return attempt()
+
+    def _few_places(self, name: str, phase: str) -> str:
+        """What must be said of a phase whose blocks see fewer places of memory than others."""
+        found = places(self.prepared[name, phase].reads, self.spare_bytes.get(name, math.inf))
+        if found > EARLIER_COPIES or not self.settings["fresh_memory"]:
+            return ""
+        return f"{phase}: its blocks take turns in {found} of {EARLIER_COPIES + 1} places (limits.memory)"
+
+    def _fresh_call(self, name: str, prepared: PreparedPhase) -> Call:
         if self.settings["fresh_memory"]:
-            return prepared.bind(*self.heap.fresh(prepared.reads))
+            return prepared.bind(*self.heap.fresh(prepared.reads, self.spare_bytes.get(name, math.inf)))
         return prepared.bind(*(each.detach() for each in prepared.reads))
 
-    def _calibrate(self, prepared: PreparedPhase) -> int:
+    def _calibrate(self, name: str, prepared: PreparedPhase) -> int:
         """Calls of a block: it lasts block_seconds, and longer where preparing it takes long; of a cold cache one."""
         if self.flush is not None:
             return 1
-        self._fresh_call(prepared)()  # what torch loads at a first call (modules, kernels) belongs to no block
-        preparation = self.clock.undisturbed(lambda: self.clock.block(lambda: self._fresh_call(prepared)(), 1).seconds)
-        call = self._fresh_call(prepared)
+        self._fresh_call(name, prepared)()  # what torch loads at a first call (modules, kernels) belongs to no block
+
+        def prepares() -> float:
+            return self.clock.block(lambda: self._fresh_call(name, prepared)(), 1).seconds
+
+        preparation = self.clock.undisturbed(prepares)
+        call = self._fresh_call(name, prepared)
         return self.clock.calls_for(call, max(self.settings["block_seconds"], TIMED_OVER_PREPARED * preparation))
 
 
@@ -228,7 +263,8 @@ def serve(requests: TextIO, replies: TextIO) -> None:
                     case = OpenCase(request)
                     reply({"status": "ok"})
                 case "check" if case is not None:
-                    reply(case.check(request["method"], request["measure"]))
+                    spare = request.get("spare_bytes", math.inf)
+                    reply(case.check(request["method"], request["measure"], spare))
                 case "time" if case is not None:
                     lasted = case.time(request["method"], request["phase"], request["calls"])
                     reply(asdict(lasted) | {"throttling": case.device.throttling()})

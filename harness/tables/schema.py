@@ -74,7 +74,7 @@ _OWN = {
         "launch": pa.Column(int, pa.Check.ge(1), description="which fresh worker process, from 1"),
         "min_bytes": pa.Column(int, description="the fewest bytes that the phase must move"),
         "peak_bytes": pa.Column(
-            float, nullable=True, description="bytes by which the call raised the peak; NaN: unknown"
+            float, nullable=True, description="the most bytes that one call had allocated at once; NaN: unknown"
         ),
     },
     "discrepancies": {
