@@ -83,8 +83,8 @@ class Sweep:
             budget.turns -= 1
 
     def _measured_beside_times(self, launch: int) -> list[str]:
-        """Errors do not vary between launches. Memory does, and is measured again where it can be judged: to return
-        the heap to the system costs as much as many blocks."""
+        """Errors do not vary between launches. Memory can (a method may keep what it
+        allocated), and is measured again where there are enough launches to judge it."""
         if launch == 1:
             return ["errors", "memory"]
         return ["memory"] if self.study.launches >= FEWEST_LAUNCHES else []

@@ -101,7 +101,7 @@ class Log:
     def __init__(self) -> None:
         self.words: list[str] = []
 
-    def block(self, call: Callable[[], Any], calls: int) -> BlockTime:
+    def block(self, call: Callable[[], Any], calls: int, kept: list[Any]) -> BlockTime:
         self.words.append(f"clock {calls}")
         return BlockTime(1.0, 0.5)
 

@@ -27,13 +27,13 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
 
 def peak_bytes(call: Callable[[], Any]) -> float:
-    """The most bytes that torch's allocator had given out at once during one call, beyond what was there before it.
+    """The most bytes that one call held at once of those that it asked torch's allocator for; NaN without a profiler.
 
-    They are the bytes that it was asked for, from the memory events of torch's profiler: the same in every process,
-    while the resident set varies by a quarter. What NumPy, MKL or another thread allocates is not among them. NaN
-    where no profiler can be had, as beside one that is running.
+    They come from the memory events of torch's profiler and are the same in every process, while the resident set
+    varies by a quarter. What NumPy, MKL or another thread allocates is not among them, and what the call frees of
+    earlier ones is not taken off.
     """
-    recorder = profiler.profile(profile_memory=True)
+    recorder: Any = profiler.profile(profile_memory=True)
     try:
         recorder.__enter__()
     except RuntimeError:

@@ -37,8 +37,8 @@ class Heap:
         """Copies in new memory; sparse tensors keep their layout.
 
         They stay alive until a later call frees them: of the EARLIER_COPIES and these a random one goes. spare_bytes:
-        what the copies of earlier blocks may take; where that is less, fewer stay. All are freed before memory is said to
-        be out.
+        what the copies of earlier blocks may take; where that is less, fewer stay. Where memory is out, all are freed
+        first.
         """
         while self._copies and sum(map(_bytes_of_all, self._copies)) > spare_bytes:
             self._free_one()
