@@ -44,12 +44,36 @@ def test_the_order_is_random_and_repeatable() -> None:
     assert len(set(orders[0])) == 12
 
 
-def test_no_arm_always_follows_the_same_one() -> None:
-    """Squares over a new random order each: who runs before whom changes, lest one arm's cache suit the next."""
-    before: set[tuple[int, int]] = set()
-    for order in balanced_orders(4, 200, random.Random(0)):
-        before |= set(pairwise(order))
-    assert len(before) == 4 * 3
+@given(st.integers(2, 9), st.integers(1, 3), st.integers(0, 99))
+def test_neighbours_are_balanced(arms: int, designs: int, seed: int) -> None:
+    """Each arm follows each other one equally often: lest one arm's caches always suit the next."""
+    rounds = designs * arms * (1 + arms % 2)
+    orders = list(balanced_orders(arms, rounds, random.Random(seed)))
+    seen = Counter(pair for order in orders for pair in pairwise(order))
+    assert set(seen.values()) == {designs * (1 + arms % 2)}
+    assert len(seen) == arms * (arms - 1)
+
+
+@given(st.integers(4, 40), st.integers(0, 99))
+def test_the_few_rounds_of_a_launch_hardly_repeat_a_pair_of_neighbours(arms: int, seed: int) -> None:
+    """A launch has fewer rounds than a design has rows."""
+    orders = list(balanced_orders(arms, arms // 2, random.Random(seed)))
+    seen = Counter(pair for order in orders for pair in pairwise(order))
+    assert max(seen.values()) <= 1 + arms % 2
+
+
+@given(st.integers(4, 12), st.integers(2, 60), st.integers(0, 99))
+def test_an_arm_seldom_ends_a_round_and_begins_the_next(arms: int, rounds: int, seed: int) -> None:
+    """At most where a single row of a square is left to choose from."""
+    orders = list(balanced_orders(arms, rounds, random.Random(seed)))
+    twice = [place for place, (one, two) in enumerate(pairwise(orders), 2) if one[-1] == two[0]]
+    assert all(place % arms == 0 for place in twice)
+
+
+def test_which_arms_are_neighbours_first_is_random() -> None:
+    first = [tuple(next(balanced_orders(5, 1, random.Random(seed)))) for seed in range(400)]
+    assert len({pair for order in first for pair in pairwise(order)}) == 5 * 4
+    assert len(set(first)) > 90  # of 120 orders
 
 
 def test_blocks_say_what_they_are_of() -> None:

@@ -38,16 +38,33 @@ class Block:
 
 
 def balanced_orders(arms: int, rounds: int, rng: random.Random) -> Iterator[list[int]]:
-    """Orders of the arms, one a round: random, and in every `arms` rounds each arm has each position once.
+    """Orders of the arms, one a round: random, and balanced both for positions and for neighbours.
 
-    Rows of a cyclic Latin square over a random order of the arms, in random order; a new square every `arms` rounds.
+    In every `arms` rounds each arm has each position once. In every `arms` rounds, of an odd number of arms in every
+    2 `arms` rounds, each arm follows each other one equally often within a round, so that no arm always inherits the
+    caches of the same one. These are the designs of Williams (Australian J. Sci. Res. A 2, 1949, pp. 149-168): a cyclic
+    Latin square, of an odd number of arms followed by its mirror image, over a random order of the arms, its rows in
+    random order. No arm ends a round and begins the next where that can be avoided.
     """
-    done = 0
+    done, last = 0, -1
     while done < rounds:
-        base = rng.sample(range(arms), arms)
-        for shift in rng.sample(range(arms), min(arms, rounds - done)):
-            yield base[shift:] + base[:shift]
-        done += arms
+        names = rng.sample(range(arms), arms)
+        for square in _williams_squares(arms, rng):
+            left = rng.sample(square, arms)
+            while left and done < rounds:
+                row = next((each for each in left if names[each[0]] != last), left[0])
+                left.remove(row)
+                yield [names[each] for each in row]
+                done, last = done + 1, names[row[-1]]
+
+
+def _williams_squares(arms: int, rng: random.Random) -> list[list[list[int]]]:
+    """One Latin square of an even number of arms, two of an odd one: together they balance the neighbours."""
+    zigzag = [(-(place + 1) // 2 if place % 2 else place // 2) % arms for place in range(arms)]
+    square = [[(each + shift) % arms for each in zigzag] for shift in range(arms)]
+    if arms % 2 == 0:
+        return [square]
+    return rng.sample([square, [row[::-1] for row in square]], 2)
 
 
 def sample(
