@@ -21,6 +21,7 @@ from harness.cells import Case
 from harness.methods.blockmax import fitted_length
 from harness.study import Study
 from harness.tables import Row, Run
+from harness.verdicts.plausible import believed
 from harness.verdicts.ratios import multiples_of_read, speedups
 from harness.vocabulary import ITEMSIZE
 
@@ -78,7 +79,7 @@ def table_length(dtype: str, n: int, ratio: int) -> int:
 def speedup(run: Run) -> Figure:
     """Speed-up over native in the plane of n and k, by dtype and rows; white is as fast."""
     style.use()
-    rows = speedups(run.timings)
+    rows = speedups(believed(run))
     rows = rows.query("method == 'blockmax' and phase == 'forward' and distribution == 'normal'")
     rows = rows.assign(kept=_kept(rows))
     dtypes = style.present_dtypes(rows["dtype"])
@@ -133,7 +134,7 @@ def read_multiples(run: Run) -> Figure:
 def worst_cases(run: Run) -> Figure:
     """Speed-up over native where the values are the hardest for a search in blocks, float32, one row."""
     style.use()
-    rows = speedups(run.timings).query("method == 'blockmax' and phase == 'forward' and rows == 1")
+    rows = speedups(believed(run)).query("method == 'blockmax' and phase == 'forward' and rows == 1")
     rows = rows[rows["dtype"] == "float32"]
     rows = rows.assign(kept=_kept(rows))
     grid = sns.relplot(
@@ -175,7 +176,7 @@ def summary(run: Run) -> Iterator[str]:
         "Law: the k largest lie in the k blocks with the largest maxima, so one read finds the blocks, and only "
         "k L values are searched; with L about 3 sqrt(n/k) both cost alike."
     )
-    found = speedups(run.timings).query("method == 'blockmax' and phase == 'forward'")
+    found = speedups(believed(run)).query("method == 'blockmax' and phase == 'forward'")
     for distribution, each in found.groupby("distribution", sort=False):
         ordered = each.sort_values("speedup").to_dict("records")
         yield f"{distribution}: {_told(ordered[-1])} at most, {_told(ordered[0])} at least."

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from harness.tables import Run
+from harness.verdicts.plausible import believed
 from harness.verdicts.ratios import CONFIDENCE, speedups
 from harness.vocabulary import YARDSTICKS
 
@@ -34,8 +35,9 @@ TIE = "cause_tie"
 def compared(run: Run) -> pd.DataFrame:
     """Speed-up over native with its interval, peak memory over native's, and the gradient's largest error against
     native, per shape, case, phase and method."""
-    methods = set(run.timings["method"]) - {"native", *YARDSTICKS}
-    found = speedups(run.timings, confidence=1 - (1 - CONFIDENCE) / max(1, len(methods)))
+    timings = believed(run)
+    methods = set(timings["method"]) - {"native", *YARDSTICKS}
+    found = speedups(timings, confidence=1 - (1 - CONFIDENCE) / max(1, len(methods)))
     found = found[found["method"].isin(methods)]
     peaks = run.memory.groupby([*CASE, "phase", "method"])["peak_bytes"].median().rename("peak")
     native = peaks.xs("native", level="method").rename("native_peak")

@@ -13,7 +13,9 @@ import pytest
 
 from harness.cells import Case
 from harness.tables import Run, read
-from harness.verdicts.plausible import BOUND, contradicted, doubts, paces
+from harness.verdicts.fastest import fastest
+from harness.verdicts.plausible import BOUND, believed, contradicted, doubts, paces
+from harness.verdicts.sizes import by_size
 
 NAN = float("nan")
 CALL = 1e-6
@@ -168,3 +170,25 @@ def test_a_clock_that_did_not_wait_would_be_found_in_it(path: Path) -> None:
     assert set(fast["method"]) == {"native"}
     judged = found.merge(planted.loc[mine, ["case", "method"]].drop_duplicates()).dropna(subset="pace")
     assert len(fast) == len(judged) > 0
+
+
+def test_what_is_too_fast_to_be_true_is_in_no_answer() -> None:
+    """It would win: sixteen times as fast as native, and three times as fast as its bytes can be moved."""
+    honest = [*yardsticks(SMALL, LARGE), native([1e-2, 1.01e-2, 0.99e-2])]
+    fake: Told = (LARGE, "gather", "forward", 4 << 20, [1.3e-4, 1.31e-4, 1.29e-4])
+    run = run_of([*honest, fake])
+    assert paces_of([*honest, fake])["gather"] > BOUND
+    assert set(fastest(run.timings)["method"]) == {"gather"}
+    kept = believed(run)
+    assert set(kept["method"]) == {"copy", "read", "native"}
+    assert fastest(kept).empty
+    speed = by_size(kept)
+    assert speed is None or "gather" not in str(speed.columns)
+    slower: Told = (LARGE, "sort", "forward", 4 << 20, [5e-3, 5.01e-3, 4.99e-3])
+    assert list(fastest(believed(run_of([*honest, fake, slower])))["fastest"]) == ["sort"]
+
+
+def test_clocks_that_contradict_each_other_are_in_no_answer_either() -> None:
+    rows = [*yardsticks(SMALL, LARGE), native([1e-2, 1.01e-2, 0.99e-2])]
+    assert believed(run_of(rows, device_share=1.5)).empty
+    assert len(believed(run_of(rows, device_share=1.0))) == len(run_of(rows).timings)

@@ -40,6 +40,8 @@ HAND = timings(
         ("a", "dense", "forward", 1, 0, 6.0),
         ("a", "dense", "forward", 1, 1, 4.0),
         ("a", "dense", "forward", 2, 0, 2.0),
+        ("a", "native", "forward", 3, 0, 5.0),
+        ("a", "dense", "forward", 3, 0, 2.5),
         ("a", "dense", "build", 1, 0, 1.0),
         ("a", "dense", "backward", 1, 0, 4.0),
         ("a", "dense", "backward", 1, 1, 4.0),  # native's block of this round is missing
@@ -66,10 +68,12 @@ def test_a_ratio_is_to_the_base_in_the_same_case_launch_and_round() -> None:
             ("a", "native", "forward", 1, 0): 1,
             ("a", "native", "forward", 1, 1): 1,
             ("a", "native", "forward", 2, 0): 1,
+            ("a", "native", "forward", 3, 0): 1,
             ("a", "native", "backward", 1, 0): 1,
             ("a", "dense", "forward", 1, 0): 3,
             ("a", "dense", "forward", 1, 1): 1,
             ("a", "dense", "forward", 2, 0): 0.25,
+            ("a", "dense", "forward", 3, 0): 0.5,
             ("a", "dense", "build", 1, 0): 0.5,  # to native's forward: native builds nothing
             ("a", "dense", "backward", 1, 0): 0.25,
             ("a", "read", "apply", 1, 1): 0.125,
@@ -110,7 +114,7 @@ def test_one_median_a_launch() -> None:
     assert found.to_numpy().tolist() == [[case, launch, x] for case in "ab" for launch, x in ((1, 3), (2, 6), (3, 4))]
 
 
-@pytest.mark.parametrize("values", [[1.0, 2.0], [1.0, 2.0, 6.0], [3.0, 3.0, 3.0], [0.5, -4.0, 2.0, 1.0]])
+@pytest.mark.parametrize("values", [[1.0, 2.0, 6.0], [3.0, 3.0, 3.0], [0.5, -4.0, 2.0, 1.0]])
 def test_an_interval_is_the_mean_and_students_t_times_the_standard_error(values: list[float]) -> None:
     frame = pd.DataFrame({"case": "a", "launch": range(len(values)), "x": values})
     (row,) = intervals(frame, ["case"], "x").to_dict("records")
@@ -121,9 +125,17 @@ def test_an_interval_is_the_mean_and_students_t_times_the_standard_error(values:
 
 
 @pytest.mark.parametrize(
-    ("values", "mean", "launches"), [([2.5], 2.5, 1), ([2.5, math.nan], 2.5, 1), ([math.nan], None, 0)]
+    ("values", "mean", "launches"),
+    [
+        ([2.5], 2.5, 1),
+        ([2.5, math.nan], 2.5, 1),
+        ([math.nan], None, 0),
+        ([2.5, 2.5], 2.5, 2),
+        ([2.0, 3.0], 2.5, 2),
+        ([2.0, 3.0, math.nan], 2.5, 2),
+    ],
 )
-def test_of_one_launch_or_none_there_is_no_interval(values: list[float], mean: float | None, launches: int) -> None:
+def test_under_three_launches_there_is_no_interval(values: list[float], mean: float | None, launches: int) -> None:
     frame = pd.DataFrame({"case": "a", "launch": range(len(values)), "x": values})
     (row,) = intervals(frame, ["case"], "x").to_dict("records")
     assert row["launches"] == launches
@@ -132,17 +144,27 @@ def test_of_one_launch_or_none_there_is_no_interval(values: list[float], mean: f
     assert math.isnan(row["mean"]) if mean is None else row["mean"] == mean
 
 
+def test_an_interval_that_says_nothing_is_not_made() -> None:
+    """Times of 1 ns, 1 s and 1000 s are no measurement: their interval would reach from 1e-17 to 1e17."""
+    values = [math.log(each) for each in (1e-9, 1.0, 1e3)]
+    frame = pd.DataFrame({"case": "a", "launch": range(3), "x": values})
+    (row,) = intervals(frame, ["case"], "x").to_dict("records")
+    assert row["mean"] == pytest.approx(statistics.mean(values))
+    assert math.isnan(row["low"])
+    assert math.isnan(row["high"])
+
+
 def test_speedups_are_base_over_method_with_the_interval_the_right_way_round() -> None:
     table = speedups(HAND)
     assert not {"launch", "round", "position", "calls", "seconds"} & set(table.columns)
     rows = by_cell(table)
-    launches = [statistics.median([math.log(3), math.log(1)]), math.log(0.25)]
-    half = T95[1] * statistics.stdev(launches) / math.sqrt(2)
+    launches = [statistics.median([math.log(3), math.log(1)]), math.log(0.25), math.log(0.5)]
+    half = T95[2] * statistics.stdev(launches) / math.sqrt(3)
     forward = rows["a", "dense", "forward"]
     assert forward["speedup"] == pytest.approx(math.exp(-statistics.mean(launches)))
     assert math.log(forward["low"]) == pytest.approx(-statistics.mean(launches) - half, rel=1e-3)
     assert math.log(forward["high"]) == pytest.approx(-statistics.mean(launches) + half, rel=1e-3)
-    assert forward["launches"] == 2
+    assert forward["launches"] == 3
     fused = rows["c", "fused", "pipeline"]
     assert fused["speedup"] == pytest.approx(2)
     assert math.isnan(fused["low"])
@@ -154,7 +176,7 @@ def test_speedups_are_base_over_method_with_the_interval_the_right_way_round() -
 def test_a_nan_among_the_times_takes_only_its_own_round_away() -> None:
     broken = HAND.assign(seconds=HAND["seconds"].where(HAND.index != 4))  # 6.0, of launch 1, round 0
     dense = by_cell(speedups(broken))["a", "dense", "forward"]
-    assert dense["speedup"] == pytest.approx(math.exp(-math.log(1 * 0.25) / 2))
+    assert dense["speedup"] == pytest.approx(math.exp(-math.log(1 * 0.25 * 0.5) / 3))
     alone = HAND.assign(seconds=HAND["seconds"].where(HAND["method"] != "fused"))
     fused = by_cell(speedups(alone))["c", "fused", "pipeline"]
     assert all(math.isnan(fused[name]) for name in ("speedup", "low", "high"))
@@ -187,11 +209,11 @@ def test_a_time_is_a_multiple_of_the_read_of_its_own_round() -> None:
     assert found["multiple"].to_dict() == {"native": pytest.approx(4.0 / 0.5), "dense": pytest.approx(4.0 / 0.5)}
     assert found["launches"].tolist() == [1, 1]
     assert found["high"].isna().all()
-    spread = [("dense", "forward", 2.0), ("dense", "forward", 8.0), ("read", "apply", 1.0), ("read", "apply", 1.0)]
-    launches = (1, 2, 1, 2)
-    two = multiples_of_read(timings([("a", m, p, at, 0, s) for (m, p, s), at in zip(spread, launches, strict=True)]))
-    (row,) = two.query("method == 'dense'").to_dict("records")
-    half = T95[1] * statistics.stdev([math.log(2), math.log(8)]) / math.sqrt(2)
+    seconds = (2.0, 4.0, 8.0)
+    rows = [("a", "dense", "forward", launch, 0, each) for launch, each in enumerate(seconds)]
+    rows += [("a", "read", "apply", launch, 0, 1.0) for launch, _ in enumerate(seconds)]
+    (row,) = multiples_of_read(timings(rows)).query("method == 'dense'").to_dict("records")
+    half = T95[2] * statistics.stdev(map(math.log, seconds)) / math.sqrt(3)
     assert row["multiple"] == pytest.approx(4.0)
     assert row["low"] == pytest.approx(4.0 * math.exp(-half), rel=1e-3)
     assert row["high"] == pytest.approx(4.0 * math.exp(half), rel=1e-3)
@@ -199,7 +221,7 @@ def test_a_time_is_a_multiple_of_the_read_of_its_own_round() -> None:
 
 def test_more_confidence_takes_a_wider_interval() -> None:
     usual, surer = (
-        speedups(HAND, confidence=each).query("method == 'dense' and launches == 2") for each in (0.95, 0.99)
+        speedups(HAND, confidence=each).query("method == 'dense' and launches == 3") for each in (0.95, 0.99)
     )
     assert (surer["low"] < usual["low"]).all()
     assert (surer["high"] > usual["high"]).all()

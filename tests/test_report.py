@@ -106,7 +106,7 @@ def test_the_closing_table_has_a_line_a_method_with_statuses_speed_and_errors(tm
         "cells",
     ]
     assert told == (
-        "trial: speed-up over native (one launch: no interval) at k=4 rows=1 d=0 float32 cpu; "
+        "trial: speed-up over native (1 launch: no interval; run with --launches 3) at k=4 rows=1 d=0 float32 cpu; "
         "rel_l2: worst of all cells, flips: sum of all cells"
     )
 
@@ -139,7 +139,7 @@ def test_a_measured_run_closes_with_a_line_for_each_of_its_methods(smoke: Run) -
     table = closing_table(smoke)
     assert set(words_by_method(table)) == set(harness.load_study("studies/smoke.toml").methods)
     assert len(table.splitlines()) <= 1 + CLOSING_LINES
-    assert "(95 % interval of 2 launches) at k=4|64 rows=1 d=16 float32 cpu" in table.splitlines()[0]
+    assert "(2 launches: no interval; run with --launches 3) at k=4|64 rows=1 d=16 float32 cpu" in table.splitlines()[0]
 
 
 @pytest.mark.parametrize(("width", "phases"), [(1000, ["pipeline", "backward"]), (1, ["pipeline"])])

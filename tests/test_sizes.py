@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,11 +14,11 @@ import pytest
 from harness.cells import Case
 from harness.verdicts.sizes import by_size
 
-T95_OF_TWO = 12.706
-"""Student's t for 95 % and two launches, as printed in tables of statistics."""
+T95_OF_THREE = 4.303
+"""Student's t for 95 % and three launches, as printed in tables of statistics."""
 
 
-def timings(cases: Iterable[Case], seconds: Mapping[str, Mapping[str, float]], launches: int = 2) -> pd.DataFrame:
+def timings(cases: Iterable[Case], seconds: Mapping[str, Mapping[str, float]], launches: int = 3) -> pd.DataFrame:
     """A block a phase and launch; seconds: method -> phase -> seconds a call."""
     rows: list[dict[str, Any]] = [
         {"case": case.id, "method": method, **case.axes, "phase": phase, "launch": launch}
@@ -38,27 +39,38 @@ def grid(n: Iterable[int], k: Iterable[int], **axes: Any) -> list[Case]:
 
 def test_the_interval_is_students_over_launches() -> None:
     rows = timings([Case(n=64, k=4)], BOTH)
-    rows.loc[(rows["method"] == "dense") & (rows["launch"] == 2), "seconds"] = 2.0
+    logs = [math.log(each) for each in (4.0, 2.0, 3.0)]
+    for launch, each in enumerate(logs, 1):
+        rows.loc[(rows["method"] == "dense") & (rows["launch"] == launch), "seconds"] = math.exp(each)
     found = by_size(rows)
     assert found is not None
-    half = T95_OF_TWO * (math.log(4) - math.log(2)) / 2
-    low, middle, high = (math.exp(-(math.log(8) / 2 + each)) for each in (half, 0, -half))
-    assert found.columns["forward n=64"].to_dict() == {"dense": f"{middle:.2f}x ({low:#.2g}..{high:.0f})"}
-    assert found.told() == "speed-up over native (95 % interval of 2 launches) at k=4 rows=1 d=0 float32 cpu"
+    half = T95_OF_THREE * statistics.stdev(logs) / math.sqrt(3)
+    low, middle, high = (math.exp(-(statistics.mean(logs) + each)) for each in (half, 0, -half))
+    assert found.columns["forward n=64"].to_dict() == {"dense": f"{middle:.2f}x ({low:#.2g}..{high:#.2g})"}
+    assert found.told() == "speed-up over native (95 % interval of 3 launches) at k=4 rows=1 d=0 float32 cpu"
 
 
-def test_one_launch_has_no_interval_and_says_so() -> None:
-    found = by_size(timings([Case(n=64, k=4)], BOTH, launches=1))
+@pytest.mark.parametrize("launches", [1, 2])
+def test_under_three_launches_there_is_no_interval_and_what_to_do_is_said(launches: int) -> None:
+    rows = timings([Case(n=64, k=4)], BOTH, launches=launches)
+    rows.loc[(rows["method"] == "dense") & (rows["launch"] == 2), "seconds"] = 4.0000001
+    found = by_size(rows)
     assert found is not None
     assert found.columns["forward n=64"].to_dict() == {"dense": "0.25x"}
-    assert found.told().startswith("speed-up over native (one launch: no interval) at ")
+    count = "1 launch" if launches == 1 else "2 launches"
+    assert found.told().startswith(f"speed-up over native ({count}: no interval; run with --launches 3) at ")
 
 
-def test_launches_that_differ_are_told_as_a_range() -> None:
-    rows = timings(grid([64, 256], [4]), BOTH, launches=3)
-    found = by_size(rows[(rows["n"] == 64) | (rows["launch"] < 3)])
+@pytest.mark.parametrize(
+    ("fewer", "told"),
+    [(4, "interval of 4 to 5 launches)"), (2, "interval of up to 5 launches, none of fewer than 3)")],
+)
+def test_launches_that_differ_are_told_as_a_range(fewer: int, told: str) -> None:
+    rows = timings(grid([64, 256], [4]), BOTH, launches=5)
+    found = by_size(rows[(rows["n"] == 64) | (rows["launch"] <= fewer)])
     assert found is not None
-    assert "interval of 2 to 3 launches" in found.told()
+    assert told in found.told()
+    assert ("(" in found.columns["forward n=256"]["dense"]) == (fewer >= 3)
 
 
 @pytest.mark.parametrize(

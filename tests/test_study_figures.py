@@ -43,6 +43,10 @@ USUAL = {"dtype": "float32", "device": "cpu", "n": 1024, "k": 8, "rows": 1, "d":
 USUAL |= {"seed": 0, "mode": "ieee", "transform": "eager", "threads": 1}
 
 
+NO_MEMORY = pd.DataFrame({"case": [], "method": [], "phase": [], "min_bytes": [], "peak_bytes": []})
+"""Of a run whose phases are held to no yardstick."""
+
+
 def grid(**axes: Sequence[Any]) -> list[dict[str, Any]]:
     """The key of every case of these axes; a case is named by its axes."""
     points = (dict(zip(axes, point, strict=True)) for point in product(*axes.values()))
@@ -431,7 +435,7 @@ def test_cells_that_are_surely_faster_and_slower_are_counted() -> None:
         for case, ratio in zip(grid(n=(64, 128, 256, 512)), ratios, strict=True)
         for row in blocks(case, "forward", {"native": [1.0] * 5, "gather": (ratio * spread).tolist()})
     ]
-    lines = list(SPEED["summary"](SimpleNamespace(timings=pd.DataFrame(timings))))
+    lines = list(SPEED["summary"](SimpleNamespace(timings=pd.DataFrame(timings), memory=NO_MEMORY)))
     assert len(lines) == 2
     assert lines[1].startswith("gather, forward: surely faster than native in 2 of 4 cells, surely slower in 1; ")
     assert "at best 2x (" in lines[1]
@@ -450,7 +454,7 @@ def test_panels_of_the_plane_have_the_same_columns() -> None:
     """Those of one size alone are not to cut the others to it: panels share their axes."""
     cases = [*grid(n=(16384, 65536), k=(10, 100), rows=(1,)), *grid(n=(16384,), k=(10,), rows=(1024,))]
     timings = [row for case in cases for row in blocks(case, "forward", {"native": [1, 1], "blockmax": [0.5, 0.5]})]
-    figure = BLOCKMAX["speedup"](SimpleNamespace(timings=pd.DataFrame(timings)))
+    figure = BLOCKMAX["speedup"](SimpleNamespace(timings=pd.DataFrame(timings), memory=NO_MEMORY))
     assert [axis.get_xlim() for axis in figure.axes] == [(0, 2)] * 2
     assert [len(axis.texts) for axis in figure.axes if axis.collections] == [4 + 1, 1 + 1]  # and the title of its line
     pyplot.close(figure)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from harness.tables import Run
+from harness.verdicts.plausible import believed
 from harness.verdicts.sizes import BySize, by_size
 from harness.vocabulary import YARDSTICKS
 
@@ -27,7 +28,7 @@ def methods_tables(run: Run) -> Iterator[MethodsTable]:
     """Speed-up by size, worst errors, flips, status counts of each method; whole, then ever narrower."""
     methods = [each for each in run.cells["method"].unique() if each not in YARDSTICKS]
     errors, statuses = _errors(run), {"cells": _statuses(run)}
-    speed = None if run.timings.empty else by_size(run.timings)
+    speed = None if (timings := believed(run)).empty else by_size(timings)
     while True:
         columns = (dict(speed.columns) if speed else {}) | errors | statuses
         yield MethodsTable(pd.DataFrame(columns, index=methods).fillna("-"), _told(speed, errors))

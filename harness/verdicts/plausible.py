@@ -45,6 +45,21 @@ def doubts(run: Run) -> Iterator[str]:
         yield f"device events say more than the wall clock around them: {_worst(against)}: the clock does not wait"
 
 
+def believed(run: Run) -> pd.DataFrame:
+    """The rows of timings.csv without the phases that are too fast to be true, or whose clocks contradict each other.
+
+    They are what an answer is made of: a method that was not waited for must not win. `doubts` names what is left out.
+    """
+    if run.timings.empty:
+        return run.timings
+    found = paces(run.timings, run.memory)
+    doubted = pd.concat([found.loc[found["pace"] > BOUND, CELL], contradicted(run.timings)[CELL]])
+    if doubted.empty:
+        return run.timings
+    doubtful = pd.MultiIndex.from_frame(doubted.drop_duplicates())
+    return run.timings[~pd.MultiIndex.from_frame(run.timings[CELL]).isin(doubtful)]
+
+
 def paces(timings: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
     """Every timed phase but the yardsticks': the cell, `phase`, and `pace`, its bytes per second over the yardstick's.
 

@@ -9,6 +9,14 @@ from scipy import stats
 from harness.vocabulary import BASE_PHASE
 
 CONFIDENCE = 0.95
+
+FEWEST_LAUNCHES = 3
+"""Fewer have no interval: with one degree of freedom Student's t is 12.7, and an interval of logarithms that is so wide
+ends at numbers such as 1e-265."""
+
+WIDEST = np.log(1000.0)
+"""Half of an interval of logarithms that is wider than this says nothing, and is not made either."""
+
 MEASURED = ("seconds", "device_seconds")
 """Of the columns of timings.csv: the times of a block."""
 
@@ -33,15 +41,23 @@ def launch_medians(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFra
 
 
 def intervals(medians: pd.DataFrame, by: list[str], value: str, confidence: float = CONFIDENCE) -> pd.DataFrame:
-    """Mean and Student's t interval (95 % unless told) over launches: columns `mean low high launches`.
+    """Mean and Student's t interval (95 % unless another confidence is asked for) over launches, of logarithms: columns
+    `mean low high launches`.
 
-    With one launch there is no interval: low and high are NaN.
+    low and high are NaN where there is no interval: under FEWEST_LAUNCHES launches, or where it would be wider than
+    WIDEST to each side.
     """
     grouped = medians.groupby(by, sort=False, observed=True)[value]
     table = grouped.agg(mean="mean", spread="std", launches="count").reset_index()
     quantile = stats.t.ppf((1 + confidence) / 2, np.maximum(table["launches"] - 1, 1))
     half = quantile * table["spread"] / np.sqrt(table["launches"])
+    half = half.where((table["launches"] >= FEWEST_LAUNCHES) & (half <= WIDEST))
     return table.assign(low=table["mean"] - half, high=table["mean"] + half).drop(columns="spread")
+
+
+def without_interval(launches: int) -> str:
+    """Why so few launches have no interval, and what would give one."""
+    return f"{launches} launch{'' if launches == 1 else 'es'}: no interval; run with --launches {FEWEST_LAUNCHES}"
 
 
 def speedups(timings: pd.DataFrame, base: str = "native", confidence: float = CONFIDENCE) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.verdicts.ratios import CONFIDENCE, speedups
+from harness.verdicts.ratios import CONFIDENCE, FEWEST_LAUNCHES, speedups, without_interval
 from harness.verdicts.wording import TOLD, USUAL, axes_of
 from harness.vocabulary import PHASES, SHAPE, YARDSTICKS
 
@@ -37,12 +37,19 @@ class BySize:
         return replace(self, columns=kept, sizes=sizes, spare=tuple(spare))
 
     def told(self) -> str:
-        """What the columns are: the setting, in which what is not the same at all sizes stands in their order, and of
-        how many launches the intervals are."""
+        """What the columns are: the setting, in which what is not the same at all sizes stands in their order, and how
+        many launches the intervals are of."""
+        return f"speed-up over native ({self._interval()}) at {_setting(list(self.sizes.values()))}"
+
+    def _interval(self) -> str:
         few, most = self.launches
+        if most < FEWEST_LAUNCHES:
+            return without_interval(most)
         count = f"{most}" if few == most else f"{few} to {most}"
-        interval = f"{100 * CONFIDENCE:.0f} % interval of {count} launches" if most > 1 else "one launch: no interval"
-        return f"speed-up over native ({interval}) at {_setting(list(self.sizes.values()))}"
+        if few < FEWEST_LAUNCHES:
+            count = f"up to {most}"
+        fewer = f", none of fewer than {FEWEST_LAUNCHES}" if few < FEWEST_LAUNCHES else ""
+        return f"{100 * CONFIDENCE:.0f} % interval of {count} launches{fewer}"
 
 
 def by_size(timings: pd.DataFrame) -> BySize | None:

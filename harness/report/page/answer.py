@@ -7,16 +7,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from harness.methods import registered
 from harness.precision.ulp import FORMATS
 from harness.tables import SCHEMA_VERSION, Run
-from harness.verdicts.plausible import doubts
-from harness.verdicts.ratios import speedups
+from harness.verdicts.fastest import BASE, SHARED, WHOLE, fastest, relaxations
+from harness.verdicts.plausible import believed, doubts
+from harness.verdicts.ratios import FEWEST_LAUNCHES, without_interval
 from harness.verdicts.wording import status_lines
-from harness.vocabulary import CAUSE, DTYPES, YARDSTICKS
-
-WHOLE = ("forward", "backward", "pipeline")
-"""Phases that native has too, so that a ratio compares like with like."""
+from harness.vocabulary import CAUSE, DTYPES
 
 TENSORS = ("values", "dy", "dx", "dW", "dS")
 TOLD_REASONS = 12
@@ -31,43 +28,37 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def fastest(timings: pd.DataFrame) -> pd.DataFrame:
-    """Per case and phase the fastest method: the key, `phase`, `speedup`, `low`, `high`, `launches`.
-
-    It is native unless the 95 % interval of another is above 1. Relaxations, which return something else, and the
-    yardsticks do not compete; nor do phases that native does not have.
-    """
-    rows = speedups(timings)
-    rows = rows[rows["phase"].isin(WHOLE) & ~rows["method"].isin({*YARDSTICKS, *relaxations()})]
-    surely = rows[(rows["low"] > 1) | (rows["method"] == "native")]
-    return surely.loc[surely.groupby(["case", "phase"], sort=False)["speedup"].idxmax()]
-
-
 def which_method(run: Run) -> Iterator[Table]:
-    """How often each method is the fastest, and by how much; nothing where nothing was timed."""
-    if run.timings.empty:
-        return
-    best = fastest(run.timings)
-    if best.empty:
+    """How often each method is the fastest, and by how much; nothing where nothing can be ranked."""
+    if run.timings.empty or (best := fastest(believed(run))).empty:
         return
     phases = [phase for phase in WHOLE if phase in set(best["phase"])]
     cases = best.groupby("phase")["case"].nunique()
+    named = best.assign(method=best["fastest"].str.split(" or ")).explode("method")
     rows = []
-    for name in best["method"].value_counts().index:
-        mine = best[best["method"] == name]
-        cells = []
-        for phase in phases:
-            gains = mine.loc[mine["phase"] == phase, "speedup"]
-            share = f"{len(gains)} of {cases[phase]} cases"
-            if len(gains) and name != "native":
-                share += f", {gains.min():.2f} to {gains.max():.2f} times faster"
-            cells.append(share if len(gains) else "-")
+    for name in named["method"].value_counts().index:
+        mine = named[named["method"] == name]
+        cells = [_share(mine[mine["phase"] == phase], int(cases[phase])) for phase in phases]
         rows.append((str(name), *cells))
     caption = (
-        "Fastest method by number of cases, with its speed-up over native there. It is native unless the whole 95 % "
-        "interval of another lies above 1."
+        "Fastest method by number of cases, with its speed-up over native there. It is native unless another method is "
+        "surely faster: all intervals of a case hold simultaneously with 95 %. Methods that are not told apart count "
+        "together."
     )
     yield Table(caption, ("method", *phases), tuple(rows))
+
+
+def _share(rows: pd.DataFrame, cases: int) -> str:
+    """In how many cases a method is the fastest, and in how many it is one of several, in words; or '-'."""
+    alone = rows[rows["standing"] != SHARED]
+    told = []
+    if len(alone):
+        gains = alone["speedup"]
+        faster = "" if (alone["method"] == BASE).all() else f", {gains.min():.2f} to {gains.max():.2f} times faster"
+        told.append(f"{len(alone)} of {cases} cases{faster}")
+    if shared := len(rows) - len(alone):
+        told.append(f"in {shared} {'more ' if told else f'of {cases} cases '}among the fastest")
+    return "; ".join(told) or "-"
 
 
 def how_exact(run: Run) -> Iterator[Table]:
@@ -89,8 +80,8 @@ def beware(run: Run) -> Iterator[str]:
         yield "The working tree had changes that are in no commit: this code cannot be had again."
     if info["schema"] < SCHEMA_VERSION:
         yield f"This run was written with schema {info['schema']}: what later versions added is not known of it."
-    if run.cells["launch"].nunique() == 1 and not run.timings.empty:
-        yield "One launch: there are no intervals, and no method can be told from native."
+    if not run.timings.empty and (launches := run.timings["launch"].nunique()) < FEWEST_LAUNCHES:
+        yield f"{without_interval(launches)}. No method can be told from native."
     if soft := sorted(relaxations() & set(run.cells["method"])):
         yield f"Relaxations, which are biased, and held to shapes and untouched inputs only: {', '.join(soft)}."
     yield from doubts(run)
@@ -138,8 +129,3 @@ def _against_native(errors: pd.DataFrame, causes: pd.DataFrame) -> Table:
 def _figure(table: pd.DataFrame, row: str, column: str) -> str:
     value = table[column].get(row, float("nan")) if column in table else float("nan")
     return "-" if value != value else "0" if value == 0 else f"{value:.1e}"
-
-
-def relaxations() -> set[str]:
-    """Methods that return something else than the k largest; one from outside is taken to return them."""
-    return {name for name, each in registered().items() if not each.exact} - set(YARDSTICKS)

@@ -9,9 +9,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from harness.report.page.answer import WHOLE, fastest
 from harness.report.palette import DTYPE_COLOUR, VERDICT_COLOUR
 from harness.tables import Run
+from harness.verdicts.fastest import WHOLE, fastest
+from harness.verdicts.plausible import believed
 from harness.verdicts.sizes import commonest
 from harness.verdicts.wording import axes_of, quantity_name
 from harness.vocabulary import DTYPES
@@ -36,10 +37,10 @@ SELECTIONS = ("selection right", "an index flipped", "flips not measured")
 
 def fastest_map(run: Run) -> tuple[Spec | None, str]:
     """The fastest method in the plane of n and k, and in words at which values of the other axes; None: no times."""
-    if run.timings.empty or (best := fastest(run.timings)).empty:
+    if run.timings.empty or (best := fastest(believed(run))).empty:
         return None, ""
     best, setting = _at_one_setting(best, ("n", "k", "dtype", "phase"))
-    rows = best[["dtype", "phase", "n", "k", "method", "speedup", "low", "high"]].assign(
+    rows = best[["dtype", "phase", "n", "k", "fastest", "standing", "speedup", "low", "high"]].assign(
         gain=np.log2(best["speedup"]), told=best["speedup"].map("{:.2g}x".format)
     )
     base = alt.Chart(alt.InlineData(values=_records(rows))).encode(
@@ -54,11 +55,11 @@ def fastest_map(run: Run) -> tuple[Spec | None, str]:
             scale=alt.Scale(scheme="purples", domain=[-0.3, 5], clamp=True),
             legend=ABOVE,
         ),
-        tooltip=["method:N", "phase:N", "dtype:N", "n:Q", "k:Q", "speedup:Q", "low:Q", "high:Q"],
+        tooltip=["fastest:N", "standing:N", "phase:N", "dtype:N", "n:Q", "k:Q", "speedup:Q", "low:Q", "high:Q"],
     )
     layers: list[Any] = [tiles]
     if rows["n"].nunique() <= MOST_COLUMNS:
-        layers.append(base.mark_text(dy=-6, fontSize=9, limit=CELL_SIZE - 4).encode(text="method:N", color=light))
+        layers.append(base.mark_text(dy=-6, fontSize=9, limit=CELL_SIZE - 4).encode(text="fastest:N", color=light))
         layers.append(base.mark_text(dy=7, fontSize=9).encode(text="told:N", color=light))
     phases = [phase for phase in WHOLE if phase in set(rows["phase"])]
     dtypes = [dtype for dtype in DTYPES if dtype in set(rows["dtype"])]

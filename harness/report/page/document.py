@@ -16,13 +16,15 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
-from harness.report.page.answer import WHOLE, Table, beware, how_exact, relaxations, which_method
+from harness.report.page.answer import Table, beware, how_exact, which_method
 from harness.report.page.charts import changes_chart, error_chart, explorer_frame, fastest_map
 from harness.report.page.compared import Comparison
 from harness.report.page.provenance import facts, label, machine_line, provenance, title_of
 from harness.report.page.rows import DIGITS, RAW_ROUNDS, carried, packed
 from harness.report.palette import DTYPE_COLOUR, ON_DARK, SHAPES, VERDICT_COLOUR, method_styles
 from harness.tables import Run
+from harness.verdicts.fastest import UNRANKED, WHOLE
+from harness.verdicts.ratios import FEWEST_LAUNCHES
 from harness.verdicts.sides import side_labels, sides_text
 from harness.verdicts.wording import change_text, counts_text, quantity_name
 
@@ -176,7 +178,8 @@ def _settings(charts: Mapping[str, Any], methods: Iterable[str]) -> dict[str, An
         "on_dark": ON_DARK,
         "dark": DARK_CONFIG,
         "phases": WHOLE,
-        "relaxations": sorted(relaxations()),
+        "unranked": UNRANKED,
+        "fewest_launches": FEWEST_LAUNCHES,
     }
 
 

@@ -18,6 +18,8 @@ import pandas as pd
 
 from harness.report.page.compared import Comparison
 from harness.tables import Run
+from harness.verdicts.fastest import standings
+from harness.verdicts.plausible import believed
 from harness.verdicts.ratios import multiples_of_read, speedups
 
 RAW_ROUNDS = 200_000
@@ -32,6 +34,7 @@ BAND = (0.05, 0.95)
 TIME, ROUNDS, MEMORY, ERROR, VERDICTS = "time", "rounds", "memory", "error", "verdicts"
 
 CELL = "cell"
+CELL_AND_PHASE = ["case", "method", "phase"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def carried(run: Run, comparison: Comparison | None, rounds: int) -> Carried:
     """The rows of a run, of its blocks at most `rounds`, and of the comparison whose head it is."""
     key = list(run.cells.columns[: list(run.cells.columns).index("launch")])
     tables = {
-        TIME: _times(run.timings),
+        TIME: _times(run),
         ROUNDS: _sample(run.timings.drop(columns=["position"]), rounds),
         MEMORY: _memory(run.memory, key),
         ERROR: run.discrepancies,
@@ -79,8 +82,10 @@ def packed(runs: Sequence[tuple[str, Carried]]) -> str:
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
-def _times(timings: pd.DataFrame) -> pd.DataFrame:
-    """A row a cell's phase: the median block and its band, the speed-up and the multiple of one read with intervals."""
+def _times(run: Run) -> pd.DataFrame:
+    """A row a cell's phase: the median block and its band, the speed-up and the multiple of one read with intervals,
+    and what the look-up may say of it, if anything."""
+    timings = run.timings
     if timings.empty:
         return timings
     key = list(timings.columns[: list(timings.columns).index("phase") + 1])
@@ -92,8 +97,10 @@ def _times(timings: pd.DataFrame) -> pd.DataFrame:
     reads = multiples_of_read(timings).rename(columns={"low": "multiple_low", "high": "multiple_high"})
     table = table.reset_index().merge(faster, on=key, how="left")
     table = table.merge(reads.drop(columns="launches"), on=key, how="left")
+    ranked = standings(believed(run))[[*CELL_AND_PHASE, "standing"]]
+    table = table.merge(ranked, on=CELL_AND_PHASE, how="left").fillna({"standing": ""})
     figures = [f"{name}{end}" for name in ("seconds", "speedup", "multiple") for end in ("", "_low", "_high")]
-    return table[[*key, *figures, "blocks", "launches"]]
+    return table[[*key, *figures, "blocks", "launches", "standing"]]
 
 
 def _memory(memory: pd.DataFrame, key: list[str]) -> pd.DataFrame:

@@ -1,7 +1,7 @@
-// Which method for a case: those that were measured, the fastest first.
+// Which method for a case: those that compete and are believed, in the order of their speed-up where that can be told.
 
 function showLookUp(run, target) {
-  const rows = rowsOf(run, "time").filter((row) => typeof row.speedup === "number" && settings.phases.includes(row.phase));
+  const rows = rowsOf(run, "time").filter((row) => typeof row.speedup === "number" && row.standing);
   const axes = Object.keys(run.cells).filter((name) => !["case", "method"].includes(name) && distinct(rows, name).length > 1);
   const asked = element("form", { class: "picks", "aria-label": `a case of ${run.label}` });
   const answer = element("div", { class: "columns", "aria-live": "polite" });
@@ -30,19 +30,27 @@ function narrowed(rows, axes, data) {
   return { fields, here };
 }
 
+// A list in the order of speed-up, or, where too few launches give no rank, in that of the names.
 function ranking(phase, rows) {
-  const ranked = rows.filter((row) => !settings.relaxations.includes(row.method)).sort((a, b) => b.speedup - a.speedup);
-  if (!ranked.length) return null;
-  const items = ranked.map((row) => element("li", {}, element("b", {}, row.method), ` ${ratio(row)}, ${time(row.seconds)}`));
-  return element("section", {}, element("h4", {}, phase), element("ol", {}, ...items));
+  if (!rows.length) return null;
+  const isRanked = (row) => row.standing !== settings.unranked;
+  const ranked = rows.filter(isRanked).sort((a, b) => b.speedup - a.speedup);
+  const unranked = rows.filter((row) => !isRanked(row)).sort((a, b) => a.method.localeCompare(b.method));
+  const list = (kind, some) => element(kind, {}, ...some.map((row) => element("li", {}, element("b", {}, row.method), ` ${ratio(row)}, ${time(row.seconds)}`)));
+  const lists = [ranked.length ? list("ol", ranked) : null, unranked.length ? element("p", {}, why(unranked)) : null, unranked.length ? list("ul", unranked) : null];
+  return element("section", {}, element("h4", {}, phase), ...lists.filter(Boolean));
+}
+
+function why(rows) {
+  const most = Math.max(...rows.map((row) => row.launches));
+  return `${most} launch${most === 1 ? "" : "es"}: no interval and no rank; run with --launches ${settings.fewest_launches}`;
 }
 
 function ratio(row) {
   const short = (value) => Number(value.toPrecision(3)).toString();
   if (row.method === "native") return "1x";
-  if (typeof row.speedup_low !== "number") return `${short(row.speedup)}x (one launch: no interval)`;
-  const told = row.speedup_low <= 1 && row.speedup_high >= 1 ? ", not told from native" : "";
-  return `${short(row.speedup)}x (${short(row.speedup_low)} to ${short(row.speedup_high)}${told})`;
+  if (typeof row.speedup_low !== "number") return `${short(row.speedup)}x`;
+  return `${short(row.speedup)}x (${short(row.speedup_low)} to ${short(row.speedup_high)}), ${row.standing}`;
 }
 
 function time(seconds) {
