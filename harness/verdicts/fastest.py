@@ -56,11 +56,10 @@ def standings(timings: pd.DataFrame) -> pd.DataFrame:
     comparisons = present.map(lambda names: len(set(names) - {BASE}))
     of_case = comparisons.groupby([name for name in of_phase if name != "phase"], sort=False).transform("sum")
     places, figures = wide.groupby(of_phase, sort=False).indices, wide.to_numpy()
-    rows = []
-    for phase, names in present.items():
-        columns_of = wide.columns.get_indexer(names)
-        tail = (1 - CONFIDENCE) / 2 / max(1, int(of_case[phase]))
-        found = _standings(figures[places[phase]][:, columns_of], list(names), tail)
+    rows: list[Any] = []
+    for phase, names, compared in zip(present.index.tolist(), present.tolist(), of_case.tolist(), strict=True):
+        tail = (1 - CONFIDENCE) / 2 / max(1, compared)
+        found = _standings(figures[places[phase]][:, wide.columns.get_indexer(names)], tail)
         rows += [(*phase, name, *each) for name, each in zip(names, found, strict=True)]
     table = pd.DataFrame(rows, columns=[*of_phase, "method", "speedup", "low", "high", "launches", "standing"])
     return medians[key].drop_duplicates().merge(table, on=[*of_phase, "method"])
@@ -85,11 +84,11 @@ def _answer(rows: pd.DataFrame) -> Iterator[dict[Hashable, Any]]:
     first = rows[rows["standing"].isin((FASTEST, SHARED))]
     leader = first if len(first) else rows[rows["method"] == BASE]
     if len(rows) > 1 and len(leader):
-        best = leader.loc[leader["speedup"].idxmax()].to_dict()
+        (best,) = leader.nlargest(1, "speedup").to_dict("records")
         yield best | {"fastest": " or ".join(sorted(leader["method"]))}
 
 
-def _standings(log_ratios: np.ndarray, names: list[str], tail: float) -> Iterator[tuple[float, float, float, int, str]]:
+def _standings(log_ratios: np.ndarray, tail: float) -> Iterator[tuple[float, float, float, int, str]]:
     """Of each method speed-up, low, high, launches, standing; log_ratios: ln(seconds / native's) of shape (launches,
     methods)."""
     low, mean, high, launches = _intervals(-log_ratios, tail)
