@@ -85,5 +85,25 @@ def ask_git(*arguments: str, folder: Path | None = None) -> str:
     return done.stdout.removesuffix("\n")
 
 
+def forget_repository() -> None:
+    """Take the variables that bind a git to one repository out of this process's environment.
+
+    The command line does so once: what it starts besides git and workers (a study's script, a cluster on this machine)
+    inherits none of them either.
+    """
+    for name in os.environ.keys() - unbound(os.environ).keys():
+        del os.environ[name]
+
+
+def refusal(error: subprocess.CalledProcessError) -> str:
+    """Why git refused, in one line: the first that it calls fatal or an error, else its last; '' where it is silent."""
+    lines = str(error.stderr).strip().splitlines()
+    for kind in ("fatal: ", "error: "):
+        for line in lines:
+            if line.startswith(kind):
+                return line.removeprefix(kind)
+    return lines[-1] if lines else ""
+
+
 def _inherits(name: str) -> bool:
     return not name.startswith("GIT_") or name in BELONGS_TO_THE_PERSON

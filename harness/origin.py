@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.git import ask_git
+from harness.git import ask_git, refusal
 from harness.machine import Revision, this_revision
 from harness.measure.process import Worker, cores_for_workers
 
@@ -98,5 +98,4 @@ def _git(*arguments: str, folder: Path | None = None, failing: str) -> str:
     except OSError as error:
         raise UserError(f"duel: git: {error.strerror}") from None
     except subprocess.CalledProcessError as error:
-        told = (error.stderr.strip().splitlines() or [""])[-1]
-        raise UserError(f"duel: {failing}" + (f": {told}" if told else "")) from None
+        raise UserError(": ".join(filter(None, (f"duel: {failing}", refusal(error))))) from None

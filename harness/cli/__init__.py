@@ -10,6 +10,7 @@ import click
 
 from harness.cli import judging, measuring, reading
 from harness.cli.group import cli
+from harness.git import forget_repository
 from harness.vocabulary import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE
 
 __all__ = ["cli", "judging", "main", "measuring", "reading"]
@@ -17,6 +18,7 @@ __all__ = ["cli", "judging", "main", "measuring", "reading"]
 
 def main() -> None:
     """The command line; a name for the script `harness`."""
+    forget_repository()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no worker is left, and what is kept is told
     try:
         code = cli.main(prog_name="harness", standalone_mode=False)
