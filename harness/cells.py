@@ -160,7 +160,7 @@ class Plan:
         needed = case.input_bytes + case.output_bytes + method.matrix_bytes(case)
         if "dS" in self.study.comparison.tensors:
             needed += method.gradient_bytes(case)
-        limit = int(self.study.limits.memory)
+        limit = self.study.memory_limit(case.device)
         over = f"needs {needed} bytes, over limits.memory = {limit}" if needed > limit else ""
         return Cell(case, name, min(needed, LARGEST_INTEGER), over)
 

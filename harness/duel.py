@@ -26,9 +26,10 @@ from harness.measure.case import CaseRunner, Side
 from harness.measure.turn import rows_of
 from harness.methods import registered
 from harness.origin import Origin
+from harness.progress import progress_bar
 from harness.runs import new_folder, sidecar, write_info
 from harness.study import Study
-from harness.sweep import at_hand, progress_bar
+from harness.sweep import at_hand
 from harness.tables import BASE, HEAD, Run, RunWriter, parameter_types, read, write_sides, write_verdicts
 from harness.verdicts.comparison import duel_changes, duel_verdicts
 from harness.verdicts.judge import FEWEST_LAUNCHES, judge, spread_is_known
@@ -186,7 +187,7 @@ class _Rounds:
 
     def _first_set_ends(self, done: int) -> bool:
         """When no launch is needed any more, or no time is left; at the preset numbers only."""
-        budget = self.study.timing.budget_seconds if self.study.timing else None
+        budget = self.study.total_budget
         if budget is not None and done and self._left() < budget * (1 - SHARE_OF_FIRST):
             return True
         least = max(self.study.launches, LOOKS[0])
@@ -211,7 +212,7 @@ class _Rounds:
         return judge(duel_changes(*self._sides(), launches), tolerance)
 
     def _left(self) -> float:
-        budget = self.study.timing.budget_seconds if self.study.timing else None
+        budget = self.study.total_budget
         return UNLIMITED if budget is None else budget - (time.monotonic() - self.begun)
 
     def _sides(self) -> tuple[Run, Run]:

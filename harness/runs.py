@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,7 @@ def run(
 
     Raises UserError where nothing can be measured, and Interrupted at Ctrl-C once there is a folder.
     """
+    begun = time.monotonic()
     plan_of(study)
     load_script(study.name, studies)
     with _opened(place) as there:
@@ -60,7 +62,7 @@ def run(
         parent = Path(results) / there.machine["slug"] / study.name
         folder = new_folder(parent / BASELINE if baseline else parent, revision.label)
         write_info(folder, info)
-        return _measure(study, folder, info, there, studies, say)
+        return _measure(study, folder, info, there, studies, say, begun)
 
 
 def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print, *, place: Place | None = None) -> Run:
@@ -69,6 +71,7 @@ def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print, *, pla
     Raises UserError where the run is complete or a side of a duel, its study file has changed, or this is another
     machine, other code or another torch; Interrupted as `run` does.
     """
+    begun = time.monotonic()
     path = Path(folder)
     info = dict(read(path).info)
     if info["schema"] != SCHEMA_VERSION:
@@ -85,7 +88,7 @@ def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print, *, pla
         if why := there.refuse(info["machine"]["slug"]) or _unlike(info, there):
             raise UserError(f"{path}: {why}")
         there.admit(study)
-        return _measure(study, path, info, there, studies, say)
+        return _measure(study, path, info, there, studies, say, begun)
 
 
 def _unlike(info: Mapping[str, Any], place: Place) -> str:
@@ -137,11 +140,13 @@ def _opened(place: Place | None) -> Iterator[Place]:
         yield here
 
 
-def _measure(study: Study, folder: Path, info: dict[str, Any], place: Place, studies: Path, say: Say) -> Run:
+def _measure(
+    study: Study, folder: Path, info: dict[str, Any], place: Place, studies: Path, say: Say, begun: float
+) -> Run:
     command = f"harness run --resume {shlex.quote(str(folder))}{studies_option(studies)}{place.option}"
     kept = f"what is measured is kept: go on with `{command}`"
     try:
-        return _measured(study, folder, info, place, studies, say)
+        return _measured(study, folder, info, place, studies, say, begun)
     except KeyboardInterrupt:
         raise Interrupted(kept) from None
     except Busy:
@@ -152,7 +157,9 @@ def _measure(study: Study, folder: Path, info: dict[str, Any], place: Place, stu
         raise UserError(f"{refused(error)}; {kept}") from error
 
 
-def _measured(study: Study, folder: Path, info: dict[str, Any], place: Place, studies: Path, say: Say) -> Run:
+def _measured(
+    study: Study, folder: Path, info: dict[str, Any], place: Place, studies: Path, say: Say, begun: float
+) -> Run:
     present = on_present_devices(study, place.devices, say)
     plan = plan_of(present)
     for line in plan.notes:
@@ -162,8 +169,11 @@ def _measured(study: Study, folder: Path, info: dict[str, Any], place: Place, st
         committed = recover(folder, {case.id: len(cells) for case, cells in plan_of(study)})
         writer.open()
         with place.measuring(present) as measure:
-            for rows in Sweep(plan, measure, committed, read(folder), place.at_once(present)).rows():
+            sweep = Sweep(plan, measure, committed, read(folder), place.at_once(present), begun=begun)
+            for rows in sweep.rows():
                 writer.commit(rows)
+        if line := sweep.budget_line():
+            say(line)
         script = load_script(study.name, studies)
         if script.measure is not None and not place.is_this_machine:
             say(f"{script.path}: its measure() is of one machine, and left out on a cluster: facts.csv is empty")
@@ -172,7 +182,9 @@ def _measured(study: Study, folder: Path, info: dict[str, Any], place: Place, st
                 facts = list(script.measure(study))
             writer.write_facts(facts)
         read(folder).check()
+        took = info.get("took_seconds", 0.0) + time.monotonic() - begun
         ended = {"machine": _machines(info, place), "end": utc_now().isoformat(timespec="seconds")}
+        ended["took_seconds"] = round(took, 3)
         write_info(folder, info | ended)
     return read(folder)
 

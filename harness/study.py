@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, cast
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from harness.errors import UserError, shortened, unknown
-from harness.study_values import K, Memory, Name, Natural, Positive, Scalar, Seconds, Share, Some, Word, well_formed_k
+from harness.study_values import (
+    K,
+    MemoryByDevice,
+    Name,
+    Natural,
+    Positive,
+    Scalar,
+    Seconds,
+    SecondsByDevice,
+    Share,
+    Some,
+    Word,
+    well_formed_k,
+)
 from harness.vocabulary import (
     AXES,
     HOST,
@@ -27,6 +40,13 @@ from harness.vocabulary import (
 
 MOST_CELLS = 10_000_000
 """Of a study: at 2 ms of bookkeeping a cell, planning and writing so many would take five hours."""
+
+
+MEMORY = ByteSize(4 * 2**30)
+"""Bytes of a cell, unless the study or its table of devices names others."""
+
+
+Budget = float | dict[Device, float] | None
 
 
 class _Strict(BaseModel):
@@ -86,8 +106,8 @@ class Timing(_Strict):
     """Passes over all cases, each in a fresh process: the unit of every interval."""
     width: Annotated[float, Field(gt=0)] | None = None
     """A case is not launched again once its intervals of ln(seconds / native's) are narrower than this."""
-    budget_seconds: Seconds | None = None
-    """Seconds for the whole study."""
+    budget_seconds: SecondsByDevice | None = None
+    """Seconds for the whole study, as in [limits], where a study that times nothing has it."""
     fresh_memory: bool = True
     """Whether every block has its tensors in new memory."""
 
@@ -110,11 +130,15 @@ class Limits(_Strict):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)  # ByteSize reads "4 GiB" from a string
 
-    memory: Memory = ByteSize(4 * 2**30)
-    """Bytes of S, its gradient, inputs and outputs, as a number or with a unit ('4 GiB'); a cell over it is skipped.
-    What checks and exact answers hold in float64 comes on top."""
+    memory: MemoryByDevice = MEMORY
+    """Bytes of S, its gradient, inputs and outputs, as a number or with a unit ('4 GiB'), or for each device, as in
+    {cpu = '1 GiB', cuda = '16 GiB'}; a cell over it is skipped. What checks and exact answers hold in float64 comes on
+    top."""
     seconds: Annotated[Seconds, Field(strict=True)] = 60.0
     """Seconds of a case in one launch; then what took longest at once is a timeout; the others begin anew."""
+    budget_seconds: SecondsByDevice | None = None
+    """Seconds for the whole study, starting workers, opening, checks, compiling and calibration included, or for the
+    cases of each device, as in {cpu = 250, cuda = 100}. A study that has [timing] may have it there instead."""
 
 
 class Gate(_Strict):
@@ -194,17 +218,48 @@ class Study(_Strict):
         """Launches of a run; a study without [timing] needs one, since errors do not vary between launches."""
         return self.timing.launches if self.timing else 1
 
+    @property
+    def budget_seconds(self) -> Budget:
+        """Seconds for the whole study, or for the cases of each device; None: without limit."""
+        timed = self.timing.budget_seconds if self.timing else None
+        return self.limits.budget_seconds if timed is None else timed
+
+    @property
+    def total_budget(self) -> float | None:
+        """Seconds for the whole study on all of its devices; None where one of them has no limit."""
+        budget = self.budget_seconds
+        if not isinstance(budget, dict):
+            return budget
+        return sum(budget[each] for each in self.axes.device) if set(self.axes.device) <= budget.keys() else None
+
+    def memory_limit(self, device: str) -> int:
+        """Bytes over which a cell on this device is skipped."""
+        memory = self.limits.memory
+        return int(memory.get(cast(Device, device), MEMORY) if isinstance(memory, dict) else memory)
+
     def with_launches(self, launches: int) -> Study:
-        """The same study with so many launches, each with the time it had; one that times nothing as it is."""
+        """The same study with so many launches; one that times nothing as it is.
+
+        More launches have the time that each had. Fewer keep the whole budget: who takes fewer wants them complete.
+        """
         if self.timing is None:
             return self
-        budget = self.timing.budget_seconds
-        longer = {"budget_seconds": budget and budget * launches / self.timing.launches}
-        return self.model_copy(update={"timing": self.timing.model_copy(update={"launches": launches, **longer})})
+        longer = max(1.0, launches / self.timing.launches)
+        timing = {"launches": launches, "budget_seconds": _longer(self.timing.budget_seconds, longer)}
+        limits = {"budget_seconds": _longer(self.limits.budget_seconds, longer)}
+        return self.model_copy(
+            update={"timing": self.timing.model_copy(update=timing), "limits": self.limits.model_copy(update=limits)}
+        )
 
     def told(self, name: str, text: str, only: tuple[str, ...] = ()) -> Study:
         """The study itself, with the name and the text of its file, and what it was narrowed to."""
         self._name, self._text, self._only = name, text, only
+        return self
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Study:
+        if self.timing and self.timing.budget_seconds is not None and self.limits.budget_seconds is not None:
+            raise UserError("budget_seconds: stands in [timing] and in [limits]: leave one of them out")
         return self
 
     @field_validator("exclude", mode="before")
@@ -242,6 +297,12 @@ class Study(_Strict):
                     elif value not in swept[key]:
                         raise unknown("exclude", f"{key} in this study", value, swept[key])
         return self
+
+
+def _longer(budget: Budget, by: float) -> Budget:
+    if isinstance(budget, dict):
+        return {device: seconds * by for device, seconds in budget.items()}
+    return None if budget is None else budget * by
 
 
 def _well_formed(k: object) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Discriminator, Field, Tag, WithJsonSchema
 
 from harness.outside_text import PLAIN_WORD
-from harness.vocabulary import LARGEST_INTEGER
+from harness.vocabulary import LARGEST_INTEGER, Device
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
@@ -84,4 +84,21 @@ K = Annotated[
 Memory = Annotated[
     ByteSize,
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": f"^{MEMORY_TEXT}$"}]}),
+]
+
+FOR_ALL, BY_DEVICE = "one number", "a table of devices"
+"""The two shapes of a limit that may differ between devices: 250 or {cpu = 250, cuda = 100}."""
+
+
+def _shape_of(value: object) -> str:
+    return BY_DEVICE if isinstance(value, dict) else FOR_ALL
+
+
+SecondsByDevice = Annotated[
+    Annotated[Seconds, Tag(FOR_ALL)] | Annotated[dict[Device, Seconds], Field(min_length=1), Tag(BY_DEVICE)],
+    Discriminator(_shape_of),
+]
+MemoryByDevice = Annotated[
+    Annotated[Memory, Tag(FOR_ALL)] | Annotated[dict[Device, Memory], Field(min_length=1), Tag(BY_DEVICE)],
+    Discriminator(_shape_of),
 ]

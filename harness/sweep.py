@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from harness.budget import Budget
 from harness.cells import Case, Cell, Plan
 from harness.measure.place import Measure
 from harness.measure.turn import Rows, Turn
+from harness.progress import Progress, progress_bar, ticking
 from harness.study import Study
 from harness.tables import Run
 from harness.verdicts.judge import FEWEST_LAUNCHES
@@ -39,12 +40,16 @@ class Sweep:
     """(device, method) -> the fewest bytes at which it ran out of memory."""
     homes: dict[str, str] = field(default_factory=dict)
     """case -> slug of the machine that measured it first."""
+    begun: float | None = None
+    """time.monotonic() when the run began: what was spent on starting counts toward the budget."""
     settled_after: dict[int, dict[str, str]] = field(default_factory=dict)
     """Number of launches looked at -> what was settled then: the tables are large, and what is looked at stays."""
 
     def __post_init__(self) -> None:
         cells = self.earlier.cells
         self._remember_exhausted(cells.query("status == 'out_of_memory'").to_dict("records"))
+        used = cells.groupby("device")["wall_seconds"].sum().to_dict()
+        self.budget = Budget(self.study, {str(name): each for name, each in used.items()}, self.at_once, self.begun)
         self.homes |= dict(cells.drop_duplicates("case")[["case", "machine"]].itertuples(index=False, name=None))
 
     @property
@@ -56,18 +61,29 @@ class Sweep:
 
         A launch is over before the next begins: what it found says whether a case is launched again.
         """
-        cases = sum(1 for _ in self.plan)
-        budget = _Budget(self.study, float(self.earlier.cells["wall_seconds"].sum()) / self.at_once, self.at_once)
-        with progress_bar(cases * self.study.launches, len(self.committed)) as progress:
+        on_device = Counter(case.device for case, _ in self.plan)
+        cases = on_device.total()
+        bar = progress_bar(cases * self.study.launches, len(self.committed))
+        with bar, ticking(Progress(bar, self.budget.share_used)) as progress:
             for launch in range(1, self.study.launches + 1):
-                budget.begin_launch(launch, sum(1 for done, _ in self.committed if done == launch), cases)
-                for rows in self.measure(self._turns(launch, cases, budget, progress)):
+                self.budget.begin_launch(launch, on_device - self._done(launch))
+                for rows in self.measure(self._turns(launch, cases, progress)):
                     self._remember_exhausted(rows["cells"])
                     self.homes.setdefault(rows["cells"][0]["case"], rows["cells"][0]["machine"])
                     yield rows
-                    progress.update()
+                    progress.done()
 
-    def _turns(self, launch: int, cases: int, budget: _Budget, progress: tqdm[NoReturn]) -> Iterator[Turn]:
+    def budget_line(self) -> str:
+        """What the budget left out and what would help, or ''."""
+        return self.budget.told(sum(len(cells) for _, cells in self.plan)) if self.budget.cells_cut else ""
+
+    def _done(self, launch: int) -> Counter[str]:
+        """device -> how many cases of a launch an earlier part of the run has."""
+        if not any(done == launch for done, _ in self.committed):
+            return Counter()
+        return Counter(case.device for case, _ in self.plan if (launch, case.id) in self.committed)
+
+    def _turns(self, launch: int, cases: int, progress: Progress) -> Iterator[Turn]:
         """What is left of a launch. A turn is decided when it is asked for, by what is known then."""
         settled = self._settled(launch)
         measure = self._measured_beside_times(launch)
@@ -75,12 +91,15 @@ class Sweep:
             identity = case.id
             if (launch, identity) in self.committed:
                 continue
-            progress.set_postfix_str(at_hand(launch, case))
-            why = settled.get(identity, "") or budget.spent()
+            progress.bar.set_postfix_str(at_hand(launch, case))
+            spent = self.budget.spent(case.device)
+            why = settled.get(identity, "") or spent
             planned = [self._skip(cell, why) for cell in cells]
-            seed = launch * cases + number
-            yield Turn(launch, case, planned, seed, budget.share(), measure, self.homes.get(identity, ""))
-            budget.turns -= 1
+            if cut := sum(cell.skip == spent for cell in planned) if spent else 0:
+                self.budget.cut(launch, identity, cut)
+            seconds, seed = self.budget.take_turn(case.device), launch * cases + number
+            yield Turn(launch, case, planned, seed, seconds, measure, self.homes.get(identity, ""))
+            self.budget.charge(case.device, "" if why else identity)
 
     def _measured_beside_times(self, launch: int) -> list[str]:
         """Errors do not vary between launches. Memory can (a method may keep what it
@@ -120,40 +139,6 @@ class Sweep:
         settled = {str(case): reason for case, width in widest.items() if width < timing.width}
         self.settled_after[looks[-1]] = settled
         return settled
-
-
-@dataclass
-class _Budget:
-    """budget_seconds, shared equally by the launches; what a case does not use goes to those after it.
-
-    used: seconds of an earlier part of the run; at_once: cases that are measured side by side.
-    """
-
-    study: Study
-    used: float
-    at_once: int
-    begin: float = field(default_factory=time.monotonic)
-    launch_end: float = float("inf")
-    turns: int = 1
-
-    def begin_launch(self, launch: int, done: int, cases: int) -> None:
-        self.turns = max(1, cases - done)
-        self.launch_end = time.monotonic() + self.left() / (self.study.launches - launch + 1)
-
-    def left(self) -> float:
-        budget = self.study.timing.budget_seconds if self.study.timing else None
-        return float("inf") if budget is None else budget - self.used - (time.monotonic() - self.begin)
-
-    def share(self) -> float:
-        return max(0.0, self.launch_end - time.monotonic()) * self.at_once / max(self.at_once, self.turns)
-
-    def spent(self) -> str:
-        return "" if self.left() > 0 else "the budget of the study (timing.budget_seconds) is spent"
-
-
-def progress_bar(total: int, initial: int = 0) -> tqdm[NoReturn]:
-    """A bar over cases with the remaining time; silent where there is no terminal."""
-    return tqdm(total=total, initial=initial, unit="case", disable=None, dynamic_ncols=True)
 
 
 def at_hand(launch: int, case: Case) -> str:

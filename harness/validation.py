@@ -9,6 +9,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from harness.errors import shortened, unknown
+from harness.study_values import BY_DEVICE, FOR_ALL
+
+NO_KEYS = (FOR_ALL, BY_DEVICE, "[key]")
+"""What pydantic adds to the path of an error that stands in no file: a value's shape, or that a key is wrong."""
 
 Models = Mapping[str, type[BaseModel]]
 
@@ -25,7 +29,7 @@ def one_line(error: ValidationError, models: Models) -> str:
 
 
 def _describe(detail: ErrorDetails, models: Models) -> str:
-    path = [str(part) for part in detail["loc"]]
+    path = [str(part) for part in detail["loc"] if part not in NO_KEYS]
     where = shortened(".".join(path)) or "the file"
     if detail["type"] == "extra_forbidden":
         table = ".".join(path[:-1])

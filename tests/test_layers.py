@@ -26,13 +26,14 @@ FLOORS = {
     4: ("device",),
     3: ("methods", "precision", "problems"),
     2: ("tables",),
-    1: ("cells", "study_file"),
-    0: ("outside_text", "errors", "vocabulary", "validation", "study", "study_values", "machine", "git"),
+    1: ("cells", "study_file", "budget"),
+    0: ("outside_text", "errors", "vocabulary", "validation", "study", "study_values", "machine", "git", "progress"),
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
 NEIGHBOURS = {
     ("__main__", "cli"),  # python -m harness is the command line
+    ("validation", "study_values"),  # what pydantic calls the shapes of a value
     ("validation", "errors"),  # the errors of a study file are told in the words of errors
     ("errors", "outside_text"),  # what a message repeats reaches a terminal
     ("study", "errors"),
@@ -60,7 +61,7 @@ HOMES = {
     "pydantic_core": {"validation"},
     "psutil": {"machine"},
     "cpuinfo": {"machine"},
-    "tqdm": {"sweep"},
+    "tqdm": {"progress"},
     "pynvml": {"device"},
     "altair": {"report"},
     "jinja2": {"report"},

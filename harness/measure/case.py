@@ -22,8 +22,9 @@ UNTIMED = BlockTime(float("nan"))
 
 @dataclass
 class CellResult:
-    """What became of a cell in a launch: status, reason, figures, memory, seconds of wall time spent on it, and of
-    these on compiling (NaN: nothing was compiled); why the device's clock was held down meanwhile."""
+    """What became of a cell in a launch: status, reason, figures, memory, seconds of wall time spent on it (its part of
+    opening the case, its check, its blocks and what is prepared for them), and of these on compiling (NaN: nothing was
+    compiled); why the device's clock was held down meanwhile."""
 
     cell: Cell
     side: int = 0
@@ -182,7 +183,6 @@ class CaseRunner:
             for block in sample(list(self._arms(cells, deadline)), timing.rounds, seed, end):
                 result = by_arm[block.arm.side, block.arm.method]
                 if result.status == "ok":
-                    result.wall_seconds += block.seconds * block.arm.calls
                     blocks.append(block)
 
     def _check(self, case: Case, cells: list[CellResult], deadline: float, measure: Sequence[str]) -> None:
@@ -190,16 +190,18 @@ class CaseRunner:
         if not cells:
             return
         at = cells[0].side
+        begin = time.monotonic()
         opened = self._ask(at, self._opening(case, self._sides[at].running().cores), deadline)
+        opening_of_each = (time.monotonic() - begin) / len(cells)
         for each in cells:
             if opened["status"] != "ok":
                 each.end(opened["status"], opened["reason"])
                 continue
             begin = time.monotonic()
-            spare = int(self._study.limits.memory) - each.cell.predicted_bytes
+            spare = self._study.memory_limit(case.device) - each.cell.predicted_bytes
             request = {"op": "check", "method": each.cell.method, "measure": measure, "spare_bytes": spare}
             reply = self._ask(at, request, deadline)
-            each.wall_seconds = time.monotonic() - begin
+            each.wall_seconds = opening_of_each + time.monotonic() - begin
             if reply["status"] == "ok":
                 each.status, each.reason, each.calls = "ok", reply["reason"], reply["calls"]
                 each.memory, each.figures = reply["memory"], reply["figures"]
@@ -253,7 +255,9 @@ class CaseRunner:
         if result.status != "ok":
             return UNTIMED
         request = {"op": "time", "method": result.cell.method, "phase": phase, "calls": calls}
+        begin = time.monotonic()
         reply = self._ask(result.side, request, deadline)
+        result.wall_seconds += time.monotonic() - begin
         if "seconds" not in reply:
             result.end(reply["status"], _in_phase(phase, reply["reason"]))
             return UNTIMED

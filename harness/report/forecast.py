@@ -102,7 +102,7 @@ def _tally(plan: Plan) -> _Tally:
 
 def _time_text(tally: _Tally, study: Study) -> str:
     """The expected time, on a CPU alone and with every device that is asked for."""
-    budget = study.timing.budget_seconds if study.timing else None
+    budget = study.total_budget
     start = START_SECONDS * study.launches
 
     def told(seconds: float) -> str:

@@ -73,6 +73,8 @@ def _tidy(key: Schema) -> None:
         key["anyOf"] = [each for each in key["anyOf"] if each != {"type": "null"}]
     if key.get("default", "") is None:
         del key["default"]
+    elif isinstance(key.get("default"), dict):
+        key["default"] = {name: value for name, value in key["default"].items() if value is not None}
 
 
 def _parameters(names: Iterable[str]) -> dict[str, Schema]:

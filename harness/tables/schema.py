@@ -53,7 +53,9 @@ _OWN = {
         "reason": pa.Column(str, description="why, in one line: torch's own message where it is torch's"),
         "machine": pa.Column(str, description="slug of the machine"),
         "predicted_bytes": pa.Column(int, description="bytes of inputs, outputs, S and its gradient"),
-        "wall_seconds": pa.Column(float, description="seconds spent on checking and timing the cell"),
+        "wall_seconds": pa.Column(
+            float, description="seconds spent on the cell: its part of opening the case, checking, compiling, timing"
+        ),
         "compile_seconds": pa.Column(
             float, nullable=True, description="seconds spent on compiling, outside every block; NaN: nothing compiled"
         ),

@@ -33,7 +33,7 @@ class TimingFacts(BaseModel):
     """Of run.json: the study's [timing] as it was run; `launches` may be others than in the study's text."""
 
     model_config = ConfigDict(extra="allow", strict=True)
-    __pydantic_extra__: dict[str, float | bool | None]
+    __pydantic_extra__: dict[str, float | bool | dict[str, float] | None]
 
     launches: Annotated[int, Field(ge=1)] | None = None
 
