@@ -36,7 +36,7 @@ def same(one: object, other: object) -> bool:
 NASTY = st.sampled_from(
     ["null", "nan", "None", "NA", "", "N/A", "-inf", "1e5", 'a,"b",', "'", '"', "é ẞ 𝕎ᵀ", " x ", "\\"]
 )
-TEXTS = NASTY | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"))
+TEXTS = NASTY | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"))
 
 
 @settings(max_examples=30)
@@ -76,6 +76,15 @@ def test_a_row_is_a_line_whatever_its_fields_hold(tmp_path: Path, text: str) -> 
     run.check()
     assert all(reason.split() == text.split() for reason in run.cells["reason"])
     assert recover(tmp_path, {CASES[0].id: len(METHODS)}) == {(1, CASES[0].id)}
+
+
+def test_no_table_holds_a_nul_which_ends_the_text_for_some_who_read_it(tmp_path: Path) -> None:
+    write_info(tmp_path)
+    with RunWriter(tmp_path, {}) as writer:
+        writer.open()
+        writer.commit(rows_of(CASES[0], 1, text="a\0b"))
+    assert not any(b"\0" in table for table in contents(tmp_path).values())
+    assert set(read(tmp_path).cells["reason"]) == {r"a\x00b"}
 
 
 def test_a_lone_surrogate_does_not_stop_a_run(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
+from pandera import dtypes
 
 from harness.vocabulary import DTYPES, PHASES, STATUSES, VERDICTS
 
@@ -148,15 +149,8 @@ LOG = "cells"
 
 Row = Mapping[str, Any]
 
-COLUMN_TYPES = {
-    "bool": bool,
-    "int": int,
-    "int64": int,
-    "float": float,
-    "float64": float,
-    "str": str,
-    "string[python]": str,
-}
+COLUMN_TYPES: Mapping[str, type] = {kind.__name__: kind for kind in (bool, int, float, str)}
+"""The types of a study's parameters by the names that run.json gives them."""
 
 
 def _agree(frame: pd.DataFrame) -> bool:
@@ -209,6 +203,12 @@ def parameter_types(parameters: Mapping[str, Sequence[Any]]) -> dict[str, type]:
     }
 
 
-def column_kinds(declared: pa.DataFrameSchema) -> dict[str, Any]:
-    """column -> the Python type of its values."""
-    return {name: COLUMN_TYPES[str(dtype)] for name, dtype in declared.dtypes.items()}
+def column_kinds(declared: pa.DataFrameSchema) -> dict[str, type]:
+    """column -> the Python type of its values, however this pandas spells it: its text is `object`, `string[python]`
+    or `string[pyarrow]` by its version and by what is installed beside it."""
+    return {name: _kind(dtype) for name, dtype in declared.dtypes.items()}
+
+
+def _kind(dtype: Any) -> type:
+    tests = {bool: dtypes.is_bool, int: dtypes.is_int, float: dtypes.is_float, str: dtypes.is_string}
+    return next(kind for kind, is_kind in tests.items() if is_kind(dtype))

@@ -171,7 +171,7 @@ def _text(value: object) -> str:
 
 @lru_cache(maxsize=1024)  # most are the words of a key, the same in row after row
 def _cell(text: str) -> str:
-    """A line break inside a field would break the rule that a row is a line; and no text is anything that a spreadsheet
-    would run, wherever it came from."""
+    """A line break inside a field would break the rule that a row is a line, a NUL ends a field for some who read it;
+    and no text is anything that a spreadsheet would run, wherever it came from."""
     utf8 = text.encode(errors="backslashreplace").decode()  # half a surrogate pair is none
-    return neutral(utf8.replace("\r", " ").replace("\n", " "))
+    return neutral(utf8.replace("\r", " ").replace("\n", " ").replace("\0", r"\x00"))

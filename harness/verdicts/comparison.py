@@ -182,11 +182,15 @@ def _cells_that_changed(base: pd.DataFrame, head: pd.DataFrame, key: list[str]) 
 def _states(cells: pd.DataFrame, key: list[str]) -> pd.DataFrame:
     """Cell -> ok: measured in a launch, and in none anything but measured or skipped; why: what was otherwise; tried:
     whether it was neither skipped nor beyond torch everywhere, so that it ought to have a time."""
+    why = [
+        "" if each == "ok" else f"{each}: {reason}"
+        for each, reason in zip(cells["status"], cells["reason"], strict=True)
+    ]
     measured = cells.assign(
-        ok=cells["status"] == "ok",
+        ok=cells["status"].isin(("ok",)),  # a text type of pandas can answer == with a type of its own
         bad=~cells["status"].isin(("ok", "skipped")),
         tried=~cells["status"].isin(("skipped", "unsupported")),
-        why=np.where(cells["status"] == "ok", "", cells["status"] + ": " + cells["reason"]),
+        why=np.array(why, dtype=object),  # of no cell at all it is text as well
     )
     measured = measured[~measured["method"].isin(NOT_JUDGED)]
     table = measured.groupby(key, sort=False).agg(

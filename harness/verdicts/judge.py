@@ -49,9 +49,9 @@ def judge(changes: pd.DataFrame, tolerance: Mapping[str, float]) -> pd.DataFrame
     p = _p_values(table, beyond)
     adjusted = stats.false_discovery_control(p) if len(p) else p
     half = stats.t.ppf((1 + CONFIDENCE) / 2, table["freedom"].clip(lower=1)) * table["error"]
-    floor = table["kind"].map(FLOORS)
+    floor = table["kind"].map(FLOORS).astype(float)
     # By the effect, not the raw figures: between two recorded runs these tell how busy the machine was.
-    smaller = table[["base", "head"]].min(axis=1, skipna=False) + table["kind"].map(ADDED)
+    smaller = table[["base", "head"]].min(axis=1, skipna=False) + table["kind"].map(ADDED).astype(float)
     small = np.expm1(table["effect"].abs()) * smaller < floor
     judged = table.assign(
         ratio=np.exp(table["effect"]),
@@ -62,7 +62,7 @@ def judge(changes: pd.DataFrame, tolerance: Mapping[str, float]) -> pd.DataFrame
         found=(adjusted <= FALSE_DISCOVERIES) & ~small & (table["launches"] >= FEWEST_LAUNCHES),
     )
     few = judged["launches"] < FEWEST_LAUNCHES
-    larger = table[["base", "head"]].max(axis=1, skipna=False) + table["kind"].map(ADDED)
+    larger = table[["base", "head"]].max(axis=1, skipna=False) + table["kind"].map(ADDED).astype(float)
     nothing = small & (np.expm1(table["effect"].abs() + half) * larger < floor)
     undecided = few | judged["effect"].isna() | (~(judged["detectable"] <= DETECTABLE) & ~nothing)
     words = np.where(judged["effect"] > 0, judged["kind"].map(GROWN), judged["kind"].map(SHRUNK))
@@ -73,7 +73,9 @@ def judge(changes: pd.DataFrame, tolerance: Mapping[str, float]) -> pd.DataFrame
 def spread_is_known(judged: pd.DataFrame) -> bool:
     """Whether no quantity needs more launches: a change that matters would be found in each, or would be under the
     floor there. The effects are not asked, so that asking costs no false alarms."""
-    matters = (judged["base"] + judged["kind"].map(ADDED)) * DETECTABLE >= judged["kind"].map(FLOORS)
+    matters = (judged["base"] + judged["kind"].map(ADDED).astype(float)) * DETECTABLE >= judged["kind"].map(
+        FLOORS
+    ).astype(float)
     return bool((~matters | (judged["detectable"] <= DETECTABLE)).all())
 
 
