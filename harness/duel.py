@@ -23,6 +23,7 @@ from harness.errors import Interrupted, UserError
 from harness.loading import Say, on_present_devices, plan_of, refuse_nothing
 from harness.machine import this_machine, this_revision, utc_now
 from harness.measure.case import CaseRunner, Side
+from harness.measure.process import Worker
 from harness.measure.turn import rows_of
 from harness.methods import registered
 from harness.origin import Origin
@@ -78,8 +79,8 @@ def duel(
     head = Origin(Path.cwd(), sys.executable, this_revision())
     with ExitStack() as stack:
         first = [stack.enter_context(side.spawn()) for side in (base, head)]
-        for each in first:
-            each.greet()
+        for name, each in zip((BASE, HEAD), first, strict=True):
+            _greet(name, each)
         _refuse_unlike([each.greeting for each in first])
         study = on_present_devices(study, first[1].greeting["devices"], say)
         refuse_nothing(study)
@@ -248,6 +249,14 @@ def _methods_listed(folder: Path, studies: Path, name: str) -> list[str]:
 def _methods_of(text: str) -> list[str]:
     methods = tomllib.loads(text).get("methods", [])
     return [each for each in ([methods] if isinstance(methods, str) else methods) if isinstance(each, str)]
+
+
+def _greet(side: str, worker: Worker) -> None:
+    """Wait for the greeting of a side's worker. Raises UserError, which names the side, where there is none."""
+    try:
+        worker.greet()
+    except UserError as error:
+        raise UserError(f"duel: the {side}'s {error}") from None
 
 
 def _refuse_unlike(greetings: Sequence[dict[str, Any]]) -> None:

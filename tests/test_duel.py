@@ -175,7 +175,7 @@ def test_a_base_without_a_harness_is_not_duelled_as_the_head(tmp_path: Path) -> 
     (tmp_path / "short.toml").write_text(STUDY, encoding="utf-8")
     (tmp_path / "empty").mkdir()
     base = Origin(tmp_path / "empty", sys.executable, Revision("none", dirty=False))
-    with pytest.raises(UserError, match=r"has no harness of its own|No module named|speaks another protocol"):
+    with pytest.raises(UserError, match=r"the base's .*(has no harness of its own|No module named|another protocol)"):
         duel(harness.load_study(tmp_path / "short.toml"), base, tmp_path)
 
 
@@ -189,7 +189,7 @@ def test_a_relative_interpreter_is_found_from_another_folder() -> None:
     [
         (["--base-rev", "no-such-branch"], "no commit 'no-such-branch'"),
         (["--base-python", "/no/such/python"], "/no/such/python: No such file"),
-        (["--base-python", "/bin/false"], "/bin/false cannot start one"),
+        (["--base-python", "/bin/false"], "duel: the base's worker: /bin/false cannot start one"),
         (["--base-python", "/bin/echo"], "/bin/echo started something that speaks another protocol"),
         ([], "name a --base-rev, a --base-python, or both"),
         (["--base-rev", "HEAD", "--only", "k=3"], "k in this study '3'"),

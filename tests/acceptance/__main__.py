@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from harness.errors import UserError, unknown
+from harness.git import forget_repository
 from harness.vocabulary import EXIT_USAGE
 from tests.acceptance.line import Line
 
@@ -31,6 +32,7 @@ def chosen(wanted: list[str]) -> dict[str, Callable[[], Iterable[Line]]]:
 
 def main(wanted: list[str]) -> int:
     """Run the demonstrations of these names, or all."""
+    forget_repository()  # some of them commit in a clone, and a git hook may have started them
     try:
         measures = chosen(wanted)
     except UserError as error:
