@@ -216,6 +216,7 @@ def harmless(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         assert base.folder.is_dir()
         assert (top / "README.md").read_text(encoding="utf-8") == world.readme
         assert not list((top / ".git").glob("hooks/*"))
+        assert digest(world.home) == before  # so whoever is killed here leaves a folder in the temporary one, no more
     assert digest(world.home) == before
     assert not world.trap.exists()
     assert list((world.home / "temporary").iterdir()) == []
