@@ -18,6 +18,10 @@ class UserError(Exception):
         super().__init__(printable(" ".join(message.splitlines())))
 
 
+class NotAsked(UserError):
+    """A figure shows what this run was never asked to measure: it is left out, and nothing is said."""
+
+
 def shortened(word: object) -> str:
     """The word, or its beginning where it is long."""
     text = str(word)

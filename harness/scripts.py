@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.errors import UserError, unknown
+from harness.errors import NotAsked, UserError, unknown
 from harness.study import Study
 from harness.tables import FOLDER_NAME, Row, Run, by_device, replace_bytes, replace_text
 from harness.vocabulary import STUDIES
@@ -83,7 +83,8 @@ def draw_figures(run: Run, folder: Path, say: Callable[[str], None] = print) -> 
 
     What was measured on several devices is drawn apart, in a folder for each. Returns the paths of the PNG files, and
     of summary.md where the script has a summary. A run that was narrowed may lack what a figure or a sentence is of: it
-    is left out, and said. Raises OSError where nothing can be written.
+    is left out, and said; a figure of what the run was never asked for (NotAsked) is left out without a word. Raises
+    OSError where nothing can be written.
     """
     script = load_script(run.name, folder)
     if not (script.figures or script.summary):
@@ -99,6 +100,8 @@ def _draw(run: Run, script: Script, say: Callable[[str], None]) -> list[Path]:
         try:
             with script.blamed():
                 pictures = _pictures(function(run), function.__name__)
+        except NotAsked:
+            continue
         except UserError as error:
             say(f"no figure {function.__name__}: {error}")
         else:
