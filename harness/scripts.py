@@ -81,10 +81,10 @@ def load_trends(folder: Path) -> tuple[Callable[[Any, Any], Any], ...]:
 def draw_figures(run: Run, folder: Path, say: Callable[[str], None] = print) -> list[Path]:
     """Draw every figure of a run's study, as SVG and PNG, into the run's figures, and write its summary beside them.
 
-    What was measured on several devices is drawn apart, in a folder for each. Returns the paths of the PNG files, and
-    of summary.md where the script has a summary. A run that was narrowed may lack what a figure or a sentence is of: it
-    is left out, and said; a figure of what the run was never asked for (NotAsked) is left out without a word. Raises
-    OSError where nothing can be written.
+    What was measured on several devices, or by two clocks, is drawn apart, in a folder for each. Returns the paths of
+    the PNG files, and of summary.md where the script has a summary. A run that was narrowed may lack what a figure or a
+    sentence is of: it is left out, and said; a figure of what the run was never asked for (NotAsked) is left out
+    without a word. Raises OSError where nothing can be written.
     """
     script = load_script(run.name, folder)
     if not (script.figures or script.summary):
@@ -99,7 +99,7 @@ def _draw(run: Run, script: Script, say: Callable[[str], None]) -> list[Path]:
     for function in script.figures:
         try:
             with script.blamed():
-                pictures = _pictures(function(run), function.__name__)
+                pictures = _pictures(function(run), function.__name__, run.setting)
         except NotAsked:
             continue
         except UserError as error:
@@ -109,7 +109,7 @@ def _draw(run: Run, script: Script, say: Callable[[str], None]) -> list[Path]:
     if script.summary:
         try:
             with script.blamed():
-                lines = [f"- {line}\n" for line in script.summary(run)]
+                lines = [f"- {line}\n" for line in (*filter(None, [_sentence(run.setting)]), *script.summary(run))]
         except UserError as error:
             say(f"no summary: {error}")
         else:
@@ -168,8 +168,12 @@ def _blamed(path: Path) -> Iterator[None]:
         raise UserError(f"{place}: {type(error).__name__}: {message}") from error
 
 
-def _pictures(figure: Any, name: str) -> dict[str, bytes]:
-    """A figure in every format; it is closed."""
+def _sentence(setting: str) -> str:
+    return setting and f"On {setting}."
+
+
+def _pictures(figure: Any, name: str, setting: str = "") -> dict[str, bytes]:
+    """A figure in every format; it is closed. setting: the device and the clock that it is of, to be told in it."""
     from matplotlib import pyplot, rc_context
     from matplotlib.figure import Figure
 
@@ -177,6 +181,8 @@ def _pictures(figure: Any, name: str) -> dict[str, bytes]:
         raise TypeError(f"{name} returned {type(figure).__name__}, not a matplotlib Figure")
     pictures = {}
     try:
+        if setting:
+            figure.text(0.0, 0.0, f"on {setting}", fontsize="x-small", color="0.4", va="bottom")
         if figure.get_layout_engine() is not None:  # which moves things again whenever it draws: once for all formats
             figure.draw_without_rendering()
             figure.set_layout_engine("none")

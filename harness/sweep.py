@@ -131,7 +131,7 @@ class Sweep:
         # Run caches its tables, and this one has grown since.
         timings = Run(self.earlier.path, self.earlier.info).timings
         past = timings[timings["launch"] <= looks[-1]]
-        by = ["case", "method", "phase"]
+        by = ["case", "method", "phase", "clock"]
         found = intervals(launch_medians(paired_log_ratios(past), by, "log_ratio"), by, "log_ratio")
         found["width"] = found["high"] - found["low"]
         widest = found[found["method"] != "native"].groupby("case")["width"].agg(lambda each: np.max(each.to_numpy()))

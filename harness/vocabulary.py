@@ -14,6 +14,7 @@ Phase = Literal["build", "apply", "forward", "backward", "jvp", "vjp", "pipeline
 Tensor = Literal["values", "dy", "dx", "dW", "dS", "selection"]
 Reference = Literal["native", "exact", "conditional", "original"]
 Loss = Literal["linear", "square"]
+Clock = Literal["device", "wall"]
 CacheState = Literal["warm", "cold"]
 Status = Literal["ok", "unsupported", "out_of_memory", "skipped", "timeout", "crashed", "incorrect"]
 
@@ -27,6 +28,11 @@ DTYPES: tuple[str, ...] = get_args(Dtype)
 MODES: tuple[str, ...] = get_args(Mode)
 TRANSFORMS: tuple[str, ...] = get_args(Transform)
 PHASES: tuple[str, ...] = get_args(Phase)
+CLOCKS: tuple[str, ...] = get_args(Clock)
+"""What a block is timed by; where there are both, the first is shown first."""
+
+DEVICE_CLOCK, WALL = CLOCKS
+
 CACHE_STATES: tuple[str, ...] = get_args(CacheState)
 STATUSES: tuple[str, ...] = get_args(Status)
 VERDICTS: tuple[str, ...] = get_args(Verdict)

@@ -50,7 +50,7 @@ def _over_native(case: Case) -> dict[int, float]:
     """length -> median over rounds of the time of a forward with it, in native's of the same round."""
     import torch
 
-    from harness.device.clock import clock_for
+    from harness.device.clock import Clock
     from harness.device.devices import device_of
     from harness.measure.rounds import in_rounds
     from harness.methods.blockmax import positions
@@ -66,7 +66,7 @@ def _over_native(case: Case) -> dict[int, float]:
     possible = [length for length in LENGTHS if case.n >= 2 * length * case.k]
     calls: dict[str, Callable[[], Any]] = {"native": lambda: y.topk(case.k)}
     calls |= {str(length): partial(forward, length) for length in possible}
-    times = in_rounds(calls, clock_for(device_of(case.device)), ROUNDS, CASE_SECONDS, seed=int(case.id, 16))
+    times = in_rounds(calls, Clock(device_of(case.device).synchronize), ROUNDS, CASE_SECONDS, seed=int(case.id, 16))
     native = np.array(times["native"])
     return {length: float(np.median(times[str(length)] / native)) for length in possible}
 

@@ -35,6 +35,7 @@ class FakeDevice:
     _ends: list[int] = field(default_factory=list)
 
     def counter(self) -> int:
+        """The clock of the host."""
         self.log.append("read")
         return self.now
 

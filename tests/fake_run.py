@@ -49,7 +49,7 @@ def fake_run(
     launches = max(1, *map(len, times.values()))
     cell = {"reason": "it says why", "machine": "here", "predicted_bytes": 1, "wall_seconds": 0.1}
     cell["compile_seconds"] = math.nan
-    block = {"round": 0, "position": 0, "calls": 1, "device_seconds": math.nan}
+    block = {"round": 0, "position": 0, "calls": 1, "clock": "wall"}
     tables = {
         "cells": [
             key(method) | {"launch": launch, "status": status} | cell
@@ -65,7 +65,8 @@ def fake_run(
             for at, each in enumerate(sample, 1)
         ],
         "discrepancies": [
-            key(method) | {"tensor": "dx", "of": "method", "reference": "exact", "metric": "ulp_max", "value": value}
+            key(method)
+            | {"launch": 1, "tensor": "dx", "of": "method", "reference": "exact", "metric": "ulp_max", "value": value}
             for method, value in ({"none": 0.0} | dict(errors or {})).items()
         ],
     }

@@ -74,10 +74,10 @@ class FakeWorker:
 def usual(request: Reply) -> Reply:
     """What a worker says when all is well: two phases, a figure, and a millisecond a call."""
     if request["op"] == "time":
-        return {"seconds": 1e-3, "device_seconds": float("nan"), "throttling": None}
+        return {"seconds": 1e-3, "throttling": None}
     figures = [["values", "method", "native", "ulp_max", 0.0]] if "errors" in request.get("measure", ()) else []
     memory = [["forward", 8, 0.0]] if "memory" in request.get("measure", ()) else []
-    return {"status": "ok", "reason": "", "calls": {"forward": 1}, "memory": memory, "figures": figures}
+    return {"status": "ok", "reason": "", "calls": {"forward": {"wall": 1}}, "memory": memory, "figures": figures}
 
 
 def lost(status: str = "crashed", reason: str = "the worker ended by SIGKILL") -> Reply:

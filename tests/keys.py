@@ -8,7 +8,7 @@ from harness.tables import Run
 
 KEYS = {
     "cells": ["case", "method", "launch"],
-    "timings": ["case", "method", "phase", "launch", "round"],
+    "timings": ["case", "method", "phase", "clock", "launch", "round"],
     "memory": ["case", "method", "phase", "launch"],
     "discrepancies": ["case", "method", "tensor", "of", "reference", "metric"],
 }

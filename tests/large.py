@@ -51,11 +51,11 @@ TENSORS, METRICS = ("values", "dy", "selection"), ("abs_max", "rel_l2", "equal_s
 CHECKED = {
     "status": "ok",
     "reason": "",
-    "calls": dict.fromkeys(PHASES, 7),
+    "calls": {phase: {"wall": 7} for phase in PHASES},
     "memory": [[phase, 768, 4096.0] for phase in PHASES],
     "figures": [[tensor, "method", "native", metric, 1 / 3] for tensor in TENSORS for metric in METRICS],
 }
-TIMED = {"seconds": 1 / 3e6, "device_seconds": float("nan"), "throttling": []}
+TIMED = {"seconds": 1 / 3e6, "throttling": []}
 
 
 def study_of(cells: int, launches: int = 1, rounds: int = ROUNDS, timing: str = "") -> Study:

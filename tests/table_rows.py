@@ -23,10 +23,17 @@ def own(table: str, value: float, text: str, launch: int) -> dict[str, Any]:
         "cells": cell
         | {"predicted_bytes": 2**53 + 1, "wall_seconds": abs(value) if math.isfinite(value) else 0.5}
         | {"compile_seconds": value},
-        "timings": {"phase": "forward", "launch": launch, "round": 0, "position": 1, "calls": 7, "seconds": 0.1}
-        | {"device_seconds": math.nan},
+        "timings": {"phase": "forward", "clock": "wall", "launch": launch, "round": 0, "position": 1}
+        | {"calls": 7, "seconds": 0.1},
         "memory": {"phase": "forward", "launch": launch, "min_bytes": 2**60 + 1, "peak_bytes": value},
-        "discrepancies": {"tensor": text, "of": text, "reference": text, "metric": text, "value": value},
+        "discrepancies": {
+            "launch": launch,
+            "tensor": text,
+            "of": text,
+            "reference": text,
+            "metric": text,
+            "value": value,
+        },
         "facts": {"fact": text, "item": text, "value": value, "detail": text},
     }
     return rows[table]

@@ -1,14 +1,17 @@
-"""What was measured on several devices is drawn apart: their times are never mixed."""
+"""What was measured on several devices, or by two clocks, is drawn apart: their times are never mixed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from harness.cells import Case
+from harness.report.terminal import closing
 from harness.scripts import draw_figures
-from harness.tables import by_device, read
+from harness.tables import Run, by_device, read
 from tests.recorded import record
 
 SCRIPT = """
@@ -41,7 +44,62 @@ def test_the_rows_of_each_device_are_drawn_into_a_folder_of_its_own(tmp_path: Pa
         run.path / "figures" / device / name for device in ("cpu", "cuda") for name in ("of_times.png", "summary.md")
     ]
     told = [path.read_text() for path in made if path.name == "summary.md"]
-    assert told == ["- 18 blocks on cpu.\n", "- 36 blocks on cuda.\n"]
+    assert told == [
+        "- On cpu, by the wall clock.\n- 18 blocks on cpu.\n",
+        "- On cuda, by the wall clock.\n- 36 blocks on cuda.\n",
+    ]
+
+
+def by_both_clocks(folder: Path, shorter: Mapping[int, float], cases: Sequence[Case]) -> Run:
+    """A run whose accelerator has a device clock too; n -> what that tells as a share of the wall clock."""
+    run = read(record(folder, cases=cases, launches=2))
+    wall = run.timings[run.timings["device"] != "cpu"]
+    device = wall.assign(clock="device", seconds=wall["seconds"] * wall["n"].map(shorter))
+    vars(run)["timings"] = pd.concat([run.timings, device], ignore_index=True)
+    return run
+
+
+ON_CUDA = (Case(n=64, k=4, device="cuda"), Case(n=256, k=4, device="cuda"))
+
+
+def test_the_device_clock_comes_first_and_the_wall_clock_where_it_tells_otherwise(tmp_path: Path) -> None:
+    run = by_both_clocks(tmp_path / "run", {64: 0.2, 256: 0.97}, ON_CUDA)
+    first, second = by_device(run)
+    assert [(each.setting, each.figures) for each in (first, second)] == [
+        ("cuda, by the device clock", run.figures),
+        ("cuda, by the wall clock", run.figures / "wall"),
+    ]
+    assert (set(first.timings["clock"]), set(first.timings["n"])) == ({"device"}, {64, 256})
+    assert (set(second.timings["clock"]), set(second.timings["n"])) == ({"wall"}, {64})
+
+
+@pytest.mark.parametrize("share", [0.92, 1.0])
+def test_where_both_clocks_tell_alike_there_is_one(tmp_path: Path, share: float) -> None:
+    run = by_both_clocks(tmp_path / "run", {64: share, 256: share}, ON_CUDA)
+    parts = by_device(run)
+    assert [set(each.timings["clock"]) for each in parts] == [{"device"}]
+    assert [each.setting for each in parts] == ["cuda, by the device clock"]
+
+
+def test_a_method_without_device_time_is_shown_by_the_wall_clock(tmp_path: Path) -> None:
+    run = by_both_clocks(tmp_path / "run", {64: 1.0, 256: 1.0}, ON_CUDA)
+    timings = run.timings
+    gone = (timings["method"] == "gather") & (timings["clock"] == "device") & (timings["n"] == 256)
+    vars(run)["timings"] = timings[~gone]
+    first, second = by_device(run)
+    assert set(first.timings.query("n == 256")["method"]) == {"native", "read"}
+    assert set(second.timings["method"]) == {"native", "gather", "read"}
+    assert set(second.timings["n"]) == {256}
+
+
+def test_each_device_and_clock_has_a_block_of_the_closing_table(tmp_path: Path) -> None:
+    run = by_both_clocks(tmp_path / "run", {64: 0.2, 256: 0.2}, (Case(n=64, k=4), *ON_CUDA))
+    lines = list(closing(run, tmp_path, None))
+    heads = [line for line in lines if line.endswith("clock:")]
+    assert heads == ["cpu, by the wall clock:", "cuda, by the device clock:", "cuda, by the wall clock:"]
+    told = [line for line in lines if "speed-up over native" in line]
+    assert ["by the device clock" in line for line in told] == [False, True, False]
+    assert ["by the wall clock" in line for line in told] == [False, False, True]
 
 
 def test_a_run_of_one_device_is_drawn_as_it_is(tmp_path: Path) -> None:

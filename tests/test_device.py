@@ -16,7 +16,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import pandas as pd
 import pytest
 import torch
 
@@ -24,7 +23,6 @@ import harness
 from harness.cells import Case, Cell
 from harness.device import accelerator, cpu, cuda
 from harness.device.cache import TIMES_THE_CACHE, UNKNOWN_CACHE_BYTES, flusher
-from harness.device.clock import BlockTime
 from harness.device.cuda import REASONS, asker, throttling
 from harness.device.devices import DEVICES, device_of, present
 from harness.loading import plan_of
@@ -101,9 +99,9 @@ class Log:
     def __init__(self) -> None:
         self.words: list[str] = []
 
-    def block(self, call: Callable[[], Any], calls: int, kept: list[Any]) -> BlockTime:
+    def block(self, call: Callable[[], Any], calls: int, kept: list[Any]) -> float:
         self.words.append(f"clock {calls}")
-        return BlockTime(1.0, 0.5)
+        return 1.0
 
 
 @pytest.fixture
@@ -115,14 +113,14 @@ def small_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("state", ["cold", "warm", None])
 def test_a_cold_block_is_one_call_after_a_flush_and_a_warm_one_has_none(state: str | None) -> None:
     case = OpenCase(opening(Case(n=64, k=4, parameters=(("cache", state),) if state else ())))
-    calls = case.check("native", measure=())["calls"]
+    calls = {phase: own["wall"] for phase, own in case.check("native", measure=())["calls"].items()}
     log = Log()
     prepared = case.prepared["native", "forward"]
     case.prepared["native", "forward"] = type(prepared)(prepared.reads, lambda *_: lambda: log.words.append("call"))
     object.__setattr__(case, "clock", log)
     if case.flush is not None:
         case.flush = lambda: log.words.append("flush")
-    assert case.time("native", "forward", calls["forward"]) == BlockTime(1.0, 0.5)
+    assert case.time("native", "forward", calls["forward"]) == 1.0
     if state == "cold":
         assert set(calls.values()) == {1}
         assert log.words == ["call", "flush", "clock 1"]
@@ -476,8 +474,14 @@ class FakeWorker:
         if request["op"] == self.out_at and name in ("large", ""):
             return {"status": "out_of_memory", "reason": "CUDA out of memory."}
         if request["op"] == "time":
-            return {"seconds": 1e-3, "device_seconds": 5e-4, "throttling": self.throttled}
-        return {"status": "ok", "reason": "", "calls": {"forward": 1}, "memory": [["forward", 8, 0.0]], "figures": []}
+            return {"seconds": 1e-3, "throttling": self.throttled}
+        return {
+            "status": "ok",
+            "reason": "",
+            "calls": {"forward": {"wall": 1}},
+            "memory": [["forward", 8, 0.0]],
+            "figures": [],
+        }
 
 
 STUDY = """
@@ -575,14 +579,3 @@ def test_a_throttled_clock_is_told_beside_an_ok(write_study: WriteStudy) -> None
     for said in unsaid:
         _, result = measured(write_study(STUDY), "never", throttled=said)
         assert {each.told() for each in result.cells} == {""}
-
-
-def test_what_the_events_say_reaches_the_table(write_study: WriteStudy) -> None:
-    _, result = measured(write_study(STUDY), "never")
-    rows = pd.DataFrame(rows_of(Case(n=64, k=4), Case(n=64, k=4).id, 1, "here", result)["timings"])
-    assert set(rows["seconds"]) == {1e-3}
-    assert set(rows["device_seconds"]) == {5e-4}
-
-
-def test_on_a_cpu_the_table_has_no_device_seconds(smoke: Any) -> None:
-    assert smoke.timings["device_seconds"].map(math.isnan).all()

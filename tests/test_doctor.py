@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +16,6 @@ from click.testing import CliRunner
 import harness.doctor
 from harness.cells import Case
 from harness.cli import cli
-from harness.device.clock import BlockTime
 from harness.doctor import closing_line, examine
 from harness.doctor.finding import Finding
 from harness.doctor.running import AA_SPREAD, THREAD_VARIABLES, TIMER_SECONDS, aa, denormals, threads, throttling, timer
@@ -265,9 +263,7 @@ def test_a_worker_that_keeps_subnormals_says_so() -> None:
 
 def pair(base: float, head: float) -> tuple[Arm, Arm]:
     """Two arms whose blocks last so long."""
-    return Arm("native", "forward", 1, partial(BlockTime, base)), Arm(
-        "native", "forward", 1, partial(BlockTime, head), side=1
-    )
+    return Arm("native", "forward", 1, lambda: base), Arm("native", "forward", 1, lambda: head, side=1)
 
 
 @pytest.mark.parametrize(
@@ -295,7 +291,7 @@ def test_a_slower_second_side_is_found(pairs: list[tuple[Arm, Arm]], word: str) 
 def test_drift_is_no_spread() -> None:
     """Blocks that last longer and longer: within a round both sides drift alike."""
     clock = count(1000)
-    both = [Arm("native", "forward", 1, lambda: BlockTime(next(clock)), side) for side in (0, 1)]
+    both = [Arm("native", "forward", 1, lambda: next(clock), side) for side in (0, 1)]
     assert spread([both], rounds=100) < 0.002
 
 
@@ -348,10 +344,10 @@ class Reading:
                 self.devices.add(request["case"]["device"])
                 return {"status": "ok"}
             case "check":
-                return {"calls": {"apply": 10}}
+                return {"calls": {"apply": {"wall": 10}}}
             case _:
                 seconds = self.each + 4 * self.n * self.every if self.waits else 1e-6 / request["calls"]
-                return {"seconds": seconds, "device_seconds": NAN, "throttling": None}
+                return {"seconds": seconds, "throttling": None}
 
 
 @pytest.mark.parametrize(
@@ -412,7 +408,7 @@ def findings(root: Path, start: Callable[[], Any], **environment: str) -> dict[s
 
 def test_the_faults_of_a_worker_reach_its_lines(plant: Plant) -> None:
     facts = {"devices": ["cpu"], "accelerator": "A GPU", "throttling": ["power cap"]}
-    worker = Told({"calls": {"forward": 1}, "seconds": 1.0}, threads=10_000, subnormals=False, **facts)
+    worker = Told({"calls": {"forward": {"wall": 1}}, "seconds": 1.0}, threads=10_000, subnormals=False, **facts)
     found = findings(plant({}), lambda: worker, OMP_NUM_THREADS="10000")
     # Every call of this worker takes a second, whatever it reads.
     assert {name for name, each in found.items() if each.word == "warn"} == FROM_A_WORKER - {"aa"}

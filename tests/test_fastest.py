@@ -22,7 +22,15 @@ def blocks(log_seconds: Mapping[str, np.ndarray], phase: str = "forward") -> pd.
     frames = []
     for method, values in log_seconds.items():
         case, launch = np.indices(values.shape)
-        own = {"method": method, "phase": phase, "launch": launch.ravel() + 1, "round": 0, "position": 0, "calls": 1}
+        own = {
+            "method": method,
+            "phase": phase,
+            "clock": "wall",
+            "launch": launch.ravel() + 1,
+            "round": 0,
+            "position": 0,
+            "calls": 1,
+        }
         frames.append(pd.DataFrame({"case": case.ravel(), **own, "seconds": np.exp(values).ravel()}))
     return pd.concat(frames, ignore_index=True)
 

@@ -210,7 +210,7 @@ def test_a_clock_that_does_not_move_forward_costs_the_cell_not_the_run(
 ) -> None:
     def answer(request: Reply) -> Reply | None:
         if request["op"] == "time" and request["method"] == "gather":
-            return {"seconds": seconds, "device_seconds": math.nan, "throttling": None}
+            return {"seconds": seconds, "throttling": None}
         return None
 
     in_their_place(monkeypatch, lambda: FakeWorker(answer))

@@ -122,7 +122,7 @@ def judged_run(commit: str, seconds: float) -> Run:
     """A run of one launch, in memory: gather takes this long, one read 2 µs."""
     info = SIDECAR | {"commit": commit, "torch": {"torch": "2.13.0"}, "begin": begin(0)}
     key = {"case": CASES[0].id} | CASES[0].axes
-    block = {"launch": 1, "round": 0, "position": 0, "calls": 1}
+    block = {"clock": "wall", "launch": 1, "round": 0, "position": 0, "calls": 1}
     run = Run(Path("nowhere"), info)
     vars(run)["timings"] = pd.DataFrame(
         [

@@ -1,4 +1,4 @@
-"""Times that cannot be, by the yardsticks' bytes per second and by device events: planted, and in the committed run."""
+"""Times that cannot be, by the yardsticks' bytes per second and by the device clock: planted and committed."""
 
 from __future__ import annotations
 
@@ -38,15 +38,17 @@ def yardsticks(*cases: Case, pace: float = PACE) -> list[Told]:
 
 
 def run_of(rows: Sequence[Told], device_share: float = NAN) -> Run:
-    """A run with these times; device_share: what events say, as a share of the wall clock."""
+    """A run with these times; device_share: what the device clock says, as a share of the
+    wall clock; NaN: there is none."""
     timings, memory = [], []
     for case, method, phase, least, launches in rows:
         key = {"case": case.id, "method": method, **case.axes, "phase": phase}
         memory.append(key | {"launch": 1, "min_bytes": int(least), "peak_bytes": 0.0})
         for launch, seconds in enumerate(launches, 1):
-            block = {"launch": launch, "position": 0, "calls": 1, "seconds": seconds}
-            said = {"device_seconds": seconds * device_share}
-            timings += [key | block | said | {"round": number} for number in range(3)]
+            said = {"wall": seconds} | ({} if np.isnan(device_share) else {"device": seconds * device_share})
+            for clock, told in said.items():
+                block = {"clock": clock, "launch": launch, "position": 0, "calls": 1, "seconds": told}
+                timings += [key | block | {"round": number} for number in range(3)]
     return cast(Run, SimpleNamespace(timings=pd.DataFrame(timings), memory=pd.DataFrame(memory)))
 
 
@@ -134,13 +136,13 @@ def test_yardsticks_of_another_setting_do_not_count(other: Case) -> None:
 
 
 @pytest.mark.parametrize(("share", "doubted"), [(0.3, False), (1.0, False), (1.05, False), (1.5, True), (NAN, False)])
-def test_events_that_contradict_the_wall_clock_are_told(share: float, doubted: bool) -> None:
+def test_a_device_clock_that_contradicts_the_wall_clock_are_told(share: float, doubted: bool) -> None:
     run = run_of([*yardsticks(SMALL, LARGE), native([2 * EXPECTED] * 3)], share)
     assert contradicted(run.timings).empty != doubted
     told = list(doubts(run))
     assert bool(told) == doubted
     if told:
-        assert "device events say more than the wall clock" in told[0]
+        assert "the device clock says more than the wall clock" in told[0]
         assert "and 2 more" in told[0]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.tables import first_clock
 from harness.verdicts.ratios import (
     intervals,
     launch_medians,
@@ -22,12 +23,12 @@ from harness.verdicts.ratios import (
 T95 = {1: 12.706, 2: 4.303, 3: 3.182, 9: 2.262}
 """Degrees of freedom -> Student's t, two-sided 95 %, as printed in tables of statistics."""
 
-COLUMNS = ["case", "method", "phase", "launch", "round", "position", "calls", "seconds"]
+COLUMNS = ["case", "method", "phase", "clock", "launch", "round", "position", "calls", "seconds"]
 
 
 def timings(rows: Iterable[tuple[str, str, str, int, int, float]]) -> pd.DataFrame:
     """Rows of (case, method, phase, launch, round, seconds) as timings.csv has them."""
-    made = [(case, method, phase, launch, number, 0, 1, s) for case, method, phase, launch, number, s in rows]
+    made = [(case, method, phase, "wall", launch, number, 0, 1, s) for case, method, phase, launch, number, s in rows]
     return pd.DataFrame(made, columns=COLUMNS)
 
 
@@ -92,6 +93,20 @@ def test_every_phase_can_be_a_ratio_to_one_phase_of_a_yardstick() -> None:
             ("a", "read", "apply", 1, 1): 1,
         }
     )
+
+
+def test_a_ratio_is_of_one_clock() -> None:
+    """By the device clock everything takes half as long here; gather, which waits for the device, has no such time."""
+    device = HAND[HAND["method"] != "dense"].assign(clock="device", seconds=HAND["seconds"] / 2)
+    both = pd.concat([HAND, device], ignore_index=True)
+    pairs = paired_log_ratios(both)
+    for clock, wanted in (("wall", HAND), ("device", device)):
+        assert ratios_of(pairs[pairs["clock"] == clock]) == ratios_of(paired_log_ratios(wanted))
+    assert set(speedups(both)["clock"]) == {"wall", "device"}
+    first = first_clock(speedups(both))
+    assert {(row["case"], row["clock"]) for row in first.to_dict("records")} == {("a", "device"), ("c", "device")}
+    by_method = first_clock(speedups(both), ("case", "method"))
+    assert set(by_method.loc[by_method["method"] == "dense", "clock"]) == {"wall"}
 
 
 def test_the_columns_of_the_timings_are_kept() -> None:
@@ -194,7 +209,7 @@ def test_nineteen_intervals_of_twenty_hold_the_truth(launches: int) -> None:
     index = pd.MultiIndex.from_product([range(length) for length in shape], names=["case", "launch", "round"]).to_frame(
         index=False
     )
-    index = index.assign(phase="forward", position=0, calls=1)
+    index = index.assign(phase="forward", clock="wall", position=0, calls=1)
     native = index.assign(method="native", seconds=np.exp(drift).ravel())
     gather = index.assign(method="gather", seconds=np.exp(drift + log_ratio).ravel())
     found = speedups(pd.concat([native, gather], ignore_index=True)).query("method == 'gather'")

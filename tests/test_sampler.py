@@ -11,13 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.device.clock import BlockTime
 from harness.measure.sampler import Arm, balanced_orders, sample
 
 
 def arms_of(number: int) -> list[Arm]:
     """Arms whose block takes no time and tells which arm it was of."""
-    return [Arm(f"m{each}", "forward", each + 1, partial(BlockTime, float(each), each / 2)) for each in range(number)]
+    return [Arm(f"m{each}", "forward", each + 1, partial(float, each)) for each in range(number)]
 
 
 @given(st.integers(1, 12), st.integers(1, 40), st.integers(0, 99))
@@ -80,12 +79,12 @@ def test_blocks_say_what_they_are_of() -> None:
     blocks = list(sample(arms_of(3), 5, seed=1))
     assert [block.round for block in blocks] == [number for number in range(5) for _ in range(3)]
     assert [block.position for block in blocks] == [0, 1, 2] * 5
-    assert all(block.seconds == 2 * block.device_seconds == block.arm.calls - 1 for block in blocks)
+    assert all(block.seconds == block.arm.calls - 1 for block in blocks)
 
 
 def test_two_sides_follow_one_another_and_go_first_in_turn() -> None:
     """What is compared with each other lies as close in time as it can, and neither side is always the later."""
-    arms = [Arm(f"m{each}", "forward", 1, partial(BlockTime, 0.0), side) for side in (0, 1) for each in range(3)]
+    arms = [Arm(f"m{each}", "forward", 1, lambda: 0.0, side) for side in (0, 1) for each in range(3)]
     blocks = list(sample(arms, 6, seed=3))
     pairs = list(zip(blocks[::2], blocks[1::2], strict=True))
     assert all((one.arm.method, {one.arm.side, two.arm.side}) == (two.arm.method, {0, 1}) for one, two in pairs)

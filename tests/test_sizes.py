@@ -22,7 +22,7 @@ def timings(cases: Iterable[Case], seconds: Mapping[str, Mapping[str, float]], l
     """A block a phase and launch; seconds: method -> phase -> seconds a call."""
     rows: list[dict[str, Any]] = [
         {"case": case.id, "method": method, **case.axes, "phase": phase, "launch": launch}
-        | {"round": 0, "position": 0, "calls": 1, "seconds": lasts, "device_seconds": math.nan}
+        | {"round": 0, "position": 0, "calls": 1, "seconds": lasts, "clock": "wall"}
         for case, launch in itertools.product(cases, range(1, launches + 1))
         for method, phases in seconds.items()
         for phase, lasts in phases.items()

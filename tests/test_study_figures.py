@@ -62,7 +62,7 @@ def blocks(case: Mapping[str, Any], phase: str, seconds: Mapping[str, Sequence[f
     """A block of each method in each launch: method -> its seconds, a number a launch."""
     return [
         {**case, "method": method, "phase": "apply" if method == "read" else phase, "launch": launch, "round": 0}
-        | {"position": 0, "calls": 1, "seconds": lasts, "device_seconds": math.nan}
+        | {"position": 0, "calls": 1, "seconds": lasts, "clock": "wall"}
         for method, times in seconds.items()
         for launch, lasts in enumerate(times, 1)
     ]

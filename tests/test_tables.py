@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from harness.cells import Case
 from harness.errors import UserError
 from harness.tables import SCHEMA_VERSION, Row, RunWriter, newest_run, parameter_types, read, recover
-from harness.tables.schema import ADDED_COLUMNS, TABLES, column_kinds, schema
+from harness.tables.schema import OLDEST_READ, TABLES, added_since, column_kinds, schema
 from tests.sidecar import SIDECAR, write_info
 from tests.table_rows import APPENDED, CASES, METHODS, own, rows_of
 
@@ -196,17 +196,39 @@ def test_a_table_that_is_no_text_is_refused(written: Path) -> None:
     assert_refused(written, "memory.csv")
 
 
-def test_a_run_of_version_2_is_read_without_the_columns_that_version_3_added(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", range(OLDEST_READ, SCHEMA_VERSION))
+def test_a_run_of_an_earlier_version_is_read_with_the_columns_that_it_lacks(tmp_path: Path, version: int) -> None:
+    """Its times are of the wall clock, its figures of the first launch; its device_seconds is no time of the device."""
     with RunWriter(tmp_path, {}) as writer:
         writer.open()
         writer.commit(rows_of(CASES[0], 1))
-    for table, added in ADDED_COLUMNS.items():
+    for table in APPENDED:
         path = tmp_path / f"{table}.csv"
-        pd.read_csv(path, dtype=str, keep_default_na=False).drop(columns=[*added]).to_csv(path, index=False)
-    write_info(tmp_path, schema=2)
-    assert math.isnan(read(tmp_path).cells["compile_seconds"].max())
-    assert math.isnan(read(tmp_path).timings["device_seconds"].max())
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False).drop(columns=[*added_since(version, table)])
+        if (table, version) == ("timings", 3):
+            frame = frame.assign(device_seconds="0.05")
+        frame.to_csv(path, index=False)
+    write_info(tmp_path, schema=version)
+    run = read(tmp_path)
+    assert math.isnan(run.cells["compile_seconds"].max()) == (version < 3)
+    assert set(run.timings["clock"]) == {"wall"}
+    assert set(run.timings["seconds"]) == {0.1}
+    assert set(run.discrepancies["launch"]) == {1}
+    for table in APPENDED:
+        assert list(getattr(run, table)) == list(schema(table, {}).columns)
     write_info(tmp_path)
+    with pytest.raises(UserError, match="is not where the schema has it"):
+        read(tmp_path).check()
+
+
+def test_a_column_that_a_version_had_is_not_read_without(tmp_path: Path) -> None:
+    """Version 3 wrote compile_seconds: where it is gone the file is damaged, not old."""
+    with RunWriter(tmp_path, {}) as writer:
+        writer.open()
+        writer.commit(rows_of(CASES[0], 1))
+    path = tmp_path / "cells.csv"
+    pd.read_csv(path, dtype=str, keep_default_na=False).drop(columns=["compile_seconds"]).to_csv(path, index=False)
+    write_info(tmp_path, schema=3)
     with pytest.raises(UserError, match="compile_seconds"):
         read(tmp_path).check()
 

@@ -10,21 +10,24 @@ from functools import partial
 from typing import Any
 
 from harness.cells import Case, Cell
-from harness.device.clock import BlockTime
 from harness.errors import UserError
 from harness.measure.process import Worker, WorkerLost, opening
 from harness.measure.sampler import Arm, Block, sample
 from harness.study import Study
+from harness.vocabulary import WALL
 
-UNTIMED = BlockTime(float("nan"))
-"""Of a block of a cell that was given up in an earlier round."""
+UNTIMED = float("nan")
+"""Placeholder time of a block whose cell failed in an earlier round, or that could not be timed."""
 
 
 @dataclass
 class CellResult:
     """What became of a cell in a launch: status, reason, figures, memory, seconds of wall time spent on it (its part of
     opening the case, its check, its blocks and what is prepared for them), and of these on compiling (NaN: nothing was
-    compiled); why the device's clock was held down meanwhile."""
+    compiled); why the device was throttled meanwhile.
+
+    calls: phase -> clock -> calls of a block.
+    """
 
     cell: Cell
     side: int = 0
@@ -32,7 +35,7 @@ class CellResult:
     reason: str = ""
     wall_seconds: float = 0.0
     compile_seconds: float = float("nan")
-    calls: dict[str, int] = field(default_factory=dict)
+    calls: dict[str, dict[str, int]] = field(default_factory=dict)
     memory: list[list[Any]] = field(default_factory=list)
     figures: list[list[Any]] = field(default_factory=list)
     throttling: set[str] = field(default_factory=set)
@@ -182,7 +185,7 @@ class CaseRunner:
             end = min(deadline, begun + seconds)
             for block in sample(list(self._arms(cells, deadline)), timing.rounds, seed, end):
                 result = by_arm[block.arm.side, block.arm.method]
-                if result.status == "ok":
+                if result.status == "ok" and not math.isnan(block.seconds):
                     blocks.append(block)
 
     def _check(self, case: Case, cells: list[CellResult], deadline: float, measure: Sequence[str]) -> None:
@@ -240,21 +243,22 @@ class CaseRunner:
         )
 
     def _arms(self, cells: list[CellResult], deadline: float) -> Iterator[Arm]:
-        """Every phase of every cell; its blocks have as many calls on one side as on the other."""
-        calls: dict[tuple[str, str], int] = {}
-        for each in cells:
-            for phase, own in each.calls.items():
-                calls[each.cell.method, phase] = max(own, calls.get((each.cell.method, phase), 0))
-        for each in cells:
-            for phase in each.calls:
-                count = calls[each.cell.method, phase]
-                time_block = partial(self._block, each, phase, count, deadline)
-                yield Arm(each.cell.method, phase, count, time_block, each.side)
+        """Every phase of every cell by every clock; its blocks have as many calls on one side as on the other."""
+        calls: dict[tuple[str, str, str], list[int]] = {}
+        arms = [(each, phase, clock) for each in cells for phase, own in each.calls.items() for clock in own]
+        for each, phase, clock in arms:
+            calls.setdefault((each.cell.method, phase, clock), []).append(each.calls[phase][clock])
+        for each, phase, clock in arms:
+            on_each_side = calls[each.cell.method, phase, clock]
+            # By the device clock a longer block might not fit into the queue.
+            count = max(on_each_side) if clock == WALL else min(on_each_side)
+            time_block = partial(self._block, each, phase, clock, count, deadline)
+            yield Arm(each.cell.method, phase, count, time_block, each.side, clock)
 
-    def _block(self, result: CellResult, phase: str, calls: int, deadline: float) -> BlockTime:
+    def _block(self, result: CellResult, phase: str, clock: str, calls: int, deadline: float) -> float:
         if result.status != "ok":
             return UNTIMED
-        request = {"op": "time", "method": result.cell.method, "phase": phase, "calls": calls}
+        request = {"op": "time", "method": result.cell.method, "phase": phase, "clock": clock, "calls": calls}
         begin = time.monotonic()
         reply = self._ask(result.side, request, deadline)
         result.wall_seconds += time.monotonic() - begin
@@ -265,7 +269,7 @@ class CaseRunner:
             result.end("crashed", _in_phase(phase, f"the clock told {reply['seconds']:g} s for a call"))
             return UNTIMED
         result.throttling |= set(reply["throttling"] or ())
-        return BlockTime(reply["seconds"], reply["device_seconds"])
+        return float(reply["seconds"])
 
 
 def _in_phase(phase: str, reason: str) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 
-from harness.device.clock import BlockTime, Call, Clock
+from harness.device.clock import Call, Clock
 from harness.measure.sampler import Arm, sample
 
 BLOCK_SECONDS = 0.001
@@ -29,6 +29,6 @@ def in_rounds(
     return times
 
 
-def _block(clock: Clock, call: Call, calls: int) -> BlockTime:
+def _block(clock: Clock, call: Call, calls: int) -> float:
     call()
     return clock.block(call, calls)

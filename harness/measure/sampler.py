@@ -11,30 +11,30 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.device.clock import BlockTime
+from harness.vocabulary import WALL
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One contestant of a round; time() runs one block. side: 0, in a duel also 1."""
+    """One contestant of a round; time() runs one block by its clock, and returns seconds per call. side: 0, in a duel
+    also 1."""
 
     method: str
     phase: str
     calls: int
-    time: Callable[[], BlockTime]
+    time: Callable[[], float]
     side: int = 0
+    clock: str = WALL
 
 
 @dataclass(frozen=True)
 class Block:
-    """One timed block: which arm, in which round (from 0), at which position in it; seconds per call, by the clock and
-    by device events (NaN: none)."""
+    """One timed block: which arm, in which round (from 0), at which position in it; seconds per call by its clock."""
 
     arm: Arm
     round: int
     position: int
     seconds: float
-    device_seconds: float = float("nan")
 
 
 def balanced_orders(arms: int, rounds: int, rng: random.Random) -> Iterator[list[int]]:
@@ -76,15 +76,15 @@ def sample(
 ) -> Iterator[Block]:
     """Blocks, round by round; a round that would end after `deadline` (by `now`) is not begun, but the first is.
 
-    The sides of a duel are compared with each other: arms of one method and phase follow one another, and go first in
-    turn.
+    The sides of a duel are compared with each other: arms of one method, phase and clock follow one another, and go
+    first in turn.
     """
     if not arms:
         return
     rng = random.Random(seed)
-    groups: dict[tuple[str, str], list[Arm]] = {}
+    groups: dict[tuple[str, str, str], list[Arm]] = {}
     for arm in rng.sample(arms, len(arms)):
-        groups.setdefault((arm.method, arm.phase), []).append(arm)
+        groups.setdefault((arm.method, arm.phase, arm.clock), []).append(arm)
     contestants = list(groups.values())
     longest = 0.0
     for number, order in enumerate(balanced_orders(len(contestants), rounds, rng)):
@@ -93,8 +93,7 @@ def sample(
             return
         in_turn = [arm for index in order for arm in _rotated(contestants[index], number)]
         for position, arm in enumerate(in_turn):
-            lasted = arm.time()
-            yield Block(arm, number, position, lasted.seconds, lasted.device_seconds)
+            yield Block(arm, number, position, arm.time())
         longest = max(longest, now() - begin)
 
 

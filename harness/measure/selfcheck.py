@@ -11,10 +11,9 @@ from statistics import median
 import numpy as np
 
 from harness.cells import Case
-from harness.device.clock import BlockTime
 from harness.measure.process import Worker, opening
 from harness.measure.sampler import Arm, sample
-from harness.vocabulary import HOST
+from harness.vocabulary import HOST, WALL
 
 TWIN_CASES = tuple(
     Case(n=n, k=k, dtype=dtype) for n, k, dtype in product((256, 4096, 65536), (1, 64), ("float32", "float64"))
@@ -84,7 +83,7 @@ def growth(worker: Worker, device: str) -> tuple[float, float]:
         worker.ask(_opening(worker, Case(n=n, device=device)), ANSWER_SECONDS)
         calls = _calls(worker, "read", "apply")
         lasted = [
-            [_block(worker, "read", "apply", times * calls).seconds * times * calls for times in (1, 2)]
+            [_block(worker, "read", "apply", times * calls) * times * calls for times in (1, 2)]
             for _ in range(GROWING_BLOCKS)
         ]
         totals.append([median(each) / calls for each in zip(*lasted, strict=True)])
@@ -96,12 +95,12 @@ def growth(worker: Worker, device: str) -> tuple[float, float]:
 
 def _calls(worker: Worker, method: str, phase: str) -> int:
     reply = worker.ask({"op": "check", "method": method, "measure": []}, ANSWER_SECONDS)
-    return int(reply.get("calls", {}).get(phase, 1))
+    return int(reply.get("calls", {}).get(phase, {}).get(WALL, 1))
 
 
-def _block(worker: Worker, method: str, phase: str, calls: int) -> BlockTime:
-    request = {"op": "time", "method": method, "phase": phase, "calls": calls}
-    return BlockTime(float(worker.ask(request, ANSWER_SECONDS).get("seconds", "nan")))
+def _block(worker: Worker, method: str, phase: str, calls: int) -> float:
+    request = {"op": "time", "method": method, "phase": phase, "clock": WALL, "calls": calls}
+    return float(worker.ask(request, ANSWER_SECONDS).get("seconds", "nan"))
 
 
 def resolution(counter: Callable[[], int] = time.perf_counter_ns) -> float:

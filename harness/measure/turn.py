@@ -13,6 +13,10 @@ Rows = dict[str, list[Row]]
 """table -> its rows of one turn."""
 
 
+FIGURE = ("tensor", "of", "reference", "metric", "value")
+"""What a worker's figure says, in its order."""
+
+
 @dataclass(frozen=True)
 class Turn:
     """One case in one launch: its cells, the seed of its rounds, the seconds that they may take, which of errors and
@@ -57,12 +61,12 @@ def rows_of(case: Case, identity: str, launch: int, machine: str, result: CaseRe
             {
                 **key(block.arm.method),
                 "phase": block.arm.phase,
+                "clock": block.arm.clock,
                 "launch": launch,
                 "round": block.round,
                 "position": block.position,
                 "calls": block.arm.calls,
                 "seconds": block.seconds,
-                "device_seconds": block.device_seconds,
             }
             for block in result.blocks
         ],
@@ -72,7 +76,7 @@ def rows_of(case: Case, identity: str, launch: int, machine: str, result: CaseRe
             for phase, least, peak in each.memory
         ],
         "discrepancies": [
-            {**key(each.cell.method), **dict(zip(("tensor", "of", "reference", "metric", "value"), row, strict=True))}
+            {**key(each.cell.method), "launch": launch, **dict(zip(FIGURE, row, strict=True))}
             for each in result.cells
             for row in each.figures
         ],

@@ -14,7 +14,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -24,7 +24,7 @@ import torch
 
 from harness.cells import Case
 from harness.device.cache import flusher
-from harness.device.clock import BlockTime, Call, Clock, clock_for
+from harness.device.clock import Call, Clock
 from harness.device.definition import Device
 from harness.device.devices import device_of, present
 from harness.measure.assessment import Assessment
@@ -41,7 +41,7 @@ from harness.measure.references import References
 from harness.measure.transforms import as_product, as_run
 from harness.methods import Method, method, registered
 from harness.problems import Problem, draw
-from harness.vocabulary import CACHE, DERIVATIVES, HOST, YARDSTICK_PHASES, YARDSTICKS
+from harness.vocabulary import CACHE, DERIVATIVES, HOST, WALL, YARDSTICK_PHASES, YARDSTICKS
 
 PROTOCOL = 4
 """Raised when a request or a reply changes its meaning; both sides of a duel must have the same."""
@@ -61,7 +61,7 @@ class OpenCase:
         self.problem: Problem = draw(Case.from_axes(request["case"]))
         self.settings = request
         self.device: Device = device_of(self.problem.case.device)
-        self.clock: Clock = clock_for(self.device)
+        self.clock = Clock(self.device.synchronize)
         self.heap = Heap(self.problem.case.seed, self.problem.case.device)
         self.flush = self._flusher()
         self.prepared: dict[tuple[str, str], PreparedPhase] = {}
@@ -123,7 +123,7 @@ class OpenCase:
             if "memory" in measure:
                 peak = self.device.peak_bytes(self._fresh_call(name, prepared))
                 reply["memory"].append([phase, chosen.least_bytes(phase, self.problem.case), peak])
-            reply["calls"][phase] = self._calibrate(name, prepared)
+            reply["calls"][phase] = {WALL: self._calibrate(name, prepared)}
             reply["reason"] = "; ".join(filter(None, (reply["reason"], self._few_places(name, phase))))
         return reply
 
@@ -140,11 +140,11 @@ class OpenCase:
             return wrong_outcome(product, run_once(product, problem, loss, with_dS=False), problem, loss)
         return ""
 
-    def time(self, name: str, phase: str, calls: int) -> BlockTime:
+    def time(self, name: str, phase: str, calls: int) -> float:
         """One block in new memory, after one call that is not timed and, where the cache is to be cold, a flush."""
         return self._with_all_memory(lambda: self._time(name, phase, calls))
 
-    def _time(self, name: str, phase: str, calls: int) -> BlockTime:
+    def _time(self, name: str, phase: str, calls: int) -> float:
         call = self._fresh_call(name, self.prepared[name, phase])
         kept = [call()]
         if self.flush is not None:
@@ -213,7 +213,7 @@ class OpenCase:
         self._fresh_call(name, prepared)()  # what torch loads at a first call (modules, kernels) belongs to no block
 
         def prepares() -> float:
-            return self.clock.block(lambda: self._fresh_call(name, prepared)(), 1).seconds
+            return self.clock.block(lambda: self._fresh_call(name, prepared)(), 1)
 
         preparation = self.clock.undisturbed(prepares)
         call = self._fresh_call(name, prepared)
@@ -266,8 +266,8 @@ def serve(requests: TextIO, replies: TextIO) -> None:
                     spare = request.get("spare_bytes", math.inf)
                     reply(case.check(request["method"], request["measure"], spare))
                 case "time" if case is not None:
-                    lasted = case.time(request["method"], request["phase"], request["calls"])
-                    reply(asdict(lasted) | {"throttling": case.device.throttling()})
+                    seconds = case.time(request["method"], request["phase"], request["calls"])
+                    reply({"seconds": seconds, "throttling": case.device.throttling()})
                 case other:
                     reply({"status": "crashed", "reason": f"the worker cannot '{other}' now"})
         except Exception as error:  # whatever a method raises is a row, not the end of the worker

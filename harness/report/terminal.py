@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from harness.errors import UserError
-from harness.tables import Run, by_machine, newest_run
+from harness.tables import Run, by_device, by_machine, newest_run
 from harness.verdicts.closing import methods_tables
 from harness.verdicts.plausible import doubts
 from harness.verdicts.wording import axes_of, case_name, status_lines
@@ -34,7 +34,10 @@ def closing(run: Run, studies: Path, figures: int | None) -> Iterator[str]:
         yield proof
     for each in by_machine(run):
         yield f"on {each.part}:" if each.part else ""
-        yield from closing_table(each).splitlines()
+        for part in by_device(each):
+            if part.setting:
+                yield f"{part.setting}:"
+            yield from closing_table(part).splitlines()
         yield from doubts(each)
     yield from broken_cells(run)
     yield from status_lines(run.cells[run.cells["status"].isin(UNMEASURED)], TOLD_REASONS)

@@ -1,5 +1,6 @@
 """Tidy tables and one sidecar: what is written, how it survives, how it is read back."""
 
+from harness.tables.clocks import clock_words, first_clock
 from harness.tables.files import COMPRESSED, compressed, replace_bytes, replace_text
 from harness.tables.folders import (
     BASELINE,
@@ -43,7 +44,9 @@ __all__ = [
     "baseline_runs",
     "by_device",
     "by_machine",
+    "clock_words",
     "compressed",
+    "first_clock",
     "has_verdicts",
     "history_columns",
     "history_of",

@@ -11,8 +11,10 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import UserError
+from harness.tables.clocks import clocks_of, shown_by
 from harness.tables.reading import Run
 from harness.tables.schema import FOLDER_NAME
+from harness.vocabulary import DEVICE_CLOCK, WALL
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,9 @@ class Part(Run):
             return rows
         if table == "cells":
             return rows[rows["machine"] == self.slug].reset_index(drop=True)
-        launches = "launch" in rows  # errors are of the first
-        key = ["case", "launch"] if launches else ["case"]
-        mine = self._mine if launches else self._mine[self._mine["launch"] == 1]
-        return rows[pd.MultiIndex.from_frame(rows[key]).isin(pd.MultiIndex.from_frame(mine[key]))].reset_index(
-            drop=True
-        )
+        key = ["case", "launch"]
+        mine = pd.MultiIndex.from_frame(self._mine[key])
+        return rows[pd.MultiIndex.from_frame(rows[key]).isin(mine)].reset_index(drop=True)
 
     @cached_property
     def _mine(self) -> pd.DataFrame:
@@ -54,10 +53,15 @@ class Part(Run):
 
 @dataclass(frozen=True)
 class OnDevice(Run):
-    """What was measured on one of several devices in the run `whole`."""
+    """What was measured on one device of the run `whole`, as one clock tells it (harness/tables/clocks.py).
+
+    apart: the folder of its figures, in that of the whole run.
+    """
 
     whole: Run = field(kw_only=True)
     device: str = field(kw_only=True)
+    clock: str = field(kw_only=True)
+    apart: str = field(kw_only=True)
 
     @property
     def part(self) -> str:
@@ -65,17 +69,35 @@ class OnDevice(Run):
 
     @property
     def figures(self) -> Path:
-        return self.whole.figures / self.device
+        return self.whole.figures / self.apart
+
+    @property
+    def setting(self) -> str:
+        return f"{self.device}, by the {self.clock} clock"
 
     def _read(self, table: str) -> pd.DataFrame:
         rows: pd.DataFrame = getattr(self.whole, table)
-        return rows[rows["device"] == self.device].reset_index(drop=True)
+        rows = rows[rows["device"] == self.device]
+        if table == "timings" and not rows.empty:
+            rows = shown_by(rows, self.clock)
+        return rows.reset_index(drop=True)
 
 
 def by_device(run: Run) -> list[Run]:
-    """What was measured on each device; of a run that is of one device, the run itself."""
+    """What was measured on each device, as each of its clocks tells it; the run itself where that is the wall clock.
+
+    Of a device with two clocks the first has all times; the other those that it tells otherwise, if there are any.
+    """
     devices = list(run.cells["device"].unique())
-    return [OnDevice(run.path, run.info, whole=run, device=each) for each in devices] if len(devices) > 1 else [run]
+    parts: list[Run] = []
+    for device in devices:
+        rows = run.timings[run.timings["device"] == device]
+        first, *others = clocks_of(rows) or [WALL]
+        for clock in (first, *(each for each in others if not shown_by(rows, each).empty)):
+            words = (device if len(devices) > 1 else "", clock if clock != first else "")
+            apart = "/".join(filter(None, words))
+            parts.append(OnDevice(run.path, run.info, whole=run, device=device, clock=clock, apart=apart))
+    return parts if len(parts) > 1 or DEVICE_CLOCK in set(run.timings["clock"]) else [run]
 
 
 def by_machine(run: Run) -> list[Run]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -22,12 +23,13 @@ from harness.errors import UserError
 from harness.outside_text import restored
 from harness.tables.files import COMPRESSED
 from harness.tables.schema import (
-    ADDED_COLUMNS,
     COLUMN_TYPES,
+    DROPPED,
     OLDEST_READ,
     SCHEMA_VERSION,
     TABLES,
     VERDICTS_FILE,
+    added_since,
     column_kinds,
     history_schema,
     schema,
@@ -85,6 +87,11 @@ class Run:
         return ""
 
     @property
+    def setting(self) -> str:
+        """The device and the clock of a part of a run that has several, or ''."""
+        return ""
+
+    @property
     def figures(self) -> Path:
         """The folder of its figures."""
         return self.path / "figures"
@@ -96,8 +103,8 @@ class Run:
 
     def _read(self, table: str) -> pd.DataFrame:
         types = {name: COLUMN_TYPES[kind] for name, kind in self.info["parameters"].items()}
-        lacking = ADDED_COLUMNS.get(table, ()) if self.info["schema"] < SCHEMA_VERSION else ()
-        return read_table(self.path / f"{table}.csv", schema(table, types), lacking)
+        lacking = added_since(self.info["schema"], table)
+        return read_table(self.path / f"{table}.csv", schema(table, types), lacking, DROPPED.get(table, ()))
 
 
 def read(folder: str | Path) -> Run:
@@ -142,10 +149,16 @@ def read_info(folder: Path) -> dict[str, Any]:
     return info
 
 
-def read_table(path: Path, declared: pa.DataFrameSchema, lacking: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(
+    path: Path,
+    declared: pa.DataFrameSchema,
+    lacking: Mapping[str, Any] = MappingProxyType({}),
+    dropped: Sequence[str] = (),
+) -> pd.DataFrame:
     """A table with the types of its declaration; a missing file is an empty table. Raises UserError.
 
-    lacking: columns that a file of its age does not have; they are read as NaN.
+    lacking: columns that a file of its age does not have -> their value; dropped: such that it may have, and that are
+    not read, where it lacks others.
     """
     kinds = column_kinds(declared)
     path = stored(path)
@@ -157,7 +170,9 @@ def read_table(path: Path, declared: pa.DataFrameSchema, lacking: Sequence[str] 
         frame = pd.read_csv(
             source, dtype=kinds, keep_default_na=False, na_values=numbers, encoding="utf-8", **EXACT_FLOATS
         )
-        frame = frame.assign(**dict.fromkeys(set(lacking) - set(frame), float("nan")))
+        if lacking:
+            frame = frame.drop(columns=[name for name in dropped if name in frame])
+            frame = frame.assign(**{name: value for name, value in lacking.items() if name not in frame})
         if not lacking and (wrong := [name for name, wanted in zip_longest(frame, kinds) if name != wanted]):
             raise ValueError(f"column {wrong[0]!r} is not where the schema has it: {', '.join(kinds)}")
         frame = declared.validate(frame[[*kinds]] if set(frame) == set(kinds) and lacking else frame, inplace=True)

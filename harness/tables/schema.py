@@ -6,6 +6,9 @@ Schema history
 3  cells.csv has compile_seconds, timings.csv device_seconds; NaN where a run of version 2 is read. Text that a
    spreadsheet would take for a formula has an apostrophe before it, which is no part of the text: a file of before has
    none there, and is read alike.
+4  timings.csv has the column clock, and device_seconds is gone: it held launches, so it is not taken for a time of the
+   device clock, and every time of an earlier version is of the wall clock. discrepancies.csv says of which launch a
+   figure is: before it was always the first.
 """
 
 from __future__ import annotations
@@ -17,14 +20,27 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera import dtypes
 
-from harness.vocabulary import DTYPES, PHASES, STATUSES, VERDICTS
+from harness.vocabulary import CLOCKS, DTYPES, PHASES, STATUSES, VERDICTS, WALL
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 OLDEST_READ = 2
-"""Runs from this version on are read; the columns that they lack are ADDED_COLUMNS."""
+"""Runs from this version on are read: with the columns of ADDED, and without those of DROPPED."""
 
-ADDED_COLUMNS = {"cells": ("compile_seconds",), "timings": ("device_seconds",)}
-"""table -> columns that version 3 added, unknown (NaN) in what was written before."""
+ADDED: dict[int, dict[str, dict[str, Any]]] = {
+    3: {"cells": {"compile_seconds": float("nan")}},
+    4: {"timings": {"clock": WALL}, "discrepancies": {"launch": 1}},
+}
+"""version -> table -> column that it added: the value that it has in what was written before."""
+
+DROPPED = {"timings": ("device_seconds",)}
+"""table -> columns that a version before this one had."""
+
+
+def added_since(version: int, table: str) -> dict[str, Any]:
+    """column -> value of the columns that a table of this version lacks."""
+    later = [tables.get(table, {}) for since, tables in ADDED.items() if since > version]
+    return {name: value for added in later for name, value in added.items()}
+
 
 CASE = r"[0-9a-f]{12}"
 
@@ -63,14 +79,14 @@ _OWN = {
     },
     "timings": {
         "phase": pa.Column(str, pa.Check.isin(PHASES), description="what was timed"),
+        "clock": pa.Column(
+            str, pa.Check.isin(CLOCKS), description="wall: what a caller waits; device: what the device works"
+        ),
         "launch": pa.Column(int, pa.Check.ge(1), description="which fresh worker process, from 1"),
         "round": pa.Column(int, pa.Check.ge(0), description="which round of the launch, from 0"),
         "position": pa.Column(int, pa.Check.ge(0), description="place of the block in its round, from 0"),
         "calls": pa.Column(int, pa.Check.ge(1), description="calls in the block"),
         "seconds": pa.Column(float, pa.Check.gt(0), description="seconds per call"),
-        "device_seconds": pa.Column(
-            float, pa.Check.gt(0), nullable=True, description="the same by device events; NaN: the device has none"
-        ),
     },
     "memory": {
         "phase": pa.Column(str, pa.Check.isin(PHASES), description="what was called once"),
@@ -81,6 +97,7 @@ _OWN = {
         ),
     },
     "discrepancies": {
+        "launch": pa.Column(int, pa.Check.ge(1), description="which fresh worker process, from 1"),
         "tensor": pa.Column(str, description="what is compared"),
         "of": pa.Column(str, description="whose error: the method's, or a reference's"),
         "reference": pa.Column(str, description="what it is compared with"),

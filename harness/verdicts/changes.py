@@ -12,7 +12,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from harness.verdicts.ratios import MEASURED, paired_log_ratios
+from harness.tables import first_clock
+from harness.verdicts.ratios import OF_A_BLOCK, paired_log_ratios
 
 QUANTITY = ("kind", "phase", "tensor", "reference", "metric")
 """What a verdict is of, beside the cell."""
@@ -30,7 +31,7 @@ NOT_JUDGED = ("copy", READ)
 
 def paired_times(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     """Per quantity and launch: base and head (median seconds a call), log_ratio (median over the paired rounds)."""
-    both = _side_by_side(base, head, ["phase", "launch", "round"], "seconds")
+    both = _by_first_clock(_side_by_side(base, head, ["phase", "clock", "launch", "round"], "seconds"))
     both["log_ratio"] = np.log(both["head"] / both["base"])
     by = [name for name in both.columns if name not in ("round", "base", "head", "log_ratio")]
     medians = both.groupby(by, sort=False)[["base", "head", "log_ratio"]].median().reset_index()
@@ -47,8 +48,8 @@ def paired_memory(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
 def time_levels(timings: pd.DataFrame) -> pd.DataFrame:
     """Per quantity and launch: value (median seconds a call), log_level (of its multiple of one read of y)."""
     paired = paired_log_ratios(timings, READ, base_phase="apply").rename(columns={"log_ratio": "log_level"})
-    paired = paired[~paired["method"].isin(NOT_JUDGED)]
-    by = [name for name in timings.columns if name not in (*MEASURED, "round", "position", "calls")]
+    paired = _by_first_clock(paired[~paired["method"].isin(NOT_JUDGED)])
+    by = [*(name for name in timings.columns if name not in (*OF_A_BLOCK, "clock")), "launch"]
     medians = paired.groupby(by, sort=False)[["seconds", "log_level"]].median().reset_index()
     return _quantity(medians.rename(columns={"seconds": "value"}), "time")
 
@@ -111,7 +112,7 @@ def changes_of_levels(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
 def errors(discrepancies: pd.DataFrame, metrics: Iterable[str]) -> pd.DataFrame:
     """The figures of the methods that are judged, one row a quantity: column `value`."""
     rows = discrepancies[(discrepancies["of"] == "method") & discrepancies["metric"].isin(list(metrics))]
-    return rows.drop(columns="of").assign(kind="error", phase="")
+    return rows.drop(columns=["of", "launch"]).assign(kind="error", phase="")
 
 
 def _moments(levels: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -138,9 +139,14 @@ def _side_by_side(base: pd.DataFrame, head: pd.DataFrame, within: list[str], val
     """Rows of both sides that belong together, their value as columns `base` and `head`; yardsticks left out."""
     on = ["case", "method", *within]
     mine = head[~head["method"].isin(NOT_JUDGED)].rename(columns={value: "head"})
-    others = [name for name in (*MEASURED, "position", "calls", "min_bytes") if name in mine]
+    others = [name for name in ("position", "calls", "min_bytes") if name in mine]
     theirs = base[[*on, value]].rename(columns={value: "base"})
     return mine.drop(columns=others).merge(theirs, on=on)
+
+
+def _by_first_clock(rows: pd.DataFrame) -> pd.DataFrame:
+    """Times of one clock for each cell's phase: the device's where it has one."""
+    return first_clock(rows, ("case", "method", "phase")).drop(columns="clock")
 
 
 def _quantity(rows: pd.DataFrame, kind: str) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.errors import UserError, unknown
-from harness.tables import BASE, HEAD, Run, has_verdicts, of_one_machine, read, read_verdicts
+from harness.tables import BASE, HEAD, Run, clock_words, has_verdicts, of_one_machine, read, read_verdicts
 from harness.verdicts.closing import methods_table
 from harness.verdicts.comparison import FAILING
 from harness.verdicts.sides import side_facts, sides_text
@@ -70,7 +70,7 @@ def benchmark_json(results: Results) -> str:
     info, timings = results.head.info, results.head.timings
     if timings.empty:
         raise UserError(f"{results.head.path}: this run has no times to export")
-    blocks = timings.groupby(["case", "method", "phase"], sort=False)
+    blocks = timings.groupby(["case", "method", "phase", "clock"], sort=False)
     document = {
         "machine_info": _machine_info(info),
         "commit_info": {
@@ -183,7 +183,7 @@ def _benchmark(run: Run, blocks: pd.DataFrame) -> dict[str, Any]:
 
     first = blocks.head(1).to_dict("records")[0]
     axes = axes_of(first, "phase")
-    case, method, phase = case_name(axes), first["method"], first["phase"]
+    case, method, phase = case_name(axes), first["method"], first["phase"] + clock_words(blocks)
     stats = Stats()  # type: ignore[no-untyped-call]
     for seconds in blocks["seconds"].tolist():
         stats.update(seconds)  # type: ignore[no-untyped-call]
@@ -197,7 +197,8 @@ def _benchmark(run: Run, blocks: pd.DataFrame) -> dict[str, Any]:
         "extra_info": {
             "case": first["case"],
             "method": method,
-            "phase": phase,
+            "phase": first["phase"],
+            "clock": first["clock"],
             "launches": int(blocks["launch"].nunique()),
         },
         "options": dict(run.info.get("timing") or {}),

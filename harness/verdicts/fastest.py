@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from harness.methods import registered
+from harness.tables import first_clock
 from harness.verdicts.ratios import CONFIDENCE, FEWEST_LAUNCHES, WIDEST, launch_medians, paired_log_ratios
 from harness.vocabulary import YARDSTICKS
 
@@ -35,7 +36,8 @@ def relaxations() -> set[str]:
 
 
 def standings(timings: pd.DataFrame) -> pd.DataFrame:
-    """Per case, phase and competing method: the key, `phase`, `speedup low high` over native, `launches`, `standing`.
+    """Per case, phase, clock and competing method: the key, `phase clock`, `speedup low high` over native, `launches`,
+    `standing`.
 
     Relaxations, which return something else, and the yardsticks do not compete, nor do phases that native lacks. Each
     comparison of a method with native, or with the method that looks fastest, is a t interval over the launches that
@@ -47,14 +49,14 @@ def standings(timings: pd.DataFrame) -> pd.DataFrame:
     under FEWEST_LAUNCHES launches has no interval and no rank.
     """
     columns = list(timings.columns)
-    key = columns[: columns.index("phase") + 1] + [name for name in ("clock",) if name in columns]
+    key = columns[: columns.index("clock") + 1]
     rivals = timings[timings["phase"].isin(WHOLE) & ~timings["method"].isin({*YARDSTICKS, *relaxations()})]
     medians = launch_medians(paired_log_ratios(rivals, BASE), key, "log_ratio")
-    of_phase = [name for name in key if name in ("case", "clock", "phase")]
+    of_phase = ["case", "phase", "clock"]
     wide = medians.pivot(index=[*of_phase, "launch"], columns="method", values="log_ratio")
     present = medians.groupby(of_phase, sort=False)["method"].unique()
     comparisons = present.map(lambda names: len(set(names) - {BASE}))
-    of_case = comparisons.groupby([name for name in of_phase if name != "phase"], sort=False).transform("sum")
+    of_case = comparisons.groupby(["case", "clock"], sort=False).transform("sum")
     places, figures = wide.groupby(of_phase, sort=False).indices, wide.to_numpy()
     rows: list[Any] = []
     for phase, names, compared in zip(present.index.tolist(), present.tolist(), of_case.tolist(), strict=True):
@@ -68,14 +70,15 @@ def standings(timings: pd.DataFrame) -> pd.DataFrame:
 def fastest(timings: pd.DataFrame) -> pd.DataFrame:
     """Per case and phase the answer: a row of standings() of one method, and column `fastest`, the answer's words.
 
+    By the device clock where the case has times by it: a method that has none does not compete there.
+
     It is native unless another is surely faster. Where several of those are not told apart `fastest` names all of
     them, in alphabetical order, and the other columns are of the one that looks fastest. A case and phase without
     FEWEST_LAUNCHES launches of two methods has no row.
     """
-    found = standings(timings)
+    found = standings(first_clock(timings))
     found = found[found["standing"] != UNRANKED]
-    by = [name for name in ("case", "phase", "clock") if name in found]
-    best = [row for _, rows in found.groupby(by, sort=False) for row in _answer(rows)]
+    best = [row for _, rows in found.groupby(["case", "phase"], sort=False) for row in _answer(rows)]
     return pd.DataFrame(best, columns=[*found.columns, "fastest"])
 
 

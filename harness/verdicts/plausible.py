@@ -12,13 +12,13 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from harness.tables import Run
+from harness.tables import Run, first_clock
 from harness.verdicts.ratios import launch_medians
 from harness.verdicts.wording import axes_of, case_name
-from harness.vocabulary import CACHE, YARDSTICKS
+from harness.vocabulary import CACHE, DEVICE_CLOCK, WALL, YARDSTICKS
 
 BOUND = 1.1
-"""Times the better yardstick's bytes per second, and of the wall clock what device events may say."""
+"""Times the better yardstick's bytes per second, and of the wall clock what the device clock may say."""
 
 ALIKE = 4
 """Yardsticks that move from a quarter to four times the bytes of a phase are held to be in the same level of cache."""
@@ -42,7 +42,7 @@ def doubts(run: Run) -> Iterator[str]:
     if found["pace"].isna().all():
         yield "bytes per second: no phase could be held to a yardstick"
     if not (against := contradicted(run.timings)).empty:
-        yield f"device events say more than the wall clock around them: {_worst(against)}: the clock does not wait"
+        yield f"the device clock says more than the wall clock: {_worst(against)}: the wall clock does not wait"
 
 
 def believed(run: Run) -> pd.DataFrame:
@@ -64,17 +64,18 @@ def paces(timings: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
     """Every timed phase but the yardsticks': the cell, `phase`, and `pace`, its bytes per second over the yardstick's.
 
     Of the phase the slowest launch counts, of the yardsticks of its device, threads and state of the cache the fastest
-    one. Their times are less the cost of a call, which the quickest of their cases tells, but not less than half.
-    pace is NaN where the run has no yardstick that moves about as many bytes.
+    one, all by the device clock where a phase has a time by it. Their times are less the cost of a call, which the
+    quickest of their cases tells, but not less than half. pace is NaN where the run has no yardstick that moves about
+    as many bytes.
     """
     rows = _with_bytes(timings, memory)
     yardsticks = rows[rows["method"].isin(YARDSTICKS)]
-    setting = [name for name in ("device", "threads", CACHE) if name in rows]
+    setting = [name for name in ("device", "clock", "threads", CACHE) if name in rows]
     of_call = yardsticks.groupby([*setting, "method"])["fastest"].transform("min")
     moving = np.maximum(yardsticks["fastest"] - of_call, yardsticks["fastest"] / 2)
     yardsticks = yardsticks.assign(rate=yardsticks["min_bytes"] / moving)
     known = {key: (each["min_bytes"].to_numpy(), each["rate"].to_numpy()) for key, each in yardsticks.groupby(setting)}
-    phases = rows[~rows["method"].isin(YARDSTICKS)]
+    phases = first_clock(rows[~rows["method"].isin(YARDSTICKS)], CELL)
     best = [
         _fastest(known.get(key), least)
         for key, least in zip(phases[setting].itertuples(index=False, name=None), phases["min_bytes"], strict=True)
@@ -83,16 +84,18 @@ def paces(timings: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
 
 
 def contradicted(timings: pd.DataFrame) -> pd.DataFrame:
-    """Phases whose device events say more than BOUND times the wall clock around them, in the median over blocks: the
-    cell, `phase` and `pace`, the one over the other."""
-    said = timings.assign(pace=timings["device_seconds"] / timings["seconds"]).dropna(subset="pace")
-    found = said.groupby(_key(said), sort=False)["pace"].median().reset_index()
+    """Phases that take over BOUND times as long by the device clock as by the wall clock, in the median over blocks:
+    the cell, `phase` and `pace`, the one over the other. Each clock has blocks of its own, in the same rounds."""
+    medians = timings.groupby(_key(timings), sort=False)["seconds"].median().unstack("clock")
+    if not {WALL, DEVICE_CLOCK} <= set(medians):
+        return pd.DataFrame(columns=[*medians.index.names, "pace"])
+    found = (medians[DEVICE_CLOCK] / medians[WALL]).rename("pace").reset_index()
     return found[found["pace"] > BOUND]
 
 
 def _key(timings: pd.DataFrame) -> list[str]:
     names = list(timings.columns)
-    return names[: names.index("phase") + 1]
+    return names[: names.index("clock") + 1]
 
 
 def _with_bytes(timings: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:

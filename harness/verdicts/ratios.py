@@ -17,17 +17,17 @@ ends at numbers such as 1e-265."""
 WIDEST = np.log(1000.0)
 """Half of an interval of logarithms that is wider than this says nothing, and is not made either."""
 
-MEASURED = ("seconds", "device_seconds")
-"""Of the columns of timings.csv: the times of a block."""
+OF_A_BLOCK = ("launch", "round", "position", "calls", "seconds")
+"""Columns of timings.csv that differ between the blocks of one cell's phase by one clock."""
 
 
 def paired_log_ratios(timings: pd.DataFrame, base: str = "native", base_phase: str | None = None) -> pd.DataFrame:
-    """Rows of `timings` with log_ratio = ln(seconds / seconds of the base in the same round).
+    """Rows of `timings` with log_ratio = ln(seconds / seconds of the base in the same round, by the same clock).
 
     The base of a phase is that phase of `base`, of build and apply its forward; or always `base_phase`. Rows of
     cases without the base are left out.
     """
-    in_round = ["case", "launch", "round"]
+    in_round = ["case", "launch", "round", "clock"]
     wanted = timings.assign(base_phase=base_phase or timings["phase"].map(BASE_PHASE))
     chosen = timings.loc[timings["method"] == base, [*in_round, "phase", "seconds"]]
     chosen = chosen.rename(columns={"phase": "base_phase", "seconds": "base_seconds"})
@@ -75,5 +75,5 @@ def multiples_of_read(timings: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_cell(pairs: pd.DataFrame, timings: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    by = [name for name in timings.columns if name not in (*MEASURED, "launch", "round", "position", "calls")]
+    by = [name for name in timings.columns if name not in OF_A_BLOCK]
     return intervals(launch_medians(pairs, by, "log_ratio"), by, "log_ratio", confidence)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.tables import clock_words, first_clock
 from harness.verdicts.ratios import CONFIDENCE, FEWEST_LAUNCHES, speedups, without_interval
 from harness.verdicts.wording import TOLD, USUAL, axes_of
 from harness.vocabulary import PHASES, SHAPE, YARDSTICKS
@@ -22,12 +23,14 @@ WITHOUT_NAME = ("dtype", "device")
 @dataclass(frozen=True)
 class BySize:
     """columns: header -> method -> text; sizes: of the headers that are a size each, its axes, the smallest first;
-    spare: headers that a narrow page can do without, the first to go first; launches: the fewest and the most."""
+    spare: headers that a narrow page can do without, the first to go first; launches: the fewest and the most;
+    clock: which clock the times are of, in words."""
 
     columns: Mapping[str, pd.Series]
     sizes: Mapping[str, Mapping[str, Any]]
     spare: tuple[str, ...]
     launches: tuple[int, int]
+    clock: str
 
     def narrower(self) -> BySize:
         """The same without the first of its spare columns."""
@@ -39,7 +42,7 @@ class BySize:
     def told(self) -> str:
         """What the columns are: the setting, in which what is not the same at all sizes stands in their order, and how
         many launches the intervals are of."""
-        return f"speed-up over native ({self._interval()}) at {_setting(list(self.sizes.values()))}"
+        return f"speed-up over native{self.clock} ({self._interval()}) at {_setting(list(self.sizes.values()))}"
 
     def _interval(self) -> str:
         few, most = self.launches
@@ -59,7 +62,7 @@ def by_size(timings: pd.DataFrame) -> BySize | None:
     The setting: float32 where there is any, the commonest value of each other axis, and the middle k of those that all
     sizes share, where these are several, else of each size. In a study of shapes these are the sizes.
     """
-    found = speedups(timings)
+    found = first_clock(speedups(timings))
     native = found[found["method"] == "native"]
     rest = found[(found["method"] != "native") & ~found["method"].isin(YARDSTICKS)]
     phases = sorted((each for each in PHASES if each in set(native["phase"])), key=lambda each: each != "forward")
@@ -85,6 +88,7 @@ def by_size(timings: pd.DataFrame) -> BySize | None:
         {header: axes for header, axes in sizes.items() if header in shown},
         (*spare, *[header for header in sizes if header in shown][-2:0:-1]),
         (int(launches.min()), int(launches.max())),
+        clock_words(rest),
     )
 
 

@@ -35,7 +35,7 @@ def measure() -> Iterator[Line]:
             if seconds >= SMALLEST_KERNEL:
                 what = f"bias of {name}, n = {n} ({seconds * 1e6:.0f} us): |ours / torch.utils.benchmark - 1|"
                 yield Line(what, abs(ratio - 1), BOUND)
-    empty = statistics.median(Clock().block(lambda: None, 10_000).seconds for _ in range(ROUNDS))
+    empty = statistics.median(Clock().block(lambda: None, 10_000) for _ in range(ROUNDS))
     yield Line(f"an empty call costs {empty * 1e9:.0f} ns; in seconds", empty, None)
 
 
@@ -48,7 +48,7 @@ def interleaved(kernel: Callable[[], Any]) -> tuple[float, float]:
 
     def block() -> None:
         kernel()  # one call that is not timed, as before every block of a worker; timeit makes two
-        ours.append(clock.block(kernel, calls).seconds)
+        ours.append(clock.block(kernel, calls))
 
     for number in range(ROUNDS):
         if number % 2:

@@ -80,7 +80,7 @@ def large_run(folder: Path, study: str = "large", launches: int = LAUNCHES) -> P
     phased = phased[[*keys, "phase", "launch"]]
     blocks = phased.merge(pd.Series(range(ROUNDS), name="round"), how="cross").assign(position=0, calls=10)
     seconds = 1e-6 * blocks["n"] ** 0.5 * np.exp(rng.normal(0, 0.1, len(blocks)))
-    blocks.assign(seconds=seconds, device_seconds=math.nan).to_csv(folder / "timings.csv", index=False, na_rep="nan")
+    blocks.assign(seconds=seconds, clock="wall").to_csv(folder / "timings.csv", index=False, na_rep="nan")
     phased.assign(min_bytes=phased["n"] * 4, peak_bytes=4096.0).to_csv(folder / "memory.csv", index=False)
     figures = pd.DataFrame(
         product(TENSORS, ("method",), REFERENCES, METRICS), columns=["tensor", "of", "reference", "metric"]

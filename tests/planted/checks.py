@@ -10,7 +10,7 @@ from functools import partial
 import pandas as pd
 
 from harness.cells import Case
-from harness.device.clock import BlockTime, Clock
+from harness.device.clock import Clock
 from harness.measure.process import Worker, opening
 from harness.measure.sampler import Arm, sample
 from harness.tables import Row
@@ -39,10 +39,10 @@ def drifts() -> Iterator[tuple[str, float, str]]:
     """|log ratio| of two equal arms on a machine that slows down steadily (fake time)."""
     now = [0.0]
 
-    def block() -> BlockTime:
+    def block() -> float:
         seconds = WORK * (1 + DRIFT * now[0] / (2 * ROUNDS * WORK))
         now[0] += seconds
-        return BlockTime(seconds)
+        return seconds
 
     arms = [Arm(name, "forward", 1, block) for name in ("one", "two")]
     rounds: dict[int, dict[str, float]] = {}
@@ -50,7 +50,7 @@ def drifts() -> Iterator[tuple[str, float, str]]:
         rounds.setdefault(each.round, {})[each.arm.method] = each.seconds
     paired = statistics.median(math.log(each["one"] / each["two"]) for each in rounds.values())
     now[0] = 0.0
-    one, two = (statistics.median(block().seconds for _ in range(ROUNDS)) for _ in range(2))
+    one, two = (statistics.median(block() for _ in range(ROUNDS)) for _ in range(2))
     detail = f"log ratio of equal arms while the machine slows down by {DRIFT:.0%} (fake time)"
     yield "drift: in rounds", abs(paired), detail
     yield "drift: one after the other", abs(math.log(one / two)), detail
@@ -84,7 +84,7 @@ def synchronisations() -> Iterator[tuple[str, float, str]]:
         for work in (WORK, 2 * WORK):
             device = FakeDevice()
             clock = Clock(device.synchronize, device.counter) if waits else Clock(counter=device.counter)
-            seconds.append(clock.block(partial(device.call, work), 10).seconds)
+            seconds.append(clock.block(partial(device.call, work), 10))
         detail = "time of twice the work over time of the work on a fake device: 1 means that time does not grow"
         yield f"fake_device: {what}", seconds[1] / seconds[0], detail
 

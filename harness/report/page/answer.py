@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from harness.precision.ulp import FORMATS
-from harness.tables import SCHEMA_VERSION, Run
+from harness.tables import SCHEMA_VERSION, Run, clock_words
 from harness.verdicts.fastest import BASE, SHARED, WHOLE, fastest, relaxations
 from harness.verdicts.plausible import believed, doubts
 from harness.verdicts.ratios import FEWEST_LAUNCHES, without_interval
@@ -41,9 +41,9 @@ def which_method(run: Run) -> Iterator[Table]:
         cells = [_share(mine[mine["phase"] == phase], int(cases[phase])) for phase in phases]
         rows.append((str(name), *cells))
     caption = (
-        "Fastest method by number of cases, with its speed-up over native there. It is native unless another method is "
-        "surely faster: all intervals of a case hold simultaneously with 95 %. Methods that are not told apart count "
-        "together."
+        f"Fastest method{clock_words(best)} by number of cases, with its speed-up over native there. It is native "
+        "unless another method is surely faster: all intervals of a case hold simultaneously with 95 %. Methods that "
+        "are not told apart count together."
     )
     yield Table(caption, ("method", *phases), tuple(rows))
 

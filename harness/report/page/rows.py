@@ -88,7 +88,7 @@ def _times(run: Run) -> pd.DataFrame:
     timings = run.timings
     if timings.empty:
         return timings
-    key = list(timings.columns[: list(timings.columns).index("phase") + 1])
+    key = list(timings.columns[: list(timings.columns).index("clock") + 1])
     blocks = timings.groupby(key, sort=False)["seconds"]
     table = blocks.median().to_frame()
     table["seconds_low"], table["seconds_high"] = (blocks.quantile(share) for share in BAND)
@@ -97,8 +97,9 @@ def _times(run: Run) -> pd.DataFrame:
     reads = multiples_of_read(timings).rename(columns={"low": "multiple_low", "high": "multiple_high"})
     table = table.reset_index().merge(faster, on=key, how="left")
     table = table.merge(reads.drop(columns="launches"), on=key, how="left")
-    ranked = standings(believed(run))[[*CELL_AND_PHASE, "standing"]]
-    table = table.merge(ranked, on=CELL_AND_PHASE, how="left").fillna({"standing": ""})
+    by = [*CELL_AND_PHASE, "clock"]
+    ranked = standings(believed(run))[[*by, "standing"]]
+    table = table.merge(ranked, on=by, how="left").fillna({"standing": ""})
     figures = [f"{name}{end}" for name in ("seconds", "speedup", "multiple") for end in ("", "_low", "_high")]
     return table[[*key, *figures, "blocks", "launches", "standing"]]
 

@@ -10,7 +10,12 @@ function showLookUp(run, target) {
     const focused = document.activeElement?.closest("form") === asked ? document.activeElement.name : null;
     asked.replaceChildren(...fields);
     if (focused) asked.elements[focused].focus();
-    answer.replaceChildren(...settings.phases.map((phase) => ranking(phase, here.filter((row) => row.phase === phase))).filter(Boolean));
+    const clocks = distinct(here, "clock").sort();   // the device clock comes first
+    const rankings = settings.phases.flatMap((phase) => clocks.map((clock) => {
+      const told = clocks[0] === "device" ? `${phase}, by the ${clock} clock` : phase;
+      return ranking(told, here.filter((row) => row.phase === phase && row.clock === clock));
+    }));
+    answer.replaceChildren(...rankings.filter(Boolean));
   };
   asked.addEventListener("change", update);
   asked.addEventListener("submit", (event) => event.preventDefault());
