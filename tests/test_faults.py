@@ -66,7 +66,8 @@ def test_a_segfault_lack_of_memory_and_a_failure_in_a_block_cost_their_own_cells
     assert found["native"] == found["gather"] == ("ok", "")
     assert found["segfaults"][0] == "crashed"
     assert "SIGSEGV" in found["segfaults"][1]
-    assert found["outgrows"][0] in ("out_of_memory", "crashed")  # torch may abort where it cannot tell any more
+    # torch may abort where it cannot tell any more, and the limit that the method sets for its process is others's too
+    assert found["outgrows"][0] in ("out_of_memory", "crashed", "incorrect")
     assert found["outgrows"][1]
     assert found["fails_in_blocks"] == ("crashed", "forward: ValueError: a fault that comes late")
     assert set(run.timings["method"]) == {"native", "gather", "copy", "read"}

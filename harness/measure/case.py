@@ -20,6 +20,10 @@ UNTIMED = float("nan")
 """Placeholder time of a block whose cell failed in an earlier round, or that could not be timed."""
 
 
+CLOSE_SECONDS = 60.0
+"""A worker that has not closed its case by then hangs. It compares its global state, and runs no method."""
+
+
 @dataclass
 class CellResult:
     """What became of a cell in a launch: status, reason, figures, memory, seconds of wall time spent on it (its part of
@@ -115,6 +119,9 @@ class CaseRunner:
         self._asked: tuple[int, str] = (0, "")
         self._longest: dict[tuple[int, str], float] = {}
         """(side, method) -> seconds of its longest request in this attempt at a case; '' is what opens it."""
+        self._spoilers: dict[tuple[int, str], str] = {}
+        """(side, method) -> what it changed of what all methods share, in this launch."""
+        self._watch_blocks = False
 
     def __enter__(self) -> CaseRunner:
         return self
@@ -125,6 +132,7 @@ class CaseRunner:
 
     def renew(self) -> None:
         """Begin a launch: the next case runs in fresh workers."""
+        self._spoilers.clear()  # each launch measures the same cells as the one before
         for side in self._sides:
             side.renew()
 
@@ -134,9 +142,14 @@ class CaseRunner:
         """Measure a case in about `seconds`, one round at least; `measure`: which of errors and memory.
 
         cells: those of each side; so is what is returned. A method that costs a worker its life is given up on that
-        side, and the case is begun again without it.
+        side, and the case is begun again without it. One that changes what all methods of a worker share is given up
+        in the later cases of the launch as well.
         """
         results = [[CellResult(cell, side, reason=cell.skip) for cell in planned] for side, planned in enumerate(cells)]
+        for each in (result for side in results for result in side if not result.reason):
+            if changed := self._spoilers.get((each.side, each.cell.method)):
+                each.end("incorrect", f"{changed} (in an earlier case of this launch, so not run again)")
+        self._watch_blocks = False
         while True:
             open_cells = [each for side in results for each in side if not each.reason]
             blocks: list[Block] = []
@@ -144,7 +157,12 @@ class CaseRunner:
                 self._measure(case, open_cells, seed, seconds, measure, blocks)
                 return [CaseResult(each, _kept(blocks, side, each)) for side, each in enumerate(results)]
             except WorkerLost as lost:
-                self._give_up(open_cells, lost)
+                if lost.status == "incorrect" and not self._asked[1] and not self._watch_blocks:
+                    self._watch_blocks = True  # a block changed something: measured once more, it is known which one
+                    self._sides[self._asked[0]].drop()
+                    _measure_anew(open_cells)
+                else:
+                    self._give_up(open_cells, lost)
 
     def _give_up(self, cells: list[CellResult], lost: WorkerLost) -> None:
         """End the cell that cost a worker its life, or all of its side; the others are to be measured anew.
@@ -153,6 +171,8 @@ class CaseRunner:
         """
         (at, culprit), reason = self._asked, lost.reason
         self._sides[at].drop()
+        if lost.status == "incorrect" and culprit:
+            self._spoilers[at, culprit] = reason
         if lost.status == "timeout":
             at, culprit = max(self._longest, key=self._longest.__getitem__)
             longest, limit = self._longest[at, culprit], self._study.limits.seconds
@@ -160,8 +180,7 @@ class CaseRunner:
         for each in cells:
             if each.side == at and culprit in ("", each.cell.method):
                 each.end(lost.status, reason)
-            elif each.status == "ok":
-                each.end("skipped", "")
+        _measure_anew(cells)
 
     def _measure(
         self,
@@ -187,6 +206,8 @@ class CaseRunner:
                 result = by_arm[block.arm.side, block.arm.method]
                 if result.status == "ok" and not math.isnan(block.seconds):
                     blocks.append(block)
+            for side in {each.side for each in cells}:
+                self._ask(side, {"op": "close"}, time.monotonic() + CLOSE_SECONDS)
 
     def _check(self, case: Case, cells: list[CellResult], deadline: float, measure: Sequence[str]) -> None:
         """Open the case on the worker of these cells' side, and hold each method to what is right."""
@@ -213,10 +234,11 @@ class CaseRunner:
                 each.end(reply["status"], reply["reason"])
 
     def _ask(self, side: int, request: dict[str, Any], deadline: float) -> dict[str, Any]:
-        """The reply to a request of a method, or of all. Raises WorkerLost, also where there was no memory for it.
+        """The reply to a request of a method, or of all. Raises WorkerLost, also where there was no memory for it, and
+        where the method changed what all share.
 
-        What a worker that ran out has left allocated is not known: the cells after it are to be measured in a fresh
-        one, as if it had not been.
+        What such a worker has left allocated or changed is not known: the other cells are measured in a fresh one, as
+        if the method had not been.
         """
         self._asked = side, request.get("method", "")
         begin = time.monotonic()
@@ -224,7 +246,7 @@ class CaseRunner:
             reply = self._sides[side].ask(request, deadline)
         finally:
             self._longest[self._asked] = max(time.monotonic() - begin, self._longest.get(self._asked, 0.0))
-        if reply.get("status") == "out_of_memory":
+        if reply.get("status") == "out_of_memory" or reply.get("spoilt"):
             raise WorkerLost(reply["status"], _in_phase(request.get("phase", ""), reply["reason"]))
         return reply
 
@@ -240,6 +262,7 @@ class CaseRunner:
             metrics=compared.metrics,
             block_seconds=timing.block_seconds if timing else 0.0,
             fresh_memory=timing.fresh_memory if timing else True,
+            watch_blocks=self._watch_blocks,
         )
 
     def _arms(self, cells: list[CellResult], deadline: float) -> Iterator[Arm]:
@@ -270,6 +293,13 @@ class CaseRunner:
             return UNTIMED
         result.throttling |= set(reply["throttling"] or ())
         return float(reply["seconds"])
+
+
+def _measure_anew(cells: Sequence[CellResult]) -> None:
+    """Forget what was found of the cells that were right: their worker is gone."""
+    for each in cells:
+        if each.status == "ok":
+            each.end("skipped", "")
 
 
 def _in_phase(phase: str, reason: str) -> str:

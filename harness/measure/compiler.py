@@ -52,6 +52,11 @@ class Compiler:
 _compiler = functools.cache(Compiler)
 
 
+def start_compiler() -> None:
+    """Import what compiles, and set what is set for a whole process."""
+    _compiler()
+
+
 def compiled(closure: Callable[..., Any]) -> Callable[..., Any]:
     """The closure through torch.compile, whole (a break of the graph raises what torch says of it) and for the shapes
     that it is called with. It is compiled in this process, on its core, when it is first called.

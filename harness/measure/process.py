@@ -200,8 +200,13 @@ def opening(
     metrics: Sequence[str] = (),
     block_seconds: float = 0.0,
     fresh_memory: bool = True,
+    watch_blocks: bool = False,
 ) -> dict[str, Any]:
-    """The request that opens a case: what of it will be compared and timed, and how; cores: none pins nothing."""
+    """The request that opens a case: what of it will be compared and timed, and how.
+
+    cores: none pins nothing; watch_blocks: global state is compared after every block, not only when the case is
+    closed.
+    """
     return {
         "op": "open",
         "case": case.axes,
@@ -213,6 +218,7 @@ def opening(
         "metrics": list(metrics),
         "block_seconds": block_seconds,
         "fresh_memory": fresh_memory,
+        "watch_blocks": watch_blocks,
     }
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any, cast
 
 import torch
 
 from harness.cells import Case
-from harness.measure.compiler import compiled
+from harness.measure.compiler import compiled, start_compiler
 from harness.measure.modes import in_mode
 from harness.methods import Method
 from harness.methods.definition import Implementation
-from harness.vocabulary import YARDSTICKS
+from harness.vocabulary import DERIVATIVES, YARDSTICKS
 
 Closure = Callable[..., Any]
 
@@ -38,6 +38,18 @@ def as_run(method: Method, case: Case) -> Method:
     if method.name in YARDSTICKS:
         return method
     return replace(method, make=lambda: _transformed(method.implementation, case))
+
+
+def load_transforms(case: Case, phases: Collection[str]) -> None:
+    """Let torch import now what it imports at its first derivative or compilation: it sets warning filters and
+    environment variables, which no method shall be said to have changed."""
+    if "backward" in phases:
+        y = torch.zeros(2, requires_grad=True)
+        torch.autograd.grad(y.clone(), y, torch.zeros(2))
+    if case.transform == "compile":
+        start_compiler()
+    if any(each in phases for each in DERIVATIVES):
+        torch.func.vjp(torch.clone, torch.zeros(1))
 
 
 def as_product(method: Method) -> Method:

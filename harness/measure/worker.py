@@ -33,12 +33,13 @@ from harness.measure.compiler import compilations, compiling, forget
 from harness.measure.discrepancies import figures, proof_figures, unexplained
 from harness.measure.failures import Unusable, failure, told
 from harness.measure.heap import EARLIER_COPIES, Heap, places
-from harness.measure.modes import keeps_subnormals, set_mode
+from harness.measure.modes import AUTOCAST, keeps_subnormals, set_mode
 from harness.measure.outcome import run_once
 from harness.measure.phases import PreparedPhase, prepare
 from harness.measure.process import end_with_parent
 from harness.measure.references import References
-from harness.measure.transforms import as_product, as_run
+from harness.measure.state.watch import Watch
+from harness.measure.transforms import as_product, as_run, load_transforms
 from harness.methods import Method, method, registered
 from harness.problems import Problem, draw
 from harness.vocabulary import CACHE, DERIVATIVES, HOST, WALL, YARDSTICK_PHASES, YARDSTICKS
@@ -71,6 +72,8 @@ class OpenCase:
         self.native = run_once(native, self.problem, self.loss, with_dS=False)
         self.native_is_wrong = wrong_outcome(native, self.native, self.problem, self.loss)
         self.references = References(self.problem, self.native, self.loss)
+        load_transforms(self.problem.case, request["phases"])
+        self.watch = Watch(self.problem.case.device)
 
     @property
     def loss(self) -> str:
@@ -92,12 +95,24 @@ class OpenCase:
 
     def _check_as_run(self, name: str, measure: Collection[str]) -> dict[str, Any]:
         case = self.problem.case
-        chosen = as_run(method(name).at(case), case)
+        with self.watch.settling():
+            chosen = as_run(method(name).at(case), case)
+            chosen.implementation  # noqa: B018  (made here, since that imports what the method needs)
         if name in YARDSTICKS or case.transform != "compile":
-            return self._check(name, chosen, measure)
-        with compiling(case.device) as seconds:
-            reply = self._check(name, chosen, measure)
-            return reply | {"compile_seconds": seconds()}
+            with self.watch.settling():
+                reply = self._check(name, chosen, measure)
+            if noted := self.watch.take_noted():
+                reply["reason"] = "; ".join(filter(None, (reply["reason"], noted)))
+            return reply
+        try:
+            with compiling(case.device) as seconds:
+                self.watch.begin()
+                with self.watch.settling():
+                    reply = self._check(name, chosen, measure)
+                return reply | {"compile_seconds": seconds()}
+        finally:
+            self.watch.take_noted()  # torch.compile draws random numbers and sets variables, whatever it compiles
+            self.watch.begin()
 
     def _check(self, name: str, chosen: Method, measure: Collection[str]) -> dict[str, Any]:
         reply: dict[str, Any] = {"status": "ok", "reason": "", "calls": {}, "memory": [], "figures": []}
@@ -112,7 +127,9 @@ class OpenCase:
         for phase, prepared in prepare(chosen, phases, self.problem, self.loss).items():
             try:
                 wrong = self._first_call(chosen, phase, prepared)
+                self.watch.hold()
             except RuntimeError as error:
+                self.watch.hold()
                 if phase not in DERIVATIVES or failure(error)["status"] != "unsupported":
                     raise
                 reply["reason"] = "; ".join(filter(None, (reply["reason"], f"no {phase}: {told(error)}")))
@@ -153,6 +170,8 @@ class OpenCase:
         lasted = self.clock.block(call, calls, kept)
         if compilations() != compiled:
             raise RuntimeError("torch compiled something inside a block")
+        if self.settings.get("watch_blocks", False):
+            self.watch.hold()
         return lasted
 
     def _flusher(self) -> Callable[[], Any] | None:
@@ -165,6 +184,7 @@ class OpenCase:
         settings = self.settings
         before = [each.clone() for each in tensors_of(self.problem)]
         outcome = run_once(chosen, self.problem, self.loss, with_dS=measure and "dS" in settings["tensors"])
+        self.watch.hold()
         if outcome.wrote or changed(self.problem, before):
             for tensor, saved in zip(tensors_of(self.problem), before, strict=True):
                 tensor.copy_(saved)
@@ -248,15 +268,18 @@ def serve(requests: TextIO, replies: TextIO) -> None:
         replies.write(json.dumps(message) + "\n")
         replies.flush()
 
-    reply(greeting())
+    with Watch(HOST).putting_back():  # whatever the modules of registered methods change as they are imported
+        greeted = greeting()
+    reply(greeted)
     case: OpenCase | None = None
-    device = HOST
+    device, autocast = HOST, False
     for line in requests:
         request = json.loads(line)
         try:
             match request["op"]:
                 case "open":
                     case, device = None, request["case"]["device"]
+                    autocast = request["case"]["mode"].startswith(AUTOCAST)
                     forget()
                     _set_threads(int(request["case"]["threads"]), request["cores"])
                     set_mode(request["case"]["mode"], request["case"]["device"])
@@ -268,12 +291,15 @@ def serve(requests: TextIO, replies: TextIO) -> None:
                 case "time" if case is not None:
                     seconds = case.time(request["method"], request["phase"], request["calls"])
                     reply({"seconds": seconds, "throttling": case.device.throttling()})
+                case "close" if case is not None:
+                    case.watch.settle()
+                    reply({"status": "ok"})
                 case other:
                     reply({"status": "crashed", "reason": f"the worker cannot '{other}' now"})
         except Exception as error:  # whatever a method raises is a row, not the end of the worker
             if device_of(device).is_unusable():
                 raise Unusable(told(error)) from error
-            reply(failure(error))
+            reply(failure(error, autocast))
 
 
 def _set_threads(threads: int, cores: list[int]) -> None:

@@ -1,0 +1,250 @@
+"""What a method changes for everybody in its process is found, put back, and told."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import functools
+import operator
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional
+
+from harness.device.settings import Setting, of_accelerator
+from harness.measure.state import of_process
+from harness.measure.state.of_torch import of_torch
+from harness.vocabulary import HOST
+
+NAMESPACES: tuple[Any, ...] = (
+    torch,
+    torch.Tensor,
+    torch.nn.functional,
+    torch.autograd,
+    torch.sparse,
+    torch.func,
+    torch.linalg,
+    np,
+    time,
+    builtins,
+)
+"""Whose functions every method and the harness itself call."""
+
+REPLACED_BY_TORCH = ("manual_seed",)
+"""What torch itself replaces when torch.compile is imported."""
+
+MOST_NAMED = 3
+"""Changes that one reason names."""
+
+PLAIN = (int, float, str, torch.dtype, torch.device)
+"""Values that are short enough to be told."""
+
+TASKS = "/proc/self/task"
+"""The threads of this process, on Linux."""
+
+WAITING_SECONDS = 0.02
+SETTLING_WAITS = 15
+"""A pool of threads spins for a while after its work, 0.2 s in Intel's OpenMP: a thread that is busy in so many waits
+in a row is working."""
+
+BUSY_SHARE = 0.01
+"""Of the time waited; a thread with nothing to do uses none."""
+
+
+class Spoilt(Exception):
+    """A method has changed what other methods share; the message says what, and its process must end."""
+
+
+class Watch:
+    """Global state as it is now, with which it is compared later.
+
+    device: of the case, whose state is watched as well.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._settings = [*of_torch(), *of_process.shared(), *of_process.noted()]
+        if device != HOST:
+            self._settings += of_accelerator(device)
+        self._noted: dict[str, None] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """From now on compare with the state as it is now."""
+        self._before = [_read(each) for each in self._settings]
+        self._functions = [_functions(each) for each in NAMESPACES]
+        self._of_tensors = set(vars(torch.Tensor))
+        self._threads = set(_threads())
+
+    def hold(self) -> None:
+        """Put back what methods share, if it has changed since `begin`: then it raises Spoilt."""
+        spoilt = [*self._changes(shared=True), *self._replaced()]
+        busy = self._busy_threads()
+        if spoilt or busy:
+            self._noted.clear()
+            raise Spoilt("; ".join(filter(None, (_list("changes ", spoilt), _working(busy)))))
+
+    def settle(self) -> None:
+        """Put back everything that has changed since `begin`, and note what methods do not share.
+
+        Raises Spoilt, as `hold` does.
+        """
+        try:
+            self.hold()
+        finally:  # put back what else has changed, but say no more than the gravest
+            others = dict.fromkeys(self._changes(shared=False))
+        self._noted.update(others)
+
+    @contextlib.contextmanager
+    def settling(self) -> Iterator[None]:
+        """Settle after what is done inside, also where that fails: what a method changed may be why."""
+        try:
+            yield
+        except Spoilt:
+            raise
+        except Exception:
+            self.settle()
+            raise
+        self.settle()
+
+    @contextlib.contextmanager
+    def putting_back(self) -> Iterator[None]:
+        """Put back whatever is changed inside, and blame nobody."""
+        yield
+        with contextlib.suppress(Spoilt):
+            self.settle()
+
+    def take_noted(self) -> str:
+        """What was changed and put back since this was asked last, in words, or ''."""
+        noted, self._noted = list(self._noted), {}
+        return _list("changed and put back: ", noted)
+
+    def _changes(self, shared: bool) -> list[str]:
+        """What has changed of the settings of one kind, each put back."""
+        changed = left = self._changed(shared)
+        for _ in range(2 if changed else 0):  # twice, since some settings write into the place of others
+            for setting, before, _ in left:
+                with contextlib.suppress(Exception):  # what cannot be put back ends with the process
+                    setting.write(before)
+            left = self._changed(shared)
+        return [_told(setting.name, before, now) for setting, before, now in changed]
+
+    def _changed(self, shared: bool) -> list[tuple[Setting, Any, Any]]:
+        """The settings of one kind that are not what they were, before and now."""
+        pairs = zip(self._settings, self._before, strict=True)
+        found = [(each, before, _read(each)) for each, before in pairs if each.shared == shared]
+        return [(each, before, now) for each, before, now in found if before != now]
+
+    def _replaced(self) -> Iterator[str]:
+        """The functions that are not what they were, put back."""
+        for owner, before in zip(NAMESPACES, self._functions, strict=True):
+            with contextlib.suppress(Exception):  # one that is gone, or that cannot be compared
+                if _functions(owner) == before:
+                    continue
+            for name, function in zip(_names(owner), before, strict=True):
+                if vars(owner).get(name) is not function:
+                    setattr(owner, name, function)
+                    yield f"{_called(owner)}.{name}"
+        for name in vars(torch.Tensor).keys() - self._of_tensors:
+            if hasattr(torch._C.TensorBase, name):
+                delattr(torch.Tensor, name)
+                yield f"torch.Tensor.{name}"
+
+    def _busy_threads(self) -> int:
+        """How many threads were begun since, and go on working while this one waits."""
+        begun = [each for each in _threads() if each not in self._threads]
+        if not begun:
+            return 0
+        for _ in range(SETTLING_WAITS):
+            start, used = time.monotonic(), {each: _cpu_seconds(each) for each in begun}
+            time.sleep(WAITING_SECONDS)
+            lasted = time.monotonic() - start
+            begun = [
+                each for each in begun if _cpu_seconds(each) - used[each] > BUSY_SHARE * lasted or _is_running(each)
+            ]
+            if not begun:
+                self._threads.update(_threads())  # they wait: nothing more is asked of them in this case
+                return 0
+        return len(begun)
+
+
+def _read(setting: Setting) -> Any:
+    """What a setting is, or the words of the error with which it cannot be read."""
+    try:
+        return setting.read()
+    except Exception as error:  # such as torch's, where old and new names of one switch were mixed
+        return f"{type(error).__name__}: {error}"
+
+
+@functools.cache
+def _names(owner: Any) -> tuple[str, ...]:
+    """Of the functions and classes that a namespace has when it is first looked at."""
+    return tuple(name for name, each in vars(owner).items() if callable(each) and name not in REPLACED_BY_TORCH)
+
+
+def _functions(owner: Any) -> tuple[Any, ...]:
+    """The functions and classes themselves, in the order of their names."""
+    return operator.itemgetter(*_names(owner))(vars(owner))
+
+
+def _called(owner: Any) -> str:
+    return "torch.Tensor" if owner is torch.Tensor else str(owner.__name__)
+
+
+def _threads() -> list[int]:
+    """The identities of this process's threads; none where the system does not list them."""
+    return [int(each.name) for each in Path(TASKS).iterdir()] if sys.platform == "linux" else []
+
+
+def _cpu_seconds(thread: int) -> float:
+    """CPU time of a thread of this process; 0 for one that has ended.
+
+    Linux makes the number of a thread's clock of its identity: see clock_getcpuclockid(3) and the kernel's
+    include/linux/posix-timers.h (CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED).
+    """
+    try:
+        return time.clock_gettime((~thread << 3) | 6)
+    except OSError:
+        return 0.0
+
+
+def _is_running(thread: int) -> bool:
+    """Whether it has something to do, even on a machine too busy to let it."""
+    try:
+        state = (
+            Path(TASKS, str(thread), "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+        )
+    except OSError:
+        return False
+    return state == "R"
+
+
+def _told(name: str, before: Any, now: Any) -> str:
+    """A change in words, without what may be long, or a path of this machine."""
+    if isinstance(before, bool) and isinstance(now, bool):
+        return f"{name}, {_on(before)} to {_on(now)}"
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = sorted(str(key) for key in {*before, *now} if before.get(key) != now.get(key))
+        return f"{name} {', '.join(keys[:MOST_NAMED])}" + (" and more" if len(keys) > MOST_NAMED else "")
+    if isinstance(before, PLAIN) and isinstance(now, PLAIN) and os.sep not in f"{before}{now}":
+        return f"{name}, {before} to {now}"
+    return name
+
+
+def _on(value: bool) -> str:
+    return "on" if value else "off"
+
+
+def _list(verb: str, changes: list[str]) -> str:
+    named = " and ".join(changes[:MOST_NAMED])
+    more = f" and {len(changes) - MOST_NAMED} more" if len(changes) > MOST_NAMED else ""
+    return f"{verb}{named}{more}" if changes else ""
+
+
+def _working(threads: int) -> str:
+    return f"leaves {threads} thread{'s' if threads > 1 else ''} working" if threads else ""
