@@ -131,7 +131,7 @@ def test_a_worker_whose_device_has_failed_for_good_ends_with_its_reason(monkeypa
     monkeypatch.setattr(torch, "ones", lambda *_, **__: torch.zeros(1) + 1)
     monkeypatch.setattr(torch.accelerator, "synchronize", lambda: None)
     worker.serve(StringIO(request), replies)
-    assert json.loads(replies.getvalue().splitlines()[1])["status"] == "unsupported"
+    assert json.loads(replies.getvalue().splitlines()[1])["status"] == "crashed"
 
 
 def test_its_process_ends_at_once_with_the_reason_last(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.methods.definition import selector
+from harness.methods.definition import Unsupported, selector
 
 
 @selector()
@@ -14,7 +14,7 @@ def tells() -> Any:
 
     def select(y: Any, k: int) -> Any:
         deterministic = torch.are_deterministic_algorithms_enabled()
-        raise RuntimeError(f"{y.dim()} axes, inference {torch.is_inference_mode_enabled()}, {deterministic=}")
+        raise Unsupported(f"{y.dim()} axes, inference {torch.is_inference_mode_enabled()}, {deterministic=}")
 
     return select
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from types import ModuleType
 
 from harness.errors import UserError, unknown
-from harness.methods.definition import Method
+from harness.methods.definition import Method, Unsupported
 
-__all__ = ["Method", "method", "named", "registered"]
+__all__ = ["Method", "Unsupported", "method", "named", "registered"]
 
 
 @functools.cache

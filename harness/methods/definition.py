@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import UserError
 from harness.vocabulary import DIFFERENTIATED, INDEX_BYTES
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from harness.cells import Case
 
 Bytes = Callable[["Case"], int]
+
+
+class Unsupported(UserError):
+    """Raised by a method for what it does not do, such as a dtype or a size; the message becomes the cell's reason."""
 
 
 @dataclass(frozen=True)

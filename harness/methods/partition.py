@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.methods.definition import selector
+from harness.methods.definition import Unsupported, selector
 
 
 @selector(gradient=False)
@@ -43,8 +43,8 @@ def numpy_partition() -> Any:
 
 
 def _array(y: Any) -> Any:
-    """y as an array over the same memory; raises RuntimeError where NumPy has no such dtype or device."""
+    """y as an array over the same memory; raises Unsupported where NumPy has no such dtype or device."""
     try:
         return y.numpy()
     except TypeError as error:
-        raise RuntimeError(str(error)) from None
+        raise Unsupported(str(error)) from None
