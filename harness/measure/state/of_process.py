@@ -22,12 +22,15 @@ if sys.platform != "win32":
     import resource
 
 SIGNALS = ("HUP", "INT", "QUIT", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM", "CHLD", "VTALRM", "PROF")
+SET_BY_TORCH = {"TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "_TORCHINDUCTOR_PYOBJECT_TENSOR_DATA_PTR"}
+"""Variables that torch sets for itself, whenever some part of it first needs them: no method is said to have."""
+
 TIMERS = ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")
 LIMITS = ("RLIMIT_AS", "RLIMIT_DATA", "RLIMIT_CPU", "RLIMIT_NOFILE", "RLIMIT_FSIZE")
 
 
 def shared() -> list[Setting]:
-    """What changes how long others take, or whether they can go on."""
+    """What changes how long others take, or whether they can go on. Not the priority, which somebody else may change."""
     found = [
         Setting("Python's garbage collector", gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
         Setting("the garbage collector's thresholds", gc.get_threshold, lambda each: gc.set_threshold(*each)),
@@ -44,11 +47,6 @@ def shared() -> list[Setting]:
         found += [
             Setting("timers of signals", _timers, _set_timers),
             Setting("limits of the process", _limits, _set_limits),
-            Setting(
-                "the priority of the process",
-                lambda: os.getpriority(os.PRIO_PROCESS, 0),
-                lambda to: os.setpriority(os.PRIO_PROCESS, 0, to),
-            ),
         ]
     return found
 
@@ -57,7 +55,7 @@ def noted() -> list[Setting]:
     """What is put back, lest others meet it, and noted."""
     options: Any = vars(torch._tensor_str.PRINT_OPTS)
     named: list[tuple[str, Callable[[], Any], Callable[[Any], object]]] = [
-        ("environment variables", lambda: dict(os.environ), _set_environment),
+        ("environment variables", _environment, _set_environment),
         ("the working folder", os.getcwd, os.chdir),
         ("warning filters", lambda: list(warnings.filters), _set_filters),
         ("numpy's errstate", np.geterr, lambda each: np.seterr(**each)),
@@ -106,8 +104,12 @@ def _set_limits(limits: Mapping[str, tuple[int, int]]) -> None:
         resource.setrlimit(getattr(resource, name), limit)
 
 
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in SET_BY_TORCH}
+
+
 def _set_environment(variables: Mapping[str, str]) -> None:
-    for name in os.environ.keys() - variables.keys():
+    for name in os.environ.keys() - variables.keys() - SET_BY_TORCH:
         del os.environ[name]
     os.environ.update(variables)
 
