@@ -30,7 +30,10 @@ LIMITS = ("RLIMIT_AS", "RLIMIT_DATA", "RLIMIT_CPU", "RLIMIT_NOFILE", "RLIMIT_FSI
 
 
 def shared() -> list[Setting]:
-    """What changes how long others take, or whether they can go on. Not the priority, which somebody else may change."""
+    """What changes how long others take, or whether they can go on.
+
+    The priority is not among it: somebody else may change that.
+    """
     found = [
         Setting("Python's garbage collector", gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
         Setting("the garbage collector's thresholds", gc.get_threshold, lambda each: gc.set_threshold(*each)),
