@@ -15,6 +15,8 @@ from harness.errors import Interrupted, UserError, refused
 from harness.loading import Say, load_study_of, on_present_devices, plan_of, refuse_nothing
 from harness.machine import Revision, code_digest, this_revision, utc_now
 from harness.measure.place import Place, ThisMachine
+from harness.report.earlier import earlier_run
+from harness.report.forecast import expected_seconds
 from harness.scripts import load_script
 from harness.study import Study
 from harness.sweep import Sweep
@@ -54,11 +56,14 @@ def run(
     plan_of(study)
     load_script(study.name, studies)
     with _opened(place) as there:
-        refuse_nothing(on_present_devices(study, there.devices, lambda _: None))
+        present = on_present_devices(study, there.devices, lambda _: None)
+        refuse_nothing(present)
         there.admit(study)
         revision = this_revision()
         info = sidecar(study, there.machine, revision, there.torch, there.pinned_to)
         info["digests"]["code"] = code_digest()
+        earlier = earlier_run(Path(results), present, there.machine["slug"])
+        info["expected_seconds"] = round(expected_seconds(plan_of(present), earlier), 1)
         parent = Path(results) / there.machine["slug"] / study.name
         folder = new_folder(parent / BASELINE if baseline else parent, revision.label)
         write_info(folder, info)
@@ -169,7 +174,9 @@ def _measured(
         committed = recover(folder, {case.id: len(cells) for case, cells in plan_of(study)})
         writer.open()
         with place.measuring(present) as measure:
-            sweep = Sweep(plan, measure, committed, read(folder), place.at_once(present), begun=begun)
+            earlier = read(folder)
+            before = float(earlier.cells["wall_seconds"].sum())
+            sweep = Sweep(plan, measure, committed, earlier, place.at_once(present), begun=begun)
             for rows in sweep.rows():
                 writer.commit(rows)
         if line := sweep.budget_line():
@@ -182,8 +189,8 @@ def _measured(
                 facts = list(script.measure(study))
             writer.write_facts(facts)
         read(folder).check()
-        took = info.get("took_seconds", 0.0) + time.monotonic() - begun
-        ended = {"machine": _machines(info, place), "end": utc_now().isoformat(timespec="seconds")}
+        took = before + time.monotonic() - begun
+        ended: dict[str, Any] = {"machine": _machines(info, place), "end": utc_now().isoformat(timespec="seconds")}
         ended["took_seconds"] = round(took, 3)
         write_info(folder, info | ended)
     return read(folder)

@@ -200,7 +200,20 @@ def test_a_run_with_broken_cells_says_which_rows_they_are(tmp_path: Path) -> Non
 
 def test_what_torch_refused_is_told_with_its_reason(tmp_path: Path) -> None:
     statuses = STATUSES | {"refused": ("unsupported", "unsupported")}
-    assert "refused: 2 cells unsupported: because" in closed(run_by_hand(tmp_path, statuses, timed=True))
+    assert "refused, null: 3 cells unsupported: because" in closed(run_by_hand(tmp_path, statuses, timed=True))
+
+
+def test_reasons_of_everything_that_has_no_figures_are_grouped_and_counted(tmp_path: Path) -> None:
+    """Skipped, crashed and incorrect cells too: what a person would look for in cells.csv."""
+    statuses = STATUSES | {"wrong": ("incorrect", "ok"), "late": ("skipped", "skipped"), "bad": ("incorrect", "ok")}
+    lines = closed(run_by_hand(tmp_path, statuses, timed=True))
+    told = [line for line in lines if line.endswith(": because")]
+    assert told == [
+        "wrong, bad: 2 cells incorrect: because",  # the gravest first
+        "null: 1 cell crashed: because",
+        "late, dense: 3 cells skipped: because",
+        "null: 1 cell unsupported: because",
+    ]
 
 
 def test_of_many_broken_cells_the_first_are_named(tmp_path: Path) -> None:

@@ -24,15 +24,18 @@ if TYPE_CHECKING:
 @ONLY
 @LAUNCHES
 @STUDIES_FOLDER
-def plan(study: str, only: tuple[str, ...], launches: int | None, studies: Path) -> None:
-    """What a study would measure: cases, cells, bytes, skips and time.
+@RESULTS_FOLDER
+def plan(study: str, only: tuple[str, ...], launches: int | None, studies: Path, results: Path) -> None:
+    """What a study would measure: cases, cells, bytes, skips and time, by its last run where there is one.
 
     Example: python -m harness plan speed --only dtype=float32
     """
     from harness.loading import plan_of
+    from harness.report.earlier import earlier_run
     from harness.report.forecast import forecast
 
-    for line in forecast(plan_of(_asked_for(study, only, launches, studies))):
+    asked = _asked_for(study, only, launches, studies)
+    for line in forecast(plan_of(asked), earlier_run(results, asked)):
         tell(line)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from harness.cells import Case, Plan
 from harness.methods import Method
+from harness.report.earlier import START_SECONDS, Earlier
 from harness.study import Study
 from harness.vocabulary import CACHE, HOST, YARDSTICKS
 
-START_SECONDS = 2.0
-"""A fresh worker: importing torch 2.13 on a two-core machine."""
+RUN_SECONDS = 2.0
+"""What is beside launches: reading the facts of the machine, and checking the tables at the end."""
 
 BLOCK_OVERHEAD = 2.0
 """Wall time of a block over its timed time: what is prepared for it lasts about as long."""
@@ -30,6 +31,8 @@ REFERENCE_SECONDS, REFERENCE_ENTRY_SECONDS = 0.006, 4e-8
 """A cell that is compared with exact answers: by itself, and for each entry of W; by the runs of `precision` and
 `selection` on a two-core machine."""
 
+UNKNOWN = Earlier()
+
 SHOWN_SKIPS = 10
 
 KEPT_REASONS = 1000
@@ -43,15 +46,19 @@ class _Tally:
     cases: int = 0
     cells: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
+    """Of the cells that an earlier run knows; unknown: of the others, by the model."""
+    unknown: dict[str, float] = field(default_factory=dict)
+    known_seconds: float = 0.0
+    known_model: float = 0.0
     skips: Counter[str] = field(default_factory=Counter)
     other_skips: int = 0
     untimed: Counter[str] = field(default_factory=Counter)
     largest: tuple[int, str] = (0, "")
 
 
-def forecast(plan: Plan) -> Iterator[str]:
+def forecast(plan: Plan, earlier: Earlier = UNKNOWN) -> Iterator[str]:
     """Lines for `plan`: what depends on the machine, what is left out and why, totals, the largest cell, the time."""
-    study, tally = plan.study, _tally(plan)
+    study, tally = plan.study, _tally(plan, earlier)
     for device in (each for each in study.axes.device if each != HOST):
         yield f"{device}: its {tally.cells[device]} cells are measured if it is present"
     yield from plan.notes
@@ -74,10 +81,10 @@ def forecast(plan: Plan) -> Iterator[str]:
         over = "over " if tally.other_skips else ""
         yield f"skip {more} more, for {over}{len(skips) - SHOWN_SKIPS} more reasons"
     if cells > skipped:
-        yield _time_text(tally, study)
+        yield _time_text(tally, study, earlier)
 
 
-def _tally(plan: Plan) -> _Tally:
+def _tally(plan: Plan, earlier: Earlier) -> _Tally:
     tally = _Tally()
     for case, each in plan:
         tally.cases += 1
@@ -93,28 +100,69 @@ def _tally(plan: Plan) -> _Tally:
             if cell.predicted_bytes > tally.largest[0]:
                 name = f"{cell.method}, n = {case.n}, k = {case.k}, {case.dtype}"
                 tally.largest = cell.predicted_bytes, name
-            lasts = _cell_seconds(plan, case, cell.method)
-            tally.seconds[case.device] = tally.seconds.get(case.device, 0.0) + lasts
+            _add_time(tally, plan, case, cell.method, earlier)
             if plan.study.timing and not _phases(plan, case, cell.method):
                 tally.untimed[cell.method] += 1
     return tally
 
 
-def _time_text(tally: _Tally, study: Study) -> str:
-    """The expected time, on a CPU alone and with every device that is asked for."""
-    budget = study.total_budget
-    start = START_SECONDS * study.launches
+def _add_time(tally: _Tally, plan: Plan, case: Case, name: str, earlier: Earlier) -> None:
+    """Add what a cell takes, by an earlier run or else by the model."""
+    for seconds in (tally.seconds, tally.unknown):
+        seconds.setdefault(case.device, 0.0)
+    model, key = _cell_seconds(plan, case, name), (case.id, name)
+    if key not in earlier.first:
+        tally.unknown[case.device] += model
+        return
+    first = earlier.first[key]
+    lasts = first + (plan.study.launches - 1) * earlier.later.get(key, first)
+    tally.seconds[case.device] += lasts
+    tally.known_seconds += lasts
+    tally.known_model += model
 
-    def told(seconds: float) -> str:
-        if budget is not None and seconds > budget:
-            return f"{budget:.0f} s, the budget (about {seconds:.0f} s without it)"
-        return f"about {seconds:.0f} s"
+
+def expected_seconds(plan: Plan, earlier: Earlier = UNKNOWN) -> float:
+    """The seconds that `plan` tells for what is planned; 0 where there is nothing to measure."""
+    tally = _tally(plan, earlier)
+    return _within(plan.study, _seconds(tally, plan.study, earlier, tally.seconds)) if tally.seconds else 0.0
+
+
+def _time_text(tally: _Tally, study: Study, earlier: Earlier) -> str:
+    """The expected time, on a CPU alone and with every device that is asked for."""
+
+    def told(devices: Iterable[str]) -> str:
+        seconds = _seconds(tally, study, earlier, devices)
+        within, without = _within(study, seconds), sum(seconds.values())
+        if within < without:
+            return f"{within:.0f} s, the budget (about {without:.0f} s without it)"
+        return f"about {without:.0f} s"
 
     others = ", ".join(device for device in tally.seconds if device != HOST)
-    everywhere = told(start + sum(tally.seconds.values()))
+    by = f", {earlier.named}" if earlier.named else ""
+    everywhere = told(tally.seconds) + by
     if not others or HOST not in tally.seconds:
         return f"expected time: {everywhere}"
-    return f"expected time: {told(start + tally.seconds[HOST])}; with {others} {everywhere}"
+    return f"expected time: {told([HOST])}; with {others} {everywhere}"
+
+
+def _seconds(tally: _Tally, study: Study, earlier: Earlier, devices: Iterable[str]) -> dict[str, float]:
+    """device -> seconds of its cells; what no cell takes is under the first. Cells that the earlier run does not have
+    are taken to be as much slower or faster than the model as those that it has."""
+    pace = tally.known_seconds / tally.known_model if tally.known_model else 1.0
+    found = {device: tally.seconds[device] + pace * tally.unknown[device] for device in devices}
+    first = next(iter(found))
+    found[first] += RUN_SECONDS + START_SECONDS * study.launches + earlier.rest
+    return found
+
+
+def _within(study: Study, seconds: Mapping[str, float]) -> float:
+    """The seconds that a budget leaves of these, all together."""
+    budget = study.budget_seconds
+    if isinstance(budget, dict):
+        limits = {str(device): each for device, each in budget.items()}
+        return sum(min(each, limits.get(device, each)) for device, each in seconds.items())
+    whole = sum(seconds.values())
+    return whole if budget is None else min(whole, budget)
 
 
 def _phases(plan: Plan, case: Case, name: str) -> list[str]:

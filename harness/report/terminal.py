@@ -19,10 +19,7 @@ CLOSING_LINES = 10
 WIDTH = 140
 """Characters of a line of the table: what is wider is folded by most terminals."""
 
-UNMEASURED = ("unsupported", "out_of_memory", "timeout")
-"""Statuses whose reasons are told: `plan` tells those of what is skipped, and broken cells have a line of their own."""
-
-TOLD_REASONS = 3
+TOLD_REASONS = 10
 NAMED_CELLS = 3
 FIRST_ROW = 2
 """Of a table in a spreadsheet: its first row is the header."""
@@ -40,7 +37,7 @@ def closing(run: Run, studies: Path, figures: int | None) -> Iterator[str]:
             yield from closing_table(part).splitlines()
         yield from doubts(each)
     yield from broken_cells(run)
-    yield from status_lines(run.cells[run.cells["status"].isin(UNMEASURED)], TOLD_REASONS)
+    yield from status_lines(run.cells[run.cells["status"] != "ok"], TOLD_REASONS)
     yield f"files: {run.path}" + (f", {figures} files in figures/" if figures else "")
     yield f"next: {', '.join(next_commands(run, studies, drawn=figures is not None))}"
 
@@ -88,7 +85,7 @@ def broken_cells(run: Run) -> Iterator[str]:
     ]
     more = [f"and {len(broken) - len(named)} more"] if len(broken) > len(named) else []
     told = "; ".join([*named, *more])
-    yield f"broken: {len(broken)} cells, so exit code {EXIT_CELLS}; the reasons are in cells.csv: {told}"
+    yield f"broken: {len(broken)} cells, so exit code {EXIT_CELLS}: {told}"
 
 
 def _word(run: Run) -> str:

@@ -20,6 +20,9 @@ TOLD = ("n", "k", "rows", "d", "dtype", "device")
 NUMBER = re.compile(r"\d+(\.\d*)?(e[+-]?\d+)?")
 """What differs between reasons that say the same of other sizes."""
 
+NAMED_METHODS = 4
+"""Of a line of reasons: more methods than these are counted."""
+
 Row = Mapping[Any, Any]
 
 
@@ -30,19 +33,26 @@ def counts_text(verdicts: pd.DataFrame) -> str:
 
 
 def status_lines(cells: pd.DataFrame, most: int) -> Iterator[str]:
-    """A line for each method and kind of reason for which cells have no figures, or have them in spite of it: the
-    broken ones first, then the most frequent; at most so many lines, and how many more there are."""
+    """A line for each kind of reason for which cells have no figures, or have them in spite of it, with its methods and
+    how many cells it is of: the broken ones first, then the most frequent; at most so many lines, and how many more
+    there are."""
     told = cells[(cells["status"] != "ok") | (cells["reason"] != "")]
+    told = told.drop_duplicates(["case", "method", "status", "reason"], keep="last")
     alike = told["reason"].str.replace(NUMBER, "", regex=True).rename("alike")
-    groups = [rows for _, rows in told.groupby(["status", "method", alike], sort=False)]
-    groups.sort(key=lambda rows: (rows["status"].iloc[0] not in BROKEN, -rows["case"].nunique()))
+    groups = [rows for _, rows in told.groupby(["status", alike], sort=False)]
+    groups.sort(key=lambda rows: (rows["status"].iloc[0] not in BROKEN, -_cells(rows)))
     for rows in groups[:most]:
-        number, reasons = rows["case"].nunique(), rows["reason"].unique()
-        of = f"{rows['method'].iloc[0]}: {number} {'cell' if number == 1 else 'cells'} {rows['status'].iloc[0]}"
+        number, reasons, methods = _cells(rows), rows["reason"].unique(), rows["method"].unique()
+        named = ", ".join(methods) if len(methods) <= NAMED_METHODS else f"{len(methods)} methods"
+        of = f"{named}: {number} {'cell' if number == 1 else 'cells'} {rows['status'].iloc[0]}"
         yield f"{of}{', such as' if len(reasons) > 1 else ''}: {reasons[-1]}"
     if left := groups[most:]:
-        cut = sum(rows["case"].nunique() for rows in left)
+        cut = sum(map(_cells, left))
         yield f"and {cut} more cells, for {len(left)} more reasons: see cells.csv"
+
+
+def _cells(rows: pd.DataFrame) -> int:
+    return len(rows.drop_duplicates(["case", "method"]))
 
 
 def case_name(axes: Row) -> str:

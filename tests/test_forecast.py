@@ -1,0 +1,117 @@
+"""What a plan says of the time, beside what a run took: by an earlier run of the study, or by a model."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import harness
+from harness.loading import load_study_of, plan_of
+from harness.report.earlier import START_SECONDS, Earlier, earlier_run
+from harness.report.forecast import RUN_SECONDS, expected_seconds, forecast
+from harness.study import Study
+from harness.tables import Run, read
+from tests.recorded import record
+
+WriteStudy = Callable[[str], Study]
+
+HERE = "this_machine"
+
+STUDY = """
+title = "Small"
+methods = ["native", "gather"]
+phases = ["forward"]
+[axes]
+n = [64, 4096]
+k = 4
+[timing]
+block_seconds = 0.02
+rounds = 8
+launches = 3
+"""
+
+
+def recorded(results: Path, begin: str = "20260101", machine: str = HERE, seconds: float = 2.0, **info: Any) -> Run:
+    """A run of 12 launches in which each of the six cells took so many seconds a launch, and as long the whole."""
+    path = record(results / machine / "recorded" / begin, **info)
+    cells = path / "cells.csv"
+    text = cells.read_text().replace("0.0,nan", f"{seconds},nan")
+    assert text != cells.read_text()
+    cells.write_text(text)
+    sidecar = json.loads((path / "run.json").read_text())
+    ended = {"begin": "2026-01-01T00:00:00+00:00", "end": "2026-01-01T00:10:00+00:00", "took_seconds": 300.0}
+    (path / "run.json").write_text(json.dumps(sidecar | ended | info))
+    return read(path)
+
+
+def test_by_an_earlier_run_it_is_what_that_took(tmp_path: Path) -> None:
+    """12 launches of 6 cells of 2 s are 144 s; starting workers 24 s; the rest of 300 s was beside the cells."""
+    study = load_study_of(recorded(tmp_path)).with_launches(12)
+    earlier = earlier_run(tmp_path, study, HERE)
+    assert set(earlier.first.values()) == set(earlier.later.values()) == {2.0}
+    assert earlier.rest == pytest.approx(300 - 144 - 12 * START_SECONDS)
+    # copy was not recorded: its two cells are as much slower than the model as the others
+    expected = expected_seconds(plan_of(study), earlier)
+    assert 300 <= expected - RUN_SECONDS < 300 * 1.4
+    *_, line = forecast(plan_of(study), earlier)
+    assert line == f"expected time: about {expected:.0f} s, by the run of 2026-01-01 on this machine"
+    assert expected_seconds(plan_of(study.with_launches(24)), earlier) > 1.4 * expected
+
+
+def test_the_newest_run_of_this_machine_counts_else_that_of_another(tmp_path: Path) -> None:
+    study = load_study_of(recorded(tmp_path, "20260102", seconds=2.0)).with_launches(12)
+    recorded(tmp_path, "20260103", seconds=3.0)
+    recorded(tmp_path, "20260104", "other", seconds=9.0)
+    recorded(tmp_path, "reference", seconds=7.0)
+    recorded(tmp_path, "20260105", seconds=8.0, end=None)  # stopped: it does not know the whole
+    assert set(earlier_run(tmp_path, study, HERE).first.values()) == {3.0}
+    assert set(earlier_run(tmp_path, study, "a_third").first.values()) == {9.0}
+    alone = tmp_path / "alone"
+    recorded(alone, machine="other", seconds=9.0)
+    found = earlier_run(alone, study, HERE)
+    assert set(found.first.values()) == {9.0}
+    assert found.named == "by the run of 2026-01-01 on here"
+
+
+@pytest.mark.parametrize("spoiled", ["rounds", "run.json", "cells.csv"])
+def test_a_run_of_another_protocol_or_one_that_cannot_be_read_is_no_guide(tmp_path: Path, spoiled: str) -> None:
+    run = recorded(tmp_path)
+    study = load_study_of(run)
+    if spoiled == "rounds":
+        assert study.timing is not None
+        study = study.model_copy(update={"timing": study.timing.model_copy(update={"rounds": 99})})
+    else:
+        (run.path / spoiled).write_text("{")
+    assert earlier_run(tmp_path, study, HERE) == Earlier()
+    assert earlier_run(tmp_path / "nowhere", study, HERE) == Earlier()
+
+
+def test_a_budget_of_each_device_bounds_what_its_cells_take(write_study: WriteStudy) -> None:
+    axes = '[axes]\nn = 64\nk = 4\ndevice = ["cpu", "cuda"]\n'
+    head = 'title = "T"\nmethods = ["native"]\n'
+    text = head + axes + "[timing]\nrounds = 100000\n"
+    free = expected_seconds(plan_of(write_study(text)))
+    both = expected_seconds(plan_of(write_study(text + "budget_seconds = {cpu = 10, cuda = 20}\n")))
+    one = expected_seconds(plan_of(write_study(text + "budget_seconds = {cuda = 20}\n")))
+    assert both == 30 < one < free
+    *_, line = forecast(plan_of(write_study(text + "budget_seconds = {cpu = 10, cuda = 20}\n")))
+    assert re.fullmatch(
+        r"expected time: 10 s, the budget \(about \d+ s without it\); with cuda 30 s, the budget \(about \d+ s .*\)",
+        line,
+    )
+
+
+def test_a_run_records_what_was_expected_and_what_it_took(write_study: WriteStudy, tmp_path: Path) -> None:
+    """The second run is told by the first: within a factor of two, unless the machine changed its pace meanwhile."""
+    study = write_study(STUDY)
+    first = harness.run(study, tmp_path, say=lambda _: None)
+    again = expected_seconds(plan_of(study), earlier_run(tmp_path, study, first.info["machine"]["slug"]))
+    assert first.info["took_seconds"] / 2 < again < 2 * first.info["took_seconds"]
+    assert first.info["expected_seconds"] == round(expected_seconds(plan_of(study)), 1)
+    inside = first.cells["wall_seconds"].sum()
+    assert inside < first.info["took_seconds"]
