@@ -204,7 +204,7 @@ def test_a_broken_cell_of_a_duel_is_told_by_every_summary(tmp_path: Path) -> Non
     assert first[0] == "trial.head"
     assert (type(first[2]), first[2].message) == (Error, "incorrect: dx differs")
     lines = export(tmp_path, "markdown").splitlines()
-    assert lines[0] == "### trial: 1 quantities: 1 same; 1 broken cells"
+    assert lines[0] == "### trial: nothing slower, worse or lost; 1 broken cells"
     assert cells_of_line(lines[4])[::3] == ["incorrect", "dx differs"]
 
 
@@ -217,7 +217,10 @@ def test_a_summary_of_a_duel_has_what_is_not_the_same(tmp_path: Path) -> None:
         judged(3),
     ]
     text = export(duel_by_hand(tmp_path, rows), "markdown")
-    assert text.splitlines()[0] == "### trial: 4 quantities: 1 lost, 1 worse, 1 slower, 1 same"
+    assert text.splitlines()[0] == "### trial: 1 lost, 1 worse, 1 slower"
+    *_, counts, _, sides = text.splitlines()
+    assert counts == "4 quantities: 1 lost, 1 worse, 1 slower, 1 same"  # what failed stands first
+    assert sides.startswith("base ")
     table = [[shown(each) for each in cells_of_line(line)] for line in text.splitlines()[2:7]]
     assert table == [
         ["verdict", "quantity", "change", "reason"],

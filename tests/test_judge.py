@@ -14,11 +14,19 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.cells import Case
-from harness.verdicts.changes import IDENTITY, MEMORY_FLOOR, changes_of_levels, changes_of_pairs, paired_memory
-from harness.verdicts.judge import CONFIRMED_REASON, FEWEST_LAUNCHES, JUDGED_METRICS, confirm, judge, judge_errors
+from harness.verdicts.changes import (
+    changes_of_levels,
+    changes_of_pairs,
+    paired_errors,
+    paired_memory,
+    unvarying_pairs,
+    without,
+)
+from harness.verdicts.floors import MEMORY_ADDED
+from harness.verdicts.judge import FEWEST_LAUNCHES, JUDGED_METRICS, confirm, judge, judge_unvarying
 from tests.fake_run import key, memory_table, noise
+from tests.simulated import TOLERANCE, drawn_changes
 
-TOLERANCE = {"time": 0.02, "memory": 0.05}
 BEYOND = math.log1p(TOLERANCE["time"])
 SETS = 400
 QUANTITIES = 20
@@ -121,24 +129,25 @@ def test_swapped_levels_give_the_opposite_effect(values: list[float]) -> None:
     assert (back["error"], back["freedom"]) == pytest.approx((there["error"], there["freedom"]), nan_ok=True)
 
 
-def drawn_changes(rng: np.random.Generator, effects: np.ndarray, launches: int, sd: float = 0.02) -> Frame:
-    """What changes_of_pairs makes of simulated launches."""
-    sample = rng.normal(effects, sd, size=(launches, len(effects)))
-    identity = {name: [""] * len(effects) for name in IDENTITY} | {"case": [str(each) for each in range(len(effects))]}
-    mean = sample.mean(axis=0)
-    return Frame(identity).assign(
-        kind="time", base=1e-3, head=1e-3 * np.exp(mean), effect=mean, launches=launches, freedom=launches - 1.0,
-        error=sample.std(axis=0, ddof=1) / launches**0.5,
-    )  # fmt: skip
+def drawn(rng: np.random.Generator, effects: np.ndarray, launches: int, sd: float = 0.02) -> Frame:
+    return drawn_changes(rng.normal(effects, sd, size=(launches, len(effects))))
+
+
+def test_what_is_drawn_is_what_is_made_of_pairs() -> None:
+    draws = np.random.default_rng(0).normal(0.01, 0.02, size=(12, 5))
+    ours = drawn_changes(draws)
+    made = pairs({case: list(draws[:, at]) for at, case in enumerate(ours["case"])})
+    for name in ("base", "effect", "launches", "freedom", "error"):
+        assert list(made[name]) == pytest.approx(list(ours[name]))
 
 
 def simulated(seed: int, effects: np.ndarray, launches: int, tolerance: float = TOLERANCE["time"]) -> np.ndarray:
     """The verdicts of a judged set, confirmed by a second one where anything was found."""
     rng = np.random.default_rng(seed)
     allowed = {"time": tolerance}
-    first = judge(drawn_changes(rng, effects, launches), allowed)
+    first = judge(drawn(rng, effects, launches), allowed)
     if first["found"].any():
-        second = drawn_changes(rng, effects, launches)[first["found"].to_numpy()]
+        second = drawn(rng, effects, launches)[first["found"].to_numpy()]
         first = confirm(first, judge(second, allowed))
     return first["verdict"].to_numpy()
 
@@ -156,7 +165,7 @@ def test_the_same_code_is_seldom_said_to_differ(tolerance: float) -> None:
 
 def test_without_confirmation_as_many_sets_are_wrong_as_the_rate_says() -> None:
     rng = np.random.default_rng(0)
-    wrong = [judge(drawn_changes(rng, NOTHING, 12), {"time": 0.0})["found"].any() for _ in range(SETS // 2)]
+    wrong = [judge(drawn(rng, NOTHING, 12), {"time": 0.0})["found"].any() for _ in range(SETS // 2)]
     assert 0 < np.mean(wrong) <= 0.025
 
 
@@ -211,8 +220,52 @@ def test_a_nan_effect_without_any_error_is_not_the_same() -> None:
 def test_a_spread_that_could_hide_a_change_is_inconclusive() -> None:
     table = judged({"a": noise(1, sd=0.005), "b": noise(2, sd=0.05)})
     assert words(table) == {"a": "same", "b": "inconclusive"}
-    assert table["reason"][1] == f"a change of {table['detectable'][1]:.1%} beyond the tolerance could be missed"
+    missed = f"a change of {table['detectable'][1]:.1%} beyond the tolerance could be missed"
+    assert table["reason"][1] == f"between: +0.0 % (-3.1..3.2); {missed}"
     assert table["detectable"][1] == pytest.approx(10 * math.log1p(table["detectable"][0]), rel=0.1)
+    assert list(table["settled"]) == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("change", "sd", "word", "reason"),
+    [
+        (0.03, 0.015, "inconclusive", "between: +3.0 % (2.0..4.0)"),  # nearly all of it is above
+        (0.02, 0.015, "inconclusive", "between: +2.0 % (1.0..3.0)"),  # half of it is above
+        (0.03, 0.012, "inconclusive", "between: +3.0 % (2.2..3.8)"),  # all of it is above, but not surely of so many
+        (-0.02, 0.015, "inconclusive", "between: -2.0 % (-2.9..-1.1)"),
+        (0.012, 0.015, "inconclusive", "between: +1.2 % (0.2..2.2)"),  # most of it is within
+        (0.010, 0.015, "same", ""),
+        (0.0, 0.015, "same", ""),
+        (0.019, 0.0002, "same", ""),
+        (0.021, 0.0002, "slower", ""),
+        (0.0201, 0.0002, "inconclusive", "between: +2.01 % (2.00..2.02)"),
+        (0.05, 0.015, "slower", ""),
+        (-0.05, 0.015, "faster", ""),
+    ],
+)
+def test_only_what_lies_within_the_tolerance_as_a_whole_is_the_same(
+    change: float, sd: float, word: str, reason: str
+) -> None:
+    others = {f"b{number}": noise(number, sd=0.01) for number in range(9)}
+    table = judged({"a": noise(5, mean=math.log1p(change), sd=sd)} | others)
+    assert (table["verdict"][0], table["reason"][0]) == (word, reason)
+
+
+@given(st.lists(st.floats(-0.1, 0.1), min_size=FEWEST_LAUNCHES, max_size=14), st.floats(0.0, 0.2))
+def test_the_same_is_said_of_no_interval_that_leaves_the_tolerance(values: list[float], tolerance: float) -> None:
+    row = judge(pairs({"a": values}), TOLERANCE | {"time": tolerance}).iloc[0]
+    inside = row["low"] >= (1 - 1e-12) / (1 + tolerance) and row["high"] <= (1 + tolerance) * (1 + 1e-12)
+    assert (row["verdict"] == "same") <= inside
+    outside = row["low"] > 1 + tolerance or row["high"] < 1 / (1 + tolerance)
+    assert (row["verdict"] in ("slower", "faster")) <= outside
+    assert row["reason"].startswith("between: ") == (row["verdict"] == "inconclusive")
+
+
+@given(st.floats(-0.2, 0.2))
+def test_whether_launches_are_enough_does_not_depend_on_the_effect(effect: float) -> None:
+    for sd in (0.005, 0.015, 0.03):
+        quiet, moved = (pairs({"a": noise(3, mean=mean, sd=sd)}) for mean in (0.0, effect))
+        assert judge(quiet, TOLERANCE)["settled"][0] == judge(moved, TOLERANCE)["settled"][0]
 
 
 def test_what_is_detectable_is_detected_with_the_power_that_it_says() -> None:
@@ -221,7 +274,7 @@ def test_what_is_detectable_is_detected_with_the_power_that_it_says() -> None:
     effect = BEYOND + math.log1p(judge(spread, TOLERANCE)["detectable"][0])
     rng = np.random.default_rng(5)
     planted = np.where(np.arange(QUANTITIES) == 0, effect, 0.0)
-    found = [judge(drawn_changes(rng, planted, 12), TOLERANCE)["found"][0] for _ in range(SETS // 2)]
+    found = [judge(drawn(rng, planted, 12), TOLERANCE)["found"][0] for _ in range(SETS // 2)]
     assert np.mean(found) == pytest.approx(0.9, abs=0.08)
 
 
@@ -242,6 +295,44 @@ def test_a_noisy_time_is_not_the_same_because_its_medians_happen_to_be_near() ->
     assert words(near) == {"a": "inconclusive"}
 
 
+def memory_verdict(base: Sequence[float], head: Sequence[float]) -> dict[str, Any]:
+    """The one row that is judged of peaks of memory, launch by launch."""
+    paired = paired_memory(memory_table(base), memory_table(head))
+    unvarying = unvarying_pairs(paired)
+    varying = judge(changes_of_pairs(without(paired, unvarying)), TOLERANCE)
+    (row,) = [*varying.to_dict("records"), *judge_unvarying(unvarying, TOLERANCE).to_dict("records")]
+    return {str(name): value for name, value in row.items()}
+
+
+@pytest.mark.parametrize("launches", [2, 12])
+@pytest.mark.parametrize(
+    ("base", "head", "word"),
+    [
+        (100 << 20, 100 << 20, "same"),
+        (100 << 20, 105 << 20, "same"),
+        (100 << 20, (105 << 20) + 1, "worse"),
+        ((105 << 20) + 1, 100 << 20, "better"),
+        (200_000, 220_000, "worse"),
+        (40_000, 44_000, "same"),  # a page is none
+        (0, 4096, "same"),
+        (0, 4097, "worse"),
+        (8192, 4096, "same"),
+        (8193, 4096, "better"),
+        (0, 0, "same"),
+    ],
+)
+def test_a_peak_that_every_launch_repeats_is_decided_to_the_byte(
+    base: int, head: int, word: str, launches: int
+) -> None:
+    row = memory_verdict([base] * launches, [head] * launches)
+    assert (row["verdict"], row["launches"], row["reason"]) == (word, launches, "")
+    assert row["ratio"] == row["low"] == row["high"] == (1 if head == base else head / base if base else math.inf)
+
+
+def test_a_peak_of_one_launch_is_not_known_to_be_repeated() -> None:
+    assert memory_verdict([1e6], [2e6])["verdict"] == "inconclusive"
+
+
 @pytest.mark.parametrize(
     ("base", "head", "word"),
     [
@@ -254,21 +345,25 @@ def test_a_noisy_time_is_not_the_same_because_its_medians_happen_to_be_near() ->
         (8192, 4096, "same"),
     ],
 )
-def test_memory_has_words_and_a_floor_of_its_own(base: int, head: int, word: str) -> None:
-    sides = [memory_table([peak] * 12) for peak in (base, head)]
-    table = judge(changes_of_pairs(paired_memory(*sides)), TOLERANCE)
-    assert list(table["verdict"]) == [word]
-    assert table["ratio"][0] == pytest.approx((head + MEMORY_FLOOR) / (base + MEMORY_FLOOR))
+def test_a_peak_that_varies_has_a_floor_of_its_own(base: int, head: int, word: str) -> None:
+    one, two = ([peak + 4096 * (at % 2) for at in range(12)] for peak in (base, head))
+    row = memory_verdict(one, two[1:] + two[:1])
+    assert row["verdict"] == word
+    assert row["ratio"] == pytest.approx((head + MEMORY_ADDED) / (base + MEMORY_ADDED), rel=1e-3)
 
 
 def error_rows(value: float, metric: str = "ulp_max", dtype: str = "float32", method: str = "m") -> Frame:
     own = {"kind": "error", "phase": "", "tensor": "dx", "reference": "exact", "metric": metric, "value": value}
-    return Frame([key(method, Case(n=64, k=4, dtype=dtype)) | own])
+    return Frame([key(method, Case(n=64, k=4, dtype=dtype)) | own | {"launch": 1}])
 
 
 def error_word(before: float, after: float, metric: str = "ulp_max", dtype: str = "float32") -> str:
-    (word,) = judge_errors(error_rows(before, metric, dtype), error_rows(after, metric, dtype), 0.10)["verdict"]
+    (word,) = judged_errors(error_rows(before, metric, dtype), error_rows(after, metric, dtype))["verdict"]
     return str(word)
+
+
+def judged_errors(before: Frame, after: Frame) -> Frame:
+    return judge_unvarying(unvarying_pairs(paired_errors(before, after)), TOLERANCE)
 
 
 @pytest.mark.parametrize(
@@ -321,9 +416,40 @@ def test_swapped_errors_give_the_opposite_words(before: float, after: float, met
 
 
 def test_a_nan_that_was_there_already_has_a_reason() -> None:
-    table = judge_errors(error_rows(math.nan), error_rows(math.nan), 0.1)
+    table = judged_errors(error_rows(math.nan), error_rows(math.nan))
     assert list(table["reason"]) == ["it is NaN on both sides"]
-    assert list(judge_errors(error_rows(1.0), error_rows(math.nan), 0.1)["reason"]) == ["it is NaN now"]
+    assert list(judged_errors(error_rows(1.0), error_rows(math.nan))["reason"]) == ["it is NaN now"]
+
+
+def varying_errors(values: Sequence[float], metric: str = "ulp_max") -> Frame:
+    """An error in each launch."""
+    rows = [error_rows(value, metric).assign(launch=launch) for launch, value in enumerate(values, 1)]
+    return pd.concat(rows, ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "word"),
+    [
+        ([10.0, 11.0] * 6, [11.0, 10.0] * 6, "same"),
+        ([100.0, 102.0] * 6, [104.0, 106.0] * 6, "same"),  # +4 % of 10 %
+        ([100.0, 102.0] * 6, [130.0, 128.0] * 6, "worse"),
+        ([130.0, 128.0] * 6, [100.0, 102.0] * 6, "better"),
+        ([100.0, 160.0] * 6, [120.0, 170.0] * 6, "inconclusive"),
+        ([0.0, 0.2] * 6, [0.3, 0.1] * 6, "same"),  # under half an ulp
+        ([100.0] * 12, [130.0, 128.0] * 6, "worse"),  # one side alone varies
+        ([100.0, 102.0] * 3, [130.0, 128.0] * 3, "inconclusive"),  # six launches
+        ([100.0, 102.0] * 6, [130.0, math.nan] * 6, "lost"),
+        ([100.0, math.nan] * 6, [130.0, 128.0] * 6, "new"),
+        ([100.0, 102.0] * 6, [130.0, math.inf] * 6, "worse"),
+    ],
+)
+def test_an_error_that_varies_between_launches_is_judged_over_them(
+    before: list[float], after: list[float], word: str
+) -> None:
+    paired = paired_errors(varying_errors(before), varying_errors(after))
+    unvarying = unvarying_pairs(paired)
+    varying = judge(changes_of_pairs(without(paired, unvarying)), TOLERANCE)
+    assert [*varying["verdict"], *judge_unvarying(unvarying, TOLERANCE)["verdict"]] == [word]
 
 
 LARGE = noise(1, mean=0.1)
@@ -334,7 +460,15 @@ def test_what_is_found_must_be_found_again() -> None:
     second = judged({"a": noise(9, mean=0.08), "b": noise(3), "c": [-each for each in LARGE]})
     table = confirm(first, second)
     assert words(table) == dict.fromkeys("bcd", "inconclusive") | {"a": "slower", "e": "same"}
-    assert list(table["reason"]) == ["", CONFIRMED_REASON, CONFIRMED_REASON, CONFIRMED_REASON, ""]
+    once = "between: +10.5 % (10.2..10.9), and"
+    unconfirmed = "in the second set of launches, which does not confirm it"
+    assert list(table["reason"]) == [
+        "",
+        f"{once} +0.0 % (-0.3..0.3) {unconfirmed}",
+        f"{once} -9.5 % (-9.8..-9.2) {unconfirmed}",
+        f"{once} no second set of launches to confirm it",
+        "",
+    ]
     assert table["ratio"][0] == pytest.approx(math.exp(0.08))  # those of the first were chosen for being large
     assert table["ratio"][1] == pytest.approx(math.exp(0.1))
     assert list(table["launches"]) == [12] * 5

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import click
 from harness import completion
 from harness.cli.group import ONLY, RESULTS_FOLDER, STRICT, STUDIES_FOLDER, cli, tell
 from harness.errors import UserError
+from harness.vocabulary import studies_option
 
 
 @cli.command()
@@ -39,6 +42,7 @@ def duel(
     from harness.duel import duel as fight
     from harness.loading import load_study
     from harness.origin import base_origin
+    from harness.report.judgement import next_after_duel
     from harness.scripts import find_study
 
     if base_rev is None and base_python is None:
@@ -46,8 +50,13 @@ def duel(
     loaded = load_study(find_study(study, studies), only)
     with base_origin(base_rev, base_python) as base:
         fought = fight(loaded, base, results, studies, tell)
+    again = ["harness", "duel", study]
+    again += [f"--base-rev={base_rev}"] if base_rev else []
+    again += [f"--base-python={base_python}"] if base_python else []
+    repeat = shlex.join(again) + studies_option(studies)
     tell(f"{loaded.name}: {fought.path}")
-    _judged(fought.verdicts, fought.base, fought.head, results, strict)
+    advice = next_after_duel(fought.verdicts, fought.path, repeat)
+    _judged(fought.verdicts, fought.base, fought.head, results, strict, advice)
 
 
 @cli.command()
@@ -62,13 +71,15 @@ def compare(bases: tuple[str, ...], head: str, strict: bool, results: Path) -> N
 
     Example: python -m harness compare regression/baseline regression
     """
+    from harness.report.judgement import next_after_comparison
     from harness.tables import baseline_runs, newest_run, of_one_machine, read
     from harness.verdicts.comparison import compare_verdicts, gate_of
 
     of_base = [of_one_machine(read(folder)) for word in bases for folder in baseline_runs(results, word)]
     of_head = of_one_machine(read(newest_run(results, head)))
     verdicts = compare_verdicts(of_base, of_head, gate_of(of_head))
-    _judged(verdicts, of_base[-1], of_head, results, strict)
+    advice = next_after_comparison(verdicts, of_base[-1])
+    _judged(verdicts, of_base[-1], of_head, results, strict, advice)
 
 
 @cli.command()
@@ -99,14 +110,14 @@ def history(machine: str | None, studies: Path, results: Path) -> None:
         tell(made)
 
 
-def _judged(verdicts: Any, base: Any, head: Any, results: Path, strict: bool) -> None:
-    """Tell the verdicts, add them to the history, and end with their exit code."""
+def _judged(verdicts: Any, base: Any, head: Any, results: Path, strict: bool, advice: Iterable[str]) -> None:
+    """Print the verdicts and the advice, add the verdicts to the history, and end with their exit code."""
     from harness.report.judgement import judgement_lines
     from harness.verdicts.comparison import exit_code
     from harness.verdicts.history import record
     from harness.verdicts.sides import sides_text
 
-    for line in (*judgement_lines(verdicts), sides_text(base.info, head.info)):
+    for line in (*judgement_lines(verdicts, head.cells), sides_text(base.info, head.info), *advice):
         tell(line)
     try:
         record(results, verdicts, base, head)

@@ -18,7 +18,15 @@ from harness.tables import BASE, HEAD, Run, clock_words, has_verdicts, of_one_ma
 from harness.verdicts.closing import methods_table
 from harness.verdicts.comparison import FAILING
 from harness.verdicts.sides import side_facts, sides_text
-from harness.verdicts.wording import axes_of, case_name, change_text, counts_text, figures_text, quantity_name
+from harness.verdicts.wording import (
+    axes_of,
+    case_name,
+    change_text,
+    counts_text,
+    failures_text,
+    figures_text,
+    quantity_name,
+)
 from harness.vocabulary import BROKEN
 
 if TYPE_CHECKING:
@@ -107,7 +115,8 @@ def junit_xml(results: Results) -> str:
 
 
 def markdown(results: Results) -> str:
-    """A heading of counts, then of a duel what is broken or not the same, of a run what became of each method."""
+    """Of a duel what failed as the heading, a table of what is broken or not the same, and the counts; of a run counts
+    as the heading, and a table of what became of each method."""
     name = results.head.name
     if results.verdicts is None:
         statuses = results.head.cells["status"].value_counts()
@@ -121,9 +130,9 @@ def markdown(results: Results) -> str:
     changed = results.verdicts[results.verdicts["verdict"] != "same"].to_dict("records")
     judged = [(row["verdict"], quantity_name(row), figures_text(row), row["reason"]) for row in changed]
     told = sides_text(results.base.info, results.head.info) if results.base else ""
-    heading = f"{name}: {counts_text(results.verdicts)}" + (f"; {len(broken)} broken cells" if broken else "")
+    heading = f"{name}: {failures_text(results.verdicts)}" + (f"; {len(broken)} broken cells" if broken else "")
     page = _page(heading, ("verdict", "quantity", "change", "reason"), [*broken, *judged], "verdicts.csv")
-    return f"{page}\n{markdown_text(told)}\n"
+    return f"{page}\n{markdown_text(counts_text(results.verdicts))}\n\n{markdown_text(told)}\n"
 
 
 FORMATS: dict[str, Callable[[Results], str]] = {

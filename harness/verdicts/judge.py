@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from harness.precision.ulp import FORMATS
-from harness.verdicts.changes import IDENTITY, MEMORY_FLOOR
-from harness.verdicts.ratios import CONFIDENCE
+from harness.verdicts.changes import IDENTITY
+from harness.verdicts.floors import added, exact_floors, floors
+from harness.verdicts.ratios import CONFIDENCE, WIDEST
+from harness.verdicts.ratios import FEWEST_LAUNCHES as FEWEST_WITH_INTERVAL
 
 FALSE_DISCOVERIES = 0.01
 """Share of wrong ones among all that are called slower, faster, worse or better (Benjamini and Hochberg 1995)."""
@@ -20,69 +21,83 @@ FEWEST_LAUNCHES = 8
 
 POWER = 0.9
 DETECTABLE = 0.03
-"""`same` is said where a change this far beyond the tolerance would have been found with this power."""
+"""Launches go on until a change this far beyond the tolerance would be found with this power."""
 
-FLOORS = {"time": 5e-8, "memory": 1 << 16}
-"""Seconds and bytes: a smaller difference is none, whatever the ratio. 50 ns is about three empty calls."""
-
-ADDED = {"time": 0.0, "memory": MEMORY_FLOOR}
-"""What the logarithms are of beside seconds and bytes."""
-
-GROWN = {"time": "slower", "memory": "worse"}
-SHRUNK = {"time": "faster", "memory": "better"}
+GROWN = {"time": "slower", "memory": "worse", "error": "worse"}
+SHRUNK = {"time": "faster", "memory": "better", "error": "better"}
 
 JUDGED_METRICS = ("ulp_max", "ulp_p99", "ulp_mean", "rel_l2", "flips", "nonfinite_unlike_count")
-"""Errors of which less is better and half a unit is known; the others tell, and are not judged."""
+"""Errors of which less is better and half a unit is known; the others are written, and not judged."""
 
-CONFIRMED_REASON = "a second set of launches did not confirm it"
+BETWEEN = "between: "
+"""How the reason begins of a quantity whose figures are known, and show neither a change nor that there is none."""
 
 
 def judge(changes: pd.DataFrame, tolerance: Mapping[str, float]) -> pd.DataFrame:
-    """Changes of time and memory with columns `ratio low high p detectable found verdict reason`.
+    """Changes of figures that vary between launches, with columns `ratio low high p detectable settled found verdict
+    reason`.
 
-    tolerance: kind -> relative change that is none. A change is found when its interval excludes the tolerance, which
-    is a one-sided t test against it, after false-discovery control over all rows. It is `same` when a change that
-    matters would have been found, or when the whole interval lies within the floor; NaN is neither.
+    tolerance: kind -> relative change that does not matter. A change is found when its interval excludes the
+    tolerance, which is a one-sided t test against it, after false-discovery control over all rows. A quantity is the
+    `same` when its whole interval lies within the tolerance, which is an equivalence test by two one-sided tests
+    (Schuirmann 1987). Every other one is `inconclusive`: between the two, of too few launches, or NaN. A difference
+    under the floor counts as within the tolerance. settled: whether the spread is so small that more launches are not
+    needed, whatever the effect is.
     """
     table = changes.reset_index(drop=True)
     beyond = np.log1p(table["kind"].map(tolerance).to_numpy(dtype=float))
-    p = _p_values(table, beyond)
+    # The effect on the smaller side, not the raw difference: between recorded runs that says how busy the machine was.
+    margin = _margin(table, beyond, table[["base", "head"]].min(axis=1, skipna=False))
+    size, error = table["effect"].abs().to_numpy(dtype=float), table["error"].to_numpy(dtype=float)
+    freedom = table["freedom"].clip(lower=1).to_numpy(dtype=float)
+    p = _p_values(size, error, freedom, margin)
     adjusted = stats.false_discovery_control(p) if len(p) else p
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, table["freedom"].clip(lower=1)) * table["error"]
-    floor = table["kind"].map(FLOORS).astype(float)
-    # By the effect, not the raw figures: between two recorded runs these tell how busy the machine was.
-    smaller = table[["base", "head"]].min(axis=1, skipna=False) + table["kind"].map(ADDED).astype(float)
-    small = np.expm1(table["effect"].abs()) * smaller < floor
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * error
+    few = (table["launches"] < FEWEST_LAUNCHES).to_numpy()
+    found = (adjusted <= FALSE_DISCOVERIES) & ~few
+    within = size + half <= margin
+    shown = np.where((table["launches"] < FEWEST_WITH_INTERVAL) | ~(half <= WIDEST), np.nan, half)
+    detectable = (_one_of_all(len(table), freedom) + stats.t.ppf(POWER, freedom)) * error
+    words = np.where(table["effect"] > 0, _words(table, GROWN), _words(table, SHRUNK))
     judged = table.assign(
         ratio=np.exp(table["effect"]),
-        low=np.exp(table["effect"] - half),
-        high=np.exp(table["effect"] + half),
+        low=np.exp(table["effect"] - shown),
+        high=np.exp(table["effect"] + shown),
         p=p,
-        detectable=_detectable(table),
-        found=(adjusted <= FALSE_DISCOVERIES) & ~small & (table["launches"] >= FEWEST_LAUNCHES),
+        detectable=np.expm1(detectable),
+        settled=_settled(table, beyond, detectable, error, freedom),
+        found=found,
+        verdict=np.select([found, within & np.isfinite(size) & ~few], [words, "same"], "inconclusive"),
     )
-    few = judged["launches"] < FEWEST_LAUNCHES
-    larger = table[["base", "head"]].max(axis=1, skipna=False) + table["kind"].map(ADDED).astype(float)
-    nothing = small & (np.expm1(table["effect"].abs() + half) * larger < floor)
-    undecided = few | judged["effect"].isna() | (~(judged["detectable"] <= DETECTABLE) & ~nothing)
-    words = np.where(judged["effect"] > 0, judged["kind"].map(GROWN), judged["kind"].map(SHRUNK))
-    verdict = np.where(judged["found"], words, np.where(undecided, "inconclusive", "same"))
-    return judged.assign(verdict=verdict, reason=_reasons(judged, verdict))
+    return judged.assign(reason=[_reason(row) for row in judged.to_dict("records")])
 
 
-def spread_is_known(judged: pd.DataFrame) -> bool:
-    """Whether no quantity needs more launches: a change that matters would be found in each, or would be under the
-    floor there. The effects are not asked, so that asking costs no false alarms."""
-    matters = (judged["base"] + judged["kind"].map(ADDED).astype(float)) * DETECTABLE >= judged["kind"].map(
-        FLOORS
-    ).astype(float)
-    return bool((~matters | (judged["detectable"] <= DETECTABLE)).all())
+def judge_unvarying(figures: pd.DataFrame, tolerance: Mapping[str, float]) -> pd.DataFrame:
+    """Figures that every launch repeats, rows of `kind metric dtype base head launches`: `worse` when one grew by more
+    than the tolerance and by more than the floor of its kind.
+
+    The floor of an error is half of the unit in the metric's name: of an ulp, of a relative error of two unit
+    roundoffs, of one entry; that of a peak of memory is a page. What is NaN now is `lost`; it is inconclusive where it
+    was NaN already.
+    """
+    before, after = (figures[side].to_numpy(dtype=float) for side in ("base", "head"))
+    allowed, floor = figures["kind"].map(tolerance).to_numpy(dtype=float), exact_floors(figures)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        grown, shrunk = after - before, before - after
+        ratio = np.where(after == before, 1.0, after / before)
+        worse = (grown > allowed * before) & (grown > floor)
+        better = (shrunk > allowed * after) & (shrunk > floor)  # of the smaller, as in `worse`: the same when swapped
+    was, now = np.isnan(before), np.isnan(after)
+    words = ["inconclusive", "lost", "new", _words(figures, GROWN), _words(figures, SHRUNK)]
+    verdict = np.select([was & now, now, was, worse, better], words, "same")
+    reason = np.select([was & now, now], ["it is NaN on both sides", "it is NaN now"], "")
+    return figures.assign(ratio=ratio, low=ratio, high=ratio, detectable=0.0, verdict=verdict, reason=reason)
 
 
 def confirm(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     """The judgement of `first`, where each change that it found must be found in `second`, the same way, as well.
 
-    What is confirmed tells the figures of the second set: those of the first were chosen for being large.
+    A confirmed row has the figures of the second set: those of the first were chosen for being large.
     """
     found = first["found"].to_numpy(dtype=bool)
     again = first[found][[*IDENTITY, "verdict"]].merge(second, on=IDENTITY, how="left", suffixes=("_first", ""))
@@ -92,68 +107,69 @@ def confirm(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     for name in ("base", "head", "ratio", "low", "high", "launches", "detectable"):
         result.loc[rows[held], name] = again.loc[held, name].to_numpy()
     result.loc[rows[~held], "verdict"] = "inconclusive"
-    result.loc[rows[~held], "reason"] = CONFIRMED_REASON
+    unconfirmed = zip(first[found][~held].to_dict("records"), again[~held].to_dict("records"), strict=True)
+    result.loc[rows[~held], "reason"] = [_unconfirmed(*each) for each in unconfirmed]
     return result
 
 
-def judge_errors(base: pd.DataFrame, head: pd.DataFrame, tolerance: float) -> pd.DataFrame:
-    """Errors do not vary between launches: `worse` when one grew by more than the tolerance and half a unit.
-
-    The unit is in the metric's name: an ulp, a relative error of two unit roundoffs, one entry. What is NaN now is
-    `lost`, and inconclusive where it was NaN already.
-    """
-    on = IDENTITY
-    both = head.merge(base[[*on, "value"]], on=on, suffixes=("_head", "_base"))
-    before, after = both.pop("value_base").to_numpy(dtype=float), both.pop("value_head").to_numpy(dtype=float)
-    half = np.array([half_unit(*each) for each in zip(both["metric"], both["dtype"], strict=True)], dtype=float)
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        grown, shrunk = after - before, before - after
-        ratio = np.where(after == before, 1.0, after / before)
-        worse = (grown > tolerance * before) & (grown > half)
-        better = (shrunk > tolerance * after) & (shrunk > half)  # of the smaller, as in `worse`: the same when swapped
-    was, now = np.isnan(before), np.isnan(after)
-    words = ["inconclusive", "lost", "new", "worse", "better"]
-    verdict = np.select([was & now, now, was, worse, better], words, "same")
-    reason = np.select([was & now, now], ["it is NaN on both sides", "it is NaN now"], "")
-    return both.assign(
-        base=before, head=after, ratio=ratio, low=ratio, high=ratio, launches=1, detectable=0.0,
-        verdict=verdict, reason=reason,
-    )  # fmt: skip
+def change_in_percent(row: Mapping[str, float]) -> str:
+    """A ratio with its interval in words: '+3.0 % (2.1..3.9)'."""
+    change, low, high = (100 * (row[name] - 1) for name in ("ratio", "low", "high"))
+    digits = 1 if not high - low < 0.2 else 2
+    interval = f" ({low:.{digits}f}..{high:.{digits}f})" if high - low == high - low else ""
+    return f"{change:+.{digits}f} %{interval}"
 
 
-def _p_values(table: pd.DataFrame, beyond: np.ndarray) -> np.ndarray:
-    """Two-sided p of a change beyond the tolerance; without any spread it is sure, 0 or 1; NaN is 1."""
-    effect, error = table["effect"].abs().to_numpy(dtype=float), table["error"].to_numpy(dtype=float)
+def _words(table: pd.DataFrame, words: Mapping[str, str]) -> np.ndarray:
+    return np.array([words[kind] for kind in table["kind"]], dtype=str)
+
+
+def _margin(table: pd.DataFrame, beyond: np.ndarray, of: pd.Series) -> np.ndarray:
+    """The largest size of an effect on figures such as `of` that does not matter: the tolerance, or the floor where
+    that is more."""
+    with np.errstate(divide="ignore"):
+        floor = np.log1p(floors(table) / (of.to_numpy(dtype=float) + added(table)))
+    return np.maximum(beyond, floor)
+
+
+def _p_values(size: np.ndarray, error: np.ndarray, freedom: np.ndarray, margin: np.ndarray) -> np.ndarray:
+    """Two-sided p of a change beyond the margin; without any spread it is sure, 0 or 1; NaN is 1."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(error == 0, np.where(effect > beyond, np.inf, -np.inf), (effect - beyond) / error)
-    p = np.minimum(1.0, 2 * stats.t.sf(t, table["freedom"].clip(lower=1).to_numpy(dtype=float)))
+        t = np.where(error == 0, np.where(size > margin, np.inf, -np.inf), (size - margin) / error)
+    p = np.minimum(1.0, 2 * stats.t.sf(t, freedom))
     return np.where(np.isnan(p), 1.0, p)
 
 
-def _detectable(table: pd.DataFrame) -> pd.Series:
-    """The smallest change beyond the tolerance that is found with POWER if it is the only one among all rows."""
-    freedom = table["freedom"].clip(lower=1)
-    one_of_all = stats.t.ppf(1 - FALSE_DISCOVERIES / (2 * max(1, len(table))), freedom)
-    return np.expm1((one_of_all + stats.t.ppf(POWER, freedom)) * table["error"])
+def _one_of_all(rows: int, freedom: np.ndarray) -> np.ndarray:
+    """What t must pass for a change to be found that is the only one among so many rows."""
+    return np.asarray(stats.t.ppf(1 - FALSE_DISCOVERIES / (2 * max(1, rows)), freedom))
 
 
-def _reasons(judged: pd.DataFrame, verdict: np.ndarray) -> list[str]:
-    few = (judged["launches"] < FEWEST_LAUNCHES).to_numpy()
-    told = []
-    for word, is_few, effect, detectable in zip(verdict, few, judged["effect"], judged["detectable"], strict=True):
-        if word != "inconclusive":
-            told.append("")
-        elif is_few:
-            told.append(f"fewer than {FEWEST_LAUNCHES} launches")
-        elif np.isnan(effect) or np.isnan(detectable):
-            told.append("a figure of it is NaN")
-        else:
-            told.append(f"a change of {detectable:.1%} beyond the tolerance could be missed")
-    return told
+def _settled(
+    table: pd.DataFrame, beyond: np.ndarray, detectable: np.ndarray, error: np.ndarray, freedom: np.ndarray
+) -> np.ndarray:
+    """Whether a change of DETECTABLE beyond what does not matter would be found, and no change at all would be called
+    the same, both with POWER. The effects are not asked, so that asking costs no false alarms."""
+    margin = _margin(table, beyond, table["base"])
+    would_find = detectable <= np.log1p(DETECTABLE) + margin - beyond
+    quantiles = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) + stats.t.ppf((1 + POWER) / 2, freedom)
+    would_be_same = (quantiles * error <= margin) | (margin == 0)  # nothing that varies is the same without a tolerance
+    return np.asarray(would_find & would_be_same)
 
 
-def half_unit(metric: str, dtype: str) -> float:
-    """Half of what an error is counted in: an ulp or an entry; of a relative error the unit roundoff."""
-    if metric.startswith("rel_"):
-        return FORMATS[dtype].unit_roundoff
-    return 0.5
+def _reason(row: Mapping[str, float]) -> str:
+    if row["verdict"] != "inconclusive":
+        return ""
+    if row["launches"] < FEWEST_LAUNCHES:
+        return f"fewer than {FEWEST_LAUNCHES} launches"
+    if np.isnan(row["effect"]) or np.isnan(row["error"]):
+        return "a figure of it is NaN"
+    missed = f"; a change of {row['detectable']:.1%} beyond the tolerance could be missed"
+    return BETWEEN + change_in_percent(row) + (missed if row["detectable"] > DETECTABLE else "")
+
+
+def _unconfirmed(first: Mapping[str, float], second: Mapping[str, float]) -> str:
+    told = BETWEEN + change_in_percent(first)
+    if np.isnan(second["ratio"]):
+        return f"{told}, and no second set of launches to confirm it"
+    return f"{told}, and {change_in_percent(second)} in the second set of launches, which does not confirm it"

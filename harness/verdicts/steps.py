@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.verdicts.changes import IDENTITY, MEMORY_FLOOR
-from harness.verdicts.judge import half_unit
+from harness.verdicts.changes import IDENTITY
+from harness.verdicts.floors import added
 
 OF = ["study", *IDENTITY]
 """What a trend is of: the same case under another study was measured by another protocol."""
@@ -46,15 +46,14 @@ _FOUND = ("begin", "head_commit", "runs", "before", "after", "ratio")
 def trends(history: pd.DataFrame) -> pd.DataFrame:
     """The rows of a history that have a level, in order of `begin`, with column `signal`: what steps are looked for in.
 
-    The signal is log(level); of memory log(level + MEMORY_FLOOR) and of an error log(level + its unit), since both may
+    The signal is log(level); of memory log(level + MEMORY_ADDED) and of an error log(level + its unit), since both may
     be 0. What is not finite is left out (its verdict tells), as are cells. A run that was judged several times counts
     once.
     """
     rows = history[history["kind"] != "cell"].sort_values("begin", kind="stable")
     rows = rows.drop_duplicates([*OF, "begin", "head_commit"], keep="last")
-    added = [_added(*each) for each in zip(rows["kind"], rows["metric"], rows["dtype"], strict=True)]
     with np.errstate(divide="ignore", invalid="ignore"):
-        signal = np.log(rows["level"].to_numpy(dtype=float) + np.array(added, dtype=float))
+        signal = np.log(rows["level"].to_numpy(dtype=float) + added(rows))
     return rows.assign(signal=signal)[np.isfinite(signal)]
 
 
@@ -100,7 +99,3 @@ def change_points(signal: np.ndarray) -> list[int]:
     penalty = PENALTY * (1 + FEW_RUNS / n) * max(spread, LEAST_SPREAD) ** 2 * np.log(n)
     search = ruptures.KernelCPD(kernel="linear", min_size=SHORTEST).fit(signal[:, np.newaxis])
     return [int(each) for each in search.predict(pen=penalty)[:-1]]
-
-
-def _added(kind: str, metric: str, dtype: str) -> float:
-    return MEMORY_FLOOR if kind == "memory" else 2 * half_unit(metric, dtype) if kind == "error" else 0.0

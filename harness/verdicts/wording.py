@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from harness.cells import Case
-from harness.verdicts.comparison import counts
+from harness.verdicts.comparison import FAILING, counts
+from harness.verdicts.judge import BETWEEN
 from harness.vocabulary import BROKEN
 
 USUAL = {field.name: field.default for field in fields(Case)}
@@ -30,6 +31,12 @@ def counts_text(verdicts: pd.DataFrame) -> str:
     """How many quantities, and how many of each verdict, the gravest first."""
     told = ", ".join(f"{count} {word}" for word, count in counts(verdicts).items())
     return f"{len(verdicts)} quantities: {told}"
+
+
+def failures_text(verdicts: pd.DataFrame) -> str:
+    """How many quantities failed, by verdict, or that none did."""
+    told = ", ".join(f"{count} {word}" for word, count in counts(verdicts).items() if word in FAILING)
+    return told or "nothing slower, worse or lost"
 
 
 def status_lines(cells: pd.DataFrame, most: int) -> Iterator[str]:
@@ -80,14 +87,18 @@ def quantity_name(row: Row) -> str:
 
 
 def figures_text(row: Row) -> str:
-    """The ratio with its interval, or the two figures of an error, or ''."""
-    if row["kind"] in ("time", "memory") and row["ratio"] == row["ratio"]:
-        return f"{row['ratio']:.3f}x ({row['low']:.3f}..{row['high']:.3f})"
+    """The ratio with its interval; the two figures of an error, and of a peak that every launch repeats; or ''."""
     if row["kind"] == "error":
         return f"{row['base']:.4g} -> {row['head']:.4g}"
-    return ""
+    if row["kind"] not in ("time", "memory") or row["ratio"] != row["ratio"]:
+        return ""
+    if row["kind"] == "memory" and row["low"] == row["high"]:
+        return f"{row['base']:.0f} -> {row['head']:.0f} bytes"
+    interval = "" if row["low"] != row["low"] else f" ({row['low']:.3f}..{row['high']:.3f})"
+    return f"{row['ratio']:.3f}x{interval}"
 
 
 def change_text(row: Row) -> str:
-    """The figures and the reason, as far as there are any."""
-    return "; ".join(filter(None, (figures_text(row), str(row["reason"]))))
+    """The figures and the reason, as far as there are any; a reason that has the figures stands alone."""
+    reason = str(row["reason"])
+    return reason if reason.startswith(BETWEEN) else "; ".join(filter(None, (figures_text(row), reason)))

@@ -14,8 +14,8 @@ from harness.device.clock import Clock
 from harness.measure.process import Worker, opening
 from harness.measure.sampler import Arm, sample
 from harness.tables import Row
-from harness.verdicts.changes import errors
-from harness.verdicts.judge import JUDGED_METRICS, judge_errors
+from harness.verdicts.changes import errors, paired_errors, unvarying_pairs
+from harness.verdicts.judge import JUDGED_METRICS, judge_unvarying
 
 ROUNDS = 40
 DRIFT = 0.2
@@ -102,7 +102,11 @@ def gradients(case: Case) -> Iterator[tuple[str, float, str]]:
             frame = pd.DataFrame(figures, columns=columns).assign(method="fused", case=case.id, dtype=case.dtype)
             frames.append(errors(frame, JUDGED_METRICS))
     yield "wrong_gradient: incorrect", float(wrong["status"] == "incorrect"), wrong["reason"]
-    (row,) = judge_errors(frames[0], frames[1], 0.1).query("metric == 'ulp_max'").to_dict("records")
+    (row,) = (
+        judge_unvarying(unvarying_pairs(paired_errors(*frames)), {"error": 0.1})
+        .query("metric == 'ulp_max'")
+        .to_dict("records")
+    )
     word = str(row["verdict"])
     detail = f"{word}: ulp_max of dx {row['base']:.3g} -> {row['head']:.3g}"
     yield "one_ulp: worse or better", float(word in ("worse", "better")), detail
