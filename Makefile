@@ -4,7 +4,7 @@ TORCH ?= torch==2.13.0
 STUDIES ?= seed precision speed
 # What the working tree is compared with, and the runs that `make baseline` records.
 BASE ?= main
-BASELINE_RUNS ?= regression regression regression
+BASELINE_RUNS ?= regression regression regression regression regression
 PYTHON ?= python3
 BIN := .venv/bin
 # The stamp names the torch, so that another TORCH installs anew and the same one installs nothing.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,8 @@ JUDGED_METRICS = ("ulp_max", "ulp_p99", "ulp_mean", "rel_l2", "flips", "nonfinit
 
 BETWEEN = "between: "
 """How the reason begins of a quantity whose figures are known, and show neither a change nor that there is none."""
+
+Row = Mapping[Any, Any]
 
 
 def judge(changes: pd.DataFrame, tolerance: Mapping[str, float]) -> pd.DataFrame:
@@ -108,11 +111,12 @@ def confirm(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
         result.loc[rows[held], name] = again.loc[held, name].to_numpy()
     result.loc[rows[~held], "verdict"] = "inconclusive"
     unconfirmed = zip(first[found][~held].to_dict("records"), again[~held].to_dict("records"), strict=True)
-    result.loc[rows[~held], "reason"] = [_unconfirmed(*each) for each in unconfirmed]
+    for row, each in zip(rows[~held], unconfirmed, strict=True):
+        result.loc[row, "reason"] = _unconfirmed(*each)
     return result
 
 
-def change_in_percent(row: Mapping[str, float]) -> str:
+def change_in_percent(row: Row) -> str:
     """A ratio with its interval in words: '+3.0 % (2.1..3.9)'."""
     change, low, high = (100 * (row[name] - 1) for name in ("ratio", "low", "high"))
     digits = 1 if not high - low < 0.2 else 2
@@ -157,7 +161,7 @@ def _settled(
     return np.asarray(would_find & would_be_same)
 
 
-def _reason(row: Mapping[str, float]) -> str:
+def _reason(row: Row) -> str:
     if row["verdict"] != "inconclusive":
         return ""
     if row["launches"] < FEWEST_LAUNCHES:
@@ -168,7 +172,7 @@ def _reason(row: Mapping[str, float]) -> str:
     return BETWEEN + change_in_percent(row) + (missed if row["detectable"] > DETECTABLE else "")
 
 
-def _unconfirmed(first: Mapping[str, float], second: Mapping[str, float]) -> str:
+def _unconfirmed(first: Row, second: Row) -> str:
     told = BETWEEN + change_in_percent(first)
     if np.isnan(second["ratio"]):
         return f"{told}, and no second set of launches to confirm it"
