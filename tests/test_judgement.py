@@ -71,6 +71,10 @@ def test_a_duel_says_what_to_do_next() -> None:
     assert list(next_after_duel(undecided, folder, repeat))[1:] == [
         "next: `harness duel trial --base-rev=main --only method=a,b` (fewer cells have more launches in the same time)"
     ]
+    everywhere = Frame([row("inconclusive", "a"), row("same", "a")])
+    assert list(next_after_duel(everywhere, folder, repeat))[1:] == [
+        "next: raise budget_seconds in the study: 12 launches do not decide 1 quantities"
+    ]
 
 
 def test_a_comparison_that_leaves_something_open_names_the_duel_that_would_not() -> None:

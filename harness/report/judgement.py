@@ -33,9 +33,13 @@ def next_after_duel(verdicts: pd.DataFrame, folder: Path, repeat: str) -> Iterat
     """What a person would do with a duel. repeat: the command that fights it again, without --only."""
     yield f"next: `harness report {shlex.quote(str(folder))}` (a page for the browser)"
     undecided = verdicts[(verdicts["verdict"] == "inconclusive") & (verdicts["launches"] > 0)]
-    if not undecided.empty:
-        method = shlex.quote(f"method={','.join(undecided['method'].unique())}")
-        yield f"next: `{repeat} --only {method}` (fewer cells have more launches in the same time)"
+    methods = undecided["method"].unique()
+    if 0 < len(methods) < verdicts["method"].nunique():
+        only = shlex.quote(f"method={','.join(methods)}")
+        yield f"next: `{repeat} --only {only}` (fewer cells have more launches in the same time)"
+    elif len(methods):
+        launches = int(undecided["launches"].max())
+        yield f"next: raise budget_seconds in the study: {launches} launches do not decide {len(undecided)} quantities"
 
 
 def next_after_comparison(verdicts: pd.DataFrame, base: Run) -> Iterator[str]:
