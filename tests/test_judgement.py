@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def test_launches_are_looked_at_after_preset_numbers_only() -> None:
         asked.append(launches)
         return Frame({"settled": [True, launches >= 20]})
 
-    done = next(many for many in range(100) if enough(many, 3, lambda many=many: settled(many)))
+    done = next(many for many in range(100) if enough(many, 3, partial(settled, many)))
     assert (done, asked) == (20, [12, 16, 20])
 
 

@@ -91,8 +91,8 @@ def judge_unvarying(figures: pd.DataFrame, tolerance: Mapping[str, float]) -> pd
         worse = (grown > allowed * before) & (grown > floor)
         better = (shrunk > allowed * after) & (shrunk > floor)  # of the smaller, as in `worse`: the same when swapped
     was, now = np.isnan(before), np.isnan(after)
-    words = ["inconclusive", "lost", "new", _words(figures, GROWN), _words(figures, SHRUNK)]
-    verdict = np.select([was & now, now, was, worse, better], words, "same")
+    verdict = np.where(worse, _words(figures, GROWN), np.where(better, _words(figures, SHRUNK), "same"))
+    verdict = np.select([was & now, now, was], ["inconclusive", "lost", "new"], verdict)
     reason = np.select([was & now, now], ["it is NaN on both sides", "it is NaN now"], "")
     return figures.assign(ratio=ratio, low=ratio, high=ratio, detectable=0.0, verdict=verdict, reason=reason)
 
