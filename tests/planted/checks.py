@@ -99,8 +99,8 @@ def gradients(case: Case) -> Iterator[tuple[str, float, str]]:
         for name in ("fused", f"{PLANTED}ulp_off"):
             figures = worker.ask({"op": "check", "method": name, "measure": ["errors"]}, 60)["figures"]
             columns = ["tensor", "of", "reference", "metric", "value"]
-            frame = pd.DataFrame(figures, columns=columns).assign(method="fused", case=case.id, dtype=case.dtype)
-            frames.append(errors(frame, JUDGED_METRICS))
+            frame = pd.DataFrame(figures, columns=columns).assign(case=case.id, dtype=case.dtype)
+            frames.append(errors(frame.assign(method="fused", launch=1), JUDGED_METRICS))
     yield "wrong_gradient: incorrect", float(wrong["status"] == "incorrect"), wrong["reason"]
     (row,) = (
         judge_unvarying(unvarying_pairs(paired_errors(*frames)), {"error": 0.1})
