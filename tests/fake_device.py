@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
 from harness.device.definition import Device
 from harness.vocabulary import HOST
 
@@ -22,13 +25,15 @@ class FakeDevice:
     """Times are whole nanoseconds. A method under test calls `kernel`, and `synchronize` if it waits for the device.
 
     launch: what a launch costs the host; depth: launches that the queue holds before the next one waits;
-    latency: how late the host learns that the device is idle; log: what was asked of it, in order.
+    latency: how late the host learns that the device is idle; sleeps: how long its sleeps are, of what was asked;
+    fires: whether events are ever passed; log: what was asked of it, in order.
     """
 
     launch: int = 2 * MICROSECOND
     depth: int = 1024
     latency: int = 0
     fires: bool = True
+    sleeps: float = 1.0
     now: int = 0
     idle_at: int = 0
     log: list[str] = field(default_factory=list)
@@ -72,6 +77,36 @@ class FakeDevice:
         self._ends.append(self.idle_at)
         return self.idle_at
 
+    def sleep(self, seconds: float) -> None:
+        self.log.append("sleep")
+        self.queue(int(seconds * 1e9 * self.sleeps))
+
+    def pause(self, seconds: float) -> None:
+        """The host rests."""
+        self.now += int(seconds * 1e9)
+
+    def graph(self, make: Callable[[], Callable[[], Any]]) -> Callable[[], Any]:
+        """The call, whose kernels follow each other without a launch of their own; a wait inside cannot be captured."""
+        call = make()
+        before, self.launch = self.launch, 0
+        waits = self.log.count("wait")
+        try:
+            call()
+        finally:
+            self.launch = before
+        if self.log.count("wait") > waits:
+            raise NotImplementedError("cannot be captured as a graph: operation not permitted when stream is capturing")
+
+        def replay() -> Any:
+            self.now += before
+            self.launch = 0
+            try:
+                return call()
+            finally:
+                self.launch = before
+
+        return replay
+
     def event(self) -> FakeEvent:
         return FakeEvent(self)
 
@@ -82,6 +117,8 @@ class FakeDevice:
             name=lambda: "a fake",
             synchronize=self.synchronize,
             event=self.event,
+            sleep=self.sleep,
+            graph=self.graph,
             peak_bytes=lambda call: float("nan"),
             free_bytes=lambda: float("nan"),
             cache_bytes=lambda: 1 << 20,
@@ -89,7 +126,24 @@ class FakeDevice:
             set_arithmetic=lambda mode: None,
             has_float64=lambda: True,
             is_unusable=lambda: False,
+            counter=self.counter,
+            pause=self.pause,
         )
+
+
+class Kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While it is entered every operation of torch is a kernel of a fake device, and reading a value waits for it."""
+
+    def __init__(self, fake: FakeDevice, nanoseconds: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.fake, self.nanoseconds = fake, nanoseconds
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default:
+            self.fake.synchronize()
+        else:
+            self.fake.queue(self.nanoseconds)
+        return func(*args, **(kwargs or {}))
 
 
 @dataclass

@@ -7,11 +7,14 @@ be.
 from __future__ import annotations
 
 import ast
+import json
 import math
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -25,7 +28,9 @@ from harness.device import accelerator, cpu, cuda
 from harness.device.cache import TIMES_THE_CACHE, UNKNOWN_CACHE_BYTES, flusher
 from harness.device.cuda import REASONS, asker, throttling
 from harness.device.devices import DEVICES, device_of, present
+from harness.device.gate import DeviceTimeout
 from harness.loading import plan_of
+from harness.measure import worker
 from harness.measure.case import CaseRunner, Side
 from harness.measure.heap import Heap
 from harness.measure.place import Measure
@@ -34,6 +39,7 @@ from harness.measure.turn import rows_of
 from harness.measure.worker import OpenCase
 from harness.study import Study
 from harness.sweep import Sweep
+from tests import fake_worker
 from tests.asking import opening
 
 WriteStudy = Callable[[str], Study]
@@ -563,6 +569,81 @@ def test_after_out_of_memory_larger_cells_of_the_method_are_skipped(write_study:
     (short,) = cells.query("status == 'out_of_memory'").to_dict("records")
     resumed = Sweep(plan_of(study), cast(Measure, None), set(), run)
     assert resumed.exhausted == {("cpu", short["method"]): short["predicted_bytes"]}
+
+
+# What a device that fails to tell a time costs
+
+
+def answering(of_device: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any] | None]:
+    """Two clocks, and this answer to every block of gather by that of the device."""
+
+    def answer(request: dict[str, Any]) -> dict[str, Any] | None:
+        if request["op"] == "check":
+            found = {"calls": {"forward": {"wall": 1, "device": 3}}, "memory": [], "figures": []}
+            return {"status": "ok", "reason": ""} | found
+        if request["op"] == "time" and request["clock"] == "device" and request["method"] == "gather":
+            return of_device
+        return None
+
+    return answer
+
+
+def run_with(study: Study, of_device: dict[str, Any]) -> tuple[list[fake_worker.FakeWorker], Any]:
+    used: list[fake_worker.FakeWorker] = []
+
+    def spawn() -> Worker:
+        used.append(fake_worker.FakeWorker(answering(of_device)))
+        return cast(Worker, used[-1])
+
+    case = Case(n=64, k=4)
+    with CaseRunner(study, [Side(spawn)]) as runner:
+        (result,) = runner.run(case, [[Cell(case, name, 8) for name in ("native", "gather")]], 0, 1e9, measure=[])
+    return used, result
+
+
+def test_a_void_block_is_no_row_and_is_told_beside_an_ok(write_study: WriteStudy) -> None:
+    void = {"seconds": math.nan, "void": "the queue ran dry", "throttling": None}
+    _, result = run_with(write_study(STUDY), void)
+    native, gather = result.cells
+    assert (native.status, native.told()) == ("ok", "")
+    assert (gather.status, gather.told()) == ("ok", "forward: 2 blocks without device time: the queue ran dry")
+    assert Counter((block.arm.method, block.arm.clock, block.arm.calls) for block in result.blocks) == {
+        ("native", "wall", 1): 2,
+        ("native", "device", 3): 2,
+        ("gather", "wall", 1): 2,
+    }
+    rows = rows_of(Case(n=64, k=4), Case(n=64, k=4).id, 1, "here", result)["timings"]
+    assert {(row["method"], row["clock"]) for row in rows} == {
+        (block.arm.method, block.arm.clock) for block in result.blocks
+    }
+
+
+def test_an_event_that_never_fires_is_a_timeout_of_its_method_alone(write_study: WriteStudy) -> None:
+    reason = "the device has not passed an event 30 s after it was queued"
+    used, result = run_with(write_study(STUDY), {"status": "timeout", "reason": reason})
+    native, gather = result.cells
+    assert (native.status, gather.status, gather.reason) == ("ok", "timeout", f"forward: {reason}")
+    assert used[0].stopped
+    assert {block.arm.method for block in result.blocks} == {"native"}
+
+
+def test_a_worker_says_so_without_asking_the_device_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(request: Any) -> None:
+        raise DeviceTimeout("the device has not passed an event")
+
+    def hangs() -> bool:
+        raise AssertionError("a synchronise would hang")
+
+    monkeypatch.setattr(worker, "OpenCase", never)
+    monkeypatch.setitem(DEVICES, "cpu", replace(cpu.CPU, is_unusable=hangs))
+    for name in ("set_mode", "forget", "_set_threads"):
+        monkeypatch.setattr(worker, name, lambda *_: None)
+    replies = StringIO()
+    worker.serve(StringIO(json.dumps(opening(Case(n=4, k=1))) + "\n"), replies)
+    assert json.loads(replies.getvalue().splitlines()[1]) == {
+        "status": "timeout",
+        "reason": "the device has not passed an event",
+    }
 
 
 # What comes of it in the tables

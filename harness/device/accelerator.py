@@ -22,6 +22,8 @@ def accelerator(word: str) -> Device:
         name=lambda: word,
         synchronize=torch.accelerator.synchronize,
         event=functools.partial(recorded_event, word),
+        sleep=None,
+        graph=None,
         peak_bytes=allocator_peak,
         free_bytes=free_bytes,
         cache_bytes=lambda: UNKNOWN_CACHE_BYTES,

@@ -12,8 +12,10 @@ from typing import Any
 
 import torch
 
-from harness.device.accelerator import accelerator
+from harness.device.accelerator import accelerator, recorded_event
 from harness.device.cache import UNKNOWN_CACHE_BYTES
+
+Call = Callable[[], Any]
 
 REASONS = {
     0x4: "power cap",
@@ -29,9 +31,71 @@ REASONS = {
 owner chose the clock."""
 
 
+SLEEPS_READ, CYCLES_READ = 5, 2_000_000
+"""How often, and over how many cycles, the rate of torch.cuda._sleep is read: a millisecond each."""
+
+WARM_UPS = 3
+"""Calls before a capture, as in torch's own examples."""
+
+
 def cache_bytes() -> int:
     """Bytes of the L2 of the current device; UNKNOWN_CACHE_BYTES where it does not say."""
     return int(torch.cuda.get_device_properties().L2_cache_size) or UNKNOWN_CACHE_BYTES
+
+
+@functools.cache
+def cycles_per_second() -> float:
+    """The rate of the counter by which torch.cuda._sleep spins: the highest of a few readings.
+
+    A device that was idle runs slowly at first. A rate that is too high makes sleeps too long, which costs little; one
+    that is too low lets gates open too early, which is seen.
+    """
+    rates = []
+    for _ in range(SLEEPS_READ):
+        begun, ended = recorded_event("cuda"), recorded_event("cuda")
+        torch.cuda.synchronize()
+        begun.record()
+        torch.cuda._sleep(CYCLES_READ)  # type: ignore[no-untyped-call]
+        ended.record()
+        torch.cuda.synchronize()
+        rates.append(CYCLES_READ / (begun.elapsed_time(ended) * 1e-3))
+    return max(rates)
+
+
+def sleep(seconds: float) -> None:
+    """Queue a kernel of one thread that spins for so long; other kernels of the stream wait for it."""
+    torch.cuda._sleep(int(seconds * cycles_per_second()))  # type: ignore[no-untyped-call]
+
+
+def graph(make: Callable[[], Call]) -> Call:
+    """What a call queues, captured as a CUDA graph, and the call that replays it and returns what was captured.
+
+    All of it is made on the stream of the capture: autograd runs a backward pass on the stream of its forward pass
+    (torch, CUDA semantics), which would otherwise be outside. Raises NotImplementedError with torch's message where
+    something cannot be captured, such as a wait for the device.
+    """
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        call = make()
+        for _ in range(WARM_UPS):  # what libraries allocate or choose at first calls must not be captured
+            call()
+    torch.cuda.synchronize()
+    captured = torch.cuda.CUDAGraph()
+    try:
+        with torch.cuda.graph(captured, stream=stream):
+            result = call()
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise NotImplementedError(f"cannot be captured as a graph: {error}") from error
+    torch.cuda.synchronize()
+
+    def replay() -> Any:
+        captured.replay()
+        return result
+
+    return replay
 
 
 def set_arithmetic(mode: str) -> None:
@@ -67,6 +131,8 @@ def _reasons(current: Callable[[Any], int], handle: Any) -> int | None:
 CUDA = replace(
     accelerator("cuda"),
     name=lambda: str(torch.cuda.get_device_name()),
+    sleep=sleep,
+    graph=graph,
     cache_bytes=cache_bytes,
     throttling=lambda: throttling(asker()()),
     set_arithmetic=set_arithmetic,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,7 +31,7 @@ class CellResult:
     opening the case, its check, its blocks and what is prepared for them), and of these on compiling (NaN: nothing was
     compiled); why the device was throttled meanwhile.
 
-    calls: phase -> clock -> calls of a block.
+    calls: phase -> clock -> calls of a block. void: (phase, why) -> blocks of the device clock that told no time.
     """
 
     cell: Cell
@@ -43,17 +44,19 @@ class CellResult:
     memory: list[list[Any]] = field(default_factory=list)
     figures: list[list[Any]] = field(default_factory=list)
     throttling: set[str] = field(default_factory=set)
+    void: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def end(self, status: str, reason: str) -> None:
         """Give the cell up: nothing of it is kept but the reason."""
         self.status, self.reason = status, reason
         self.calls, self.memory, self.figures = {}, [], []
-        self.throttling, self.compile_seconds = set(), float("nan")
+        self.throttling, self.void, self.compile_seconds = set(), Counter(), float("nan")
 
     def told(self) -> str:
         """The reason, and what must be said of a cell that is ok all the same."""
         throttled = f"the device's clock was throttled: {', '.join(sorted(self.throttling))}" if self.throttling else ""
-        return "; ".join(filter(None, (self.reason, throttled)))
+        void = [f"{phase}: {count} blocks without device time: {why}" for (phase, why), count in self.void.items()]
+        return "; ".join(filter(None, (self.reason, throttled, *void)))
 
 
 @dataclass
@@ -173,7 +176,7 @@ class CaseRunner:
         self._sides[at].drop()
         if lost.status == "incorrect" and culprit:
             self._spoilers[at, culprit] = reason
-        if lost.status == "timeout":
+        if lost.status == "timeout" and not lost.answered:
             at, culprit = max(self._longest, key=self._longest.__getitem__)
             longest, limit = self._longest[at, culprit], self._study.limits.seconds
             reason = f"took {longest:.3g} s at once of the {limit:g} s of its case (limits.seconds)"
@@ -246,8 +249,8 @@ class CaseRunner:
             reply = self._sides[side].ask(request, deadline)
         finally:
             self._longest[self._asked] = max(time.monotonic() - begin, self._longest.get(self._asked, 0.0))
-        if reply.get("status") == "out_of_memory" or reply.get("spoilt"):
-            raise WorkerLost(reply["status"], _in_phase(request.get("phase", ""), reply["reason"]))
+        if reply.get("status") in ("out_of_memory", "timeout") or reply.get("spoilt"):
+            raise WorkerLost(reply["status"], _in_phase(request.get("phase", ""), reply["reason"]), answered=True)
         return reply
 
     def _opening(self, case: Case, cores: Sequence[int]) -> dict[str, Any]:
@@ -287,6 +290,9 @@ class CaseRunner:
         result.wall_seconds += time.monotonic() - begin
         if "seconds" not in reply:
             result.end(reply["status"], _in_phase(phase, reply["reason"]))
+            return UNTIMED
+        if reply.get("void"):
+            result.void[phase, reply["void"]] += 1
             return UNTIMED
         if not 0 < reply["seconds"] < math.inf:
             result.end("crashed", _in_phase(phase, f"the clock told {reply['seconds']:g} s for a call"))

@@ -37,12 +37,12 @@ PR_SET_PDEATHSIG = 1
 class WorkerLost(Exception):
     """There is no answer, or none after which the worker could go on; the message says why.
 
-    status: 'crashed', 'timeout' or 'out_of_memory'.
+    status: 'crashed', 'timeout' or 'out_of_memory'. answered: the worker itself said so.
     """
 
-    def __init__(self, status: str, reason: str) -> None:
+    def __init__(self, status: str, reason: str, *, answered: bool = False) -> None:
         super().__init__(reason)
-        self.status, self.reason = status, reason
+        self.status, self.reason, self.answered = status, reason, answered
 
 
 @dataclass

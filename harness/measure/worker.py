@@ -27,13 +27,15 @@ from harness.device.cache import flusher
 from harness.device.clock import Call, Clock
 from harness.device.definition import Device
 from harness.device.devices import device_of, present
+from harness.device.gate import EARLY, DeviceTimeout
 from harness.measure.assessment import Assessment
 from harness.measure.checks import changed, same_bits, tensors_of, wrong_derivative, wrong_outcome, wrong_yardstick
 from harness.measure.compiler import compilations, compiling, forget
 from harness.measure.discrepancies import figures, proof_figures, unexplained
 from harness.measure.failures import Unusable, failure, told
-from harness.measure.heap import EARLIER_COPIES, Heap, places
+from harness.measure.heap import EARLIER_COPIES, Heap, bytes_of, places
 from harness.measure.modes import AUTOCAST, keeps_subnormals, set_mode
+from harness.measure.on_device import DeviceBlocks
 from harness.measure.outcome import run_once
 from harness.measure.phases import PreparedPhase, prepare
 from harness.measure.process import end_with_parent
@@ -42,7 +44,7 @@ from harness.measure.state.watch import Watch
 from harness.measure.transforms import as_product, as_run, load_transforms
 from harness.methods import Method, method, registered
 from harness.problems import Problem, draw
-from harness.vocabulary import CACHE, DERIVATIVES, HOST, WALL, YARDSTICK_PHASES, YARDSTICKS
+from harness.vocabulary import CACHE, DERIVATIVES, DEVICE_CLOCK, HOST, WALL, YARDSTICK_PHASES, YARDSTICKS
 
 PROTOCOL = 4
 """Raised when a request or a reply changes its meaning; both sides of a duel must have the same."""
@@ -62,9 +64,10 @@ class OpenCase:
         self.problem: Problem = draw(Case.from_axes(request["case"]))
         self.settings = request
         self.device: Device = device_of(self.problem.case.device)
-        self.clock = Clock(self.device.synchronize)
+        self.clock = Clock(self.device.synchronize, self.device.counter)
         self.heap = Heap(self.problem.case.seed, self.problem.case.device)
         self.flush = self._flusher()
+        self.on_device = DeviceBlocks.of(self.device, self.flush)
         self.prepared: dict[tuple[str, str], PreparedPhase] = {}
         self.spare_bytes: dict[str, float] = {}
         """method -> what copies of earlier blocks may take beside it, of the memory limit."""
@@ -141,7 +144,11 @@ class OpenCase:
                 peak = self.device.peak_bytes(self._fresh_call(name, prepared))
                 reply["memory"].append([phase, chosen.least_bytes(phase, self.problem.case), peak])
             reply["calls"][phase] = {WALL: self._calibrate(name, prepared)}
-            reply["reason"] = "; ".join(filter(None, (reply["reason"], self._few_places(name, phase))))
+            calls = self._calibrate_on_device(name, phase)
+            if isinstance(calls, int):
+                reply["calls"][phase][DEVICE_CLOCK] = calls
+            without = f"{phase}: no device time: {calls}" if isinstance(calls, str) else ""
+            reply["reason"] = "; ".join(filter(None, (reply["reason"], self._few_places(name, phase), without)))
         return reply
 
     def _first_call(self, chosen: Method, phase: str, prepared: PreparedPhase) -> str:
@@ -157,9 +164,11 @@ class OpenCase:
             return wrong_outcome(product, run_once(product, problem, loss, with_dS=False), problem, loss)
         return ""
 
-    def time(self, name: str, phase: str, calls: int) -> float:
-        """One block in new memory, after one call that is not timed and, where the cache is to be cold, a flush."""
-        return self._with_all_memory(lambda: self._time(name, phase, calls))
+    def time(self, name: str, phase: str, calls: int, clock: str = WALL) -> float:
+        """One block by a clock in new memory, after one call that is not timed and, where the cache is to be cold, a
+        flush. NaN where no attempt at a block by the device clock was valid."""
+        timed = self._time if clock == WALL else self._time_on_device
+        return self._with_all_memory(lambda: timed(name, phase, calls))
 
     def _time(self, name: str, phase: str, calls: int) -> float:
         call = self._fresh_call(name, self.prepared[name, phase])
@@ -173,6 +182,37 @@ class OpenCase:
         if self.settings.get("watch_blocks", False):
             self.watch.hold()
         return lasted
+
+    def _calibrate_on_device(self, name: str, phase: str) -> int | str | None:
+        """Calls of a block by the device clock, or why there is none; None where the device has no clock."""
+        if self.on_device is None:
+            return None
+        fresh, size = self._new_copies(name, phase)
+        spare = self.spare_bytes.get(name, math.inf)
+        return self.on_device.calibrate((name, phase), fresh, size, self.settings["block_seconds"], spare)
+
+    def _time_on_device(self, name: str, phase: str, calls: int) -> float:
+        if self.on_device is None:
+            raise ValueError(f"{self.device.type} has no clock of its own")
+        compiled = compilations()
+        kept: list[Any] = []
+        seconds = self.on_device.time((name, phase), *self._new_copies(name, phase), calls, kept)
+        if compilations() != compiled:
+            raise RuntimeError("torch compiled something inside a block")
+        if self.settings.get("watch_blocks", False):
+            self.watch.hold()
+        return seconds
+
+    def _new_copies(self, name: str, phase: str) -> tuple[Callable[[], Call], int]:
+        """What makes the call of a phase on new copies of what it reads, and their bytes.
+
+        Where the cache is to be cold several are alive at once, which the heap would free.
+        """
+        prepared = self.prepared[name, phase]
+        size = sum(map(bytes_of, prepared.reads))
+        if self.flush is None:
+            return lambda: self._fresh_call(name, prepared), size
+        return lambda: prepared.bind(*(each.detach().clone() for each in prepared.reads)), size
 
     def _flusher(self) -> Callable[[], Any] | None:
         """None where the caches stay warm. Held from here on, it is in no method's peak of memory."""
@@ -289,13 +329,17 @@ def serve(requests: TextIO, replies: TextIO) -> None:
                     spare = request.get("spare_bytes", math.inf)
                     reply(case.check(request["method"], request["measure"], spare))
                 case "time" if case is not None:
-                    seconds = case.time(request["method"], request["phase"], request["calls"])
-                    reply({"seconds": seconds, "throttling": case.device.throttling()})
+                    clock = request.get("clock", WALL)
+                    seconds = case.time(request["method"], request["phase"], request["calls"], clock)
+                    void = EARLY if clock != WALL and math.isnan(seconds) else ""
+                    reply({"seconds": seconds, "void": void, "throttling": case.device.throttling()})
                 case "close" if case is not None:
                     case.watch.settle()
                     reply({"status": "ok"})
                 case other:
                     reply({"status": "crashed", "reason": f"the worker cannot '{other}' now"})
+        except DeviceTimeout as error:  # to ask the device whether it is usable would be to wait for it
+            reply({"status": "timeout", "reason": str(error)})
         except Exception as error:  # whatever a method raises is a row, not the end of the worker
             if device_of(device).is_unusable():
                 raise Unusable(told(error)) from error
