@@ -18,6 +18,7 @@ from harness.measure.worker import OpenCase
 from harness.methods import Method, method, registered
 from harness.problems import DISTRIBUTIONS, Problem, draw
 from harness.vocabulary import DTYPES
+from tests.planted import soft
 from tests.present import REFUSED, absent, by_name, is_refused
 
 LOSSES = ("linear", "square")
@@ -275,3 +276,13 @@ def test_a_fault_of_native_itself_is_found() -> None:
     assert (
         verdict(case, "native")["reason"] == verdict(case, "tests.acceptance.twin:twin")["reason"] == "native is wrong"
     )
+
+
+@pytest.mark.parametrize("what", soft.FAULTS)
+@dtypes
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_relaxation_is_held_to_what_every_relaxation_is(what: str, dtype: str, rows: int) -> None:
+    case = opened(Case(n=64, k=5, rows=rows, dtype=dtype, parameters=(("what", what),)), "linear")
+    reply = verdict(case, "tests.planted.soft:soft")
+    assert reply["status"] == ("incorrect" if soft.FAULTS[what][1] else "ok"), reply
+    assert soft.FAULTS[what][1] in reply["reason"]

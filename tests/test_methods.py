@@ -394,7 +394,11 @@ def test_a_method_can_be_named_by_its_import_path() -> None:
     [
         ("nativ", "did you mean 'native'"),
         ("no.such.module:thing", "cannot import 'no.such.module:thing'"),
-        ("tests.acceptance.twin:missing", "is no method"),
+        ("tests.acceptance.twin:missing", "no such name 'missing' in tests.acceptance.twin"),
+        ("tests.acceptance.twin:twim", "did you mean 'twin'?"),
+        ("tests.acceptance.twim:twin", "did you mean 'tests.acceptance.twin'?"),
+        ("test.acceptence:twin", "cannot import 'test.acceptence:twin'"),
+        ("numpyy:topk", "did you mean 'numpy'?"),
         ("tests.acceptance.twin:Any", "is no method"),
         (":twin", ":twin"),
         (".twin:twin", ".twin:twin"),

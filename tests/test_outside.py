@@ -90,7 +90,7 @@ BROKEN = {
     "import no_such_package": "ModuleNotFoundError: No module named 'no_such_package'",
     "raise SystemExit(3)": "SystemExit: 3",
     "by_parts = 1": "is no method: decorate it with one of harness.methods.definition",
-    "": "is no method",
+    "": "no such name 'by_parts'",
 }
 
 

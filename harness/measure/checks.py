@@ -16,6 +16,7 @@ import torch
 
 from harness.measure.modes import result_dtypes
 from harness.measure.outcome import Outcome, as_float64, bits, cotangent_of, inputs_of, solution_of
+from harness.measure.relaxed import wrong_relaxation
 from harness.methods import Method
 from harness.precision.bounds import Arithmetic, cotangent, reduced_format, smallest, sum_bound
 from harness.precision.selection import right_selection, shared
@@ -25,7 +26,7 @@ from harness.problems import Problem
 
 
 def wrong_outcome(method: Method, outcome: Outcome, problem: Problem, loss: str) -> str:
-    """Why the outcome of a method is wrong, or ''. Relaxations (not exact) are held to shape and dtype only."""
+    """Why the outcome of a method is wrong, or ''. Relaxations (not exact) are held to relaxed.py."""
     case = problem.case
     lead = () if case.rows == 1 else (case.rows,)
     if outcome.values.shape != (*lead, case.k) or outcome.values.dtype not in result_dtypes(case.dtype, case.mode):
@@ -33,7 +34,7 @@ def wrong_outcome(method: Method, outcome: Outcome, problem: Problem, loss: str)
     if outcome.indices.shape != outcome.values.shape or outcome.indices.dtype != torch.int64:
         return f"indices are {_kind(outcome.indices)}, not {(*lead, case.k)} torch.int64"
     if not method.exact:
-        return ""
+        return wrong_relaxation(method, outcome, problem)
     if int(outcome.indices.min()) < 0 or int(outcome.indices.max()) >= case.n:
         return f"an index is outside 0..{case.n - 1}"
     got = solution_of(outcome)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from harness.errors import UserError
+from harness.measure.outcome import NoSelection
 from harness.measure.state.watch import Spoilt
 
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
@@ -71,6 +72,8 @@ def failure(error: BaseException, autocast: bool = False) -> dict[str, Any]:
     """
     if isinstance(error, Spoilt):
         return {"status": "incorrect", "reason": str(error), "spoilt": True}
+    if isinstance(error, NoSelection):
+        return {"status": "incorrect", "reason": str(error)}
     text = told(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in OUT_OF_MEMORY):
         return {"status": "out_of_memory", "reason": text}

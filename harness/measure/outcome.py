@@ -14,6 +14,10 @@ from harness.precision.solution import Solution
 from harness.problems import Problem
 
 
+class NoSelection(Exception):
+    """A method gave indices by which nothing can be read (a device would fail for good); the message says why."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a method gave, as torch gave it; `dS` is dense, COO or CSR; `missing` says why a gradient is not there.
@@ -150,6 +154,8 @@ def _differentiate(
 ) -> Outcome:
     if not any(leaf.requires_grad for leaf in leaves.values()):
         return Outcome(indices, y, values, None, None, None)
+    if indices.numel() and (int(indices.min()) < 0 or int(indices.max()) >= y.shape[-1]):
+        raise NoSelection(f"an index is outside 0..{y.shape[-1] - 1}")
     total = loss_of(values, indices, problem.weights, loss)
     missing = {}
     S = leaves.pop("dS", None)

@@ -56,6 +56,7 @@ class Method:
     matrix_bytes, gradient_bytes: bytes of S and of its gradient in a case.
     reads_all: applying the prepared map reads every y, not only the selected.
     passes: of a yardstick, how often it moves all of y.
+    mask: of a relaxation, its values are y at its indices, each times a weight between 0 and 1.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Method:
     gradient_bytes: Bytes = lambda case: 0
     reads_all: bool = False
     passes: int = 0
+    mask: bool = False
 
     @functools.cached_property
     def implementation(self) -> Implementation:
@@ -135,10 +137,13 @@ class Method:
 Decorator = Callable[[Callable[..., Any]], Method]
 
 
-def selector(*, exact: bool = True, gradient: bool = True, matrix_bytes: Bytes = lambda case: 0) -> Decorator:
+def selector(
+    *, exact: bool = True, gradient: bool = True, mask: bool = False, matrix_bytes: Bytes = lambda case: 0
+) -> Decorator:
     """The function returns select(y, k) -> (values, indices), which chooses for itself.
 
-    gradient: torch can differentiate it; matrix_bytes: bytes of a k by n matrix that it makes on the way.
+    gradient: torch can differentiate it; mask: see Method; matrix_bytes: bytes of a k by n matrix that it makes on the
+    way.
     """
 
     def implement(select: Callable[..., Any]) -> Implementation:
@@ -147,7 +152,7 @@ def selector(*, exact: bool = True, gradient: bool = True, matrix_bytes: Bytes =
         return Implementation(forward=select, project=lambda W, x, k: select(x @ W.mT, k))
 
     phases = ("forward", "backward", "jvp", "vjp", "pipeline") if gradient else ("forward",)
-    return _decorator(implement, phases, exact=exact, matrix_bytes=matrix_bytes)
+    return _decorator(implement, phases, exact=exact, mask=mask, matrix_bytes=matrix_bytes)
 
 
 def matrix(*, matrix_bytes: Bytes, gradient_bytes: Bytes | None = None, reads_all: bool = False) -> Decorator:

@@ -17,13 +17,13 @@ from harness.methods.definition import selector
 TEMPERATURE = 0.1
 
 
-@selector(exact=False)
+@selector(exact=False, mask=True)
 def sigmoid_shift(*, temperature: float = TEMPERATURE) -> Any:
     """y times sigmoid((y - t) / temperature), t such that this mask sums to k."""
     return _masked(_sigmoid_mask(_positive(temperature)))
 
 
-@selector(exact=False)
+@selector(exact=False, mask=True)
 def straight_through(*, temperature: float = TEMPERATURE) -> Any:
     """torch.topk forward, and the gradient of sigmoid_shift backward."""
     import torch
@@ -57,7 +57,7 @@ def straight_through(*, temperature: float = TEMPERATURE) -> Any:
     return select
 
 
-@selector(exact=False)
+@selector(exact=False, mask=True)
 def entmax_budget(*, temperature: float = TEMPERATURE) -> Any:
     """y times the projection of y / temperature onto the masks that sum to k, by entmax.budget_bisect."""
     try:
