@@ -216,14 +216,6 @@ def test_reasons_of_everything_that_has_no_figures_are_grouped_and_counted(tmp_p
     ]
 
 
-@pytest.mark.parametrize("status", ["crashed", "incorrect"])
-def test_why_a_cell_is_broken_is_told_before_what_torch_refused(tmp_path: Path, status: str) -> None:
-    statuses = STATUSES | {"refused": ("unsupported", "unsupported"), "wrong": (status, status)}
-    lines = list(closed(run_by_hand(tmp_path, statuses, timed=True)))
-    assert f"wrong: 2 cells {status}: because" in lines
-    assert lines.index(f"wrong: 2 cells {status}: because") < lines.index("refused: 2 cells unsupported: because")
-
-
 def test_of_many_broken_cells_the_first_are_named(tmp_path: Path) -> None:
     statuses = STATUSES | dict.fromkeys("abcde", ("crashed", "crashed"))
     (line,) = (each for each in closed(run_by_hand(tmp_path, statuses, timed=True)) if each.startswith("broken"))
