@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from harness.study import Study
 
 Scalar = bool | int | float | str
+
+DRAWN = ("rows", "d", "distribution", "seed")
+"""The axes that a draw depends on, beside n."""
 
 SHOWN_NOTES = 20
 """Values of k that are told one by one: a thousand of n and a thousand of k are half a million that are over n."""
@@ -173,17 +176,27 @@ def resolve_k(k: int | str, n: int) -> int:
 
 
 def cases(study: Study) -> Iterator[Case]:
-    """The product of the axes, with k resolved for each n; k = 0 and k > n are dropped, equal ones merged."""
-    names = [name for name in AXES if name not in ("n", "k")]
+    """The product of the axes, with k resolved for each n; k = 0 and k > n are dropped, equal ones merged.
+
+    Cases of one draw follow each other (DRAWN outermost), so that a worker need not draw it again for each k and dtype.
+    """
+    others = [name for name in AXES if name not in ("n", "k", *DRAWN)]
     own = [[(name, value) for value in values] for name, values in study.parameters.items()]
     for shape, axes in study.axes_by_shape.items():
         shaped = [*own, [(SHAPE, shape)]] if shape else own
         for n in axes.n:
             ks = dict.fromkeys(resolve_k(k, n) for k in axes.k)
-            for k in (k for k in ks if 1 <= k <= n):
-                for point in itertools.product(*(getattr(axes, name) for name in names)):
-                    for parameters in itertools.product(*shaped):
-                        yield Case(n=n, k=k, **dict(zip(names, point, strict=True)), parameters=parameters)
+            for drawn in _points(axes, DRAWN):
+                for k in (k for k in ks if 1 <= k <= n):
+                    for point in _points(axes, others):
+                        for parameters in itertools.product(*shaped):
+                            yield Case(n=n, k=k, **drawn, **point, parameters=parameters)
+
+
+def _points(axes: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Every combination of the values of some axes."""
+    for values in itertools.product(*(getattr(axes, name) for name in names)):
+        yield dict(zip(names, values, strict=True))
 
 
 def _notes_on_k(n: int, ks: Iterable[int | str]) -> Iterator[str]:

@@ -2,15 +2,18 @@
 
 The generator is Philox, keyed by a hash of (distribution, n, d, rows, seed) and nothing else, so every dtype, k,
 device and machine sees the same numbers. torch casts float64 to float16 and bfloat16 through float32, which can
-round twice: the inputs are what the dtype then holds, and every reference is taken of that.
+round twice: the inputs are what the dtype then holds, and every reference is taken of that. For the same reason a
+draw that is kept for the next case is kept in float32, unless a case wants float64: the halves lose nothing by it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from harness.cells import Case
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
     import torch
 
 Draw = Callable[..., "np.ndarray"]
+
+DRAWN_AT_ONCE = 2**18
+"""Float64 numbers of a draw that are held at a time (2 MiB, so that they stay in the cache), where a distribution can
+be drawn piece by piece."""
 
 DECIMALS = "decimals"
 """The parameter that every distribution has: inputs rounded to so many decimals, as when printed and copied."""
@@ -35,6 +42,7 @@ class Distribution:
     summary: str
     draw: Draw
     scale: Callable[[int], float] | None
+    in_order: bool
 
     @property
     def has_weights(self) -> bool:
@@ -53,8 +61,7 @@ class Problem:
     """The tensors of one case.
 
     y is (n,) or (rows, n); x (d,) or (rows, d) and W (n, d) where d > 0, else None. `weights` has the shape of y:
-    the linear loss is the sum of weights[i] y[i] over the selected. `original` holds the float64 arrays (y, or x
-    and W) from before rounding and cast.
+    the linear loss is the sum of weights[i] y[i] over the selected.
     """
 
     case: Case
@@ -62,21 +69,28 @@ class Problem:
     weights: torch.Tensor
     x: torch.Tensor | None
     W: torch.Tensor | None
-    original: Mapping[str, np.ndarray]
+    drawn: Drawn
+
+    @property
+    def original(self) -> Mapping[str, np.ndarray]:
+        """The float64 arrays (weights, and y or x and W) from before rounding and cast; drawn again when first asked
+        for, because hardly any study compares with them and they are up to four times as large as the tensors."""
+        return self.drawn.original
 
 
 DISTRIBUTIONS: dict[str, Distribution] = {}
 
 
-def distribution(scale: Callable[[int], float] | None = None) -> Callable[[Draw], Draw]:
+def distribution(scale: Callable[[int], float] | None = None, *, in_order: bool = False) -> Callable[[Draw], Draw]:
     """Register draw(rng, shape, **parameters) -> float64 array.
 
-    scale(d) multiplies W where d > 0; without it the distribution is of y alone.
+    scale(d) multiplies W where d > 0; without it the distribution is of y alone. in_order: entry after entry comes
+    from the generator, so that pieces drawn one after the other are the whole; other draws are made at once.
     """
 
     def register(draw: Draw) -> Draw:
         summary = (draw.__doc__ or "").strip().partition("\n")[0]
-        DISTRIBUTIONS[draw.__name__] = Distribution(draw.__name__, summary, draw, scale)
+        DISTRIBUTIONS[draw.__name__] = Distribution(draw.__name__, summary, draw, scale, in_order)
         return draw
 
     return register
@@ -87,52 +101,111 @@ def draw(case: Case) -> Problem:
 
     Raises UserError for a dtype or a distribution that there is not, and for W of a distribution that is of y alone.
     """
-    import torch
-
-    for kind, word, known in (("dtype", case.dtype, DTYPES), ("distribution", case.distribution, DISTRIBUTIONS)):
-        if word not in known:
-            raise unknown("Case", kind, word, known)
-    original = _original(case)
-    dtype = getattr(torch, case.dtype)
-    held = {name: _cast(array, case, dtype) for name, array in original.items() if name != "weights"}
-    x, W = held.get("x"), held.get("W")
-    y = held["y"] if x is None or W is None else x @ W.mT
-    weights = _cast(original["weights"], case, dtype)
-    return Problem(case, y, weights, x, W, original)
+    return Draws().problem(case)
 
 
-def _original(case: Case) -> dict[str, np.ndarray]:
-    chosen = DISTRIBUTIONS[case.distribution]
-    own = {name: value for name, value in case.parameters if name in chosen.parameters and name != DECIMALS}
-    lead = () if case.rows == 1 else (case.rows,)
-    weights = _generator(case, "weights").standard_normal((*lead, case.n))
-    if not case.d:
-        return {"y": chosen.draw(_generator(case, "y"), (*lead, case.n), **own), "weights": weights}
-    if chosen.scale is None:
-        raise UserError(f"Case: distribution '{chosen.name}' is of y alone, and d = {case.d} asks for W and x")
-    return {
-        "x": chosen.draw(_generator(case, "x"), (*lead, case.d), **own),
-        "W": chosen.draw(_generator(case, "W"), (case.n, case.d), **own) * chosen.scale(case.d),
-        "weights": weights,
-    }
+@dataclass
+class Draws:
+    """Makes one problem after the other, and keeps the numbers of the last for a case that has the same."""
+
+    _last: Drawn | None = None
+
+    def problem(self, case: Case) -> Problem:
+        """As `draw`; the tensors are copies, so that whatever writes into them does not reach the next case."""
+        import torch
+
+        for kind, word, known in (("dtype", case.dtype, DTYPES), ("distribution", case.distribution, DISTRIBUTIONS)):
+            if word not in known:
+                raise unknown("Case", kind, word, known)
+        drawn = self._drawn(case)
+        held = {
+            name: tensor.to(case.device, getattr(torch, case.dtype), copy=True)
+            for name, tensor in drawn.tensors.items()
+        }
+        x, W = held.get("x"), held.get("W")
+        y = held["y"] if x is None or W is None else x @ W.mT
+        return Problem(case, y, held["weights"], x, W, drawn)
+
+    def _drawn(self, case: Case) -> Drawn:
+        wanted = Drawn.of(case)
+        if self._last is None or self._last != wanted or self._last.wide < wanted.wide:
+            self._last = None  # before the next is drawn: the memory is needed for that
+            wanted.tensors  # noqa: B018  (drawn here, and kept only if that succeeds)
+            self._last = wanted
+        return self._last
 
 
-def _generator(case: Case, purpose: str) -> np.random.Generator:
-    import numpy as np
+@dataclass(frozen=True)
+class Drawn:
+    """The numbers of all cases that have the same `key` and `parameters`. wide: whether they are held in float64."""
 
-    text = f"{case.distribution} {case.n} {case.d} {case.rows} {case.seed} {purpose}"
-    digest = hashlib.sha256(text.encode()).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
+    key: tuple[str, int, int, int, int]
+    """distribution, n, d, rows, seed: what the generator is keyed by."""
+    parameters: tuple[tuple[str, Any], ...]
+    """Those that the distribution takes, and the decimals."""
+    wide: bool = field(compare=False)
 
+    @classmethod
+    def of(cls, case: Case) -> Drawn:
+        """Not yet drawn. Raises UserError for W of a distribution that is of y alone."""
+        chosen = DISTRIBUTIONS[case.distribution]
+        if case.d and chosen.scale is None:
+            raise UserError(f"Case: distribution '{chosen.name}' is of y alone, and d = {case.d} asks for W and x")
+        own = tuple(each for each in case.parameters if each[0] in chosen.parameters)
+        key = (case.distribution, case.n, case.d, case.rows, case.seed)
+        return cls(key, own, wide=case.dtype == "float64")
 
-def _cast(array: np.ndarray, case: Case, dtype: torch.dtype) -> torch.Tensor:
-    import numpy as np
-    import torch
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """name -> shape, in the order in which they are drawn (each by a generator of its own)."""
+        _, n, d, rows, _ = self.key
+        lead = () if rows == 1 else (rows,)
+        drawn = {"x": (*lead, d), "W": (n, d)} if d else {"y": (*lead, n)}
+        return drawn | {"weights": (*lead, n)}
 
-    decimals = dict(case.parameters).get(DECIMALS)
-    if decimals is not None:
-        array = np.round(array, int(decimals))
-    return torch.from_numpy(np.array(array)).to(dtype).to(case.device)
+    @cached_property
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Rounded to the decimals, in float32 or (wide) float64, on the CPU."""
+        import torch
+
+        dtype = torch.float64 if self.wide else torch.float32
+        return {name: self._tensor(name, dtype) for name in self.shapes}
+
+    @cached_property
+    def original(self) -> dict[str, np.ndarray]:
+        """The float64 arrays before any rounding."""
+        return {name: self._draw(self._generator(name), name, shape) for name, shape in self.shapes.items()}
+
+    def _tensor(self, name: str, dtype: torch.dtype) -> torch.Tensor:
+        """Of an array that can be drawn in pieces no more than a piece is ever there in float64."""
+        import numpy as np
+        import torch
+
+        shape, decimals = self.shapes[name], dict(self.parameters).get(DECIMALS)
+        size, whole = math.prod(shape), name != "weights" and not DISTRIBUTIONS[self.key[0]].in_order
+        step = size if whole else DRAWN_AT_ONCE
+        generator, held = self._generator(name), torch.empty(shape, dtype=dtype)
+        flat = held.view(-1)
+        for start in range(0, size, step):
+            piece = self._draw(generator, name, shape if whole else (min(step, size - start),))
+            if decimals is not None:
+                piece = np.round(piece, int(decimals))
+            flat[start : start + step] = torch.from_numpy(piece.reshape(-1))
+        return held
+
+    def _draw(self, generator: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        chosen, own = DISTRIBUTIONS[self.key[0]], {key: at for key, at in self.parameters if key != DECIMALS}
+        if name == "weights":
+            return generator.standard_normal(shape)
+        array: np.ndarray = chosen.draw(generator, shape, **own)
+        return array * chosen.scale(self.key[2]) if name == "W" and chosen.scale else array
+
+    def _generator(self, purpose: str) -> np.random.Generator:
+        import numpy as np
+
+        text = " ".join(map(str, (*self.key, purpose)))
+        digest = hashlib.sha256(text.encode()).digest()
+        return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
 
 
 def _inverse(d: int) -> float:
@@ -147,31 +220,31 @@ def _one(d: int) -> float:
     return 1.0
 
 
-@distribution(scale=_one)
+@distribution(scale=_one, in_order=True)
 def seed(rng: Any, shape: Any) -> Any:
     """Uniform in [0, 1), W as it is drawn: the inputs of the worked example."""
     return rng.random(shape)
 
 
-@distribution(scale=_inverse)
+@distribution(scale=_inverse, in_order=True)
 def uniform(rng: Any, shape: Any) -> Any:
     """Uniform in [0, 1)."""
     return rng.random(shape)
 
 
-@distribution(scale=_inverse_root)
+@distribution(scale=_inverse_root, in_order=True)
 def normal(rng: Any, shape: Any) -> Any:
     """Standard normal."""
     return rng.standard_normal(shape)
 
 
-@distribution(scale=_inverse_root)
+@distribution(scale=_inverse_root, in_order=True)
 def heavy_tailed(rng: Any, shape: Any, *, degrees: float = 2.0) -> Any:
     """Student's t with few degrees of freedom: the largest stand far apart."""
     return rng.standard_t(degrees, shape)
 
 
-@distribution(scale=_inverse)
+@distribution(scale=_inverse, in_order=True)
 def ties(rng: Any, shape: Any, *, levels: int = 16) -> Any:
     """Whole numbers below `levels`: most values are equal to others."""
     import numpy as np
@@ -202,7 +275,7 @@ def clustered(rng: Any, shape: Any) -> Any:
     return y
 
 
-@distribution(scale=_inverse)
+@distribution(scale=_inverse, in_order=True)
 def constant(rng: Any, shape: Any) -> Any:
     """All equal to one third: not exact in any dtype."""
     import numpy as np
@@ -231,7 +304,7 @@ def subnormal(rng: Any, shape: Any) -> Any:
     return rng.choice([-1.0, 1.0], shape) * 2.0**exponent
 
 
-@distribution(scale=lambda d: 2.0**8)
+@distribution(scale=lambda d: 2.0**8, in_order=True)
 def overflow(rng: Any, shape: Any) -> Any:
     """Normal with standard deviation 2^15 (W: 2^23): the largest pass the range of float16."""
     return rng.standard_normal(shape) * 2.0**15

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import subprocess
 import sys
@@ -55,6 +56,13 @@ def test_k_of_zero_or_over_n_is_dropped_equal_ones_are_merged_and_both_are_said(
         "n = 8: 2 values of k are 2, merged",
         "n = 8: 2 values of k are 8, merged",
     ]
+
+
+def test_cases_of_the_same_draw_follow_each_other(write_study: WriteStudy) -> None:
+    axes = 'dtype = ["float16", "float32"]\nn = [8, 16]\nk = [1, 2]\nrows = [1, 2]\nd = [0, 3]\nseed = [0, 1]\n'
+    made = list(cases(write_study(HEAD + "[axes]\n" + axes)))
+    draws = [key for key, _ in itertools.groupby((case.n, case.rows, case.d, case.seed) for case in made)]
+    assert len(made) == 4 * len(draws) == 4 * len(set(draws))
 
 
 def test_where_every_k_gives_a_case_of_its_own_there_is_nothing_to_say(write_study: WriteStudy) -> None:

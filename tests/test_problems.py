@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from harness import problems
 from harness.cells import Case
 from harness.errors import UserError
+from harness.measure.outcome import bits
 from harness.precision.ulp import FORMATS
-from harness.problems import DECIMALS, DISTRIBUTIONS, Problem, draw
+from harness.problems import DECIMALS, DISTRIBUTIONS, Drawn, Draws, Problem, draw
 from harness.vocabulary import DTYPES
 
 LARGE = 65536
@@ -267,3 +269,63 @@ def test_a_case_that_cannot_be_drawn_is_told_in_one_line(axes: dict[str, Any], w
     with pytest.raises(UserError) as caught:
         draw(Case(n=16, k=4, **axes))
     assert all(word in str(caught.value) for word in words)
+
+
+IN_ORDER = [name for name, each in DISTRIBUTIONS.items() if each.in_order]
+
+
+@pytest.mark.parametrize("name", IN_ORDER)
+@pytest.mark.parametrize("d", [0, 7])
+def test_what_is_drawn_in_pieces_is_what_is_drawn_at_once(name: str, d: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(problems, "DRAWN_AT_ONCE", 13)
+    changes: dict[str, Any] = {"rows": 3, "d": d, "dtype": "float64", "parameters": ((DECIMALS, 3),)}
+    problem = draw(case_of(name, **changes))
+    for array, original in problem.original.items():
+        assert equal(getattr(problem, array).numpy(), np.round(original, 3)), array
+
+
+@over_all
+def test_the_next_case_of_the_same_numbers_does_not_draw_them_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its dtype and k are; float64 alone is drawn again, and then serves the others."""
+    made: list[str] = []
+    generator = Drawn._generator
+
+    def counted(self: Drawn, purpose: str) -> np.random.Generator:
+        made.append(purpose)
+        return generator(self, purpose)
+
+    cases = [(dtype, k) for dtype in ("float16", "bfloat16", "float32", "float64", "bfloat16") for k in (1, 4)]
+    alone = [draw(case_of(name, dtype=dtype, k=k)) for dtype, k in cases]
+    monkeypatch.setattr(Drawn, "_generator", counted)
+    draws, times = Draws(), []
+    for (dtype, k), expected in zip(cases, alone, strict=True):
+        problem = draws.problem(case_of(name, dtype=dtype, k=k))
+        assert torch.equal(bits(problem.y), bits(expected.y))
+        assert torch.equal(bits(problem.weights), bits(expected.weights))
+        times.append(made.count("y"))
+    assert times == [1] * 6 + [2] * 4
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"n": 41}, {"rows": 2}, {"d": 3}, {"parameters": ((DECIMALS, 1),)}])
+def test_the_next_case_of_other_numbers_has_its_own(change: dict[str, Any]) -> None:
+    draws = Draws()
+    draws.problem(case_of("normal"))
+    assert torch.equal(draws.problem(case_of("normal", **change)).y, draw(case_of("normal", **change)).y)
+
+
+def test_a_parameter_that_the_distribution_does_not_take_leaves_its_numbers() -> None:
+    draws = Draws()
+    first = draws.problem(case_of("normal", parameters=(("temperature", 1.0),)))
+    assert draws.problem(case_of("normal", parameters=(("temperature", 2.0),))).drawn is first.drawn
+
+
+def test_what_a_method_writes_does_not_reach_the_next_case() -> None:
+    draws = Draws()
+    for dtype in DTYPES:
+        case = case_of("normal", dtype=dtype)
+        problem = draws.problem(case)
+        problem.y.zero_()
+        problem.weights.zero_()
+        again = draws.problem(case)
+        assert again.y.count_nonzero()
+        assert again.weights.count_nonzero()

@@ -43,7 +43,7 @@ from harness.measure.references import References
 from harness.measure.state.watch import Watch
 from harness.measure.transforms import as_product, as_run, load_transforms
 from harness.methods import Method, method, registered
-from harness.problems import Problem, draw
+from harness.problems import Draws, Problem
 from harness.vocabulary import CACHE, DERIVATIVES, DEVICE_CLOCK, HOST, WALL, YARDSTICK_PHASES, YARDSTICKS
 
 PROTOCOL = 4
@@ -60,8 +60,9 @@ Result = TypeVar("Result")
 class OpenCase:
     """A case on this worker: its tensors, its references, and the phases that were prepared for timing."""
 
-    def __init__(self, request: Mapping[str, Any]) -> None:
-        self.problem: Problem = draw(Case.from_axes(request["case"]))
+    def __init__(self, request: Mapping[str, Any], draws: Draws | None = None) -> None:
+        """draws: makes the tensors, from the numbers of the case before where these are the same."""
+        self.problem: Problem = (draws or Draws()).problem(Case.from_axes(request["case"]))
         self.settings = request
         self.device: Device = device_of(self.problem.case.device)
         self.clock = Clock(self.device.synchronize, self.device.counter)
@@ -312,7 +313,7 @@ def serve(requests: TextIO, replies: TextIO) -> None:
         greeted = greeting()
     reply(greeted)
     case: OpenCase | None = None
-    device, autocast = HOST, False
+    draws, device, autocast = Draws(), HOST, False
     for line in requests:
         request = json.loads(line)
         try:
@@ -323,7 +324,7 @@ def serve(requests: TextIO, replies: TextIO) -> None:
                     forget()
                     _set_threads(int(request["case"]["threads"]), request["cores"])
                     set_mode(request["case"]["mode"], request["case"]["device"])
-                    case = OpenCase(request)
+                    case = OpenCase(request, draws)
                     reply({"status": "ok"})
                 case "check" if case is not None:
                     spare = request.get("spare_bytes", math.inf)
