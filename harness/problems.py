@@ -69,13 +69,13 @@ class Problem:
     weights: torch.Tensor
     x: torch.Tensor | None
     W: torch.Tensor | None
-    drawn: Drawn
+    originals: Callable[[], Mapping[str, np.ndarray]]
 
     @property
     def original(self) -> Mapping[str, np.ndarray]:
         """The float64 arrays (weights, and y or x and W) from before rounding and cast; drawn again when first asked
         for, because hardly any study compares with them and they are up to four times as large as the tensors."""
-        return self.drawn.original
+        return self.originals()
 
 
 DISTRIBUTIONS: dict[str, Distribution] = {}
@@ -110,6 +110,13 @@ class Draws:
 
     _last: Drawn | None = None
 
+    @property
+    def last(self) -> Drawn:
+        """The numbers of the last problem. Raises ValueError before there is one."""
+        if self._last is None:
+            raise ValueError("nothing was drawn")
+        return self._last
+
     def problem(self, case: Case) -> Problem:
         """As `draw`; the tensors are copies, so that whatever writes into them does not reach the next case."""
         import torch
@@ -118,13 +125,11 @@ class Draws:
             if word not in known:
                 raise unknown("Case", kind, word, known)
         drawn = self._drawn(case)
-        held = {
-            name: tensor.to(case.device, getattr(torch, case.dtype), copy=True)
-            for name, tensor in drawn.tensors.items()
-        }
+        dtype = getattr(torch, case.dtype)  # cast before it is moved: not every device has float64
+        held = {name: tensor.to(dtype, copy=True).to(case.device) for name, tensor in drawn.tensors.items()}
         x, W = held.get("x"), held.get("W")
         y = held["y"] if x is None or W is None else x @ W.mT
-        return Problem(case, y, held["weights"], x, W, drawn)
+        return Problem(case, y, held["weights"], x, W, lambda: drawn.original)
 
     def _drawn(self, case: Case) -> Drawn:
         wanted = Drawn.of(case)
@@ -190,7 +195,7 @@ class Drawn:
             piece = self._draw(generator, name, shape if whole else (min(step, size - start),))
             if decimals is not None:
                 piece = np.round(piece, int(decimals))
-            flat[start : start + step] = torch.from_numpy(piece.reshape(-1))
+            flat[start : start + piece.size] = torch.from_numpy(piece.reshape(-1))
         return held
 
     def _draw(self, generator: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -198,7 +203,9 @@ class Drawn:
         if name == "weights":
             return generator.standard_normal(shape)
         array: np.ndarray = chosen.draw(generator, shape, **own)
-        return array * chosen.scale(self.key[2]) if name == "W" and chosen.scale else array
+        if name == "W" and chosen.scale:
+            array *= chosen.scale(self.key[2])
+        return array
 
     def _generator(self, purpose: str) -> np.random.Generator:
         import numpy as np

@@ -57,7 +57,7 @@ def measure(_: Study) -> Iterator[Row]:
 
     case = Case(n=6, k=K, d=6, distribution="seed", parameters=(("decimals", 4),))
     x, weights = torch.tensor(X), torch.tensor(W)
-    problem = Problem(case, weights @ x, torch.zeros(6), x, weights, {})
+    problem = Problem(case, weights @ x, torch.zeros(6), x, weights, dict)
     key = {"case": case.id} | case.axes
     printed = [("dx", str(column), value) for column, value in enumerate(PRINTED_DX)]
     printed += [

@@ -45,7 +45,7 @@ MATRICES = [name for name, each in registered().items() if each.has_matrix]
 def run(name: str, with_dS: bool = False) -> Outcome:
     x, weights = torch.tensor(X), torch.tensor(W)
     case = Case(n=6, k=3, d=6, distribution="seed")
-    problem = Problem(case, weights @ x, torch.zeros(6), x, weights, {})
+    problem = Problem(case, weights @ x, torch.zeros(6), x, weights, dict)
     return run_once(method(name), problem, "square", with_dS=with_dS)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from harness.cells import Case
 from harness.measure.assessment import Assessment
-from harness.measure.outcome import run_once
+from harness.measure.outcome import run_once, selected_of
 from harness.measure.references import References
 from harness.methods import method
 from harness.precision.selection import SELECTION_METRICS, Selections, certificate, right_selection
@@ -120,7 +120,7 @@ def test_certificates_by_hand(changes: dict[str, Any], verdict: int) -> None:
 
 def assessed(problem: Problem) -> Assessment:
     native = run_once(method("native"), problem, "square", with_dS=False)
-    return Assessment(native, References(problem, native, "square"), summed_again=False)
+    return Assessment(native, References(problem, selected_of(native), "square"), summed_again=False)
 
 
 def scaled(case: Case, exponent: int) -> Problem:
@@ -129,7 +129,7 @@ def scaled(case: Case, exponent: int) -> Problem:
     assert drawn.x is not None
     assert drawn.W is not None
     x = drawn.x * torch.tensor(2.0**exponent, dtype=drawn.x.dtype)
-    return Problem(case, x @ drawn.W.mT, drawn.weights, x, drawn.W, drawn.original)
+    return Problem(case, x @ drawn.W.mT, drawn.weights, x, drawn.W, drawn.originals)
 
 
 @settings(max_examples=150)

@@ -2,115 +2,157 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 
 import numpy as np
 
-from harness.measure.outcome import Outcome, matrix_gradient, solution_of
+from harness.measure.outcome import Outcome, as_rows, factors_of, matrix_gradient
 from harness.measure.references import Reference, References, tensors_of_solution
 from harness.precision.alignment import Alignment, Kinds, by_index, by_row
 from harness.precision.bounds import (
     Arithmetic,
     Bounds,
+    Growth,
+    Sizes,
     bound_is_trusted,
-    bounds,
-    cotangent,
+    gamma,
     gamma_probable,
     matrix_bound,
     reduced_format,
-    sizes,
 )
-from harness.precision.causes import Entries
-from harness.precision.metrics import Comparison, rel_l2
-from harness.precision.selection import Selections
+from harness.precision.causes import Entries, differing
+from harness.precision.metrics import NEEDS, Comparison, rel_l2
+from harness.precision.selection import BOUNDED, SELECTION_METRICS, Selections
 from harness.precision.solution import Solution
 from harness.precision.ulp import FORMATS, absolute_error
 
 GOT, SIZE, BOUND, PROBABLE, STORAGE, REDUCED = "got", "size", "bound", "probable", "storage", "reduced"
 
+EXPLAINING = (GOT, SIZE, BOUND, STORAGE, REDUCED)
+"""What causes ask about, of the entries that differ."""
 
 Arrays = dict[str, np.ndarray]
 
 
 class Assessment:
-    """A method's outcome and its error bounds: what does not depend on the reference."""
+    """A method's outcome and its error bounds: what does not depend on the reference.
+
+    Each array is made when something asks for it: a bound costs more than the comparison that it belongs to.
+    """
 
     def __init__(
-        self, outcome: Outcome, references: References, *, summed_again: bool, native: Assessment | None = None
+        self,
+        outcome: Outcome | None,
+        references: References,
+        *,
+        summed_again: bool,
+        native: Callable[[], Assessment] | None = None,
     ) -> None:
-        """summed_again: the method adds the products of W and x itself; native: that of native, if this is not it."""
-        self.outcome, self.references, self.summed_again = outcome, references, summed_again
+        """outcome: None stands for native's, as the references have it. summed_again: the method adds the products of W
+        and x itself. native: makes that of native, if this is not it."""
+        self.references, self.summed_again = references, summed_again
         self.case = references.problem.case
-        self.got: Solution = solution_of(outcome)
-        self.parts = self._parts()
-        self.spoilt = not all(np.isfinite(each).all() for each in (*references.inputs.values(), self.got.y))
+        self.got: Solution = references.native if outcome is None else references.solution(outcome)
+        self._given = tensors_of_solution(self.got)
+        self._order = self.got.indices  # in which the method returned them
+        if outcome is not None:
+            self._order = as_rows(outcome.indices).cpu().numpy()
+            if outcome.dy is None:
+                del self._given["dy"]
+            if outcome.dS is not None:
+                self._given["dS"] = matrix_gradient(outcome)
         self._native = native
         self._errors: dict[tuple[str, str], float | None] = {}
+        self._bounds: dict[tuple[Arithmetic, Growth], Bounds] = {}
 
-    def _parts(self) -> dict[str, dict[str, np.ndarray]]:
-        """got, size, bound, ... -> tensor -> array, in the shapes of `Solution`."""
-        got, inputs, loss = self.got, self.references.inputs, self.references.loss
-        arithmetic = Arithmetic.of(self.case.dtype)
+    @cached_property
+    def sizes(self) -> Sizes:
+        """The sums of |terms|."""
+        factors = factors_of(self.references.problem, self.got.indices)
+        return Sizes(self.got, factors, self.references.loss)
+
+    def bounds(self, part: str) -> Bounds:
+        """The bounds that a part is of."""
         in_mode = Arithmetic.of(self.case.dtype, self.case.mode)
-        size = sizes(got, inputs, loss)
-        found = {
-            BOUND: (arithmetic, bounds(got, size, inputs, loss, arithmetic)),
-            PROBABLE: (arithmetic, bounds(got, size, inputs, loss, arithmetic, gamma_probable)),
-            STORAGE: (in_mode, bounds(got, size, inputs, loss, in_mode.accumulating_in_storage())),
-            REDUCED: (in_mode, bounds(got, size, inputs, loss, in_mode)),
-        }
-        self.y_bound = found[REDUCED][1].y
-        parts = {GOT: tensors_of_solution(got), SIZE: _tensors(size)}
-        parts |= {name: _tensors(each) for name, (_, each) in found.items()}
-        if self.outcome.dy is None:
-            del parts[GOT]["dy"]
-        if self.outcome.dS is not None:
-            dS, dy = matrix_gradient(self.outcome), cotangent(got, inputs, loss)
-            parts[GOT]["dS"] = dS
-            with np.errstate(invalid="ignore", over="ignore"):
-                parts[SIZE]["dS"] = np.abs(dy[..., None] * got.y[:, None] if dS.ndim == 3 else dy * got.values)
-            for name, (used, each) in found.items():
-                parts[name]["dS"] = matrix_bound(got, each, dy, dS, used)
-        return parts
+        if part == STORAGE and self.summed_again:  # asked of sums of the method's own alone
+            in_mode = in_mode.accumulating_in_storage()
+        of = Arithmetic.of(self.case.dtype) if part in (BOUND, PROBABLE) else in_mode
+        growth = gamma_probable if part == PROBABLE else gamma
+        if (of, growth) not in self._bounds:
+            self._bounds[of, growth] = Bounds(self.sizes, of, growth)
+        return self._bounds[of, growth]
 
-    def beside(self, tensor: str, name: str) -> Arrays | None:
+    def _part(self, part: str, tensor: str) -> np.ndarray:
+        """got, size, bound, ... of a tensor that the method has, in the shape of `Solution`."""
+        if part == GOT:
+            return self._given[tensor]
+        if tensor != "dS":
+            of: Sizes | Bounds = self.sizes if part == SIZE else self.bounds(part)
+            found: np.ndarray = getattr(of, tensor)
+            return found
+        dS = self._given["dS"]
+        if part != SIZE:
+            return matrix_bound(self.bounds(part), dS)
+        got, dy = self.got, self.sizes.cotangent
+        with np.errstate(invalid="ignore", over="ignore"):
+            return np.abs(dy[..., None] * got.y[:, None] if dS.ndim == 3 else dy * got.values)
+
+    def beside(self, tensor: str, name: str, parts: Iterable[str] = (GOT,)) -> Arrays | None:
         """The arrays of a tensor beside a reference, flat; None where one of the two has not the tensor.
 
-        got, size, bound, ...: the method's; want, residual: the reference's; tied, flipped, requantised: masks.
+        parts: got, size, bound, ..., the method's; want, residual: the reference's.
         """
         reference = self.references.get(name, self.got)
         theirs = self._of(reference, tensor)
-        if tensor not in self.parts[GOT] or theirs is None:
+        if tensor not in self._given or theirs is None:
             return None
-        mine = {part: arrays[tensor] for part, arrays in self.parts.items()}
-        found = side_by_side(tensor, self.got, reference, mine, dict(zip(("want", "residual"), theirs, strict=True)))
-        return found | self._unlike(tensor, name, reference)
+        mine = {part: self._part(part, tensor) for part in parts}
+        return side_by_side(tensor, self.got, reference, mine, dict(zip(("want", "residual"), theirs, strict=True)))
 
-    def comparison(self, tensor: str, name: str, arrays: Arrays) -> Comparison:
-        """What metrics take of the arrays of a tensor beside a reference."""
+    def comparison(self, tensor: str, name: str, metrics: Iterable[str]) -> Comparison | None:
+        """What these metrics take of a tensor beside a reference; None where one of the two has not the tensor."""
+        needed = {NEEDS[each] for each in metrics if each in NEEDS}
         # The bounds of a mode that reduces precision are for causes, not for figures.
         ieee = reduced_format(self.case.dtype, self.case.mode) is None
+        wanted = {SIZE, BOUND, PROBABLE} if ieee else {SIZE}
+        arrays = self.beside(tensor, name, [GOT, *(needed & wanted)])
+        if arrays is None:
+            return None
+        with_native = self._native is not None and name != "native" and "native_error" in needed
         return Comparison(
             arrays[GOT],
             arrays["want"],
             self.case.dtype,
             arrays["residual"],
-            arrays[SIZE],
-            arrays[BOUND] if ieee else None,
-            arrays[PROBABLE] if ieee else None,
-            None if self._native is None or name == "native" else self._native.error(tensor, name),
+            arrays.get(SIZE),
+            arrays.get(BOUND),
+            arrays.get(PROBABLE),
+            self._native().error(tensor, name) if self._native is not None and with_native else None,
         )
 
     def error(self, tensor: str, name: str) -> float | None:
         """rel_l2 of a tensor against a reference; None where there is no such tensor."""
         if (tensor, name) not in self._errors:
-            found = self.beside(tensor, name)
-            self._errors[tensor, name] = None if found is None else rel_l2(self.comparison(tensor, name, found))
+            compared = self.comparison(tensor, name, ())
+            self._errors[tensor, name] = None if compared is None else rel_l2(compared)
         return self._errors[tensor, name]
 
-    def entries(self, tensor: str, name: str, arrays: Arrays) -> Entries:
-        """What causes ask of the arrays of a tensor beside a reference."""
+    def entries(self, tensor: str, name: str, got: np.ndarray, want: np.ndarray) -> Entries | None:
+        """What causes ask about the entries of a tensor that differ from a reference; None where none does.
+
+        got, want: all entries of both, as `comparison` has them.
+        """
+        at = np.flatnonzero(differing(got, want, against_native=name == "native"))
+        if not at.size:
+            return None
+        found = self.beside(tensor, name, EXPLAINING)
+        assert found is not None
+        arrays = {part: each[at] for part, each in found.items()}
         form, in_mode = FORMATS[self.case.dtype], Arithmetic.of(self.case.dtype, self.case.mode).storage
+        spoilt = False
+        if not (np.isfinite(arrays[GOT]).all() and np.isfinite(arrays["want"]).all()):
+            spoilt = not (self.references.finite and np.isfinite(self.got.y).all())
         return Entries(
             got=arrays[GOT],
             want=arrays["want"],
@@ -118,30 +160,30 @@ class Assessment:
             bound=arrays[BOUND],
             storage_bound=arrays[STORAGE],
             reduced_bound=arrays[REDUCED],
-            spoilt=self.spoilt | ~(arrays[SIZE] < 2.0**in_mode.emax),
-            quantised=self._quantised(tensor) if name == "original" else np.zeros_like(arrays[GOT]),
-            tied=arrays["tied"],
-            flipped=arrays["flipped"],
-            requantised=arrays["requantised"],
+            spoilt=spoilt | ~(arrays[SIZE] < 2.0**in_mode.emax),
+            quantised=self._quantised(tensor)[at] if name == "original" else np.zeros(at.size),
+            **{kind: mask[at] for kind, mask in self._unlike(tensor, name).items()},
             form=form,
             against_native=name == "native",
             reduced=reduced_format(self.case.dtype, self.case.mode) is not None,
             summed_again=self.summed_again,
         )
 
-    def selections(self, name: str) -> Selections:
-        """The selection beside a reference's, its indices in the order in which the method returned them."""
+    def selections(self, name: str, metrics: Iterable[str] = tuple(SELECTION_METRICS)) -> Selections:
+        """What these metrics take of the selection beside a reference's, its indices in the order of the method."""
         reference = self.references.get(name, self.got)
-        indices = self.outcome.indices.cpu().numpy().reshape(self.got.indices.shape)
-        trusted = bound_is_trusted(self.references.inputs, self.case.dtype, self.case.mode)
+        bound, trusted = np.empty((0, 0)), False
+        if not BOUNDED.isdisjoint(metrics):
+            bound = self.bounds(REDUCED).y
+            trusted = bound_is_trusted(self.references.inputs, self.case.dtype, self.case.mode)
         return Selections(
-            indices, self.got.y, reference.right_indices, reference.y, self.y_bound, trusted, self.case.dtype
+            self._order, self.got.y, reference.right_indices, reference.y, bound, trusted, self.case.dtype
         )
 
     def _of(self, reference: Reference, tensor: str) -> tuple[np.ndarray, np.ndarray] | None:
         """(rounded, residual) of a tensor of a reference, of dS in the shape that the method's has."""
-        if tensor == "dS" and "dS" in self.parts[GOT]:
-            return reference.matrix(self.parts[GOT]["dS"].ndim == 3)
+        if tensor == "dS" and "dS" in self._given:
+            return reference.matrix(self._given["dS"].ndim == 3)
         return reference.entries.get(tensor)
 
     def _quantised(self, tensor: str) -> np.ndarray:
@@ -154,11 +196,12 @@ class Assessment:
         found = side_by_side(tensor, self.got, original, mine, dict(zip(("want", "residual"), two, strict=True)))
         return absolute_error(found["own"], found["want"], found["residual"] - found["own_residual"])
 
-    def _unlike(self, tensor: str, name: str, reference: Reference) -> Kinds:
+    def _unlike(self, tensor: str, name: str) -> Kinds:
         """tied, flipped, requantised -> flat masks of the entries of a tensor."""
+        reference = self.references.get(name, self.got)
         alignment = Alignment.of(self.got.indices, reference.indices)
         kinds = self._kinds(alignment, name)
-        shape = self.parts[GOT][tensor].shape
+        shape = self._given[tensor].shape
         if tensor == "dx":
             masks = {kind: np.repeat(mask, shape[1]) for kind, mask in by_row(alignment, kinds, shape[0]).items()}
         elif tensor == "dW":
@@ -205,8 +248,3 @@ def side_by_side(
         found = {name: alignment.of_got(each) for name, each in mine.items()}
         found |= {name: alignment.of_want(each) for name, each in theirs.items()}
     return {name: each.ravel() for name, each in found.items()}
-
-
-def _tensors(bound: Bounds) -> dict[str, np.ndarray]:
-    found = {"values": bound.values, "dy": bound.dy, "dx": bound.dx, "dW": bound.dW}
-    return {name: each for name, each in found.items() if each is not None}

@@ -4,27 +4,32 @@ Selected values and dy are copies, so they must equal what they are copies of, w
 arithmetic has: 0 times a non-finite y is NaN, a subnormal y may be flushed to zero, -0 may become 0, and a mode of
 reduced precision rounds what it multiplies. A method
 that multiplies again (values by W[indices] @ x), dx and dW are sums, held to their rounding error bound.
+
+All of it is done in torch where the tensors are, or on the CPU where their device has no float64, in slabs: at the
+sizes of an accelerator float64 copies of all would neither fit nor end.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import fields, replace
 from typing import Any
 
-import numpy as np
 import torch
 
+from harness.device.devices import device_of
 from harness.measure.modes import result_dtypes
-from harness.measure.outcome import Outcome, as_float64, bits, cotangent_of, inputs_of, solution_of
+from harness.measure.outcome import Outcome, Selected, as_float64, as_rows, bits, cotangent_of, selected_of
 from harness.measure.relaxed import wrong_relaxation
 from harness.methods import Method
-from harness.precision.bounds import Arithmetic, cotangent, reduced_format, smallest, sum_bound
+from harness.precision.bounds import Arithmetic, SumBound, reduced_format, smallest
 from harness.precision.selection import right_selection, shared
-from harness.precision.solution import Solution, weight_gradients
-from harness.precision.ulp import FORMATS, Format
-from harness.problems import Problem
+from harness.precision.slabs import Slab, input_gradients, misplaced_rows, slab_elements, weight_gradients
+from harness.precision.ulp import FORMATS
+from harness.problems import Drawn, Problem
 
 
+@torch.no_grad()
 def wrong_outcome(method: Method, outcome: Outcome, problem: Problem, loss: str) -> str:
     """Why the outcome of a method is wrong, or ''. Relaxations (not exact) are held to relaxed.py."""
     case = problem.case
@@ -37,12 +42,15 @@ def wrong_outcome(method: Method, outcome: Outcome, problem: Problem, loss: str)
         return wrong_relaxation(method, outcome, problem)
     if int(outcome.indices.min()) < 0 or int(outcome.indices.max()) >= case.n:
         return f"an index is outside 0..{case.n - 1}"
-    got = solution_of(outcome)
-    if (np.diff(got.indices, axis=-1) == 0).any():
+    if not device_of(case.device).has_float64():
+        outcome, problem = _on_cpu(outcome), _on_cpu(problem)
+    got = selected_of(outcome)
+    if (got.indices[:, 1:] == got.indices[:, :-1]).any():
         return "an index is selected twice"
     multiplies_again = method.implementation.forward is None
     return (
-        _wrong_values(got, problem, multiplies_again)
+        _wrong_selection(got, problem, multiplies_again)
+        or _wrong_values(got, problem, multiplies_again)
         or _wrong_cotangent(outcome, problem, loss)
         or _wrong_sums(got, outcome, problem, loss, multiplies_again)
     )
@@ -59,38 +67,57 @@ def wrong_derivative(method: Method, phase: str, result: Any, problem: Problem, 
     if not wrong and derivative.shape != (values if phase == "jvp" else problem.y).shape:
         wrong = f"the derivative is {_kind(derivative)}"
     if not wrong and phase == "jvp" and method.exact:
-        want = as_float64(problem.weights.gather(-1, indices))
-        unequal = _unequal(as_float64(derivative), want, problem.case.dtype, problem.case.mode)
-        if unequal.any():
-            wrong = f"{np.count_nonzero(unequal)} entries are not the tangent at their index"
+        unequal = _unequal(derivative, problem.weights.gather(-1, indices), problem)
+        if len(unequal):
+            wrong = f"{len(unequal)} entries are not the tangent at their index"
     return wrong and f"{phase}: {wrong}"
 
 
-def same_bits(outcome: Outcome, other: Outcome) -> bool:
-    """Whether two outcomes are equal to the last bit, once the selected are in the order of their indices."""
-    if outcome.values.shape != other.values.shape or outcome.indices.shape != other.indices.shape:
+def same_bits(outcome: Outcome, native: Selected) -> bool:
+    """Whether an outcome is native's to the last bit: its verdict is then native's."""
+    for one, two in ((outcome.values, native.values), (outcome.indices, native.indices)):
+        if as_rows(one).shape != two.shape or one.dtype != two.dtype:
+            return False
+    if not torch.equal(as_rows(outcome.indices).sort(dim=-1).values, native.indices):
         return False
-    places, others = outcome.indices.argsort(-1), other.indices.argsort(-1)
-    pairs = [
-        (outcome.indices.gather(-1, places), other.indices.gather(-1, others)),
-        (outcome.values.gather(-1, places), other.values.gather(-1, others)),
-    ]
-    for name in ("dy", "dx", "dW"):
-        one, two = getattr(outcome, name), getattr(other, name)
-        if one is not None and two is not None:
-            pairs.append((one, two))
-    return all(one.dtype == two.dtype and torch.equal(bits(one), bits(two)) for one, two in pairs)
+    own = selected_of(outcome)
+    pairs = ((getattr(own, name), getattr(native, name)) for name in ("values", "dy", "dx", "dW"))
+    equal = (
+        one.dtype == two.dtype and torch.equal(bits(one), bits(two))
+        for one, two in pairs
+        if one is not None and two is not None
+    )
+    return all(equal) and _zero_elsewhere(outcome.dy, own.dy) and _zero_elsewhere(outcome.dW, own.dW)
 
 
-def changed(problem: Problem, before: list[torch.Tensor]) -> bool:
-    """Whether a method wrote into the inputs, of which `before` are copies."""
-    pairs = zip(tensors_of(problem), before, strict=True)
-    return not all(torch.equal(bits(now), bits(then)) for now, then in pairs)
+def _zero_elsewhere(whole: torch.Tensor | None, selected: torch.Tensor | None) -> bool:
+    """Whether a gradient has no other entries than those at the selected; NaN is one."""
+    if whole is None or selected is None:
+        return True
+    return int(torch.count_nonzero(whole)) == int(torch.count_nonzero(selected))
 
 
-def tensors_of(problem: Problem) -> list[torch.Tensor]:
-    """The inputs that a method could write into."""
-    return [each for each in (problem.y, problem.x, problem.W, problem.weights) if each is not None]
+def changed(problem: Problem, drawn: Drawn, y: torch.Tensor) -> list[str]:
+    """The names of the inputs that a method wrote into: they are no longer what was drawn, or y is no longer this."""
+    found = [name for name, numbers in drawn.tensors.items() if not _still(getattr(problem, name), numbers)]
+    return found if "y" in drawn.tensors or torch.equal(bits(problem.y), bits(y)) else [*found, "y"]
+
+
+def restore(problem: Problem, drawn: Drawn, y: torch.Tensor) -> None:
+    """Undo what a method wrote into the inputs."""
+    for name, numbers in ({"y": y} | drawn.tensors).items():
+        getattr(problem, name).copy_(numbers)
+
+
+def _still(tensor: torch.Tensor, numbers: torch.Tensor) -> bool:
+    """Whether a tensor has the bits that these numbers have when they are cast: there is no copy of it to compare with,
+    which would be as large as all inputs."""
+    own, drawn = tensor.view(-1), numbers.view(-1)
+    step = slab_elements(own.numel())
+    return all(
+        torch.equal(bits(one), bits(two.to(one.dtype).to(one.device)))
+        for one, two in zip(torch.split(own, step), torch.split(drawn, step), strict=True)
+    )
 
 
 def wrong_yardstick(method: Method, problem: Problem) -> str:
@@ -105,108 +132,182 @@ def wrong_yardstick(method: Method, problem: Problem) -> str:
     )
 
 
-def _wrong_values(got: Solution, problem: Problem, multiplies_again: bool) -> str:
-    y = got.y
-    wrong = got.indices.size - int(shared(got.indices, right_selection(y, got.indices)).sum())
-    if wrong and not (multiplies_again and problem.case.transform != "eager" and _right_but_for_rounding(got, problem)):
-        return f"{wrong} of {got.indices.size} indices are not among the {problem.case.k} largest"
-    want = np.take_along_axis(y, got.indices, -1)
-    spoilt = ~np.isfinite(y).all(axis=-1, keepdims=True) & np.isnan(got.values)
-    unequal = _unequal(got.values, want, problem.case.dtype, problem.case.mode) & ~spoilt
-    if multiplies_again and unequal.any():
-        unequal &= ~(np.abs(got.values - want) <= 2 * _product_bound(got, problem))
-    if not unequal.any():
+def _wrong_selection(got: Selected, problem: Problem, multiplies_again: bool) -> str:
+    rows = misplaced_rows(got.y, got.indices).nonzero()[:, 0]
+    if not len(rows):
         return ""
-    at = tuple(np.argwhere(unequal)[0])
-    return f"{np.count_nonzero(unequal)} values are not y at their index, the first {got.values[at]} for {want[at]}"
+    if multiplies_again and problem.case.transform != "eager" and _right_but_for_rounding(got, rows, problem):
+        return ""
+    wrong, step = 0, max(1, slab_elements(got.y.numel()) // problem.case.n)
+    for some in torch.split(rows, step):
+        indices = got.indices[some].cpu().numpy()
+        wrong += indices.size - int(shared(indices, right_selection(as_float64(got.y[some]), indices)).sum())
+    return f"{wrong} of {got.indices.numel()} indices are not among the {problem.case.k} largest"
+
+
+def _wrong_values(got: Selected, problem: Problem, multiplies_again: bool) -> str:
+    want = got.y.gather(-1, got.indices)
+    unequal = _unequal(got.values, want, problem)
+    if len(unequal) and got.values.isnan().any():
+        rows, columns = unequal.T
+        spoilt = ~got.y.isfinite().all(dim=-1)[rows] & got.values[rows, columns].isnan()
+        unequal = unequal[~spoilt]
+    if multiplies_again and len(unequal):
+        unequal = unequal[torch.cat([*_outside_product_bound(got, unequal, problem)])]
+    if not len(unequal):
+        return ""
+    at = tuple(unequal[0])
+    first = f"{got.values[at].item()} for {want[at].item()}"
+    return f"{len(unequal)} values are not y at their index, the first {first}"
 
 
 def _wrong_cotangent(outcome: Outcome, problem: Problem, loss: str) -> str:
+    """dy is the cotangent at the selected, and zero elsewhere."""
     if outcome.dy is None:
         return ""
-    expected = torch.zeros_like(outcome.dy)
-    cotangent = cotangent_of(outcome.values, outcome.indices, problem.weights, loss)
-    expected.scatter_(-1, outcome.indices, cotangent.to(expected.dtype))
-    unequal = ~((outcome.dy == expected) | (outcome.dy.isnan() & expected.isnan()))
-    # A subnormal cotangent may be flushed by the product with Sᵀ.
-    tiny = torch.finfo(expected.dtype).tiny
-    unequal &= ~((expected.abs() < tiny) & (outcome.dy == 0))
-    unequal &= ~(outcome.dy.isnan() & ~expected.isfinite().all(dim=-1, keepdim=True))
-    if (form := reduced_format(problem.case.dtype, problem.case.mode)) is not None:
-        error = np.abs(as_float64(outcome.dy) - as_float64(expected))
-        unequal &= ~torch.from_numpy(error <= _rounding(as_float64(expected), form)).to(unequal.device)
-    if not unequal.any():
-        return ""
-    return f"{int(unequal.sum())} entries of dy are not the cotangent of their value"
+    if outcome.dy.shape != problem.y.shape:
+        return f"dy is {_kind(outcome.dy)}, not {tuple(problem.y.shape)}"
+    dy, indices = as_rows(outcome.dy), as_rows(outcome.indices)
+    own = dy.gather(-1, indices)
+    want = as_rows(cotangent_of(outcome.values, outcome.indices, problem.weights, loss)).to(dy.dtype)
+    wrong, finite = _unequal(own, want, problem), want.isfinite().all(dim=-1)
+    if len(wrong):
+        rows, columns = wrong.T
+        wrong = wrong[finite[rows] | ~own[rows, columns].isnan()]
+    count = len(wrong)
+    if not _zero_elsewhere(dy, own):
+        rest = dy.clone().scatter_(-1, indices, 0)
+        rows, columns = rest.nonzero().T
+        entries, form = rest[rows, columns], reduced_format(problem.case.dtype, problem.case.mode)
+        excused = entries.isnan() & ~finite[rows]
+        if form is not None:
+            excused |= entries.double().abs() <= smallest(form)
+        count += len(entries) - int(excused.sum())
+    return f"{count} entries of dy are not the cotangent of their value" if count else ""
 
 
-def _wrong_sums(got: Solution, outcome: Outcome, problem: Problem, loss: str, multiplies_again: bool) -> str:
+def _wrong_sums(got: Selected, outcome: Outcome, problem: Problem, loss: str, multiplies_again: bool) -> str:
     """dx and dW against float64 sums of the method's own dy, within the bounds of harness/precision/bounds.py.
 
     Only a method that multiplies again has a backward of its own, which may add rows of dW in the storage format.
     """
-    if got.dx is None or got.dW is None or outcome.dW is None or problem.x is None or problem.W is None:
+    if got.dx is None or outcome.dW is None or problem.x is None or problem.W is None:
         return ""
-    inputs = inputs_of(problem)
-    x, W = inputs["x"], inputs["W"]
-    dy = cotangent(got, inputs, loss) if outcome.dy is None else got.dy
-    if not all(np.isfinite(each).all() for each in (x, W, dy)):
-        return ""  # 0 times a non-finite entry is NaN in some methods and not in others: no bound holds
-    elsewhere = int(torch.count_nonzero(outcome.dW.any(dim=-1))) - int(np.count_nonzero(got.dW.any(axis=-1)))
-    if elsewhere:
-        return f"{elsewhere} rows of dW that were not selected are not zero"
-    places = np.searchsorted(got.touched, got.indices)
-    dx, dW = weight_gradients(places, dy, x, W[got.touched])
-    dx_size, dW_size = weight_gradients(places, np.abs(dy), np.abs(x), np.abs(W[got.touched]))
+    x, W = as_rows(problem.x), problem.W
+    if got.dy is not None:
+        dy = got.dy
+    elif loss == "linear":
+        dy = as_rows(problem.weights).gather(-1, got.indices)
+    else:
+        dy = 2 * got.values.double()
     arithmetic = Arithmetic.of(problem.case.dtype, problem.case.mode)
     if multiplies_again:
         arithmetic = arithmetic.accumulating_in_storage()
-    for name, have, want, size, terms in (
-        ("dx", got.dx, dx, dx_size, np.full((1, 1), problem.case.k)),
-        ("dW", got.dW, dW, dW_size, np.bincount(places.ravel())[:, None]),
+    wrong = _rows_elsewhere(outcome.dW, got.dW)
+    for name, have, slabs in (
+        ("dx", got.dx, input_gradients(got.indices, dy, W)),
+        ("dW", outcome.dW, weight_gradients(got.indices, dy, x)),
     ):
-        with np.errstate(invalid="ignore", over="ignore"):
-            # What it is held to is itself a float64 sum, and may err the other way.
-            bound = sum_bound(terms, size, have, arithmetic) + sum_bound(terms, size, want, Arithmetic.of("float64"))
-            overflows = np.abs(want) + bound >= 2.0 ** FORMATS[problem.case.dtype].emax
-            over = ~(np.abs(have - want) <= bound) & ~(overflows & ~np.isfinite(have))
-        if over.any():
-            return f"{np.count_nonzero(over)} entries of {name} are outside their rounding error bound"
-    return ""
+        if not wrong and (over := _outside_bound(have, slabs, arithmetic, problem)):
+            wrong = f"{over} entries of {name} are outside their rounding error bound"
+    if wrong and not all(each.isfinite().all() for each in (x, W, dy)):
+        return ""  # 0 times a non-finite entry is NaN in some methods and not in others: no bound holds
+    return wrong
 
 
-def _unequal(got: np.ndarray, want: np.ndarray, dtype: str, mode: str) -> np.ndarray:
-    """Entries that are not the copies that they should be, in this arithmetic."""
-    flushed = (np.abs(want) < 2.0 ** FORMATS[dtype].emin) & (got == 0)
-    unequal: np.ndarray = ~((got == want) | (np.isnan(got) & np.isnan(want)) | flushed)
-    if (form := reduced_format(dtype, mode)) is not None:
-        unequal &= ~(np.abs(got - want) <= _rounding(want, form))
-    return unequal
+def _rows_elsewhere(dW: torch.Tensor, own: torch.Tensor | None) -> str:
+    """Why dW is wrong at the rows that were not selected, or ''; own: the others."""
+    if own is None or _zero_elsewhere(dW, own):
+        return ""
+    elsewhere = int(torch.count_nonzero(dW.any(dim=-1))) - int(torch.count_nonzero(own.any(dim=-1)))
+    return f"{elsewhere} rows of dW that were not selected are not zero"
 
 
-def _right_but_for_rounding(got: Solution, problem: Problem) -> bool:
-    """Whether the selected are the k largest of a product x Wᵀ within its bound: compiled, or mapped over rows, it may
-    be rounded otherwise than the y that is known here."""
-    own = np.take_along_axis(got.y, got.indices, -1)
-    right = np.take_along_axis(got.y, right_selection(got.y, got.indices), -1)
-    everywhere = replace(got, indices=np.broadcast_to(np.arange(got.y.shape[-1]), got.y.shape), values=got.y)
-    largest = _product_bound(everywhere, problem).max(axis=-1, keepdims=True)
-    return bool((own >= right.min(axis=-1, keepdims=True) - 4 * largest).all())
+def _outside_bound(have: torch.Tensor, slabs: Iterator[Slab], arithmetic: Arithmetic, problem: Problem) -> int:
+    """How many entries are farther from their float64 sums than two bounds: these may err the other way."""
+    outside, largest = 0, 2.0 ** FORMATS[problem.case.dtype].emax
+    for slab in slabs:
+        own = have[slab.places].double()
+        bound = _bound(arithmetic, slab.terms, slab.sizes, own)
+        bound += _bound(Arithmetic.of("float64"), slab.terms, slab.sizes, slab.sums)
+        overflows = (slab.sums.abs() + bound >= largest) & ~own.isfinite()
+        outside += int((~((own - slab.sums).abs() <= bound) & ~overflows).sum())
+    return outside
 
 
-def _product_bound(got: Solution, problem: Problem) -> np.ndarray:
-    """Of y = x Wᵀ at the selected."""
-    inputs = inputs_of(problem)
-    if "x" not in inputs:
+def _bound(arithmetic: Arithmetic, terms: torch.Tensor, sizes: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
+    """`sum_bound` of harness/precision/bounds.py, where the tensors are."""
+    found = SumBound.of(terms.cpu().numpy(), arithmetic)
+    of_size, least = (torch.from_numpy(each).to(sizes.device) for each in (found.of_size, found.least))
+    bound = torch.where(sizes == 0, 0.0, of_size * sizes) + least
+    return bound + found.of_result * result.abs() if found.of_result else bound
+
+
+def _unequal(got: torch.Tensor, want: torch.Tensor, problem: Problem) -> torch.Tensor:
+    """Places (m, dimensions) of entries that are not the copies that they should be, in this arithmetic."""
+    least = 2.0 ** FORMATS[problem.case.dtype].emin
+    form = reduced_format(problem.case.dtype, problem.case.mode)
+    one, two = got.reshape(-1), want.reshape(-1)
+    step, found = slab_elements(one.numel()), []
+    for start in range(0, one.numel(), step):
+        own, right = one[start : start + step].double(), two[start : start + step].double()
+        unequal = ~((own == right) | (own.isnan() & right.isnan()) | ((right.abs() < least) & (own == 0)))
+        if form is not None:
+            unequal &= ~((own - right).abs() <= form.unit_roundoff * right.abs() + smallest(form))
+        found.append(unequal.nonzero()[:, 0] + start)
+    return torch.stack(torch.unravel_index(torch.cat(found), got.shape), dim=-1)
+
+
+def _right_but_for_rounding(got: Selected, rows: torch.Tensor, problem: Problem) -> bool:
+    """Whether the selected of some rows are the k largest of a product x Wᵀ within its bound: compiled, or mapped over
+    rows, it may be rounded otherwise than the y that is known here."""
+    for some in torch.split(rows, max(1, slab_elements(got.y.numel()) // problem.case.n)):
+        y, indices = got.y[some].double(), got.indices[some]
+        right = torch.from_numpy(right_selection(y.cpu().numpy(), indices.cpu().numpy())).to(y.device)
+        least = y.gather(-1, right).amin(dim=-1, keepdim=True)
+        bound = _product_bounds(y, some, problem).amax(dim=-1, keepdim=True)
+        if not (y.gather(-1, indices) >= least - 4 * bound).all():
+            return False
+    return True
+
+
+def _product_bounds(y: torch.Tensor, rows: torch.Tensor, problem: Problem) -> torch.Tensor:
+    """Of y = x Wᵀ, (some rows, n)."""
+    x, W = _factors(problem)
+    size = torch.cat([x[rows].double().abs() @ each.double().abs().mT for each in torch.split(W, _step(W))], dim=-1)
+    return _bound(_product(problem), torch.full((1, 1), problem.case.d), size, y)
+
+
+def _outside_product_bound(got: Selected, places: torch.Tensor, problem: Problem) -> Iterator[torch.Tensor]:
+    """Masks over places (m, 2) of the values that are farther from y than two products can be, slab by slab."""
+    x, W = _factors(problem)
+    for some in torch.split(places, _step(W)):
+        rows, columns = some.T
+        indices, own = got.indices[rows, columns], got.values[rows, columns].double()
+        size = (x[rows].double() * W[indices].double()).abs().sum(dim=-1)
+        bound = _bound(_product(problem), torch.full((1,), problem.case.d), size, own)
+        yield ~((own - got.y[rows, indices].double()).abs() <= 2 * bound)
+
+
+def _factors(problem: Problem) -> tuple[torch.Tensor, torch.Tensor]:
+    if problem.x is None or problem.W is None:
         raise ValueError("there is no product to bound where y itself was drawn")
-    size = np.take_along_axis(np.abs(inputs["x"]) @ np.abs(inputs["W"]).T, got.indices, -1)
-    arithmetic = Arithmetic.of(problem.case.dtype, problem.case.mode)
-    return sum_bound(problem.case.d, size, got.values, arithmetic)
+    return as_rows(problem.x), problem.W
 
 
-def _rounding(want: np.ndarray, form: Format) -> np.ndarray:
-    """Bound of |copy - want| of a copy that was rounded to a format."""
-    return form.unit_roundoff * np.abs(want) + smallest(form)
+def _product(problem: Problem) -> Arithmetic:
+    return Arithmetic.of(problem.case.dtype, problem.case.mode)
+
+
+def _step(W: torch.Tensor) -> int:
+    """Rows of W in a slab."""
+    return max(1, slab_elements(W.numel()) // W.shape[1])
+
+
+def _on_cpu(held: Any) -> Any:
+    """An outcome or a problem."""
+    tensors = {each.name: getattr(held, each.name) for each in fields(held)}
+    return replace(held, **{name: each.cpu() for name, each in tensors.items() if isinstance(each, torch.Tensor)})
 
 
 def _kind(tensor: torch.Tensor) -> str:

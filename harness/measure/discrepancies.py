@@ -47,8 +47,9 @@ def figures(
     compared = [tensor for tensor in tensors if tensor != "selection"]
     for name in names:
         if "selection" in tensors:
-            selections = assessment.selections(name)
-            for metric in (metric for metric in metrics if metric in SELECTION_METRICS):
+            wanted = [metric for metric in metrics if metric in SELECTION_METRICS]
+            selections = assessment.selections(name, wanted)
+            for metric in wanted:
                 yield Figure("selection", "method", name, metric, SELECTION_METRICS[metric](selections))
         for tensor in compared:
             yield from _tensor_figures(assessment, tensor, name, metrics)
@@ -59,12 +60,13 @@ def figures(
 
 
 def _tensor_figures(assessment: Assessment, tensor: str, name: str, metrics: list[str]) -> Iterator[Figure]:
-    arrays = assessment.beside(tensor, name)
-    if arrays is None:
+    compared = assessment.comparison(tensor, name, metrics)
+    if compared is None:
         return
-    yield from _evaluated(tensor, "method", name, assessment.comparison(tensor, name, arrays), metrics)
+    yield from _evaluated(tensor, "method", name, compared, metrics)
     if CAUSES_METRIC in metrics:
-        for cause, count in explain(assessment.entries(tensor, name, arrays)).items():
+        entries = assessment.entries(tensor, name, compared.got, compared.want)
+        for cause, count in (explain(entries) if entries else {UNEXPLAINED: 0}).items():
             if count or cause == UNEXPLAINED:
                 yield Figure(tensor, "method", name, CAUSE + cause, float(count))
 

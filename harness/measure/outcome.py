@@ -10,7 +10,7 @@ import torch
 
 from harness.measure.modes import in_mode
 from harness.methods import Method
-from harness.precision.solution import Solution
+from harness.precision.solution import Factors, Solution
 from harness.problems import Problem
 
 
@@ -65,7 +65,8 @@ def run_once(method: Method, problem: Problem, loss: str, with_dS: bool) -> Outc
             values, indices = implementation.project(W, x, k)
             return _differentiate(values, indices, y.detach(), leaves, problem, loss)
         leaves["dy"] = y
-    given = y.detach().clone()
+    drawn = torch.equal(bits(y), bits(problem.y))
+    given = problem.y if drawn and y.data_ptr() != problem.y.data_ptr() else y.detach().clone()
     if implementation.build is not None and implementation.apply is not None:
         indices = y.detach().topk(k).indices
         S = implementation.build(indices, y.shape[-1], y.dtype)
@@ -81,26 +82,47 @@ def run_once(method: Method, problem: Problem, loss: str, with_dS: bool) -> Outc
     return replace(outcome, wrote=not torch.equal(bits(y), bits(given)))
 
 
-def solution_of(outcome: Outcome) -> Solution:
-    """The outcome in float64 NumPy, the selected entries in the order of their indices."""
-    indices = _rows(outcome.indices).cpu().numpy()
-    order = np.argsort(indices, axis=-1)
-    indices = np.take_along_axis(indices, order, -1)
-    values = np.take_along_axis(as_float64(_rows(outcome.values)), order, -1)
-    dy = np.full(values.shape, np.nan)
-    if outcome.dy is not None:
-        dy = np.take_along_axis(as_float64(_rows(outcome.dy)), indices, -1)
-    dx = None if outcome.dx is None else as_float64(_rows(outcome.dx))
-    touched = np.unique(indices)
-    dW = None if outcome.dW is None else as_float64(outcome.dW[torch.from_numpy(touched).to(outcome.dW.device)])
-    return Solution(indices, as_float64(_rows(outcome.y)), values, dy, touched, dx, dW)
+@dataclass(frozen=True)
+class Selected:
+    """An outcome at what it selected, in rows, as torch gave it; the indices ascend in each row.
+
+    indices, values, dy: (rows, k); y: (rows, n), what was selected from; touched: (t,) ascending, the indices that any
+    row selected; dx: (rows, d); dW: (t, d). Elsewhere dy and dW are zero, which checks.py sees to.
+    """
+
+    indices: torch.Tensor
+    y: torch.Tensor
+    values: torch.Tensor
+    dy: torch.Tensor | None
+    touched: torch.Tensor
+    dx: torch.Tensor | None
+    dW: torch.Tensor | None
+
+
+def selected_of(outcome: Outcome) -> Selected:
+    """Of an outcome whose indices are in range."""
+    indices, order = as_rows(outcome.indices).sort(dim=-1)
+    values, touched = as_rows(outcome.values.detach()).gather(-1, order), torch.unique(indices)
+    dy = None if outcome.dy is None else as_rows(outcome.dy).gather(-1, indices)
+    dx = None if outcome.dx is None else as_rows(outcome.dx)
+    dW = None if outcome.dW is None else outcome.dW[touched]
+    return Selected(indices, as_rows(outcome.y), values, dy, touched, dx, dW)
+
+
+def solution_of(selected: Selected, y: np.ndarray | None = None) -> Solution:
+    """In float64 NumPy; y: that of the outcome, where it is known already."""
+    values = as_float64(selected.values)
+    dy = np.full(values.shape, np.nan) if selected.dy is None else as_float64(selected.dy)
+    dx, dW = (None if each is None else as_float64(each) for each in (selected.dx, selected.dW))
+    indices, touched = (each.cpu().numpy() for each in (selected.indices, selected.touched))
+    return Solution(indices, as_float64(selected.y) if y is None else y, values, dy, touched, dx, dW)
 
 
 def matrix_gradient(outcome: Outcome) -> np.ndarray:
     """dS in float64: (rows, k, n), or (rows, k) at the entries of S where it is sparse, in the order of the indices."""
     if outcome.dS is None:
         raise ValueError("this outcome has no dS")
-    indices = _rows(outcome.indices)
+    indices = as_rows(outcome.indices)
     if outcome.dS.layout == torch.sparse_coo:
         gradient = outcome.dS.coalesce().values().reshape(indices.shape)
     elif outcome.dS.layout == torch.sparse_csr:
@@ -116,10 +138,20 @@ def matrix_gradient(outcome: Outcome) -> np.ndarray:
 
 def inputs_of(problem: Problem) -> dict[str, np.ndarray]:
     """The inputs as the dtype holds them, in float64, with a leading axis of rows."""
-    held = {"weights": as_float64(_rows(problem.weights))}
+    held = {"weights": as_float64(as_rows(problem.weights))}
     if problem.x is None or problem.W is None:
-        return held | {"y": as_float64(_rows(problem.y))}
-    return held | {"x": as_float64(_rows(problem.x)), "W": as_float64(problem.W)}
+        return held | {"y": as_float64(as_rows(problem.y))}
+    return held | {"x": as_float64(as_rows(problem.x)), "W": as_float64(problem.W)}
+
+
+def factors_of(problem: Problem, indices: np.ndarray) -> Factors:
+    """What the tensors of a solution with these indices (rows, k) are products of; nothing else is in float64."""
+    touched, chosen = (torch.from_numpy(each).to(problem.y.device) for each in (np.unique(indices), indices))
+    weights = as_float64(as_rows(problem.weights).gather(-1, chosen))
+    if problem.x is None or problem.W is None:
+        return Factors(weights, None, None, lambda: np.empty((0, 0)))
+    W = problem.W
+    return Factors(weights, as_float64(as_rows(problem.x)), as_float64(W[touched]), lambda: as_float64(W))
 
 
 def original_inputs_of(problem: Problem) -> dict[str, np.ndarray]:
@@ -136,7 +168,7 @@ def as_float64(tensor: torch.Tensor) -> np.ndarray:
 def bits(tensor: torch.Tensor) -> torch.Tensor:
     """The bit patterns as integers, which compare -0 with 0 as unlike and NaN with itself as equal."""
     integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-    return tensor.detach().contiguous().view(integers[tensor.element_size()])
+    return tensor.detach().view(integers[tensor.element_size()])
 
 
 def _diagonal_blocks(dS: torch.Tensor, rows: int, k: int) -> torch.Tensor:
@@ -145,7 +177,8 @@ def _diagonal_blocks(dS: torch.Tensor, rows: int, k: int) -> torch.Tensor:
     return dS.view(rows, k, rows, -1)[each, :, each, :]
 
 
-def _rows(tensor: torch.Tensor) -> torch.Tensor:
+def as_rows(tensor: torch.Tensor) -> torch.Tensor:
+    """With a leading axis of rows."""
     return tensor.unsqueeze(0) if tensor.dim() == 1 else tensor
 
 

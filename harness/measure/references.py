@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
-from harness.measure.outcome import Outcome, inputs_of, original_inputs_of, solution_of
+from harness.measure.outcome import Outcome, Selected, bits, inputs_of, original_inputs_of, selected_of, solution_of
 from harness.precision.certified import Certified, Proof
 from harness.precision.exact import ExactSolution, solve_exactly
 from harness.precision.exact_gradients import Cotangents, matrix_gradient
@@ -45,13 +46,19 @@ class References:
     """
 
     problem: Problem
-    native_outcome: Outcome
+    native_selected: Selected
     loss: str
     proof: Proof = field(default_factory=Proof)
     _made: dict[tuple[str, bytes], Reference] = field(default_factory=dict)
     _y: dict[str, Certified] = field(default_factory=dict)
 
     # Made when they are first asked for: most launches compare nothing, and these are copies in float64.
+
+    @functools.cached_property
+    def finite(self) -> bool:
+        """Whether all inputs are finite."""
+        held = (self.problem.y, self.problem.weights, self.problem.x, self.problem.W)
+        return all(bool(each.isfinite().all()) for each in held if each is not None)
 
     @functools.cached_property
     def inputs(self) -> dict[str, np.ndarray]:
@@ -63,7 +70,13 @@ class References:
 
     @functools.cached_property
     def native(self) -> Solution:
-        return solution_of(self.native_outcome)
+        return solution_of(self.native_selected)
+
+    def solution(self, outcome: Outcome) -> Solution:
+        """An outcome in float64; with native's y where it was given the same."""
+        selected = selected_of(outcome)
+        same = torch.equal(bits(selected.y), bits(self.native_selected.y))
+        return solution_of(selected, self.native.y if same else None)
 
     def get(self, name: str, got: Solution) -> Reference:
         """`native`: the same dtype and device. `exact`: on the inputs as the dtype holds them. `conditional`: exact,

@@ -29,14 +29,14 @@ from harness.device.definition import Device
 from harness.device.devices import device_of, present
 from harness.device.gate import EARLY, DeviceTimeout
 from harness.measure.assessment import Assessment
-from harness.measure.checks import changed, same_bits, tensors_of, wrong_derivative, wrong_outcome, wrong_yardstick
+from harness.measure.checks import changed, restore, same_bits, wrong_derivative, wrong_outcome, wrong_yardstick
 from harness.measure.compiler import compilations, compiling, forget
 from harness.measure.discrepancies import figures, proof_figures, unexplained
 from harness.measure.failures import Unusable, failure, told
 from harness.measure.heap import EARLIER_COPIES, Heap, bytes_of, places
 from harness.measure.modes import AUTOCAST, keeps_subnormals, set_mode
 from harness.measure.on_device import DeviceBlocks
-from harness.measure.outcome import run_once
+from harness.measure.outcome import run_once, selected_of
 from harness.measure.phases import PreparedPhase, prepare
 from harness.measure.process import end_with_parent
 from harness.measure.references import References
@@ -62,7 +62,9 @@ class OpenCase:
 
     def __init__(self, request: Mapping[str, Any], draws: Draws | None = None) -> None:
         """draws: makes the tensors, from the numbers of the case before where these are the same."""
-        self.problem: Problem = (draws or Draws()).problem(Case.from_axes(request["case"]))
+        draws = draws or Draws()
+        self.problem: Problem = draws.problem(Case.from_axes(request["case"]))
+        self.drawn = draws.last
         self.settings = request
         self.device: Device = device_of(self.problem.case.device)
         self.clock = Clock(self.device.synchronize, self.device.counter)
@@ -73,8 +75,9 @@ class OpenCase:
         self.spare_bytes: dict[str, float] = {}
         """method -> what copies of earlier blocks may take beside it, of the memory limit."""
         native = as_run(method("native"), replace(self.problem.case, transform="eager"))
-        self.native = run_once(native, self.problem, self.loss, with_dS=False)
-        self.native_is_wrong = wrong_outcome(native, self.native, self.problem, self.loss)
+        outcome = run_once(native, self.problem, self.loss, with_dS=False)
+        self.native_is_wrong = wrong_outcome(native, outcome, self.problem, self.loss)
+        self.native = selected_of(outcome)
         self.references = References(self.problem, self.native, self.loss)
         load_transforms(self.problem.case, request["phases"])
         self.watch = Watch(self.problem.case.device)
@@ -86,7 +89,7 @@ class OpenCase:
     @cached_property
     def assessed_native(self) -> Assessment:
         """Native beside the references: other methods' errors are also a multiple of its."""
-        return Assessment(self.native, self.references, summed_again=False)
+        return Assessment(None, self.references, summed_again=False)
 
     def check(self, name: str, measure: Collection[str], spare_bytes: float = math.inf) -> dict[str, Any]:
         """Run a method once, hold it to what is right, prepare its phases; `measure`: of errors, memory.
@@ -223,12 +226,11 @@ class OpenCase:
     def _compare(self, chosen: Method, measure: bool) -> tuple[str, str, list[list[Any]]]:
         """Why it is wrong or '', what is missing or '', and the figures."""
         settings = self.settings
-        before = [each.clone() for each in tensors_of(self.problem)]
+        y = self.problem.y.clone() if self.problem.case.d else self.problem.y
         outcome = run_once(chosen, self.problem, self.loss, with_dS=measure and "dS" in settings["tensors"])
         self.watch.hold()
-        if outcome.wrote or changed(self.problem, before):
-            for tensor, saved in zip(tensors_of(self.problem), before, strict=True):
-                tensor.copy_(saved)
+        if outcome.wrote or changed(self.problem, self.drawn, y):
+            restore(self.problem, self.drawn, y)
             return "changes its input", "", []
         if same_bits(outcome, self.native):
             wrong = self.native_is_wrong
@@ -237,7 +239,7 @@ class OpenCase:
         missing = "; ".join(f"no {tensor}: {why}" for tensor, why in outcome.missing.items())
         if wrong or not measure:
             return wrong, missing, []
-        native = None if chosen.name == "native" else self.assessed_native
+        native = None if chosen.name == "native" else lambda: self.assessed_native
         again = chosen.implementation.forward is None
         assessment = Assessment(outcome, self.references, summed_again=again, native=native)
         proved = self.references.proof

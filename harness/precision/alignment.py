@@ -22,13 +22,16 @@ class Alignment:
     @classmethod
     def of(cls, got: np.ndarray, want: np.ndarray) -> Alignment:
         """Of selections whose indices ascend in each row."""
-        unions = [np.union1d(*pair) for pair in zip(got, want, strict=True)]
-        rows = np.repeat(np.arange(len(unions)), [each.size for each in unions])
-        places = [
-            np.concatenate([_places(side, union) for side, union in zip(sides, unions, strict=True)])
-            for sides in (got, want)
-        ]
-        return cls(rows, np.concatenate(unions), *places)
+        (rows, k), other = got.shape, want.shape[1]
+        if got.shape == want.shape and (got == want).all():
+            places = np.tile(np.arange(k), rows)
+            return cls(np.repeat(np.arange(rows), k), got.ravel(), places, places)
+        n = 1 + max(int(got.max()), int(want.max()))
+        lead = n * np.arange(rows)[:, None]  # one ascending list of all rows
+        keys = [(lead + side).ravel() for side in (got, want)]
+        union = np.union1d(*keys)
+        own, others = (_places(side, union) for side in keys)
+        return cls(union // n, union % n, np.where(own < 0, -1, own % k), np.where(others < 0, -1, others % other))
 
     @property
     def unlike(self) -> np.ndarray:
@@ -44,6 +47,8 @@ class Alignment:
         return self._spread(entries, self.want)
 
     def _spread(self, entries: np.ndarray, places: np.ndarray) -> np.ndarray:
+        if places.size == entries.shape[0] * entries.shape[1] and not (places < 0).any():
+            return entries.reshape(places.size, *entries.shape[2:])
         found = entries[self.rows, np.maximum(places, 0)]
         found[places < 0] = 0
         return found

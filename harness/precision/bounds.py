@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from harness.precision.solution import Solution, weight_gradients
+from harness.precision.solution import Factors, Solution, inner_products, weight_gradients
 from harness.precision.ulp import FORMATS, Format
 
 LAMBDA = 5.0
@@ -84,96 +85,153 @@ def smallest(form: Format) -> float:
     return float(2.0 ** (form.emin - form.p + 1))
 
 
+@dataclass(frozen=True)
+class SumBound:
+    """The bound of |computed - exact| of an inner product: of_size times its sum of |terms| (0 where that is 0), plus
+    of_result times |what was computed|, plus least. of_size, least: float64, shaped as the numbers of terms."""
+
+    of_size: np.ndarray
+    of_result: float
+    least: np.ndarray
+
+    @classmethod
+    def of(cls, count: int | np.ndarray, arithmetic: Arithmetic, growth: Growth = gamma) -> SumBound:
+        """For so many terms. Products and the result may underflow gradually, by half the smallest subnormal each."""
+        terms = np.asarray(count, dtype=float)
+        factor = growth(terms, arithmetic.accumulation.unit_roundoff)
+        if arithmetic.factors:
+            u = arithmetic.factors.unit_roundoff
+            factor = factor + (2 * u + u * u) * (1 + factor)
+        least, last = terms * smallest(arithmetic.factors or arithmetic.accumulation), 0.0
+        if arithmetic.storage != arithmetic.accumulation:
+            least, last = least + smallest(arithmetic.storage), arithmetic.storage.unit_roundoff
+        enlarged = float(_enlarged(np.array(1.0), 1))  # the three parts are added too
+        return cls(_enlarged(factor, terms) * enlarged, last * enlarged, least * enlarged)
+
+
 def sum_bound(
     count: int | np.ndarray, size: np.ndarray, result: np.ndarray, arithmetic: Arithmetic, growth: Growth = gamma
 ) -> np.ndarray:
     """Bound of |computed - exact| of inner products.
 
     count: numbers of terms; size: sums of |terms|; result: what was computed, for its last rounding; all broadcast.
-    Products and the result may underflow gradually, by half the smallest subnormal each.
     """
-    terms = np.asarray(count, dtype=float)
-    factor = growth(terms, arithmetic.accumulation.unit_roundoff)
-    if arithmetic.factors:
-        u = arithmetic.factors.unit_roundoff
-        factor = factor + (2 * u + u * u) * (1 + factor)
+    found = SumBound.of(count, arithmetic, growth)
     with np.errstate(invalid="ignore"):
-        summed = np.where(size == 0, 0.0, factor * size)  # not NaN where the factor is infinite
-    bound = _enlarged(summed, terms) + terms * smallest(arithmetic.factors or arithmetic.accumulation)
-    if arithmetic.storage != arithmetic.accumulation:
-        bound = bound + arithmetic.storage.unit_roundoff * np.abs(result) + smallest(arithmetic.storage)
-    return _enlarged(bound, 0)
+        bound: np.ndarray = found.of_size * size
+        if np.isinf(found.of_size).any():
+            bound[np.broadcast_to(size == 0, bound.shape)] = 0.0  # and not NaN
+        bound = bound + found.least
+        return bound + found.of_result * np.abs(result) if found.of_result else bound
 
 
-@dataclass(frozen=True)
 class Sizes:
-    """Sums of |terms|, shaped as `Solution`: y (rows, n) is |W||x|; values, dy (rows, k); dx (rows, d); dW (t, d)."""
+    """Sums of |terms| of a method's solution, each made when it is asked for, shaped as in `Solution`.
 
-    y: np.ndarray
-    values: np.ndarray
-    dy: np.ndarray
-    dx: np.ndarray | None
-    dW: np.ndarray | None
+    y (rows, n) is |W||x|; values, dy (rows, k); dx (rows, d); dW (t, d). dx and dW are None without weights.
+    """
 
+    def __init__(self, got: Solution, factors: Factors, loss: str) -> None:
+        self.got, self.factors, self.loss = got, factors, loss
 
-Bounds = Sizes
-"""Bounds of |method - exact on the method's own selection|, in the same shapes; zero where nothing rounds."""
+    @cached_property
+    def cotangent(self) -> np.ndarray:
+        """g (rows, k), the gradient of the loss by the method's values; the doubling of `square` does not round."""
+        return self.factors.weights if self.loss == "linear" else 2 * self.got.values
 
+    @cached_property
+    def y(self) -> np.ndarray:
+        x = self.factors.x
+        return np.abs(self.got.y) if x is None else np.abs(x) @ np.abs(self.factors.all_W()).T
 
-def cotangent(got: Solution, inputs: Mapping[str, np.ndarray], loss: str) -> np.ndarray:
-    """g (rows, k), the gradient of the loss by the method's values; the doubling of `square` does not round."""
-    return np.take_along_axis(inputs["weights"], got.indices, -1) if loss == "linear" else 2 * got.values
-
-
-def sizes(got: Solution, inputs: Mapping[str, np.ndarray], loss: str) -> Sizes:
-    """Of a method's solution, from the inputs (`weights`, and `y` or `x` and `W`) as the dtype holds them."""
-    x, W = inputs.get("x"), inputs.get("W")
-    with np.errstate(invalid="ignore", over="ignore"):
-        dy = np.abs(cotangent(got, inputs, loss))
+    @cached_property
+    def values(self) -> np.ndarray:
+        x, W = self.factors.x, self.factors.W
         if x is None or W is None:
-            return Sizes(np.abs(got.y), np.abs(got.values), dy, None, None)
-        y = np.abs(x) @ np.abs(W).T
-        values = np.take_along_axis(y, got.indices, -1)
-        dx, dW = _weight_sizes(got, dy, x, W)
-        return Sizes(y, values, dy if loss == "linear" else 2 * values, dx, dW)
+            return np.abs(self.got.values)
+        return inner_products(self.got.places, np.abs(x), np.abs(W))
+
+    @cached_property
+    def dy(self) -> np.ndarray:
+        linear = self.loss == "linear" or self.factors.x is None
+        return np.abs(self.cotangent) if linear else 2 * self.values
+
+    @cached_property
+    def _weights(self) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
+        x, W = self.factors.x, self.factors.W
+        if x is None or W is None:
+            return None, None
+        return weight_gradients(self.got.places, np.abs(self.cotangent), np.abs(x), np.abs(W))
+
+    @property
+    def dx(self) -> np.ndarray | None:
+        return self._weights[0]
+
+    @property
+    def dW(self) -> np.ndarray | None:  # noqa: N802  (the name of the tensor)
+        return self._weights[1]
 
 
-def bounds(
-    got: Solution,
-    size: Sizes,
-    inputs: Mapping[str, np.ndarray],
-    loss: str,
-    arithmetic: Arithmetic,
-    growth: Growth = gamma,
-) -> Bounds:
-    """The bounds of a method's solution.
+class Bounds:
+    """Bounds of |method - exact on the method's own selection|, as `Sizes`; zero where nothing rounds.
 
     The exact gradient is that of the exact values, so an error of y goes on into dy = 2 v (`square`), and from there
     into dx and dW.
     """
-    x, W = inputs.get("x"), inputs.get("W")
-    with np.errstate(invalid="ignore", over="ignore"):
-        if x is None or W is None:
-            y = _recast(got.y, arithmetic)
-        else:
-            y = sum_bound(x.shape[-1], size.y, got.y, arithmetic, growth)
-        values = np.take_along_axis(y, got.indices, -1)
-        dy = _recast(cotangent(got, inputs, loss), arithmetic) + (0 if loss == "linear" else 2 * values)
+
+    def __init__(self, size: Sizes, arithmetic: Arithmetic, growth: Growth = gamma) -> None:
+        self.size, self.arithmetic, self.growth = size, arithmetic, growth
+        self.got, self.factors = size.got, size.factors
+
+    @cached_property
+    def y(self) -> np.ndarray:
+        return self._of_y(self.got.y, lambda: self.size.y)
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        return self._of_y(np.take_along_axis(self.got.y, self.got.indices, -1), lambda: self.size.values)
+
+    def _of_y(self, y: np.ndarray, size: Callable[[], np.ndarray]) -> np.ndarray:
+        x = self.factors.x
+        with np.errstate(invalid="ignore", over="ignore"):
+            if x is None:
+                return _recast(y, self.arithmetic)
+            return sum_bound(x.shape[-1], size(), y, self.arithmetic, self.growth)
+
+    @cached_property
+    def dy(self) -> np.ndarray:
+        with np.errstate(invalid="ignore", over="ignore"):
+            carried = 0.0 if self.size.loss == "linear" else 2 * self.values
+            dy: np.ndarray = _recast(self.size.cotangent, self.arithmetic) + carried
+            return dy
+
+    @cached_property
+    def _weights(self) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
+        got, size, x, W = self.got, self.size, self.factors.x, self.factors.W
         if x is None or W is None or size.dx is None or size.dW is None:
-            return Bounds(y, values, dy, None, None)
-        # what is carried into a sum with a term that is not finite is lost in it, but must not spoil the others
-        carried_x, carried_W = _weight_sizes(got, dy, *(np.where(np.isfinite(each), each, 0.0) for each in (x, W)))
-        k = got.indices.shape[-1]
-        times = np.bincount(np.searchsorted(got.touched, got.indices).ravel(), minlength=got.touched.size)[:, None]
-        dx = sum_bound(k, size.dx, size.dx if got.dx is None else got.dx, arithmetic, growth)
-        dW = sum_bound(times, size.dW, size.dW if got.dW is None else got.dW, arithmetic, growth)
-        return Bounds(y, values, dy, _enlarged(carried_x, k) + dx, _enlarged(carried_W, times) + dW)
+            return None, None
+        with np.errstate(invalid="ignore", over="ignore"):
+            # what is carried into a sum with a term that is not finite is lost in it, but must not spoil the others
+            finite_x, finite_W = (np.abs(np.where(np.isfinite(each), each, 0.0)) for each in (x, W))
+            carried_x, carried_W = weight_gradients(got.places, self.dy, finite_x, finite_W)
+            k = got.indices.shape[-1]
+            times = np.bincount(got.places.ravel(), minlength=got.touched.size)[:, None]
+            dx = sum_bound(k, size.dx, size.dx if got.dx is None else got.dx, self.arithmetic, self.growth)
+            dW = sum_bound(times, size.dW, size.dW if got.dW is None else got.dW, self.arithmetic, self.growth)
+            return _enlarged(carried_x, k) + dx, _enlarged(carried_W, times) + dW
+
+    @property
+    def dx(self) -> np.ndarray | None:
+        return self._weights[0]
+
+    @property
+    def dW(self) -> np.ndarray | None:  # noqa: N802  (the name of the tensor)
+        return self._weights[1]
 
 
-def matrix_bound(
-    got: Solution, bound: Bounds, dy: np.ndarray, result: np.ndarray, arithmetic: Arithmetic
-) -> np.ndarray:
+def matrix_bound(bound: Bounds, result: np.ndarray) -> np.ndarray:
     """Of dS = dy yᵀ: (rows, k, n), or (rows, k) at the entries of S, as `result` is."""
+    got, dy = bound.got, bound.size.cotangent
     with np.errstate(invalid="ignore", over="ignore"):
         if result.ndim == 3:
             left, left_bound = np.abs(dy)[..., None], bound.dy[..., None]
@@ -181,7 +239,7 @@ def matrix_bound(
         else:
             left, left_bound, right, right_bound = np.abs(dy), bound.dy, np.abs(got.values), bound.values
         carried = left_bound * (right + right_bound) + left * right_bound
-        return _enlarged(carried, 1) + sum_bound(1, left * right, result, arithmetic)
+        return _enlarged(carried, 1) + sum_bound(1, left * right, result, bound.arithmetic)
 
 
 def bound_is_trusted(inputs: Mapping[str, np.ndarray], dtype: str, mode: str) -> bool:
@@ -212,9 +270,3 @@ def _enlarged(bound: np.ndarray, count: int | np.ndarray) -> np.ndarray:
     rounded_off = 2 * gamma(np.asarray(count, dtype=float) + 2, FORMATS["float64"].unit_roundoff)
     enlarged: np.ndarray = bound * (1 + rounded_off) * ENLARGED
     return enlarged
-
-
-def _weight_sizes(got: Solution, dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of |terms| of dx = dy W (rows, d) and dW = dyᵀ x (t, d)."""
-    places = np.searchsorted(got.touched, got.indices)
-    return weight_gradients(places, dy, np.abs(x), np.abs(W[got.touched]))

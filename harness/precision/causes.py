@@ -27,11 +27,12 @@ class Entries:
     got, want: float64. error: |got - exact answer of the reference|. bound: of |got - its conditional answer| in
     this arithmetic; storage_bound: the same for sums rounded to the storage format after each addition;
     reduced_bound: for factors rounded to the format that the mode multiplies in. spoilt: what is not finite, or would
-    overflow, is among what the entry is made of. quantised: |exact - original|, by how much the cast moved the answer,
-    else 0. tied, flipped, requantised: the entry belongs to, or sums over, a selected index that the reference did not
-    select (or the reverse) although its y equals the threshold; because y was rounded; because the inputs were cast.
-    against_native: the reference is native. reduced: the mode rounds the factors of this dtype. summed_again: the
-    method adds the products of W and x in an order of its own.
+    overflow, is among what the entry is made of; it is asked only where got or want is not finite. quantised:
+    |exact - original|, by how much the cast moved the answer, else 0. tied, flipped, requantised: the entry belongs
+    to, or sums over, a selected index that the reference did not select (or the reverse) although its y equals the
+    threshold; because y was rounded; because the inputs were cast. against_native: the reference is native. reduced:
+    the mode rounds the factors of this dtype. summed_again: the method adds the products of W and x in an order of
+    its own.
     """
 
     got: np.ndarray
@@ -53,10 +54,7 @@ class Entries:
     @property
     def differs(self) -> np.ndarray:
         """Entries to be explained."""
-        same = (self.got == self.want) | (np.isnan(self.got) & np.isnan(self.want))
-        if self.against_native:
-            same &= (np.signbit(self.got) == np.signbit(self.want)) | np.isnan(self.got)
-        return ~same
+        return differing(self.got, self.want, against_native=self.against_native)
 
     @property
     def sides(self) -> int:
@@ -67,6 +65,14 @@ class Entries:
     def one_selection(self) -> np.ndarray:
         """Entries to which both sides selected the same indices."""
         return ~(self.tied | self.flipped | self.requantised)
+
+
+def differing(got: np.ndarray, want: np.ndarray, *, against_native: bool) -> np.ndarray:
+    """Entries to be explained: unlike numbers, or against native unlike bits; one NaN is like another."""
+    same = (got == want) | (np.isnan(got) & np.isnan(want))
+    if against_native:
+        same &= (np.signbit(got) == np.signbit(want)) | np.isnan(got)
+    return ~same
 
 
 Rule = Callable[[Entries], np.ndarray]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.precision.slabs import misplaced_rows, slab_elements
 from harness.precision.ulp import ulp
 
 
@@ -16,8 +17,8 @@ class Selections:
 
     indices: (rows, k) in the order in which the method returned them; y: (rows, n), what the method selected from;
     want_indices: (rows, k), the right selection, among equals the choice of the method; want_y: (rows, n), the
-    reference's y; bound: (rows, n) of |y - exact y|; trusted: whether
-    that bound holds here at all; dtype: the format whose ulps count.
+    reference's y; bound: (rows, n) of |y - exact y|, empty for metrics that do not need it; trusted: whether that
+    bound holds here at all; dtype: the format whose ulps count.
     """
 
     indices: np.ndarray
@@ -31,6 +32,16 @@ class Selections:
 
 SelectionMetric = Callable[[Selections], float]
 SELECTION_METRICS: dict[str, SelectionMetric] = {}
+
+
+BOUNDED: set[str] = set()
+"""Metrics that need the bound of every y, which costs another product."""
+
+
+def bounded(function: SelectionMetric) -> SelectionMetric:
+    """Mark a metric as one that needs the bound."""
+    BOUNDED.add(function.__name__)
+    return function
 
 
 def selection_metric(function: SelectionMetric) -> SelectionMetric:
@@ -67,6 +78,7 @@ def gap_ulp(s: Selections) -> float:
         return float(np.min((kth - after) / ulp(kth, s.dtype)))
 
 
+@bounded
 @selection_metric
 def gap_bounds(s: Selections) -> float:
     """The same gap in units of the sum of the two error bounds of y, the smallest over rows: above 1 no flip can be."""
@@ -94,12 +106,14 @@ def straddling_ties(s: Selections) -> float:
     return float(np.count_nonzero(_equal(kth, after)))
 
 
+@bounded
 @selection_metric
 def certified_rows(s: Selections) -> float:
     """Rows whose selection is proved right by the error bound of y alone."""
     return float(np.count_nonzero(certificate(s) > 0))
 
 
+@bounded
 @selection_metric
 def proved_wrong_rows(s: Selections) -> float:
     """Rows whose selection is proved wrong by the error bound of y alone."""
@@ -131,21 +145,36 @@ def right_selection(y: np.ndarray, preferred: np.ndarray) -> np.ndarray:
 
     NaN ranks greatest, as in torch.topk and in NumPy's sort.
     """
-    return np.stack([_right_row(*pair) for pair in zip(y, preferred, strict=True)])
+    import torch
+
+    right = np.sort(preferred, axis=-1)
+    distinct = (right[:, 1:] != right[:, :-1]).all(axis=-1)
+    at_hand = (torch.from_numpy(np.ascontiguousarray(each)) for each in (y, right))
+    lost = np.flatnonzero(~distinct | misplaced_rows(*at_hand).numpy())
+    step = max(1, slab_elements(y.size) // y.shape[-1])
+    for start in range(0, lost.size, step):
+        some = lost[start : start + step]
+        right[some] = _largest(y[some], right[some])
+    return right
 
 
-def _right_row(y: np.ndarray, preferred: np.ndarray) -> np.ndarray:
-    k = preferred.size
-    threshold = np.partition(y, y.size - k)[y.size - k]
-    above = np.flatnonzero((y > threshold) | (np.isnan(y) & ~np.isnan(threshold)))
-    level = np.flatnonzero(_equal(y, threshold))
-    favoured_first = np.argsort(~np.isin(level, preferred), kind="stable")
-    return np.sort(np.concatenate([above, level[favoured_first[: k - above.size]]]))
+def _largest(y: np.ndarray, preferred: np.ndarray) -> np.ndarray:
+    k, n = preferred.shape[-1], y.shape[-1]
+    threshold = np.partition(y, n - k, axis=-1)[:, n - k, None]
+    rank = _equal(y, threshold).astype(np.int8)
+    favoured = np.zeros_like(rank)
+    np.put_along_axis(favoured, preferred, 1, -1)
+    rank += rank * favoured
+    rank[(y > threshold) | (np.isnan(y) & ~np.isnan(threshold))] = 3
+    return np.sort(np.argsort(-rank, axis=-1, kind="stable")[:, :k], axis=-1)
 
 
 def shared(one: np.ndarray, two: np.ndarray) -> np.ndarray:
     """(rows,) how many indices two selections (rows, k) have in common."""
-    return np.array([np.intersect1d(*pair).size for pair in zip(one, two, strict=True)])
+    n = 1 + max(int(one.max()), int(two.max()))
+    lead = n * np.arange(len(one))[:, None]
+    common = np.intersect1d(lead + one, lead + two)
+    return np.bincount(common // n, minlength=len(one))
 
 
 def _around_threshold(y: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

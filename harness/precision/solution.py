@@ -6,9 +6,13 @@ dS = g yᵀ. `linear`: loss = sum of weights[i] y[i] over the selected, g = weig
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+
+from harness.precision import slabs
 
 
 @dataclass(frozen=True)
@@ -28,14 +32,44 @@ class Solution:
     dx: np.ndarray | None
     dW: np.ndarray | None
 
+    @cached_property
+    def places(self) -> np.ndarray:
+        """(rows, k): which of the touched each index is."""
+        return np.searchsorted(self.touched, self.indices)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What the tensors of a solution are products of, float64: the weights (rows, k) at its indices, x (rows, d), and
+    the touched rows W (t, d), or None where y itself was drawn; all_W: all rows (n, d)."""
+
+    weights: np.ndarray
+    x: np.ndarray | None
+    W: np.ndarray | None
+    all_W: Callable[[], np.ndarray]
+
+
+def inner_products(places: np.ndarray, x: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """(rows, k) in float64: x (rows, d) times the rows of W (t, d) at places (rows, k)."""
+    found = np.empty(places.shape)
+    step = max(1, slabs.slab_elements(W.size) // (places.shape[-1] * W.shape[-1]))
+    for start in range(0, len(places), step):
+        some = slice(start, start + step)
+        found[some] = (W[places[some]] @ x[some, :, None])[..., 0]
+    return found
+
 
 def weight_gradients(places: np.ndarray, dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """dx (rows, d) and dW (t, d) in float64, from the touched rows W (t, d); places: (rows, k) into those.
 
     Sums over the selected only, so that what was not selected cannot spoil them.
     """
+    import torch
+
+    indices, given, vectors, matrix = (torch.from_numpy(np.ascontiguousarray(each)) for each in (places, dy, x, W))
     dx, dW = np.empty_like(x), np.zeros_like(W)
-    for row, chosen in enumerate(places):
-        dx[row] = dy[row] @ W[chosen]
-        dW[chosen] += np.outer(dy[row], x[row])
+    for slab in slabs.input_gradients(indices, given, matrix, sized=False):
+        dx[slab.places] = slab.sums.numpy()
+    for slab in slabs.weight_gradients(indices, given, vectors, sized=False):
+        dW[slab.places] = slab.sums.numpy()
     return dx, dW

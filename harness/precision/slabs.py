@@ -1,0 +1,112 @@
+"""What checks look at slab by slab, in torch, wherever the tensors are: selections, and sums over the selected.
+
+No more than a slab is ever there in float64: at these sizes a copy of all would be up to four times the tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+SLAB_ELEMENTS = 2**17
+"""Float64 numbers of a slab: 1 MiB, so that it stays in the cache of a core."""
+
+SLABS = 256
+"""Of a large tensor: on an accelerator a slab is a few launches, which may not outlast the work."""
+
+
+@dataclass(frozen=True)
+class Slab:
+    """Sums for some rows of a result.
+
+    places: which rows, a slice of all or their numbers (m,); sums: (m, d) float64; sizes: (m, d), the sums of
+    |terms| where they are asked for (`sized`), else 0; terms: (m, 1), how many each entry has.
+    """
+
+    places: slice | torch.Tensor
+    sums: torch.Tensor
+    sizes: torch.Tensor
+    terms: torch.Tensor
+
+
+def slab_elements(total: int) -> int:
+    """How many elements of so many are converted to float64 at once."""
+    return max(SLAB_ELEMENTS, total // SLABS)
+
+
+def misplaced_rows(y: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+    """(rows,) whether indices (rows, k), distinct in each row, are not k largest of y (rows, n); NaN ranks greatest.
+
+    They are if all that is above the least of them is among them. Nothing is sorted: this is one read of y, and takes
+    no other selection on trust.
+    """
+    import torch
+
+    own = y.gather(-1, indices)
+    missing = own.isnan()
+    level = torch.where(missing, torch.inf, own).amin(dim=-1, keepdim=True)
+    level[missing.all(dim=-1)] = torch.nan
+    misplaced = torch.empty(len(y), dtype=torch.bool, device=y.device)
+    step = max(1, slab_elements(y.numel()) // y.shape[1])
+    for start in range(0, len(y), step):
+        some = slice(start, start + step)
+        all_above, own_above = (above(each[some], level[some]).sum(dim=-1) for each in (y, own))
+        misplaced[some] = all_above != own_above
+    return misplaced
+
+
+def above(y: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    """Where y is above a level, each of which may be NaN, the greatest."""
+    return ~((y <= level) | level.isnan())
+
+
+def input_gradients(indices: torch.Tensor, dy: torch.Tensor, W: torch.Tensor, *, sized: bool = True) -> Iterator[Slab]:
+    """dx = dy W, (rows, d): for each row the sum of dy times the rows of W (n, d) at its indices (rows, k).
+
+    What was not selected cannot spoil it.
+    """
+    import torch
+
+    (rows, k), d = indices.shape, W.shape[1]
+    elements = slab_elements(W.numel())
+    kept = max(1, min(k, elements // d))
+    step = max(1, elements // (kept * d))
+    for start in range(0, rows, step):
+        place = slice(start, start + step)
+        sums = torch.zeros(len(indices[place]), 1, d, dtype=torch.float64, device=W.device)
+        sizes = torch.zeros_like(sums)
+        for first in range(0, k, kept):
+            part = slice(first, first + kept)
+            chosen, given = W[indices[place, part]].double(), dy[place, None, part].double()
+            sums += given @ chosen
+            if sized:
+                sizes += given.abs() @ chosen.abs_()
+        yield Slab(place, sums[:, 0], sizes[:, 0], indices.new_full((len(sums), 1), k))
+
+
+def weight_gradients(indices: torch.Tensor, dy: torch.Tensor, x: torch.Tensor, *, sized: bool = True) -> Iterator[Slab]:
+    """dW = dyᵀ x at the touched rows, ascending: for each the sum of dy times x (rows, d) over where it is selected."""
+    import torch
+
+    k, d = indices.shape[1], x.shape[1]
+    chosen, order = indices.flatten().sort()
+    touched, times = torch.unique_consecutive(chosen, return_counts=True)
+    ends = times.cumsum(0)
+    given, step = dy.flatten(), max(1, slab_elements(x.numel()) // d)
+    for first in range(0, len(touched), step):
+        some = slice(first, first + step)
+        begin, end = int(ends[first] - times[first]), int(ends[some][-1])
+        sums = torch.zeros(len(touched[some]), d, dtype=torch.float64, device=x.device)
+        sizes = torch.zeros_like(sums)
+        for start in range(begin, end, step):
+            members = order[start : min(start + step, end)]
+            products = given[members, None].double() * x[members // k].double()
+            into = torch.searchsorted(touched[some], chosen[start : start + len(members)])
+            sums.index_add_(0, into, products)
+            if sized:
+                sizes.index_add_(0, into, products.abs_())
+        yield Slab(touched[some], sums, sizes, times[some, None])
