@@ -120,7 +120,7 @@ def sum_bound(
     with np.errstate(invalid="ignore"):
         bound: np.ndarray = found.of_size * size
         if np.isinf(found.of_size).any():
-            bound[np.broadcast_to(size == 0, bound.shape)] = 0.0  # and not NaN
+            bound = np.where(size == 0, 0.0, bound)  # and not NaN
         bound = bound + found.least
         return bound + found.of_result * np.abs(result) if found.of_result else bound
 
