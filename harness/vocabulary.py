@@ -9,7 +9,7 @@ from typing import Literal, get_args
 Dtype = Literal["float16", "bfloat16", "float32", "float64"]
 Device = Literal["cpu", "cuda"]
 Mode = Literal["ieee", "deterministic", "autocast-bfloat16", "autocast-float16", "tf32"]
-Transform = Literal["eager", "compile", "inference", "vmap"]
+Transform = Literal["eager", "compile", "graph", "inference", "vmap"]
 Phase = Literal["build", "apply", "forward", "backward", "jvp", "vjp", "pipeline"]
 Tensor = Literal["values", "dy", "dx", "dW", "dS", "selection"]
 Reference = Literal["native", "exact", "conditional", "original"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,6 +27,8 @@ from harness.device.gate import (
     Gated,
     gate_for,
 )
+from harness.measure.failures import failure
+from harness.measure.graphs import wrong_replay
 from harness.measure.on_device import CACHES_BETWEEN, DeviceBlocks
 from harness.measure.worker import OpenCase
 from tests.asking import opening
@@ -276,6 +279,67 @@ def test_a_cpu_and_an_accelerator_that_cannot_sleep_have_no_clock_of_their_own()
         case.time("native", "forward", 1, "device")
 
 
+# Graphs
+
+
+def test_a_graph_is_replayed_with_one_launch_and_tells_the_same_device_time(fake: FakeDevice) -> None:
+    """The cross-check of the clock: by the device clock a replay takes as long as the calls, by the wall clock less."""
+    seconds: dict[tuple[str, str], float] = {}
+    for transform in ("eager", "graph"):
+        case = OpenCase(opening(Case(n=64, k=4, transform=transform), phases=["forward", "backward"]))
+        reply = case.check("gather", ())
+        assert (reply["status"], reply["reason"], set(reply["calls"])) == ("ok", "", {"forward", "backward"})
+        for clock, calls in reply["calls"]["backward"].items():
+            seconds[transform, clock] = case.time("gather", "backward", calls, clock)
+        assert case.check("copy", ())["status"] == "ok"
+    assert seconds["graph", "device"] == pytest.approx(seconds["eager", "device"], rel=0.01)
+    assert seconds["graph", "wall"] < 0.8 * seconds["eager", "wall"]
+
+
+def test_what_cannot_be_captured_is_unsupported_with_its_message(fake: FakeDevice) -> None:
+    case = OpenCase(opening(Case(n=64, k=4, transform="graph"), phases=["forward"]))
+    reply = case.check("tests.planted.waiting:reads_a_value", ())
+    assert reply["status"] == "unsupported"
+    assert reply["reason"].startswith("no forward: cannot be captured as a graph: operation not permitted")
+    assert case.check("native", ())["status"] == "ok"
+
+
+def test_a_replay_that_returns_something_else_is_incorrect(fake: FakeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stale(make: Callable[[], Callable[[], Any]]) -> Callable[[], Any]:
+        return lambda: tuple(torch.zeros_like(each) for each in make()())
+
+    monkeypatch.setitem(DEVICES, "cpu", replace(fake.device(), graph=stale))
+    case = OpenCase(opening(Case(n=64, k=4, transform="graph"), phases=["forward"]))
+    reply = case.check("native", ())
+    assert (reply["status"], reply["calls"]) == ("incorrect", {})
+    assert reply["reason"] == "a replay of its graph returns another tensor 0 than the call itself"
+
+
+def test_a_device_without_graphs_says_so_in_one_line() -> None:
+    with pytest.raises(NotImplementedError, match=r"^cpu has no graphs that could be captured and replayed$") as caught:
+        OpenCase(opening(Case(n=64, k=4, transform="graph")))
+    assert failure(caught.value)["status"] == "unsupported"
+
+
+@pytest.mark.parametrize(
+    ("got", "want", "alike"),
+    [
+        ([1.0, math.nan, math.inf], [1.0, math.nan, math.inf], True),
+        ([1.0, 2.0], [1.0, 2.0 + 1e-6], True),
+        ([1.0, 2.0], [1.0, 2.001], False),
+        ([0.0, 0.0], [1.0, math.nan], False),
+        ([math.inf], [-math.inf], False),
+        ([1, 2], [1, 3], False),
+        ([1, 2], [1.0, 2.0], False),
+    ],
+)
+def test_replays_are_held_to_the_call(got: list[float], want: list[float], alike: bool) -> None:
+    one, two = torch.tensor(got), torch.tensor(want)
+    assert (wrong_replay((one, one), (one, two)) == "") == alike
+    assert (wrong_replay(one.to_sparse(), one.to_sparse()) == "") or math.isnan(sum(got))
+
+
 def test_torch_has_what_an_event_is_taken_to_be() -> None:
     assert {"record", "query", "elapsed_time"} <= set(dir(torch.Event(enable_timing=True)))
     assert callable(torch.cuda._sleep)
+    assert {"replay", "capture_begin", "capture_end"} <= set(dir(torch.cuda.CUDAGraph))

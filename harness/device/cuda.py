@@ -75,7 +75,8 @@ def graph(make: Callable[[], Call]) -> Call:
     something cannot be captured, such as a wait for the device.
     """
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    stream.wait_stream(torch.cuda.current_stream())
+    usual = torch.cuda.current_stream()
+    stream.wait_stream(usual)
     with torch.cuda.stream(stream):
         call = make()
         for _ in range(WARM_UPS):  # what libraries allocate or choose at first calls must not be captured
@@ -89,6 +90,8 @@ def graph(make: Callable[[], Call]) -> Call:
         raise
     except RuntimeError as error:
         raise NotImplementedError(f"cannot be captured as a graph: {error}") from error
+    finally:
+        torch.cuda.set_stream(usual)  # a capture that fails leaves its own stream current
     torch.cuda.synchronize()
 
     def replay() -> Any:

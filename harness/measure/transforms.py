@@ -67,7 +67,7 @@ def _transformed(own: Implementation, case: Case) -> Implementation:
     }
     if closures["forward"] is not None:
         closures |= {"jvp": _jvp(closures["forward"]), "vjp": _vjp(closures["forward"])}
-    wrap = {"eager": _eager, "compile": _compiled, "inference": _inferred, "vmap": _mapped}[case.transform]
+    wrap = WRAPS[case.transform]
     return Implementation(**{name: each and wrap(each, name) for name, each in closures.items()})
 
 
@@ -92,6 +92,7 @@ def _vjp(forward: Closure) -> Closure:
 
 
 def _eager(closure: Closure, _: str) -> Closure:
+    """As it is; the transform graph is put around a whole phase (harness/measure/graphs.py)."""
     return closure
 
 
@@ -111,3 +112,7 @@ def _inferred(closure: Closure, _: str) -> Closure:
 def _mapped(closure: Closure, name: str) -> Closure:
     """The closure over one row, mapped over the rows."""
     return torch.func.vmap(closure, in_dims=MAPPED[name])
+
+
+WRAPS = {"eager": _eager, "compile": _compiled, "graph": _eager, "inference": _inferred, "vmap": _mapped}
+"""transform -> what it puts around a closure of this name."""

@@ -33,6 +33,7 @@ from harness.measure.checks import changed, restore, same_bits, wrong_derivative
 from harness.measure.compiler import compilations, compiling, forget
 from harness.measure.discrepancies import figures, proof_figures, unexplained
 from harness.measure.failures import Unusable, failure, told
+from harness.measure.graphs import GRAPH, captured, refuse_without_graphs, wrong_replay
 from harness.measure.heap import EARLIER_COPIES, Heap, bytes_of, places
 from harness.measure.modes import AUTOCAST, keeps_subnormals, set_mode
 from harness.measure.on_device import DeviceBlocks
@@ -67,6 +68,8 @@ class OpenCase:
         self.drawn = draws.last
         self.settings = request
         self.device: Device = device_of(self.problem.case.device)
+        if self.problem.case.transform == GRAPH:
+            refuse_without_graphs(self.device)
         self.clock = Clock(self.device.synchronize, self.device.counter)
         self.heap = Heap(self.problem.case.seed, self.problem.case.device)
         self.flush = self._flusher()
@@ -133,11 +136,12 @@ class OpenCase:
         phases = [each for each in chosen.phases_for(self.problem.case) if each in wanted]
         for phase, prepared in prepare(chosen, phases, self.problem, self.loss).items():
             try:
-                wrong = self._first_call(chosen, phase, prepared)
+                wrong, prepared = self._first_call(chosen, phase, prepared)
                 self.watch.hold()
             except RuntimeError as error:
                 self.watch.hold()
-                if phase not in DERIVATIVES or failure(error)["status"] != "unsupported":
+                optional = phase in DERIVATIVES or self.problem.case.transform == GRAPH
+                if not optional or failure(error)["status"] != "unsupported":
                     raise
                 reply["reason"] = "; ".join(filter(None, (reply["reason"], f"no {phase}: {told(error)}")))
                 continue
@@ -153,20 +157,28 @@ class OpenCase:
                 reply["calls"][phase][DEVICE_CLOCK] = calls
             without = f"{phase}: no device time: {calls}" if isinstance(calls, str) else ""
             reply["reason"] = "; ".join(filter(None, (reply["reason"], self._few_places(name, phase), without)))
+        if self.problem.case.transform == GRAPH and phases and not reply["calls"]:
+            return reply | {"status": "unsupported", "figures": []}
         return reply
 
-    def _first_call(self, chosen: Method, phase: str, prepared: PreparedPhase) -> str:
+    def _first_call(self, chosen: Method, phase: str, prepared: PreparedPhase) -> tuple[str, PreparedPhase]:
         """Why what a phase gives is wrong, or '', of phases whose results the comparison has not seen: derivatives of
-        torch.func, and a transformed W x. Afterwards the phase is compiled, in the transform of that name."""
-        problem, loss = self.problem, self.loss
+        torch.func, a transformed W x, and replays; and the phase as it is timed, which is a replay in the transform
+        graph. Afterwards the phase is compiled, in the transform of that name."""
+        problem, loss, transform = self.problem, self.loss, self.problem.case.transform
+        wrong = ""
         if phase in DERIVATIVES:
-            return wrong_derivative(chosen, phase, self._fresh_call(chosen.name, prepared)(), problem, loss)
-        if problem.case.transform == "compile":
+            wrong = wrong_derivative(chosen, phase, self._fresh_call(chosen.name, prepared)(), problem, loss)
+        elif transform == "compile":
             self._fresh_call(chosen.name, prepared)()
-        if phase == "pipeline" and problem.case.transform != "eager":
+        if phase == "pipeline" and transform != "eager":
             product = as_product(chosen)
-            return wrong_outcome(product, run_once(product, problem, loss, with_dS=False), problem, loss)
-        return ""
+            wrong = wrong_outcome(product, run_once(product, problem, loss, with_dS=False), problem, loss)
+        if wrong or transform != GRAPH or chosen.name in YARDSTICKS:
+            return wrong, prepared
+        replay = captured(prepared, self.device)
+        call = self._fresh_call(chosen.name, prepared)
+        return wrong_replay(self._fresh_call(chosen.name, replay)(), call()), replay
 
     def time(self, name: str, phase: str, calls: int, clock: str = WALL) -> float:
         """One block by a clock in new memory, after one call that is not timed and, where the cache is to be cold, a
