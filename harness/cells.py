@@ -7,7 +7,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.vocabulary import AXES, HOST, ITEMSIZE, LARGEST_INTEGER, SHAPE, YARDSTICKS
@@ -19,6 +19,9 @@ Scalar = bool | int | float | str
 
 DRAWN = ("rows", "d", "distribution", "seed")
 """The axes that a draw depends on, beside n."""
+
+COMPARED_WITH = ("native", *YARDSTICKS)
+"""Methods whose times others are compared with, round by round."""
 
 SHOWN_NOTES = 20
 """Values of k that are told one by one: a thousand of n and a thousand of k are half a million that are over n."""
@@ -90,6 +93,9 @@ class PlannedMethod(Protocol):
     @property
     def gradient_bytes(self) -> Callable[[Case], int]: ...
 
+    @property
+    def parameters(self) -> tuple[str, ...]: ...
+
     def phases_for(self, case: Case) -> tuple[str, ...]: ...
 
 
@@ -105,10 +111,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """The cases and cells of a study, made one after the other, never all at once."""
+    """The cases and cells of a study, made one after the other, never all at once.
+
+    of_cases: the parameters that change a case for every method, such as those of its distribution. Cells that differ
+    only in a parameter that their method does not take are one cell, in the first case that has it; what times are
+    compared with (native, copy, read) is measured again wherever another method is timed.
+    """
 
     study: Study
     methods: Mapping[str, PlannedMethod]
+    of_cases: frozenset[str] = frozenset()
 
     @property
     def notes(self) -> list[str]:
@@ -126,6 +138,12 @@ class Plan:
             lines += [f"transform = inference: {name} has no phase without gradients, dropped" for name in only]
         if "vmap" in self.study.axes.transform and 1 in self.study.axes.rows:
             lines.append("rows = 1: vmap has no rows to map over, dropped")
+        for parameter, values in self.study.parameters.items():
+            once = [name for name in self.method_names if parameter in self._not_taken(name)]
+            if self.study.timing:
+                once = [name for name in once if name not in COMPARED_WITH]
+            if once and len(values) > 1:
+                lines.append(f"{parameter}: not taken by {', '.join(once)}: one cell for its {len(values)} values")
         return lines
 
     @property
@@ -136,9 +154,12 @@ class Plan:
     def __iter__(self) -> Iterator[tuple[Case, list[Cell]]]:
         """Every case with its cells, in the order of the axes; cases without a cell are left out."""
         for case in cases(self.study):
-            cells = [self._cell(case, name) for name in self.method_names if self._has(case, name)]
-            if cells:
-                yield case, cells
+            names = [name for name in self.method_names if self._has(case, name)]
+            own = [name for name in names if not self._is_merged(case, name)]
+            if self.study.timing and any(name not in COMPARED_WITH for name in own):
+                own = [name for name in names if name in own or name in COMPARED_WITH]
+            if own:
+                yield case, [self._cell(case, name) for name in own]
 
     @property
     def excluded(self) -> dict[int, int]:
@@ -153,6 +174,26 @@ class Plan:
 
     def _has(self, case: Case, method: str) -> bool:
         return bool(self.methods[method].phases_for(case)) and self._rule(case, method) is None
+
+    def _not_taken(self, method: str) -> list[str]:
+        """The study's parameters that change nothing for this method."""
+        taken = self.methods[method].parameters
+        return [name for name in self.study.parameters if name not in taken and name not in self.of_cases]
+
+    def _is_merged(self, case: Case, method: str) -> bool:
+        """Whether an earlier case has the same cell, with another value of a parameter that the method does not take.
+
+        The first that no rule excludes is the one that is measured.
+        """
+        free = self._not_taken(method)
+        if not free:
+            return False
+        given = dict(case.parameters)
+        for values in itertools.product(*(self.study.parameters[name] for name in free)):
+            other = given | dict(zip(free, values, strict=True))
+            if self._rule(replace(case, parameters=tuple(other.items())), method) is None:
+                return other != given
+        return False
 
     def _rule(self, case: Case, method: str) -> int | None:
         """The place of the first rule of study.exclude that matches."""

@@ -55,7 +55,9 @@ def plan_of(study: Study) -> Plan:
     for word in study.parameters:
         if word not in taken:
             raise unknown(study.name, "parameter", word, sorted(taken))
-    return Plan(study, methods)
+    return Plan(
+        study, methods, frozenset({CACHE, *(name for each in DISTRIBUTIONS.values() for name in each.parameters)})
+    )
 
 
 def on_present_devices(study: Study, devices: list[str], say: Say) -> Study:

@@ -272,3 +272,56 @@ assert sum(len(cells) for _, cells in plan) > 100
 sys.exit("torch" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+SWEPT = """
+title = "Swept"
+methods = ["native", "dense", "sigmoid_shift"]
+[axes]
+n = 64
+k = [1, 4]
+{axes}
+[parameters]
+temperature = [0.1, 0.2, 0.3]
+{more}
+"""
+
+
+def swept(write_study: WriteStudy, axes: str = "", more: str = "") -> dict[str, list[Any]]:
+    """method -> the temperatures of its cells at k = 4, in order."""
+    found: dict[str, list[Any]] = {}
+    for case, cells in plan_of(write_study(SWEPT.format(axes=axes, more=more))):
+        for each in cells:
+            if case.k == 4:
+                found.setdefault(each.method, []).append(dict(case.parameters)["temperature"])
+    return found
+
+
+def test_a_parameter_that_a_method_does_not_take_does_not_multiply_its_cells(write_study: WriteStudy) -> None:
+    assert swept(write_study) == {"native": [0.1], "dense": [0.1], "sigmoid_shift": [0.1, 0.2, 0.3]}
+    study = write_study(SWEPT.format(axes="", more=""))
+    assert plan_of(study).notes == ["temperature: not taken by native, dense: one cell for its 3 values"]
+    kept = {case.id for case, cells in plan_of(study) if any(each.method == "sigmoid_shift" for each in cells)}
+    assert kept == {case.id for case in cases(study)}
+
+
+def test_what_times_are_compared_with_is_timed_beside_every_other(write_study: WriteStudy) -> None:
+    found = swept(write_study, more="[timing]")
+    every = [0.1, 0.2, 0.3]
+    assert found == {"native": every, "sigmoid_shift": every, "copy": every, "read": every, "dense": [0.1]}
+    alone = SWEPT.replace(', "sigmoid_shift"', "").format(axes="", more="[timing]")
+    assert sum(len(cells) for _, cells in plan_of(write_study(alone))) == 2 * 4
+
+
+def test_the_first_value_that_no_rule_excludes_is_the_one_that_is_measured(write_study: WriteStudy) -> None:
+    rule = '[[exclude]]\nmethod = "dense"\ntemperature = [0.1]'
+    assert swept(write_study, more=rule)["dense"] == [0.2]
+    every = '[[exclude]]\nmethod = "dense"\ntemperature = [0.1, 0.2, 0.3]'
+    assert "dense" not in swept(write_study, more=every)
+
+
+def test_what_changes_the_tensors_or_the_clock_is_taken_by_every_method(write_study: WriteStudy) -> None:
+    found = swept(write_study, 'distribution = "ties"', "decimals = [1, 2]")
+    assert found["native"] == [0.1, 0.1]
+    assert len(found["sigmoid_shift"]) == 6
+    assert swept(write_study, more='cache = ["warm", "cold"]\n[timing]')["dense"] == [0.1, 0.1]
