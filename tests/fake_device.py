@@ -26,7 +26,8 @@ class FakeDevice:
 
     launch: what a launch costs the host; depth: launches that the queue holds before the next one waits;
     latency: how late the host learns that the device is idle; sleeps: how long its sleeps are, of what was asked;
-    fires: whether events are ever passed; log: what was asked of it, in order.
+    fires: whether events are ever passed; launched: how many kernels, events and sleeps were queued; log: what was
+    asked of it, in order.
     """
 
     launch: int = 2 * MICROSECOND
@@ -36,6 +37,7 @@ class FakeDevice:
     sleeps: float = 1.0
     now: int = 0
     idle_at: int = 0
+    launched: int = 0
     log: list[str] = field(default_factory=list)
     _ends: list[int] = field(default_factory=list)
 
@@ -73,6 +75,7 @@ class FakeDevice:
         if len(self._ends) >= self.depth:
             self.now = max(self.now, self._ends[-self.depth])
         self.now += self.launch
+        self.launched += 1
         self.idle_at = max(self.now, self.idle_at) + nanoseconds
         self._ends.append(self.idle_at)
         return self.idle_at
@@ -132,17 +135,21 @@ class FakeDevice:
 
 
 class Kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While it is entered every operation of torch is a kernel of a fake device, and reading a value waits for it."""
+    """While it is entered every operation of torch is a kernel of a fake device, and reading a value waits for it.
 
-    def __init__(self, fake: FakeDevice, nanoseconds: int) -> None:
+    A kernel takes `nanoseconds`, and so many more for each element of the tensors that it is given.
+    """
+
+    def __init__(self, fake: FakeDevice, nanoseconds: int, per_element: int = 0) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.fake, self.nanoseconds = fake, nanoseconds
+        self.fake, self.nanoseconds, self.per_element = fake, nanoseconds, per_element
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default:
             self.fake.synchronize()
         else:
-            self.fake.queue(self.nanoseconds)
+            elements = sum(each.numel() for each in args if isinstance(each, torch.Tensor))
+            self.fake.queue(self.nanoseconds + self.per_element * elements)
         return func(*args, **(kwargs or {}))
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.vocabulary import EXIT_USAGE
+from tests.acceptance import accelerator
 from tests.acceptance.__main__ import demonstrations, main
 
 
@@ -18,3 +21,16 @@ def test_a_name_that_no_demonstration_has_is_one_line_and_nothing_is_run(capsys:
     assert line == (
         f"tests.acceptance: unknown demonstration 'kils' (allowed: {', '.join(known)}); did you mean 'kills'?"
     )
+
+
+def test_the_clocks_of_an_accelerator_are_rehearsed_without_one() -> None:
+    bench = accelerator.rehearsal()
+    lines = [*accelerator.against_graph(bench), *accelerator.grows_with_work(bench), *accelerator.throttled(bench)]
+    assert [str(line) for line in lines if not line.holds] == []
+    assert sum(line.bound is not None for line in lines) == 5
+
+
+def test_a_device_without_its_gate_passes_no_bound() -> None:
+    bench = accelerator.rehearsal()
+    bench = replace(bench, device=replace(bench.device, sleep=lambda seconds: None))
+    assert not any(line.holds for line in accelerator.against_graph(bench))

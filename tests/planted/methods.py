@@ -110,3 +110,15 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+@selector()
+def allocates_too_much() -> Any:
+    """It asks for a petabyte before it selects."""
+    import torch
+
+    def select(y: Any, k: int) -> Any:
+        torch.empty(1 << 50, dtype=torch.uint8, device=y.device)
+        return y.topk(k)
+
+    return select
