@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,8 +14,9 @@ TICK_SECONDS = 1.0
 
 
 def progress_bar(total: int, initial: int = 0) -> tqdm[NoReturn]:
-    """A bar over cases with the remaining time; silent where there is no terminal."""
-    return tqdm(total=total, initial=initial, unit="case", disable=None, dynamic_ncols=True)
+    """A bar over cases with the remaining time; silent where there is no terminal, or no standard error at all."""
+    silent = True if sys.stderr is None or sys.stderr.closed else None  # None: tqdm asks whether it is a terminal
+    return tqdm(total=total, initial=initial, unit="case", disable=silent, dynamic_ncols=True)
 
 
 class Progress:

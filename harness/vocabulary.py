@@ -62,8 +62,11 @@ EXPORTS = ("pytest-benchmark", "junit", "markdown")
 BROKEN = ("crashed", "incorrect")
 """Of the statuses: a fault of the method, not a limit of the machine."""
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INCONCLUSIVE, EXIT_CELLS, EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 2, 3, 4, 70, 130
-"""Slower, worse or lost; bad input; inconclusive under --strict; broken cells; a fault of the harness; Ctrl-C."""
+EXIT_FAILED, EXIT_USAGE, EXIT_INCONCLUSIVE, EXIT_CELLS = 1, 2, 3, 4
+"""Slower, worse or lost; bad input; inconclusive under --strict; broken cells."""
+
+EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_UNREAD = 70, 130, 141
+"""A fault of the harness; Ctrl-C; the reader of what was printed has gone (128 + SIGPIPE, as a shell tells it)."""
 
 ITEMSIZE = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 """dtype -> bytes of one element."""

@@ -8,27 +8,43 @@ import traceback
 
 import click
 
-from harness.cli import judging, measuring, reading
+from harness.cli import judging, measuring, reading, streams
 from harness.cli.group import cli
+from harness.errors import refused
 from harness.git import forget_repository
-from harness.vocabulary import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE
+from harness.vocabulary import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_UNREAD, EXIT_USAGE
 
 __all__ = ["cli", "judging", "main", "measuring", "reading"]
 
 
 def main() -> None:
     """The command line; a name for the script `harness`."""
+    streams.prepare()
     forget_repository()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no worker is left, and what is kept is told
+    code = _code()
     try:
-        code = cli.main(prog_name="harness", standalone_mode=False)
+        sys.stdout.flush()
+    except OSError as error:
+        click.echo(f"harness: {refused(error)}", err=True)
+        code = EXIT_USAGE
+    if streams.unread() and code not in (EXIT_INTERNAL, EXIT_USAGE, EXIT_INTERRUPTED):
+        code = EXIT_UNREAD  # no verdict's: whoever asked has not read it
+    sys.exit(code)
+
+
+def _code() -> int:
+    """Run the verb, and return its exit code."""
+    try:
+        return int(cli.main(prog_name="harness", standalone_mode=False) or 0)
+    except SystemExit as ended:
+        return int(ended.code or 0)
     except click.ClickException as error:
         click.echo(f"harness: {error.format_message()}", err=True)
-        code = EXIT_USAGE
+        return EXIT_USAGE
     except click.Abort:
-        code = EXIT_INTERRUPTED
+        return EXIT_INTERRUPTED
     except Exception:  # a fault of the harness: the traceback is what its author needs
         traceback.print_exc()
         click.echo("harness: internal error: please report the lines above", err=True)
-        code = EXIT_INTERNAL
-    sys.exit(code)
+        return EXIT_INTERNAL

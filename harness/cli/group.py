@@ -5,7 +5,6 @@ Bad input ends here, and what the system refuses (a full disk): one line on stan
 
 from __future__ import annotations
 
-import errno
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,6 @@ class _Verbs(click.Group):
             click.echo(f"harness: {error}", err=True)
             context.exit(EXIT_USAGE)
         except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # whoever read the output has gone: click ends without a word
             click.echo(f"harness: {refused(error)}", err=True)
             context.exit(EXIT_USAGE)
         except KeyboardInterrupt as stop:

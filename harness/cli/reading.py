@@ -99,7 +99,7 @@ def export(word: str, to: str, output: Path | None, results: Path) -> None:
 
     text = text_of(newest_result(results, word), to)
     if output is None:
-        click.echo(text, nl=False)
+        click.echo(text.encode(), nl=False)  # a file of another tool: UTF-8 whatever the terminal's encoding
         return
     try:
         output.write_text(text, encoding="utf-8")  # it may be a pipe
