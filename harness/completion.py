@@ -14,6 +14,7 @@ from typing import Any
 from click import Context, Parameter
 from click.shell_completion import CompletionItem
 
+from harness.outside_text import decoded
 from harness.vocabulary import AXES, EXPORTS, RESULTS, SHAPE, STUDIES
 
 Completion = Callable[[Context, Parameter, str], list[CompletionItem]]
@@ -77,7 +78,7 @@ def _swept(context: Context) -> dict[str, list[Any]]:
     word = next(filter(None, named), "")
     path = Path(word) if word.endswith(".toml") else _folder(context, "studies", STUDIES) / f"{word}.toml"
     try:
-        study = tomllib.loads(path.read_text(encoding="utf-8"))
+        study = tomllib.loads(decoded(path.read_bytes()))
         shapes = study.get("shapes", {})
         own = {key for shape in shapes.values() for key in shape}
         swept = {axis: study["axes"][axis] for axis in AXES if axis in study["axes"] and axis not in own}

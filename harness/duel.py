@@ -27,6 +27,7 @@ from harness.measure.process import Worker
 from harness.measure.turn import rows_of
 from harness.methods import registered
 from harness.origin import Origin
+from harness.outside_text import decoded
 from harness.progress import progress_bar
 from harness.runs import new_folder, sidecar, write_info
 from harness.study import Study
@@ -247,7 +248,7 @@ def _methods_listed(folder: Path, studies: Path, name: str) -> list[str]:
     """The methods of a study file in another checkout; none where it has no such file."""
     try:
         path = folder / studies.resolve().relative_to(Path.cwd()) / f"{name}.toml"
-        return _methods_of(path.read_text(encoding="utf-8"))
+        return _methods_of(decoded(path.read_bytes()))
     except (OSError, ValueError):  # of tomllib too
         return []
 

@@ -6,6 +6,7 @@ injection) is an apostrophe before it. A terminal obeys control characters.
 
 from __future__ import annotations
 
+import codecs
 import re
 
 FORMULA = r"[=+\-@\t\uFF1D\uFF0B\uFF0D\uFF20]"
@@ -38,3 +39,32 @@ def printable(text: object) -> str:
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape", "backslashreplace").decode() for each in str(text)
     )
+
+
+_OTHER_ENCODINGS = {
+    codecs.BOM_UTF32_LE: "UTF-32",  # begins as UTF-16 does: it is asked first
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+
+
+def refuse_other_encoding(head: bytes) -> None:
+    """Raise ValueError, which names the encoding, where a file that begins with these bytes is not UTF-8."""
+    for mark, encoding in _OTHER_ENCODINGS.items():
+        if head.startswith(mark):
+            raise ValueError(f"{encoding}, not UTF-8: save it as UTF-8")
+    if b"\0" in head[:4]:
+        raise ValueError("UTF-16, it seems, not UTF-8: save it as UTF-8")
+
+
+def decoded(data: bytes) -> str:
+    """The text of a file, without its byte-order mark and with one kind of line end. Raises ValueError, which names the
+    cause, where it is not UTF-8."""
+    refuse_other_encoding(data)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"not UTF-8: line {line} has byte 0x{data[error.start]:02x}") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")

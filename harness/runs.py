@@ -15,6 +15,7 @@ from harness.errors import Interrupted, UserError, refused
 from harness.loading import Say, load_study_of, on_present_devices, plan_of, refuse_nothing
 from harness.machine import Revision, code_digest, this_revision, utc_now
 from harness.measure.place import Place, ThisMachine
+from harness.outside_text import decoded
 from harness.report.earlier import earlier_run
 from harness.report.forecast import expected_seconds
 from harness.scripts import load_script
@@ -84,7 +85,7 @@ def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print, *, pla
     if info["end"]:
         raise UserError(f"{path}: this run is complete")
     source = studies / f"{info['study']}.toml"
-    if source.is_file() and source.read_text(encoding="utf-8", errors="replace") != info["text"]:
+    if source.is_file() and not _says(source, info["text"]):
         raise UserError(f"{source}: has changed since {path.name} began: restore it, or begin a new run")
     if path.name in (BASE, HEAD) and (path.parent / (HEAD if path.name == BASE else BASE)).is_dir():
         raise UserError(f"{path}: is one side of a duel, which cannot go on: begin a new one")
@@ -94,6 +95,13 @@ def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print, *, pla
             raise UserError(f"{path}: {why}")
         there.admit(study)
         return _measure(study, path, info, there, studies, say, begun)
+
+
+def _says(source: Path, text: str) -> bool:
+    try:
+        return decoded(source.read_bytes()) == text
+    except ValueError:
+        return False
 
 
 def _unlike(info: Mapping[str, Any], place: Place) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import UserError, unknown
+from harness.outside_text import decoded
 from harness.study import Axes, Gate, Limits, Precision, Shape, Study, Timing
 from harness.validation import one_line
 from harness.vocabulary import AXES, CACHE, CACHE_STATES, SHAPE
@@ -47,7 +50,7 @@ def parse_study(text: str, name: str, source: str, known: Known) -> Study:
     except ValidationError as error:
         raise UserError(f"{source}: {one_line(error, _MODELS)}") from None
     except (ValueError, RecursionError) as error:  # of tomllib: its own is a ValueError, as is a number too long
-        raise UserError(f"{source}: not TOML: {error}") from None
+        raise UserError(f"{source}: not TOML: {error}{_unseen(text, str(error))}") from None
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
     _check_names(study, source, known)
@@ -65,12 +68,22 @@ def parse_gate(text: str, source: str) -> Gate:
 def read_study(path: Path, known: Known) -> Study:
     """The study in a file; raises UserError where it cannot be read or is not allowed."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = decoded(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8 text") from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
     return parse_study(text, path.stem, str(path), known)
+
+
+def _unseen(text: str, message: str) -> str:
+    """The first character of the line of a TOML error that looks like nothing or like another one."""
+    at = re.search(r"at line (\d+)", message)
+    lines = text.split("\n")
+    for each in lines[int(at[1]) - 1] if at and int(at[1]) <= len(lines) else "":
+        if each not in " \t" and unicodedata.category(each) in ("Cc", "Cf", "Zs", "Zl", "Zp", "Pi", "Pf"):
+            return f"; this line has a {unicodedata.name(each, 'control character').lower()} (U+{ord(each):04X})"
+    return ""
 
 
 def narrow(study: Study, only: Iterable[str]) -> Study:

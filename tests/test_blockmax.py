@@ -121,7 +121,7 @@ def test_errors_are_those_of_topk(k: int, dim: int) -> None:
     assert str(ours.value).partition("\n")[0] == str(native.value).partition("\n")[0]
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # of torch's own forward mode
+@pytest.mark.filterwarnings("ignore:.torch.jit.script")  # of torch's own forward mode
 @over("n", [24, 27])
 @both_ends
 def test_derivatives_of_every_kind(n: int, largest: bool) -> None:

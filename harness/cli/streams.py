@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import sys
+from typing import Any, TextIO
 
 
 class _Unfailing(io.FileIO):
@@ -18,7 +19,7 @@ class _Unfailing(io.FileIO):
         super().__init__(descriptor, "wb", closefd=False)
         self._told, self._raises, self.unread = name, raises, False
 
-    def write(self, data: bytes | bytearray | memoryview, /) -> int:  # type: ignore[override]  # any buffer, as FileIO
+    def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
         except OSError as error:
@@ -26,7 +27,7 @@ class _Unfailing(io.FileIO):
             self.unread = self.unread or error.errno == errno.EPIPE
             if self._raises and not self.unread:
                 raise OSError(error.errno, error.strerror, self._told) from None
-            return len(data)
+            return memoryview(data).nbytes
 
 
 def prepare() -> None:
@@ -52,7 +53,7 @@ def unread() -> bool:
     return isinstance(raw, _Unfailing) and raw.unread
 
 
-def _text(stream: io.TextIOBase | None, raw: _Unfailing, line_buffering: bool = False) -> io.TextIOWrapper:
+def _text(stream: TextIO | None, raw: _Unfailing, line_buffering: bool = False) -> io.TextIOWrapper:
     encoding = stream.encoding if stream is not None else "utf-8"
     return io.TextIOWrapper(
         io.BufferedWriter(raw), encoding, "backslashreplace", line_buffering=line_buffering or raw.isatty()

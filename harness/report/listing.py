@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.methods import registered
+from harness.outside_text import decoded
 from harness.precision.causes import CAUSES, CAUSES_METRIC
 from harness.precision.metrics import METRICS
 from harness.precision.selection import SELECTION_METRICS
@@ -34,6 +35,6 @@ def listing(studies: Path) -> Iterator[str]:
 
 def _title(path: Path) -> str:
     try:
-        return str(tomllib.loads(path.read_text(encoding="utf-8")).get("title", ""))
+        return str(tomllib.loads(decoded(path.read_bytes())).get("title", ""))
     except (OSError, ValueError):
         return "(cannot be read)"

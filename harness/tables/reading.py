@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
-import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +14,13 @@ from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
+from pandera.errors import SchemaErrorReason
 from pydantic import ValidationError
 
-from harness.errors import UserError
-from harness.outside_text import restored
+from harness.errors import UserError, shortened
+from harness.outside_text import decoded, restored
 from harness.tables.files import COMPRESSED
+from harness.tables.parsing import line_of, opened, parse
 from harness.tables.schema import (
     COLUMN_TYPES,
     DROPPED,
@@ -37,11 +36,6 @@ from harness.tables.schema import (
 )
 from harness.tables.sidecar import Sidecar
 from harness.validation import one_line
-
-EXACT_FLOATS: dict[str, Any] = (
-    {"float_precision": "round_trip"} if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1) else {}
-)
-"""From pandas 3.1 on every float is read exactly, and asking for it is deprecated."""
 
 BASE, HEAD = "base", "head"
 """The folders of the two sides of a duel."""
@@ -139,7 +133,7 @@ def read_info(folder: Path) -> dict[str, Any]:
     """run.json of a folder."""
     path = folder / "run.json"
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = json.loads(decoded(path.read_bytes()))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -164,20 +158,19 @@ def read_table(
     path = stored(path)
     if not path.exists():
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
-    numbers = {name: ["nan"] for name, kind in kinds.items() if kind is float}
     try:
-        source = _whole_lines(path)
-        frame = pd.read_csv(
-            source, dtype=kinds, keep_default_na=False, na_values=numbers, encoding="utf-8", **EXACT_FLOATS
-        )
+        with opened(path) as file:
+            frame = parse(file, kinds)
         if lacking:
             frame = frame.drop(columns=[name for name in dropped if name in frame])
             frame = frame.assign(**{name: value for name, value in lacking.items() if name not in frame})
         if not lacking and (wrong := [name for name, wanted in zip_longest(frame, kinds) if name != wanted]):
-            raise ValueError(f"column {wrong[0]!r} is not where the schema has it: {', '.join(kinds)}")
+            raise ValueError(_unlike(wrong[0], kinds))
         frame = declared.validate(frame[[*kinds]] if set(frame) == set(kinds) and lacking else frame, inplace=True)
         return _restored(frame, kinds)
-    except (pa.errors.SchemaError, pa.errors.SchemaErrors, ValueError, OverflowError, *_UNREADABLE) as error:
+    except pa.errors.SchemaError as error:
+        raise UserError(f"{path}: {_disallowed(error, path)}"[:LONGEST_REASON]) from None
+    except (ValueError, OverflowError, *_UNREADABLE) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(f"{path}: {reason[:LONGEST_REASON]}") from None
 
@@ -192,23 +185,26 @@ def stored(path: Path) -> Path:
     return compressed if compressed.exists() and not path.exists() else path
 
 
-def _whole_lines(path: Path) -> Path | io.BytesIO:
-    """What a table is read from. Raises ValueError where it ends within a line: half a number is a number too."""
-    if path.suffix == COMPRESSED:
-        text = gzip.decompress(path.read_bytes())
-        source: Path | io.BytesIO = io.BytesIO(text)
-        last = text[-1:]
-    else:
-        source, last = path, _last_byte(path)
-    if last not in (b"", b"\n"):
-        raise ValueError("its last line is cut off")
-    return source
+def _unlike(name: object, kinds: Mapping[str, type]) -> str:
+    """Why a column is not that of the schema, by its name."""
+    for separator, word in ((";", "';'"), ("\t", "a tab")):
+        if str(name).startswith(f"{next(iter(kinds))}{separator}"):
+            return f"its fields are separated by {word}, not by ','"
+    return f"column {name!r} is not where the schema has it: {', '.join(kinds)}"
 
 
-def _last_byte(path: Path) -> bytes:
-    with path.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
-        return file.read()
+def _disallowed(error: pa.errors.SchemaError, path: Path) -> str:
+    """What a table must not say: the line, the column and the value where these are known."""
+    cases, column = error.failure_cases, getattr(error.schema, "name", None)
+    rule = str(error.check).partition(": ")[2].removesuffix(">") or error.check
+    if not isinstance(cases, pd.DataFrame) or cases.empty or pd.isna(cases["index"].iloc[0]):
+        return str(error).strip().partition("\n")[0]
+    with opened(path) as file:
+        line = line_of(file, int(cases["index"].iloc[0]))
+    if error.reason_code is SchemaErrorReason.SERIES_CONTAINS_NULLS:
+        return f"line {line}, column '{column}': no value"
+    value = shortened(repr(cases["failure_case"].iloc[0]))
+    return f"line {line}, column '{column}': {value} is not allowed: {rule}"
 
 
 def _restored(frame: pd.DataFrame, kinds: Mapping[str, Any]) -> pd.DataFrame:
