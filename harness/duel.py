@@ -22,7 +22,7 @@ from harness.cells import Case, Cell, Plan
 from harness.errors import Interrupted, UserError
 from harness.loading import Say, on_present_devices, plan_of, refuse_nothing
 from harness.machine import this_machine, this_revision, utc_now
-from harness.measure.case import CaseRunner, Side
+from harness.measure.case import CaseResult, CaseRunner, Side
 from harness.measure.process import Worker
 from harness.measure.turn import rows_of
 from harness.methods import registered
@@ -49,6 +49,9 @@ change of just the tolerance is `same` in under 5 % of duels, all looks included
 SHARE_OF_FIRST = 0.6
 """Of the budget: what the first set may use. The second set is of the cases in which something was found, so mostly of
 one of several, and each of its launches is shorter."""
+
+LAUNCHES_WITH_ERRORS = 2
+"""Errors are measured in so many launches, and where these do not agree in every launch."""
 
 FORGOTTEN = "the base does not have it"
 UNLIMITED = float("inf")
@@ -129,6 +132,9 @@ class _Launches:
 
     def __post_init__(self) -> None:
         self.begun = time.monotonic()
+        self.errors_before: dict[str, dict[tuple[int, str], str]] = {}
+        self.errors_vary: set[str] = set()
+        """Cases whose errors differ between launches, so that they are measured in every launch."""
         self.launch = 0
         """The number of the launch at hand, counted over both sets."""
 
@@ -180,12 +186,22 @@ class _Launches:
             )
             for each in cells
         ]
-        measure = ["errors", "memory"] if first else ["memory"]
+        with_errors = self.launch <= LAUNCHES_WITH_ERRORS or case.id in self.errors_vary
+        measure = ["errors", "memory"] if with_errors else ["memory"]
         theirs += self.base_only.get(case.id, ()) if first else ()
         results = self.runner.run(case, [theirs, cells], seed, UNLIMITED, measure=measure)
         machine = self.folder.parent.parent.name
         for writer, result in zip(self.writers, results, strict=True):
             writer.commit(rows_of(case, case.id, self.launch, machine, result))
+        if self.launch <= LAUNCHES_WITH_ERRORS:
+            self._compare_errors(case, results)
+
+    def _compare_errors(self, case: Case, results: Sequence[CaseResult]) -> None:
+        """Remember the errors of a case, or note that they are not those of the launch before."""
+        errors = {(each.side, each.cell.method): repr(each.figures) for side in results for each in side.cells}
+        before = self.errors_before.setdefault(case.id, errors)  # as text: NaN is not equal to itself
+        if any(errors[one] != before[one] for one in errors.keys() & before.keys()):
+            self.errors_vary.add(case.id)
 
     def _base_has(self, method: str) -> bool:
         return ":" in method or method in self.known

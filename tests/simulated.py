@@ -40,7 +40,7 @@ def committed_spreads() -> np.ndarray:
 def identities(count: int, cases: int | None = None) -> Frame:
     """The identity of so many quantities of time, the cells of as many cases unless another number is told."""
     columns = {name: [""] * count for name in IDENTITY} | {"dtype": ["float32"] * count}
-    table = Frame(columns).assign(kind="time", phase="forward")
+    table = Frame(columns).assign(kind="time", phase="forward", clock="wall")
     return table.assign(
         case=[str(number % (cases or count)) for number in range(count)],
         method=[f"m{number // (cases or count)}" for number in range(count)],

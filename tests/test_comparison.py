@@ -12,6 +12,7 @@ import pytest
 from harness.errors import UserError
 from harness.study import Gate
 from harness.verdicts.comparison import compare_verdicts, counts, duel_verdicts, exit_code, refuse_unlike
+from harness.verdicts.wording import quantity_name
 from harness.vocabulary import EXIT_CELLS, EXIT_FAILED, EXIT_INCONCLUSIVE
 from tests.fake_run import fake_run, noise
 
@@ -45,6 +46,23 @@ def test_a_duel_confirms_by_its_second_launches() -> None:
     assert verdicts_of(never) == {"held": "inconclusive", "gone": "inconclusive", "same": "same"}
     reason = never.set_index(["method", "kind"])["reason"]["held", "time"]
     assert re.fullmatch(r"between: \+10\.5 % \(10\.0\.\.11\.0\), and no second set of launches to confirm it", reason)
+
+
+def test_the_two_clocks_of_a_phase_are_judged_each_for_itself() -> None:
+    """The device works longer; a caller, who waits for the launch of its kernels, waits as long as before."""
+    slow = times(*noise(3, mean=0.1))
+    base, head = (fake_run({"m": [*QUIET, *QUIET]}) for _ in range(2))
+    for run, device in ((base, [*QUIET, *QUIET]), (head, [*slow, *slow])):
+        by_wall = run.timings
+        by_device = fake_run({"m": device}).timings.assign(clock="device")
+        vars(run)["timings"] = pd.concat([by_wall, by_device], ignore_index=True)
+    for table in (duel_verdicts(base, head, FIRST, SECOND, GATE), compare_verdicts([base], head, GATE)):
+        rows = table[table["kind"] == "time"]
+        assert dict(zip(rows["clock"], rows["verdict"], strict=True)) == {"device": "slower", "wall": "same"}
+        assert set(table.loc[table["kind"] != "time", "clock"]) == {""}
+        assert "m n=64 k=4 rows=1 d=0 float32 cpu, device time of forward" in map(
+            quantity_name, rows.to_dict("records")
+        )
 
 
 def test_cells_are_lost_and_new() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,10 +17,12 @@ from click.testing import CliRunner
 
 import harness
 from harness import duel as duels
+from harness.cells import Case, Cell
 from harness.cli import cli
 from harness.duel import Duel, duel
 from harness.errors import UserError
 from harness.machine import Revision
+from harness.measure.case import CaseResult, CellResult
 from harness.measure.worker import PROTOCOL
 from harness.origin import Origin, base_origin
 from harness.tables import read_verdicts
@@ -108,6 +112,30 @@ def test_an_ulp_is_better_or_worse(fought: Duel) -> None:
     farther, nearer = errors[["base", "head"]].to_numpy(dtype=float)[list(errors.index).index("fused")]
     assert 0.5 < abs(farther - nearer) < 1.1
     assert errors["verdict"].to_dict() == {"native": "same", "fused": "better" if farther > nearer else "worse"}
+
+
+def test_errors_are_measured_in_two_launches_to_see_whether_they_vary(fought: Duel) -> None:
+    for run in (fought.base, fought.head):
+        assert set(run.discrepancies["launch"]) == {1, 2}
+    assert set(fought.verdicts.query("kind == 'error'")["launches"]) == {2}
+
+
+@pytest.mark.parametrize(
+    ("later", "vary"),
+    [({"m": [["dx", 1.0]]}, False), ({"m": [["dx", 1.5]]}, True), ({"m": [["dx", math.nan]]}, True), ({}, False)],
+)
+def test_errors_that_vary_are_measured_in_every_launch(later: dict[str, list[Any]], vary: bool) -> None:
+    """What only one launch has, as a method that only the base knows, says nothing."""
+    case = Case(n=64, k=4)
+
+    def results(figures: dict[str, list[Any]]) -> list[CaseResult]:
+        return [CaseResult([CellResult(Cell(case, method, 0), figures=own) for method, own in figures.items()])]
+
+    launches = duels._Launches.__new__(duels._Launches)
+    launches.errors_before, launches.errors_vary = {}, set()
+    for figures in ({"m": [["dx", 1.0]], "older": [["dx", 2.0]]}, later):
+        launches._compare_errors(case, results(figures))
+    assert launches.errors_vary == ({case.id} if vary else set())
 
 
 def test_two_launches_decide_no_time(fought: Duel) -> None:

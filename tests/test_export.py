@@ -23,7 +23,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestSuite
 from harness.cells import Case
 from harness.cli import cli
 from harness.study import Gate
-from harness.tables import BASE, HEAD, Run, RunWriter, newest_result, read, write_verdicts
+from harness.tables import BASE, HEAD, Run, RunWriter, newest_result, read, read_verdicts, write_verdicts
 from harness.verdicts.comparison import duel_verdicts
 from harness.verdicts.export import FORMATS, SHOWN, export, markdown_text, plain
 from harness.verdicts.wording import axes_of, case_name, quantity_name
@@ -64,7 +64,7 @@ def run_by_hand(folder: Path, cells: list[dict[str, Any]]) -> Run:
 def judged(number: int, **own: Any) -> dict[str, Any]:
     """A row of verdicts.csv: the time of a forward."""
     case = Case(n=64 + number, k=4)
-    quantity = {"kind": "time", "phase": "forward", "tensor": "", "reference": "", "metric": ""}
+    quantity = {"kind": "time", "phase": "forward", "clock": "wall", "tensor": "", "reference": "", "metric": ""}
     figures = {"base": 1e-5, "head": 1.1e-5, "ratio": 1.1, "low": 1.05, "high": 1.15, "launches": 12}
     rest = {"verdict": "same", "detectable": 0.01, "reason": ""}
     return {"case": case.id, "method": "native", **case.axes, **quantity, **figures, **rest, **own}
@@ -289,6 +289,15 @@ def test_two_cases_have_two_names(one: Case, two: Case) -> None:
     assert (
         axes_of({"case": one.id, "method": "native", **one.axes, "phase": "forward", "launch": 1}, "phase") == one.axes
     )
+
+
+def test_verdicts_of_before_there_were_two_clocks_are_read(tmp_path: Path) -> None:
+    folder = duel_by_hand(tmp_path, [judged(0), judged(1, kind="error", phase="", clock="", metric="flips")])
+    pd.read_csv(folder / "verdicts.csv").drop(columns="clock").to_csv(folder / "verdicts.csv", index=False)
+    for side in (BASE, HEAD):
+        info = json.loads((folder / side / "run.json").read_text())
+        (folder / side / "run.json").write_text(json.dumps(info | {"schema": 3}))
+    assert list(read_verdicts(folder)["clock"]) == ["wall", ""]
 
 
 def test_a_word_means_the_newest_run_or_duel_of_a_study(smoke: Run, duel: Path) -> None:

@@ -42,7 +42,15 @@ def begin(run: int) -> str:
 
 def row(run: int, level: float, case: Case = CASES[0], **columns: Any) -> dict[str, Any]:
     """A row of a history: time of forward of gather, if nothing else is said."""
-    what = {"study": "trial", "method": "gather", "kind": "time", "phase": "forward", "tensor": "", "reference": ""}
+    what = {
+        "study": "trial",
+        "method": "gather",
+        "kind": "time",
+        "phase": "forward",
+        "clock": "wall",
+        "tensor": "",
+        "reference": "",
+    }
     who = {"begin": begin(run), "base_commit": "b" * 40, "head_commit": f"{run:08x}" * 5, "torch": "2.13.0"}
     figures = {"base": 1e-5, "head": 1e-5, "ratio": 1.0, "low": 0.9, "high": 1.1, "launches": 12, "verdict": "same"}
     return who | what | {"case": case.id, "metric": "", "level": level} | case.axes | figures | columns
@@ -73,6 +81,17 @@ def test_a_history_is_read_back_as_it_was_appended(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read_history(path), rows, check_exact=True, check_dtype=False)
     assert path.read_text().splitlines()[0] == ",".join(history_columns())
     assert read_history(tmp_path / "nothing.csv").empty
+
+
+def test_a_history_of_before_there_were_two_clocks_is_read_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    rows = pd.concat([history([1.0, 2.0]), history([3.0], kind="error", phase="", clock="", metric="flips")])
+    rows.drop(columns="clock").to_csv(path, index=False)
+    before = path.read_bytes()
+    assert list(read_history(path)["clock"]) == ["wall", "wall", ""]
+    with pytest.raises(UserError, match="has not the columns of this version: move it away"):
+        append_history(path, rows)
+    assert path.read_bytes() == before
 
 
 def test_a_half_line_is_cut_off_before_the_next_is_appended(tmp_path: Path) -> None:
@@ -139,7 +158,7 @@ def test_a_judged_run_is_recorded_with_its_levels(tmp_path: Path) -> None:
     verdicts = verdicts.assign(
         kind=kinds, head=[1e-5, 4096.0, 0.5, math.nan], verdict=["slower", "same", "worse", "new"]
     )
-    verdicts.loc[1:, "phase"] = ""
+    verdicts.loc[1:, ["phase", "clock"]] = ""
     base, head = judged_run("b" * 40, 1e-5), judged_run("c" * 40, 1e-5)
     rows = history_rows(verdicts, base, head)
     assert list(rows["level"])[:3] == pytest.approx([5.0, 4096.0, 0.5])  # of time in reads
@@ -281,7 +300,7 @@ def test_the_lines_say_what_where_and_by_how_much() -> None:
     lines = list(history_lines(rows, steps(rows)))
     assert lines[0] == "12 judged runs, 3 quantities: one step"
     assert re.fullmatch(
-        r"trial: gather n=64 k=4 rows=1 d=0 float32 cpu, time of forward: 1\.2\d\dx, "
+        r"trial: gather n=64 k=4 rows=1 d=0 float32 cpu, wall time of forward: 1\.2\d\dx, "
         r"\S+ -> \S+ reads of y, at 00000006 of 2026-01-07T10:00:00\+00:00",
         lines[1],
     )

@@ -38,7 +38,7 @@ Frame = pd.DataFrame
 def samples(values: Mapping[str, Sequence[float]], base: float = 1e-3, kind: str = "time", **columns: Any) -> Frame:
     """Launches of quantities: name of the case -> log-ratios, or logarithms of the level."""
     rows = [
-        {"case": case, "method": "m", "dtype": "float32", "kind": kind, "phase": "forward", "tensor": ""}
+        {"case": case, "method": "m", "dtype": "float32", "kind": kind, "phase": "forward", "clock": "", "tensor": ""}
         | {"reference": "", "metric": "", "launch": number, "base": base, "head": base * math.exp(value)}
         | {"log_ratio": value, "log_level": value, "value": math.exp(value)}
         | columns
@@ -353,7 +353,15 @@ def test_a_peak_that_varies_has_a_floor_of_its_own(base: int, head: int, word: s
 
 
 def error_rows(value: float, metric: str = "ulp_max", dtype: str = "float32", method: str = "m") -> Frame:
-    own = {"kind": "error", "phase": "", "tensor": "dx", "reference": "exact", "metric": metric, "value": value}
+    own = {
+        "kind": "error",
+        "phase": "",
+        "clock": "",
+        "tensor": "dx",
+        "reference": "exact",
+        "metric": metric,
+        "value": value,
+    }
     return Frame([key(method, Case(n=64, k=4, dtype=dtype)) | own | {"launch": 1}])
 
 

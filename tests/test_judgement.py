@@ -18,7 +18,7 @@ from tests.fake_run import fake_run, key
 
 Frame = pd.DataFrame
 
-QUANTITY = {"kind": "time", "phase": "forward", "tensor": "", "reference": "", "metric": ""}
+QUANTITY = {"kind": "time", "phase": "forward", "clock": "wall", "tensor": "", "reference": "", "metric": ""}
 FIGURES = {"base": 1e-5, "head": 1.1e-5, "ratio": 1.1, "low": 1.05, "high": 1.15, "launches": 12, "detectable": 0.01}
 
 

@@ -120,13 +120,32 @@ def read_verdicts(folder: Path) -> pd.DataFrame:
     path = folder / VERDICTS_FILE
     if not path.is_file():
         raise UserError(f"{path}: no such file: name the folder of a duel")
-    types = {name: COLUMN_TYPES[kind] for name, kind in read(folder / HEAD).info["parameters"].items()}
-    return read_table(path, verdicts_schema(types))
+    info = read(folder / HEAD).info
+    types = {name: COLUMN_TYPES[kind] for name, kind in info["parameters"].items()}
+    return _read_judged(path, verdicts_schema(types), added_since(info["schema"], "verdicts"))
 
 
 def read_history(path: Path) -> pd.DataFrame:
     """A history, empty where there is none. Raises UserError where it is not what the schema says."""
-    return read_table(path, history_schema())
+    lacking = {} if "clock" in _header(path) else added_since(OLDEST_READ, "verdicts")
+    return _read_judged(path, history_schema(), lacking)
+
+
+def _header(path: Path) -> list[str]:
+    """The names of the columns of a table; none where it cannot be read, which is said by whoever reads it."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.readline().rstrip().split(",")
+    except (OSError, ValueError):
+        return []
+
+
+def _read_judged(path: Path, declared: pa.DataFrameSchema, lacking: Mapping[str, Any]) -> pd.DataFrame:
+    """A table of verdicts. Where it lacks the clock that is the wall's for its times; memory and errors have none."""
+    table = read_table(path, declared, lacking)
+    if "clock" in lacking:
+        table["clock"] = table["clock"].where(table["kind"].isin(("time",)), "")
+    return table
 
 
 def read_info(folder: Path) -> dict[str, Any]:

@@ -28,7 +28,7 @@ OLDEST_READ = 2
 
 ADDED: dict[int, dict[str, dict[str, Any]]] = {
     3: {"cells": {"compile_seconds": float("nan")}},
-    4: {"timings": {"clock": WALL}, "discrepancies": {"launch": 1}},
+    4: {"timings": {"clock": WALL}, "discrepancies": {"launch": 1}, "verdicts": {"clock": WALL}},
 }
 """version -> table -> column that it added: the value that it has in what was written before."""
 
@@ -116,6 +116,7 @@ _OWN = {
 _QUANTITY = {
     "kind": pa.Column(str, pa.Check.isin(("time", "memory", "error", "cell")), description="what is judged"),
     "phase": pa.Column(str, description="of time and memory: which phase"),
+    "clock": pa.Column(str, pa.Check.isin(("", *CLOCKS)), description="of time: by which clock"),
     "tensor": pa.Column(str, description="of an error: what is compared"),
     "reference": pa.Column(str, description="of an error: what it is compared with"),
     "metric": pa.Column(str, description="of an error: its figure"),
@@ -138,7 +139,7 @@ _VERDICTS = (
         "detectable": pa.Column(
             float, nullable=True, description="smallest relative change beyond the tolerance that would be found"
         ),
-        "reason": pa.Column(str, description="why, where the figures do not say it"),
+        "reason": pa.Column(str, description="why, where the verdict needs it: of an undecided one where it lies"),
     }
 )
 

@@ -26,7 +26,7 @@ def cells_of_one_side(base: pd.DataFrame, head: pd.DataFrame, key: list[str]) ->
     tried = both["tried_base"].eq(True) & both["tried_head"].eq(True)
     verdict = np.select([was & ~now, now & ~was, tried & ~was & ~now], ["lost", "new", "inconclusive"], "")
     reason = np.where(was, both["why_head"].fillna(NOT_IN_HEAD), both["why_base"].fillna(NOT_IN_BASE))
-    rows = both[key].assign(kind="cell", phase="", tensor="", reference="", metric="", launches=0)
+    rows = both[key].assign(kind="cell", phase="", clock="", tensor="", reference="", metric="", launches=0)
     rows = rows.assign(verdict=verdict, reason=reason)
     return rows[rows["verdict"] != ""]
 
@@ -52,7 +52,8 @@ def _quantities(runs: Sequence[Run], key: list[str]) -> pd.DataFrame:
     """What was measured in any of these runs, and errors in the last: the key and QUANTITY, each once."""
     tables = [errors(runs[-1].discrepancies, JUDGED_METRICS)]
     for run in runs:
-        for kind, table in (("time", run.timings), ("memory", run.memory.dropna(subset="peak_bytes"))):
+        memory = run.memory.dropna(subset="peak_bytes").assign(clock="")
+        for kind, table in (("time", run.timings), ("memory", memory)):
             tables.append(table.assign(kind=kind, tensor="", reference="", metric=""))
     rows = pd.concat([each[[*key, *QUANTITY]] for each in tables], ignore_index=True).drop_duplicates()
     return rows[~rows["method"].isin(NOT_JUDGED)]

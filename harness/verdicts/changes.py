@@ -13,13 +13,12 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from harness.tables import first_clock
 from harness.verdicts.floors import added
 from harness.verdicts.pooling import pooled_variances
 from harness.verdicts.ratios import OF_A_BLOCK, paired_log_ratios
 
-QUANTITY = ("kind", "phase", "tensor", "reference", "metric")
-"""What a verdict is of, beside the cell."""
+QUANTITY = ("kind", "phase", "clock", "tensor", "reference", "metric")
+"""What a verdict is of, beside the cell. A time by the wall clock and one by the device's are two quantities."""
 
 IDENTITY = ["case", "method", *QUANTITY]
 
@@ -35,7 +34,7 @@ every launch only where they vary. A time never counts: a clock that says the sa
 
 def paired_times(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     """Per quantity and launch: base and head (median seconds a call), log_ratio (median over the paired rounds)."""
-    both = _by_first_clock(_side_by_side(base, head, ["phase", "clock", "launch", "round"], "seconds"))
+    both = _side_by_side(base, head, ["phase", "clock", "launch", "round"], "seconds")
     both["log_ratio"] = np.log(both["head"] / both["base"])
     by = [name for name in both.columns if name not in ("round", "base", "head", "log_ratio")]
     medians = both.groupby(by, sort=False)[["base", "head", "log_ratio"]].median().reset_index()
@@ -45,7 +44,7 @@ def paired_times(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
 def paired_memory(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     """Per quantity and launch: base and head (peak bytes), log_ratio of both plus what is added to a peak."""
     both = _side_by_side(base, head, ["phase", "launch"], "peak_bytes").dropna(subset=["base", "head"])
-    return _with_log_ratio(_quantity(both, "memory"))
+    return _with_log_ratio(_quantity(both, "memory").assign(clock=""))
 
 
 def paired_errors(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
@@ -56,8 +55,8 @@ def paired_errors(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
 def time_levels(timings: pd.DataFrame) -> pd.DataFrame:
     """Per quantity and launch: value (median seconds a call), log_level (of its multiple of one read of y)."""
     paired = paired_log_ratios(timings, READ, base_phase="apply").rename(columns={"log_ratio": "log_level"})
-    paired = _by_first_clock(paired[~paired["method"].isin(NOT_JUDGED)])
-    by = [*(name for name in timings.columns if name not in (*OF_A_BLOCK, "clock")), "launch"]
+    paired = paired[~paired["method"].isin(NOT_JUDGED)]
+    by = [*(name for name in timings.columns if name not in OF_A_BLOCK), "launch"]
     medians = paired.groupby(by, sort=False)[["seconds", "log_level"]].median().reset_index()
     return _quantity(medians.rename(columns={"seconds": "value"}), "time")
 
@@ -66,7 +65,7 @@ def memory_levels(memory: pd.DataFrame) -> pd.DataFrame:
     """Per quantity and launch: value (peak bytes), log_level of it plus what is added to a peak."""
     known = memory[~memory["method"].isin(NOT_JUDGED)].dropna(subset=["peak_bytes"])
     known = known.rename(columns={"peak_bytes": "value"}).drop(columns="min_bytes")
-    return _with_log_level(_quantity(known, "memory"))
+    return _with_log_level(_quantity(known, "memory").assign(clock=""))
 
 
 def error_levels(discrepancies: pd.DataFrame, metrics: Iterable[str]) -> pd.DataFrame:
@@ -77,7 +76,7 @@ def error_levels(discrepancies: pd.DataFrame, metrics: Iterable[str]) -> pd.Data
 def errors(discrepancies: pd.DataFrame, metrics: Iterable[str]) -> pd.DataFrame:
     """The figures of the methods that are judged, a row for each launch: column `value`."""
     rows = discrepancies[(discrepancies["of"] == "method") & discrepancies["metric"].isin(list(metrics))]
-    return rows.drop(columns="of").assign(kind="error", phase="")
+    return rows.drop(columns="of").assign(kind="error", phase="", clock="")
 
 
 def unvarying_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -209,11 +208,6 @@ def _side_by_side(base: pd.DataFrame, head: pd.DataFrame, within: list[str], val
     others = [name for name in ("position", "calls", "min_bytes") if name in mine]
     theirs = base[[*on, value]].rename(columns={value: "base"})
     return mine.drop(columns=others).merge(theirs, on=on)
-
-
-def _by_first_clock(rows: pd.DataFrame) -> pd.DataFrame:
-    """Times of one clock for each cell's phase: the device's where it has one."""
-    return first_clock(rows, ("case", "method", "phase")).drop(columns="clock")
 
 
 def _quantity(rows: pd.DataFrame, kind: str) -> pd.DataFrame:

@@ -78,7 +78,7 @@ def axes_of(row: Row, first: str) -> dict[str, Any]:
 def quantity_name(row: Row) -> str:
     """What a verdict is of, in words."""
     what = {
-        "time": f"time of {row['phase']}",
+        "time": f"{row['clock']} time of {row['phase']}",
         "memory": f"memory of {row['phase']}",
         "error": f"{row['metric']} of {row['tensor']} against {row['reference']}",
         "cell": "the cell",
