@@ -124,7 +124,11 @@ def wrong_yardstick(method: Method, problem: Problem) -> str:
     """Why the output of `copy` or `read` is wrong, or ''."""
     if method.implementation.apply is None:
         return "has no apply"
-    y, output = problem.y, method.implementation.apply(None, problem.y)
+    return wrong_move(method.implementation.apply(None, problem.y), problem.y)
+
+
+def wrong_move(output: torch.Tensor, y: torch.Tensor) -> str:
+    """Why this is neither a copy of y nor the largest of its bits as an integer, or ''."""
     if output.shape == y.shape:
         return "" if torch.equal(bits(output), bits(y)) else "copy differs from y"
     return (

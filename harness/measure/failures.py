@@ -75,6 +75,8 @@ def failure(error: BaseException, autocast: bool = False) -> dict[str, Any]:
     if isinstance(error, NoSelection):
         return {"status": "incorrect", "reason": str(error)}
     text = told(error)
+    if isinstance(error, Incorrect):
+        return {"status": "incorrect", "reason": text}
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in OUT_OF_MEMORY):
         return {"status": "out_of_memory", "reason": text}
     if isinstance(error, NotImplementedError | UserError) or _refused(error, autocast):
@@ -129,6 +131,10 @@ def _file(code: CodeType, module: str) -> str:
     path = PurePath(code.co_filename)
     depth = module.count(".") + (path.name == "__init__.py")
     return "/".join(path.parts[-1 - depth :])
+
+
+class Incorrect(Exception):
+    """A method returned what is wrong; the message says what."""
 
 
 class Unusable(Exception):

@@ -7,6 +7,7 @@ and one launch.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -36,7 +37,7 @@ def captured(prepared: PreparedPhase, device: Device) -> PreparedPhase:
     graph = device.graph
     if graph is None:
         raise NotImplementedError(f"{device.type} has no graphs")
-    return PreparedPhase(prepared.reads, lambda *copies: graph(lambda: prepared.bind(*copies)))
+    return replace(prepared, bind=lambda *copies: graph(lambda: prepared.bind(*copies)))
 
 
 def wrong_replay(got: Any, want: Any) -> str:

@@ -29,20 +29,23 @@ from harness.device.definition import Device
 from harness.device.devices import device_of, present
 from harness.device.gate import EARLY, DeviceTimeout
 from harness.measure.assessment import Assessment
-from harness.measure.checks import changed, restore, same_bits, wrong_derivative, wrong_outcome, wrong_yardstick
+from harness.measure.checks import changed, restore, same_bits, wrong_outcome, wrong_yardstick
 from harness.measure.compiler import compilations, compiling, forget
+from harness.measure.contents import Content
 from harness.measure.discrepancies import figures, proof_figures, unexplained
-from harness.measure.failures import Unusable, failure, told
+from harness.measure.failures import Incorrect, Unusable, failure, told
+from harness.measure.follow import Checked, follow
 from harness.measure.graphs import GRAPH, captured, refuse_without_graphs, wrong_replay
 from harness.measure.heap import EARLIER_COPIES, Heap, bytes_of, places
 from harness.measure.modes import AUTOCAST, keeps_subnormals, set_mode
 from harness.measure.on_device import DeviceBlocks
-from harness.measure.outcome import run_once, selected_of
+from harness.measure.outcome import Outcome, run_once, selected_of
 from harness.measure.phases import PreparedPhase, prepare
 from harness.measure.process import end_with_parent
 from harness.measure.references import References
+from harness.measure.results import not_plain
 from harness.measure.state.watch import Watch
-from harness.measure.transforms import as_product, as_run, load_transforms
+from harness.measure.transforms import as_run, load_transforms
 from harness.methods import Method, method, registered
 from harness.problems import Draws, Problem
 from harness.vocabulary import CACHE, DERIVATIVES, DEVICE_CLOCK, HOST, WALL, YARDSTICK_PHASES, YARDSTICKS
@@ -75,11 +78,11 @@ class OpenCase:
         self.flush = self._flusher()
         self.on_device = DeviceBlocks.of(self.device, self.flush)
         self.prepared: dict[tuple[str, str], PreparedPhase] = {}
+        self.checked: dict[tuple[str, str], Checked] = {}
         self.spare_bytes: dict[str, float] = {}
         """method -> what copies of earlier blocks may take beside it, of the memory limit."""
-        native = as_run(method("native"), replace(self.problem.case, transform="eager"))
-        outcome = run_once(native, self.problem, self.loss, with_dS=False)
-        self.native_is_wrong = wrong_outcome(native, outcome, self.problem, self.loss)
+        outcome = self._run_native(self.problem)
+        self.native_is_wrong = wrong_outcome(method("native"), outcome, self.problem, self.loss)
         self.native = selected_of(outcome)
         self.references = References(self.problem, self.native, self.loss)
         load_transforms(self.problem.case, request["phases"])
@@ -88,6 +91,16 @@ class OpenCase:
     @property
     def loss(self) -> str:
         return str(self.settings["loss"])
+
+    def _run_native(self, problem: Problem) -> Outcome:
+        native = as_run(method("native"), replace(problem.case, transform="eager"))
+        return run_once(native, problem, self.loss, with_dS=False)
+
+    @cached_property
+    def content(self) -> Content:
+        """What the phases read, and what is right for it."""
+        indices = self.problem.y.topk(self.problem.case.k).indices
+        return Content(self.problem, indices, self.problem, self._run_native)
 
     @cached_property
     def assessed_native(self) -> Assessment:
@@ -134,9 +147,9 @@ class OpenCase:
             return reply | {"status": "incorrect", "reason": wrong, "figures": []}
         wanted = YARDSTICK_PHASES if name in YARDSTICKS else self.settings["phases"]
         phases = [each for each in chosen.phases_for(self.problem.case) if each in wanted]
-        for phase, prepared in prepare(chosen, phases, self.problem, self.loss).items():
+        for phase, prepared in prepare(chosen, phases, self.problem, self.loss):
             try:
-                wrong, prepared = self._first_call(chosen, phase, prepared)
+                checked, prepared = self._first_calls(chosen, phase, prepared)
                 self.watch.hold()
             except RuntimeError as error:
                 self.watch.hold()
@@ -145,9 +158,10 @@ class OpenCase:
                     raise
                 reply["reason"] = "; ".join(filter(None, (reply["reason"], f"no {phase}: {told(error)}")))
                 continue
-            if wrong:
-                return reply | {"status": "incorrect", "reason": wrong, "calls": {}, "memory": [], "figures": []}
-            self.prepared[name, phase] = prepared
+            if isinstance(checked, str):
+                nothing: dict[str, Any] = {"calls": {}, "memory": [], "figures": []}
+                return reply | {"status": "incorrect", "reason": f"{phase}: {checked}"} | nothing
+            self.prepared[name, phase], self.checked[name, phase] = prepared, checked
             if "memory" in measure:
                 peak = self.device.peak_bytes(self._fresh_call(name, prepared))
                 reply["memory"].append([phase, chosen.least_bytes(phase, self.problem.case), peak])
@@ -161,28 +175,23 @@ class OpenCase:
             return reply | {"status": "unsupported", "figures": []}
         return reply
 
-    def _first_call(self, chosen: Method, phase: str, prepared: PreparedPhase) -> tuple[str, PreparedPhase]:
-        """Why what a phase gives is wrong, or '', of phases whose results the comparison has not seen: derivatives of
-        torch.func, a transformed W x, and replays; and the phase as it is timed, which is a replay in the transform
-        graph. Afterwards the phase is compiled, in the transform of that name."""
-        problem, loss, transform = self.problem, self.loss, self.problem.case.transform
-        wrong = ""
-        if phase in DERIVATIVES:
-            wrong = wrong_derivative(chosen, phase, self._fresh_call(chosen.name, prepared)(), problem, loss)
-        elif transform == "compile":
-            self._fresh_call(chosen.name, prepared)()
-        if phase == "pipeline" and transform != "eager":
-            product = as_product(chosen)
-            wrong = wrong_outcome(product, run_once(product, problem, loss, with_dS=False), problem, loss)
-        if wrong or transform != GRAPH or chosen.name in YARDSTICKS:
-            return wrong, prepared
-        replay = captured(prepared, self.device)
-        call = self._fresh_call(chosen.name, prepared)
-        return wrong_replay(self._fresh_call(chosen.name, replay)(), call()), replay
+    def _first_calls(self, chosen: Method, phase: str, prepared: PreparedPhase) -> tuple[Checked | str, PreparedPhase]:
+        """What later calls of a phase are held to, or why it is wrong, and the phase as it is timed: a replay in the
+        transform graph. Afterwards the phase is compiled, in the transform of that name."""
+        if self.problem.case.transform == GRAPH and chosen.name not in YARDSTICKS:
+            replay = captured(prepared, self.device)
+            call = self._fresh_call(chosen.name, prepared)
+            if wrong := wrong_replay(self._fresh_call(chosen.name, replay)(), call()):
+                return wrong, replay
+            prepared = replay
+        return follow(chosen, phase, prepared, self.content, self.heap, self.loss), prepared
 
     def time(self, name: str, phase: str, calls: int, clock: str = WALL) -> float:
         """One block by a clock in new memory, after one call that is not timed and, where the cache is to be cold, a
-        flush. NaN where no attempt at a block by the device clock was valid."""
+        flush. NaN where no attempt at a block by the device clock was valid.
+
+        Raises Incorrect where its last call is not as right as the first one was.
+        """
         timed = self._time if clock == WALL else self._time_on_device
         return self._with_all_memory(lambda: timed(name, phase, calls))
 
@@ -197,7 +206,13 @@ class OpenCase:
             raise RuntimeError("torch compiled something inside a block")
         if self.settings.get("watch_blocks", False):
             self.watch.hold()
+        self._hold_to_first_call(name, phase, kept)
         return lasted
+
+    def _hold_to_first_call(self, name: str, phase: str, kept: list[Any]) -> None:
+        """Raises Incorrect where what the last call of a block returned is wrong; kept: that, if there was a block."""
+        if kept and (wrong := self.checked[name, phase].wrong(kept.pop())):
+            raise Incorrect(wrong)
 
     def _calibrate_on_device(self, name: str, phase: str) -> int | str | None:
         """Calls of a block by the device clock, or why there is none; None where the device has no clock."""
@@ -217,6 +232,7 @@ class OpenCase:
             raise RuntimeError("torch compiled something inside a block")
         if self.settings.get("watch_blocks", False):
             self.watch.hold()
+        self._hold_to_first_call(name, phase, kept)
         return seconds
 
     def _new_copies(self, name: str, phase: str) -> tuple[Callable[[], Call], int]:
@@ -241,6 +257,8 @@ class OpenCase:
         y = self.problem.y.clone() if self.problem.case.d else self.problem.y
         outcome = run_once(chosen, self.problem, self.loss, with_dS=measure and "dS" in settings["tensors"])
         self.watch.hold()
+        if wrong := not_plain({"values": outcome.values, "indices": outcome.indices}, self.problem.case.device):
+            return wrong, "", []
         if outcome.wrote or changed(self.problem, self.drawn, y):
             restore(self.problem, self.drawn, y)
             return "changes its input", "", []

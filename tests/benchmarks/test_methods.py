@@ -26,7 +26,7 @@ CASE = harness.Case(n=16384, k=64, d=8)
 def test_method(benchmark: BenchmarkFixture, name: str, phase: str) -> None:
     torch.set_num_threads(1)
     try:
-        prepared = prepare(harness.method(name), [phase], harness.draw(CASE), "square")[phase]
+        prepared = dict(prepare(harness.method(name), [phase], harness.draw(CASE), "square"))[phase]
     except UserError as error:  # a package that is not installed
         pytest.skip(str(error))
     call = prepared.bind(*(tensor.detach() for tensor in prepared.reads))

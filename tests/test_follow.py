@@ -1,0 +1,192 @@
+"""Methods that are right when looked at are found, in the phase that looks; right ones are not blamed."""
+
+from __future__ import annotations
+
+import json
+import re
+from io import StringIO
+from typing import Any
+
+import pytest
+import torch
+
+from harness.cells import Case
+from harness.measure.failures import Incorrect
+from harness.measure.heap import parts_of
+from harness.measure.results import KEPT_BYTES, Remembered, not_plain
+from harness.measure.worker import OpenCase, serve
+from harness.methods import Method, registered
+from harness.vocabulary import DTYPES, PHASES
+from tests.asking import opening
+from tests.planted import remembering
+from tests.present import absent
+
+PLANTED = "tests.planted.remembering:"
+STALE = "does not follow what it reads"
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> None:
+    """Each test meets the planted methods as a new process does: they keep what they remember in their closures."""
+    for each in vars(remembering).values():
+        if isinstance(each, Method):
+            vars(each).pop("implementation", None)
+
+
+def opened(case: Case, *phases: str, loss: str = "square") -> OpenCase:
+    return OpenCase(opening(case, phases=phases or PHASES, loss=loss, block_seconds=0.0))
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "phase", "said"),
+    [
+        ("by_address", "forward", STALE),
+        ("by_version", "forward", STALE),
+        ("by_tensor", "forward", STALE),
+        ("keeps_indices", "forward", "a later call differs"),
+        ("first_cotangent", "backward", STALE),
+        ("first_matrix", "build", STALE),
+        ("first_values", "apply", STALE),
+        ("relaxation_by_address", "forward", STALE),
+        ("when_looked_at", "forward", r"not a plain tensor \(values: _Later\)"),
+        ("parameter", "forward", r"not a plain tensor \(values: Parameter\)"),
+        ("sparse_values", "forward", r"not a plain tensor \(values: torch.sparse_coo\)"),
+        ("negated", "forward", r"not a plain tensor \(values: zeros, a negative"),
+        ("elsewhere", "forward", r"not a plain tensor \(values: on meta\)"),
+        ("without_storage", "forward", r"not a plain tensor \(values: without storage\)"),
+    ],
+)
+def test_what_is_right_only_when_looked_at_is_incorrect(name: str, phase: str, said: str, rows: int) -> None:
+    case = opened(Case(n=64, k=4, rows=rows, dtype="float64"), phase)
+    reply = case.check(PLANTED + name, measure=())
+    assert reply["status"] == "incorrect", reply
+    assert reply["calls"] == {}
+    assert re.search(said, reply["reason"]), reply["reason"]
+    assert case.check("native", measure=())["status"] == "ok"
+
+
+def test_a_product_of_what_lay_there_before_is_incorrect() -> None:
+    reply = opened(Case(n=64, k=4, d=8), "pipeline").check(PLANTED + "first_product", measure=())
+    assert reply["status"] == "incorrect"
+    assert "pipeline" in reply["reason"]
+
+
+def test_a_workspace_that_is_not_cleared_is_incorrect() -> None:
+    reply = opened(Case(n=1024, k=32), "forward").check(PLANTED + "counts_kept", measure=())
+    assert reply["status"] == "incorrect"
+    assert "a later call differs" in reply["reason"]
+
+
+def test_a_method_that_is_wrong_only_after_many_calls_is_incorrect_in_its_block() -> None:
+    case = opened(Case(n=64, k=4), "forward")
+    assert case.check(PLANTED + "tires", measure=())["status"] == "ok"
+    case.time(PLANTED + "tires", "forward", 1)
+    with pytest.raises(Incorrect, match="a later call differs: 4 of 4 indices are not among the 4 largest"):
+        case.time(PLANTED + "tires", "forward", 6000)
+
+
+def test_the_worker_answers_that_a_later_call_was_wrong() -> None:
+    case, replies = opening(Case(n=64, k=4), phases=["forward"], block_seconds=0.0), StringIO()
+    check = {"op": "check", "method": PLANTED + "tires", "measure": []}
+    block = {"op": "time", "method": PLANTED + "tires", "phase": "forward", "calls": 6000}
+    serve(StringIO("\n".join(map(json.dumps, (case, check, block)))), replies)
+    last = json.loads(replies.getvalue().splitlines()[-1])
+    assert last["status"] == "incorrect"
+    assert last["reason"].startswith("a later call differs")
+
+
+@pytest.mark.parametrize("distribution", ["normal", "ties", "constant"])
+@pytest.mark.parametrize("name", ["in_the_same_buffer", "at_random", "noisy"])
+def test_a_method_that_only_looks_so_is_right(name: str, distribution: str) -> None:
+    case = opened(Case(n=64, k=4, rows=2, d=3, distribution=distribution), loss="linear")
+    reply = case.check(PLANTED + name, measure=())
+    assert reply["status"] == "ok", reply
+    for phase in reply["calls"]:
+        for _ in range(3):
+            case.time(PLANTED + name, phase, 2)
+
+
+@pytest.mark.parametrize("distribution", ["normal", "ties", "constant", "nonfinite", "subnormal"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_no_registered_method_is_blamed_in_any_phase(distribution: str, dtype: str) -> None:
+    """dense is: in a product with S, the tangent of a y that is not finite is NaN."""
+    for rows, k, loss in ((1, 16, "square"), (3, 1, "linear")):
+        d = 0 if distribution == "subnormal" else 8
+        case = opened(Case(n=256, k=k, rows=rows, d=d, dtype=dtype, distribution=distribution), loss=loss)
+        for name, chosen in registered().items():
+            if absent(chosen) or not chosen.phases_for(case.problem.case):
+                continue
+            try:
+                reply = case.check(name, measure=())
+            except RuntimeError:  # what torch has no kernel for
+                continue
+            if reply["status"] != "ok":
+                assert (name, distribution, reply["reason"][:3]) == ("dense", "nonfinite", "jvp"), reply
+            for phase in reply["calls"]:
+                case.time(name, phase, 1)
+
+
+def test_what_the_phases_read_is_as_it_was() -> None:
+    case = opened(Case(n=64, k=4, d=8))
+    before = [each.clone() for each in (case.problem.y, case.problem.W, case.problem.x, case.problem.weights)]  # type: ignore[union-attr]
+    reads = [part.clone() for each in ("coo", "fused") for part in _reads(case, each)]
+    now = [part for each in ("coo", "fused") for part in _reads(case, each)]
+    assert all(torch.equal(one, other) for one, other in zip(reads, now, strict=True))
+    after = (case.problem.y, case.problem.W, case.problem.x, case.problem.weights)
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))  # type: ignore[arg-type]
+
+
+def _reads(case: OpenCase, name: str) -> list[torch.Tensor]:
+    assert case.check(name, measure=())["status"] == "ok"
+    return [
+        part
+        for (method, _), prepared in case.prepared.items()
+        if method == name
+        for each in prepared.reads
+        for part in parts_of(each)
+    ]
+
+
+SIZES = (0, 1, 7, 1000, KEPT_BYTES // 4 + 1, 100_003)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64, torch.int64, torch.bool])
+@pytest.mark.parametrize("size", SIZES)
+def test_remembered_bits_tell_one_change_and_one_exchange(size: int, dtype: torch.dtype) -> None:
+    tensor = (torch.arange(size) % 251).to(dtype)
+    remembered = Remembered([tensor])
+    assert remembered.matches([tensor.clone()])
+    for at in {0, size // 2, size - 1} if size else ():
+        changed = tensor.clone()
+        changed[at] = 1 - changed[at].to(torch.int64) % 2
+        assert remembered.matches([changed]) == torch.equal(changed, tensor)
+    for one, other in ((0, 1), (0, 128), (5, size - 3)) if size > 200 else ():
+        exchanged = tensor.clone()
+        exchanged[[one, other]] = exchanged[[other, one]]
+        assert remembered.matches([exchanged]) == torch.equal(exchanged, tensor)
+    assert not remembered.matches([tensor.view(1, -1)])
+    assert not remembered.matches([tensor, tensor])
+
+
+def test_remembered_bits_tell_signed_zeros_and_nan_is_like_itself() -> None:
+    for size in (4, KEPT_BYTES):
+        zeros, nan = torch.zeros(size), torch.full((size,), torch.nan)
+        assert not Remembered([zeros]).matches([-zeros])
+        assert Remembered([nan]).matches([nan.clone()])
+
+
+def test_remembered_bits_do_not_depend_on_where_a_tensor_lies() -> None:
+    whole = torch.randn(2 * KEPT_BYTES + 1)
+    assert Remembered([whole[1:]]).matches([whole[1:].clone()])
+    columns = torch.randn(300, 200)
+    assert Remembered([columns.mT]).matches([columns.mT.contiguous()])
+
+
+@pytest.mark.parametrize("layout", ["to_sparse_coo", "to_sparse_csr", "to_sparse_csc"])
+def test_a_matrix_may_be_sparse_and_nothing_else_may(layout: str) -> None:
+    S: Any = getattr(torch.eye(4), layout)()
+    assert not_plain({"S": S}, "cpu") == ""
+    assert "torch.sparse" in not_plain({"values": S}, "cpu")
+    assert Remembered([S]).matches([getattr(torch.eye(4), layout)()])
+    assert not Remembered([S]).matches([getattr(torch.eye(4).flip(0), layout)()])
