@@ -160,7 +160,7 @@ class OpenCase:
                 continue
             if isinstance(checked, str):
                 nothing: dict[str, Any] = {"calls": {}, "memory": [], "figures": []}
-                return reply | {"status": "incorrect", "reason": f"{phase}: {checked}"} | nothing
+                return reply | {"status": "incorrect", "reason": _in_phase(phase, checked)} | nothing
             self.prepared[name, phase], self.checked[name, phase] = prepared, checked
             if "memory" in measure:
                 peak = self.device.peak_bytes(self._fresh_call(name, prepared))
@@ -311,6 +311,10 @@ class OpenCase:
         preparation = self.clock.undisturbed(prepares)
         call = self._fresh_call(name, prepared)
         return self.clock.calls_for(call, max(self.settings["block_seconds"], TIMED_OVER_PREPARED * preparation))
+
+
+def _in_phase(phase: str, reason: str) -> str:
+    return reason if reason.startswith(f"{phase}: ") else f"{phase}: {reason}"
 
 
 def greeting() -> dict[str, Any]:
