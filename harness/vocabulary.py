@@ -102,3 +102,10 @@ BASE_PHASE = {
     "pipeline": "pipeline",
 }
 """phase -> the phase of native that it is a ratio to: native has no matrix to build or apply."""
+
+PACE_BOUND = 1.1
+"""Nothing moves its bytes faster than this times what the better yardstick reaches, and no device works longer than
+this times the wall clock around it."""
+
+ALIKE_BYTES = 4
+"""Yardsticks that move from a quarter to four times the bytes of a phase are held to be in the same level of cache."""

@@ -14,8 +14,9 @@ import pytest
 from harness.cells import Case
 from harness.tables import Run, read
 from harness.verdicts.fastest import fastest
-from harness.verdicts.plausible import BOUND, believed, contradicted, doubts, paces
+from harness.verdicts.plausible import believed, contradicted, doubts, paces
 from harness.verdicts.sizes import by_size
+from harness.vocabulary import PACE_BOUND
 
 NAN = float("nan")
 CALL = 1e-6
@@ -79,7 +80,7 @@ def test_a_pace_is_that_of_the_yardstick_without_its_call() -> None:
 def test_too_fast_is_what_is_faster_than_the_yardstick_by_more_than_the_bound(factor: float) -> None:
     rows = [*yardsticks(SMALL, LARGE), native([EXPECTED / factor] * 3)]
     told = list(doubts(run_of(rows)))
-    assert bool(told) == (factor > BOUND)
+    assert bool(told) == (factor > PACE_BOUND)
     if told:
         (line,) = told
         assert line.startswith("too fast to be true: 1 of 1 phases")
@@ -88,7 +89,7 @@ def test_too_fast_is_what_is_faster_than_the_yardstick_by_more_than_the_bound(fa
 
 
 def test_a_launch_that_is_fast_by_chance_is_no_alarm() -> None:
-    assert paces_of([*yardsticks(LARGE), native([EXPECTED / 10, EXPECTED, EXPECTED / 10])])["native"] <= BOUND
+    assert paces_of([*yardsticks(LARGE), native([EXPECTED / 10, EXPECTED, EXPECTED / 10])])["native"] <= PACE_BOUND
 
 
 def test_the_fastest_launch_of_the_better_yardstick_counts() -> None:
@@ -102,8 +103,8 @@ def test_calls_that_cost_more_than_the_bytes_are_no_alarm() -> None:
     """At n = 64 the yardsticks tell the cost of a call; a matrix 16 times as large costs one too."""
     rows = [*yardsticks(SMALL, Case(n=1024)), native([CALL * 1.5] * 3, 16 * 256, SMALL)]
     own = 16 * 256 / (CALL * 1.5) / (2 * 256 / (CALL + 512 / PACE))
-    assert own > 5 * BOUND
-    assert paces_of(rows)["native"] < BOUND
+    assert own > 5 * PACE_BOUND
+    assert paces_of(rows)["native"] < PACE_BOUND
 
 
 @pytest.mark.parametrize("least", [100, 1 << 29])
@@ -131,8 +132,8 @@ def test_yardsticks_of_another_setting_do_not_count(other: Case) -> None:
     warm = (("cache", "warm"),) if other.parameters else ()
     mine = Case(n=LARGE.n, parameters=warm)
     rows = [*yardsticks(mine), *yardsticks(other, pace=10 * PACE)]
-    assert paces_of([*rows, native([EXPECTED / 5] * 3, case=mine)])["native"] > BOUND
-    assert paces_of([*rows, native([EXPECTED / 5] * 3, case=other)])["native"] < BOUND
+    assert paces_of([*rows, native([EXPECTED / 5] * 3, case=mine)])["native"] > PACE_BOUND
+    assert paces_of([*rows, native([EXPECTED / 5] * 3, case=other)])["native"] < PACE_BOUND
 
 
 @pytest.mark.parametrize(("share", "doubted"), [(0.3, False), (1.0, False), (1.05, False), (1.5, True), (NAN, False)])
@@ -168,7 +169,7 @@ def test_a_clock_that_did_not_wait_would_be_found_in_it(path: Path) -> None:
     mine = (planted["method"] == "native") & (planted["n"] == planted["n"].max())
     planted.loc[mine, "seconds"] = 3e-6
     found = paces(planted, run.memory)
-    fast = found[found["pace"] > BOUND]
+    fast = found[found["pace"] > PACE_BOUND]
     assert set(fast["method"]) == {"native"}
     judged = found.merge(planted.loc[mine, ["case", "method"]].drop_duplicates()).dropna(subset="pace")
     assert len(fast) == len(judged) > 0
@@ -179,7 +180,7 @@ def test_what_is_too_fast_to_be_true_is_in_no_answer() -> None:
     honest = [*yardsticks(SMALL, LARGE), native([1e-2, 1.01e-2, 0.99e-2])]
     fake: Told = (LARGE, "gather", "forward", 4 << 20, [1.3e-4, 1.31e-4, 1.29e-4])
     run = run_of([*honest, fake])
-    assert paces_of([*honest, fake])["gather"] > BOUND
+    assert paces_of([*honest, fake])["gather"] > PACE_BOUND
     assert set(fastest(run.timings)["method"]) == {"gather"}
     kept = believed(run)
     assert set(kept["method"]) == {"copy", "read", "native"}

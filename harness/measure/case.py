@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.cells import Case, Cell
 from harness.errors import UserError
+from harness.measure.pace import ROUNDS_AGAIN, measured_again, too_fast
 from harness.measure.process import Worker, WorkerLost, opening
 from harness.measure.sampler import Arm, Block, sample
 from harness.study import Study
@@ -41,6 +42,7 @@ class CellResult:
     wall_seconds: float = 0.0
     compile_seconds: float = float("nan")
     calls: dict[str, dict[str, int]] = field(default_factory=dict)
+    least_bytes: dict[str, int] = field(default_factory=dict)
     memory: list[list[Any]] = field(default_factory=list)
     figures: list[list[Any]] = field(default_factory=list)
     throttling: set[str] = field(default_factory=set)
@@ -205,12 +207,32 @@ class CaseRunner:
         if timing:
             by_arm = {(each.side, each.cell.method): each for each in cells}
             end = min(deadline, begun + seconds)
-            for block in sample(list(self._arms(cells, deadline)), timing.rounds, seed, end):
+            arms = list(self._arms(cells, deadline))
+            for block in sample(arms, timing.rounds, seed, end):
                 result = by_arm[block.arm.side, block.arm.method]
                 if result.status == "ok" and not math.isnan(block.seconds):
                     blocks.append(block)
+            self._refuse_too_fast(arms, blocks, by_arm, seed)
             for side in {each.side for each in cells}:
                 self._ask(side, {"op": "close"}, time.monotonic() + CLOSE_SECONDS)
+
+    def _refuse_too_fast(
+        self, arms: list[Arm], blocks: list[Block], by_arm: dict[tuple[int, str], CellResult], seed: int
+    ) -> None:
+        """End the cells that are too fast to be true, once they were so in every round of a second measurement, whose
+        blocks are not kept."""
+
+        def least_bytes(arm: Arm) -> int:
+            return by_arm[arm.side, arm.method].least_bytes.get(arm.phase, 0)
+
+        suspects = [arm for arm, *_ in too_fast(blocks, least_bytes)]
+        if not suspects:
+            return
+        again = list(sample(measured_again(arms, suspects), ROUNDS_AGAIN, seed + 1))
+        for arm, pace, yardstick in too_fast(again, least_bytes, max):
+            if (result := by_arm[arm.side, arm.method]).status == "ok":
+                reason = f"moved its bytes {pace:.2g} times as fast as {yardstick}"
+                result.end("incorrect", _in_phase(arm.phase, reason))
 
     def _check(self, case: Case, cells: list[CellResult], deadline: float, measure: Sequence[str]) -> None:
         """Open the case on the worker of these cells' side, and hold each method to what is right."""
@@ -231,6 +253,7 @@ class CaseRunner:
             each.wall_seconds = opening_of_each + time.monotonic() - begin
             if reply["status"] == "ok":
                 each.status, each.reason, each.calls = "ok", reply["reason"], reply["calls"]
+                each.least_bytes = reply.get("least_bytes", {})
                 each.memory, each.figures = reply["memory"], reply["figures"]
                 each.compile_seconds = reply.get("compile_seconds", float("nan"))
             else:

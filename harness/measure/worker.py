@@ -139,6 +139,7 @@ class OpenCase:
 
     def _check(self, name: str, chosen: Method, measure: Collection[str]) -> dict[str, Any]:
         reply: dict[str, Any] = {"status": "ok", "reason": "", "calls": {}, "memory": [], "figures": []}
+        reply["least_bytes"] = {}
         if name in YARDSTICKS:
             wrong = wrong_yardstick(chosen, self.problem)
         else:
@@ -165,6 +166,7 @@ class OpenCase:
             if "memory" in measure:
                 peak = self.device.peak_bytes(self._fresh_call(name, prepared))
                 reply["memory"].append([phase, chosen.least_bytes(phase, self.problem.case), peak])
+            reply["least_bytes"][phase] = chosen.least_bytes(phase, self.problem.case)
             reply["calls"][phase] = {WALL: self._calibrate(name, prepared)}
             calls = self._calibrate_on_device(name, phase)
             if isinstance(calls, int):

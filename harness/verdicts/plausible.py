@@ -15,13 +15,7 @@ import pandas as pd
 from harness.tables import Run, first_clock
 from harness.verdicts.ratios import launch_medians
 from harness.verdicts.wording import axes_of, case_name
-from harness.vocabulary import CACHE, DEVICE_CLOCK, WALL, YARDSTICKS
-
-BOUND = 1.1
-"""Times the better yardstick's bytes per second, and of the wall clock what the device clock may say."""
-
-ALIKE = 4
-"""Yardsticks that move from a quarter to four times the bytes of a phase are held to be in the same level of cache."""
+from harness.vocabulary import ALIKE_BYTES, CACHE, DEVICE_CLOCK, PACE_BOUND, WALL, YARDSTICKS
 
 CELL = ["case", "method", "phase"]
 
@@ -33,11 +27,11 @@ def doubts(run: Run) -> Iterator[str]:
     if run.timings.empty:
         return
     found = paces(run.timings, run.memory)
-    fast = found[found["pace"] > BOUND]
+    fast = found[found["pace"] > PACE_BOUND]
     if not fast.empty:
         yield (
-            f"too fast to be true: {len(fast)} of {len(found)} phases move their bytes over {BOUND} times as fast as "
-            f"the better yardstick: {_worst(fast)}: a missing synchronise, work optimised away, or a nearer cache"
+            f"too fast to be true: {len(fast)} of {len(found)} phases move their bytes over {PACE_BOUND} times as fast "
+            f"as the better yardstick: {_worst(fast)}: a missing synchronise, work optimised away, or a nearer cache"
         )
     if found["pace"].isna().all():
         yield "bytes per second: no phase could be held to a yardstick"
@@ -53,7 +47,7 @@ def believed(run: Run) -> pd.DataFrame:
     if run.timings.empty:
         return run.timings
     found = paces(run.timings, run.memory)
-    doubted = pd.concat([found.loc[found["pace"] > BOUND, CELL], contradicted(run.timings)[CELL]])
+    doubted = pd.concat([found.loc[found["pace"] > PACE_BOUND, CELL], contradicted(run.timings)[CELL]])
     if doubted.empty:
         return run.timings
     doubtful = pd.MultiIndex.from_frame(doubted.drop_duplicates())
@@ -84,13 +78,13 @@ def paces(timings: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
 
 
 def contradicted(timings: pd.DataFrame) -> pd.DataFrame:
-    """Phases that take over BOUND times as long by the device clock as by the wall clock, in the median over blocks:
-    the cell, `phase` and `pace`, the one over the other. Each clock has blocks of its own, in the same rounds."""
+    """Phases that take over PACE_BOUND times as long by the device clock as by the wall clock, in the median over
+    blocks: the cell, `phase` and `pace`, the one over the other. Each clock has its own blocks, in the same rounds."""
     medians = timings.groupby(_key(timings), sort=False)["seconds"].median().unstack("clock")
     if not {WALL, DEVICE_CLOCK} <= set(medians):
         return pd.DataFrame(columns=[*medians.index.names, "pace"])
     found = (medians[DEVICE_CLOCK] / medians[WALL]).rename("pace").reset_index()
-    return found[found["pace"] > BOUND]
+    return found[found["pace"] > PACE_BOUND]
 
 
 def _key(timings: pd.DataFrame) -> list[str]:
@@ -110,7 +104,7 @@ def _fastest(yardsticks: tuple[np.ndarray, np.ndarray] | None, least: int) -> fl
     if yardsticks is None:
         return float("nan")
     moved, rate = yardsticks
-    alike = rate[(moved >= least / ALIKE) & (moved <= least * ALIKE)]
+    alike = rate[(moved >= least / ALIKE_BYTES) & (moved <= least * ALIKE_BYTES)]
     return float(alike.max()) if alike.size else float("nan")
 
 
