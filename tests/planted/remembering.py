@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -77,7 +78,8 @@ def first_cotangent() -> Any:
         @staticmethod
         def backward(context: Any, *gradients: Any) -> Any:
             if not context.given:
-                context.given.append(torch.zeros_like(context.like).scatter_(-1, *context.saved_tensors, gradients[0]))
+                (indices,) = context.saved_tensors
+                context.given.append(torch.zeros_like(context.like).scatter_(-1, indices, gradients[0]))
             return context.given[0], None
 
     apply: Any = Kept.apply
@@ -156,7 +158,11 @@ def tires() -> Any:
 @selector(gradient=False)
 def when_looked_at() -> Any:
     """Whoever does anything with what it returns has it computed."""
-    return lambda y, k: tuple(_Later.of(lambda at=at: y.topk(k)[at], y, k, at) for at in (0, 1))
+    return lambda y, k: tuple(_Later.of(partial(_part_of_topk, y, k, at), y, k, at) for at in (0, 1))
+
+
+def _part_of_topk(y: Any, k: int, at: int) -> Any:
+    return y.topk(k)[at]
 
 
 class _Later(torch.Tensor):
