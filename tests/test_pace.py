@@ -83,6 +83,7 @@ def test_a_yardstick_that_times_a_call_or_other_sizes_or_nothing_condemns_nobody
     assert suspects({"read": 2**22, "native": 2**25}, read=1e-3, native=1e-4) == []
     assert suspects({"read": 2**25, "native": 2**22}, read=1e-3, native=1e-6) == []
     assert suspects({"native": 2**22}, native=1e-9) == []
+    assert suspects({"read": 0, "native": 0}, read=1e-3, native=1e-3) == []
     assert suspects({"read": 2**22, "native": 0}, read=1e-3, native=1e-9) == []
     assert suspects({"read": 2**22, "native": 2**22}, read=float("nan"), native=1e-9) == []
     assert suspects({"read": 2**22, "native": 2**22}, read=1e-3, native=float("nan")) == []

@@ -7,6 +7,7 @@ run of `speed` is over 1.1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import median
 
@@ -26,8 +27,8 @@ ROUNDS_AGAIN = 7
 def too_fast(
     blocks: Iterable[Block], least_bytes: Callable[[Arm], int], of_phase: Callable[[Sequence[float]], float] = median
 ) -> Iterator[tuple[Arm, float, str]]:
-    """Phases that moved their least bytes over PACE_BOUND times as fast as the better yardstick of their side and clock:
-    the arm, how many times, the yardstick.
+    """Phases that moved their least bytes over PACE_BOUND times as fast as the better yardstick of their side and
+    clock: the arm, how many times, the yardstick.
 
     A yardstick counts where the bytes of the two differ by a factor of ALIKE_BYTES at most. Of its blocks the fastest
     counts, less the seconds of a call; of the blocks of a phase, of_phase.
@@ -49,8 +50,9 @@ def too_fast(
         if arm.method in YARDSTICKS or not alike:
             continue
         rate, name = max(alike)
-        if (pace := least / of_phase(each) / rate) > PACE_BOUND:
-            yield arm, pace, name
+        allowed = rate * of_phase(each)
+        if least > PACE_BOUND * allowed:
+            yield arm, least / allowed if allowed else math.inf, name
 
 
 def measured_again(arms: Iterable[Arm], suspects: Sequence[Arm]) -> list[Arm]:
