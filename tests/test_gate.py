@@ -312,7 +312,7 @@ def test_a_replay_that_returns_something_else_is_incorrect(fake: FakeDevice, mon
     case = OpenCase(opening(Case(n=64, k=4, transform="graph"), phases=["forward"]))
     reply = case.check("native", ())
     assert (reply["status"], reply["calls"]) == ("incorrect", {})
-    assert reply["reason"] == "a replay of its graph returns another tensor 0 than the call itself"
+    assert reply["reason"] == "forward: a replay of its graph returns another tensor 0 than the call itself"
 
 
 def test_a_device_without_graphs_says_so_in_one_line() -> None:
