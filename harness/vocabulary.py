@@ -8,7 +8,9 @@ from typing import Literal, get_args
 
 Dtype = Literal["float16", "bfloat16", "float32", "float64"]
 Device = Literal["cpu", "cuda"]
-Mode = Literal["ieee", "deterministic", "autocast-bfloat16", "autocast-float16", "tf32"]
+Mode = Literal[
+    "ieee", "torch-default", "deterministic", "autocast-bfloat16", "autocast-float16", "tf32", "reduced-reductions"
+]
 Transform = Literal["eager", "compile", "graph", "inference", "vmap"]
 Phase = Literal["build", "apply", "forward", "backward", "jvp", "vjp", "pipeline"]
 Tensor = Literal["values", "dy", "dx", "dW", "dS", "selection"]

@@ -21,7 +21,9 @@ from harness.vocabulary import MODES, PHASES, TRANSFORMS
 PLAIN = "plain"
 """ieee and eager: what the others are compared with."""
 
-SAME = ["method", "device", "n", "threads", "phase"]
+USUAL_DTYPE = "float32"
+
+SAME = ["method", "dtype", "device", "n", "threads", "phase"]
 NO_ERROR = 1e-10
 """Where an error of 0 is drawn, on a logarithmic axis."""
 
@@ -31,6 +33,7 @@ def speedup(run: Run) -> Figure:
     style.use()
     rows = _speedups(run)
     rows["setting"] = "n = " + rows["n"].astype(str) + ", threads = " + rows["threads"].astype(str)
+    rows["setting"] = _with_dtype(rows, "setting")
     look = style.methods(rows["method"])
     grid = sns.catplot(
         rows,
@@ -71,7 +74,7 @@ def errors(run: Run) -> Figure:
         kind="strip",
         x="value",
         y="mode",
-        order=[mode for mode in MODES if mode in set(rows["mode"])],
+        order=_modes(rows),
         col="tensor",
         hue="method",
         hue_order=look["hue_order"],
@@ -114,7 +117,7 @@ def summary(run: Run) -> Iterator[str]:
         told = _means(times[times["way"] == way])
         yield f"{way}, mean over methods, sizes and threads, over plain torch (95 %): {told}."
     found = _against_exact(run)
-    for mode in (mode for mode in MODES if mode in set(found["mode"])):
+    for mode in _modes(found):
         rows = found[found["mode"] == mode]
         worst = rows[rows["metric"] == "rel_l2"].groupby("tensor", sort=False)["value"].max()
         told = ", ".join(f"{tensor} {value:.1e}" for tensor, value in worst.items())
@@ -148,7 +151,7 @@ def _payback(run: Run) -> Iterator[str]:
 
     Where one of the three times is absent there is no line.
     """
-    calls = run.timings.query("phase == 'pipeline' and mode == 'ieee' and threads == 1")
+    calls = run.timings.query("phase == 'pipeline' and mode == 'ieee' and threads == 1 and dtype == @USUAL_DTYPE")
     n = calls["n"].max()
     medians = calls[calls["n"] == n].groupby(["device", "method", "transform"])["seconds"].median()
     compiled = _compiled(run).query("n == @n and threads == 1").groupby(["device", "method"])["compile_seconds"]
@@ -185,7 +188,18 @@ def _ways(rows: pd.DataFrame) -> list[str]:
 
 def _against_exact(run: Run) -> pd.DataFrame:
     """What differs from the exact answer, eager and by one thread, of which there is every mode."""
-    return run.discrepancies.query("reference == 'exact' and of == 'method' and transform == 'eager' and threads == 1")
+    rows = run.discrepancies.query("reference == 'exact' and of == 'method' and transform == 'eager' and threads == 1")
+    return rows.assign(mode=_with_dtype(rows, "mode"))
+
+
+def _with_dtype(rows: pd.DataFrame, column: str) -> pd.Series:
+    """A column of text that names the dtype too, where that is not the usual one."""
+    return rows[column].where(rows["dtype"] == USUAL_DTYPE, rows[column] + ", " + rows["dtype"])
+
+
+def _modes(rows: pd.DataFrame) -> list[str]:
+    """The modes of some rows, as they name them, in order."""
+    return sorted(set(rows["mode"]), key=lambda each: (", " in each, MODES.index(each.partition(",")[0])))
 
 
 def _errors(run: Run) -> pd.DataFrame:

@@ -49,7 +49,7 @@ def fake_run(
     launches = max(1, *map(len, times.values()))
     cell = {"reason": "it says why", "machine": "here", "predicted_bytes": 1, "wall_seconds": 0.1}
     cell["compile_seconds"] = math.nan
-    block = {"round": 0, "position": 0, "calls": 1, "clock": "wall"}
+    block = {"round": 0, "position": 0, "calls": 1}
     tables = {
         "cells": [
             key(method) | {"launch": launch, "status": status} | cell
@@ -58,7 +58,7 @@ def fake_run(
         ],
         "timings": [
             key(method)
-            | {"phase": "apply" if method == "read" else "forward", "launch": at}
+            | {"phase": "apply" if method == "read" else "forward", "clock": "wall", "launch": at}
             | block
             | {"seconds": each}
             for method, sample in times.items()

@@ -631,7 +631,7 @@ def test_an_event_that_never_fires_is_a_timeout_of_its_method_alone(write_study:
 
 
 def test_a_worker_says_so_without_asking_the_device_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(request: Any) -> None:
+    def never(*_: Any) -> None:
         raise DeviceTimeout("the device has not passed an event")
 
     def hangs() -> bool:

@@ -21,8 +21,8 @@ T95_OF_THREE = 4.303
 def timings(cases: Iterable[Case], seconds: Mapping[str, Mapping[str, float]], launches: int = 3) -> pd.DataFrame:
     """A block a phase and launch; seconds: method -> phase -> seconds a call."""
     rows: list[dict[str, Any]] = [
-        {"case": case.id, "method": method, **case.axes, "phase": phase, "launch": launch}
-        | {"round": 0, "position": 0, "calls": 1, "seconds": lasts, "clock": "wall"}
+        {"case": case.id, "method": method, **case.axes, "phase": phase, "clock": "wall", "launch": launch}
+        | {"round": 0, "position": 0, "calls": 1, "seconds": lasts}
         for case, launch in itertools.product(cases, range(1, launches + 1))
         for method, phases in seconds.items()
         for phase, lasts in phases.items()

@@ -61,8 +61,8 @@ def figure_of(case: Mapping[str, Any], tensor: str, reference: str, metric: str,
 def blocks(case: Mapping[str, Any], phase: str, seconds: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
     """A block of each method in each launch: method -> its seconds, a number a launch."""
     return [
-        {**case, "method": method, "phase": "apply" if method == "read" else phase, "launch": launch, "round": 0}
-        | {"position": 0, "calls": 1, "seconds": lasts, "clock": "wall"}
+        {**case, "method": method, "phase": "apply" if method == "read" else phase, "clock": "wall", "launch": launch}
+        | {"round": 0, "position": 0, "calls": 1, "seconds": lasts}
         for method, times in seconds.items()
         for launch, lasts in enumerate(times, 1)
     ]

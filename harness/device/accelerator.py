@@ -8,11 +8,9 @@ from typing import Any
 
 import torch
 
+from harness.device.arithmetic import refuse, set_products
 from harness.device.cache import UNKNOWN_CACHE_BYTES
 from harness.device.definition import Device, Event
-
-OWN_MODES = ("tf32",)
-"""Modes of products that a device must have for them to be asked of it."""
 
 
 def accelerator(word: str) -> Device:
@@ -28,7 +26,7 @@ def accelerator(word: str) -> Device:
         free_bytes=free_bytes,
         cache_bytes=lambda: UNKNOWN_CACHE_BYTES,
         throttling=lambda: None,
-        set_arithmetic=functools.partial(refuse_own_modes, word),
+        set_arithmetic=functools.partial(set_arithmetic, word),
         has_float64=functools.partial(has_float64, word),
         is_unusable=functools.partial(is_unusable, word),
     )
@@ -77,10 +75,10 @@ def _statistic(ask: Callable[[], float]) -> float:
         return float("nan")
 
 
-def refuse_own_modes(word: str, mode: str) -> None:
-    """Raises NotImplementedError for a mode whose arithmetic a device has not."""
-    if mode in OWN_MODES:
-        raise NotImplementedError(f"{mode} is an arithmetic that {word} has not")
+def set_arithmetic(word: str, mode: str) -> None:
+    """Every switch of products; raises NotImplementedError for a mode whose arithmetic is not known of this device."""
+    refuse(word, mode)
+    set_products(mode)
 
 
 def has_float64(word: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch.autograd import profiler
 
-from harness.device.accelerator import refuse_own_modes
+from harness.device.accelerator import set_arithmetic
 from harness.device.cache import UNKNOWN_CACHE_BYTES
 from harness.device.definition import Device
 
@@ -93,7 +93,7 @@ CPU = Device(
     free_bytes=free_bytes,
     cache_bytes=cache_bytes,
     throttling=lambda: None,
-    set_arithmetic=functools.partial(refuse_own_modes, "a CPU"),
+    set_arithmetic=functools.partial(set_arithmetic, "a CPU"),
     has_float64=lambda: True,
     is_unusable=lambda: False,
 )

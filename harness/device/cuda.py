@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from harness.device.accelerator import accelerator, recorded_event
+from harness.device.arithmetic import TF32, refuse, set_products
 from harness.device.cache import UNKNOWN_CACHE_BYTES
 
 Call = Callable[[], Any]
@@ -33,6 +34,9 @@ owner chose the clock."""
 
 SLEEPS_READ, CYCLES_READ = 5, 2_000_000
 """How often, and over how many cycles, the rate of torch.cuda._sleep is read: a millisecond each."""
+
+FIRST_WITH_TF32 = (8, 0)
+"""Compute capability of Ampere, the first with TF32 (NVIDIA A100 white paper, 2020)."""
 
 WARM_UPS = 3
 """Calls before a capture, as in torch's own examples."""
@@ -102,8 +106,10 @@ def graph(make: Callable[[], Call]) -> Call:
 
 
 def set_arithmetic(mode: str) -> None:
-    """Products of float32 round their factors to TF32 in the mode tf32, and in no other."""
-    torch.backends.cuda.matmul.fp32_precision = "tf32" if mode == "tf32" else "ieee"
+    """Every switch of products; raises NotImplementedError for tf32 on a device whose tensor cores lack it."""
+    if torch.cuda.get_device_capability() < FIRST_WITH_TF32:
+        refuse("this GPU", mode, (TF32,))
+    set_products(mode)
 
 
 def throttling(mask: int | None) -> list[str] | None:

@@ -36,15 +36,21 @@ class Setting:
     shared: bool = True
 
 
+def of_products() -> list[Setting]:
+    """Every switch that changes what a product rounds, in the order in which it must be put back."""
+    backends: Any = torch.backends
+    return [
+        Setting("float32 matmul precision", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+        _attribute(backends.cudnn, "torch.backends.cudnn", "allow_tf32"),
+        *(_of_float32(*each) for each in FLOAT32_PRODUCTS),
+        *(_attribute(backends.cuda.matmul, "torch.backends.cuda.matmul", name) for name in SUMS),
+    ]
+
+
 def of_every_device() -> list[Setting]:
     """What can be read on every machine, in the order in which it must be put back."""
-    found = [
-        Setting("float32 matmul precision", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision)
-    ]
     backends: Any = torch.backends
-    found.append(_attribute(backends.cudnn, backends.cudnn.__name__, "allow_tf32"))
-    found += [_of_float32(*each) for each in FLOAT32_PRODUCTS]
-    found += [_attribute(backends.cuda.matmul, "torch.backends.cuda.matmul", name) for name in SUMS]
+    found = of_products()
     for of in (backends.cudnn, backends.mkldnn):
         found += [_attribute(of, of.__name__, name) for name in LIBRARY_SWITCHES if hasattr(of, name)]
     found.append(

@@ -77,7 +77,8 @@ class Assessment:
         in_mode = Arithmetic.of(self.case.dtype, self.case.mode)
         if part == STORAGE and self.summed_again:  # asked of sums of the method's own alone
             in_mode = in_mode.accumulating_in_storage()
-        of = Arithmetic.of(self.case.dtype) if part in (BOUND, PROBABLE) else in_mode
+        rounds_factors = reduced_format(self.case.dtype, self.case.mode) is not None
+        of = Arithmetic.of(self.case.dtype) if part in (BOUND, PROBABLE) and rounds_factors else in_mode
         growth = gamma_probable if part == PROBABLE else gamma
         if (of, growth) not in self._bounds:
             self._bounds[of, growth] = Bounds(self.sizes, of, growth)

@@ -15,8 +15,8 @@ DETERMINISTIC = "deterministic"
 
 
 def set_mode(mode: str, device: str) -> None:
-    """What is set for a whole process, until the next case: whether products of float32 may round their factors, and
-    whether only deterministic algorithms may be used (torch then fills the memory of torch.empty too).
+    """What is set for a whole process, until the next case: every switch of products (harness/device/arithmetic.py),
+    and whether only deterministic algorithms may be used (torch then fills the memory of torch.empty too).
 
     Raises NotImplementedError where the device has no such arithmetic.
     """

@@ -23,6 +23,7 @@ import numpy
 import torch
 
 from harness.cells import Case
+from harness.device.arithmetic import PRODUCT_MODES
 from harness.device.cache import flusher
 from harness.device.clock import Call, Clock
 from harness.device.definition import Device
@@ -333,6 +334,7 @@ def greeting() -> dict[str, Any]:
         "accelerator": devices[-1].name(),
         "cache_bytes": {each.type: each.cache_bytes() for each in devices},
         "throttling": devices[-1].throttling(),
+        "switches": PRODUCT_MODES,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "subnormals": keeps_subnormals(),

@@ -29,6 +29,10 @@ ENLARGED = 1 + 2.0**-40
 TF32 = Format(p=11, emin=-126, emax=127)
 """float32 with the significant bits of float16: what tensor cores read (NVIDIA A100 white paper, 2020)."""
 
+SUMMED_IN_STORAGE = ("torch-default", "reduced-reductions")
+"""Modes in which cuBLAS may add the parts of a sum of halves in halves (PyTorch, numerical accuracy: reduced precision
+reduction): after how many terms is not said, so that the bound is of a sum that rounds after each."""
+
 REDUCED = {"autocast-bfloat16": FORMATS["bfloat16"], "autocast-float16": FORMATS["float16"], "tf32": TF32}
 """mode -> the format that it rounds the factors of products to; autocast rounds the results to it too."""
 
@@ -56,12 +60,13 @@ class Arithmetic:
 
     @classmethod
     def of(cls, dtype: str, mode: str = "ieee") -> Arithmetic:
-        """The arithmetic of torch's products: halves are accumulated in float32."""
+        """The arithmetic of torch's products: halves are accumulated in float32, but in modes SUMMED_IN_STORAGE."""
         form, single = FORMATS[dtype], FORMATS["float32"]
         if (reduced := reduced_format(dtype, mode)) is not None:
             # Gradients are cast back to the dtype of the inputs: the coarser of both rounds last.
             return cls(single if mode == "tf32" else min(form, reduced, key=lambda each: each.p), single, reduced)
-        return cls(form, form if form.p >= single.p else single)
+        in_storage = form.p >= single.p or mode in SUMMED_IN_STORAGE
+        return cls(form, form if in_storage else single)
 
     def accumulating_in_storage(self) -> Arithmetic:
         """The arithmetic of a sum that rounds to the storage format after each addition."""
