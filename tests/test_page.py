@@ -197,7 +197,9 @@ def test_a_comparison_without_a_change_says_so(tmp_path: Path) -> None:
     rows = pd.DataFrame({"verdict": ["same"], "kind": ["time"], "ratio": [1.0], "low": [0.99], "high": [1.01]})
     keys = run.cells.iloc[:1].drop(columns=[name for name in run.cells if name in ("launch", "status", "reason")])
     table = (
-        keys.iloc[:, :13].reset_index(drop=True).join(rows.assign(phase="forward", tensor="", reference="", metric=""))
+        keys.iloc[:, :13]
+        .reset_index(drop=True)
+        .join(rows.assign(phase="forward", clock="wall", tensor="", reference="", metric=""))
     )
     page = document([Reported(run)], [Comparison(run, run, table.assign(reason=""))])
     assert "All of them are the same." in page
