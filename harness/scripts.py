@@ -98,7 +98,7 @@ def _draw(run: Run, script: Script, say: Callable[[str], None]) -> list[Path]:
     run.figures.mkdir(parents=True, exist_ok=True)
     for function in script.figures:
         try:
-            with script.blamed():
+            with script.blamed(), _without_settings():
                 pictures = _pictures(function(run), function.__name__, run.setting)
         except NotAsked:
             continue
@@ -127,7 +127,7 @@ def draw_trends(history: Any, steps: Any, target: Path, folder: Path) -> list[Pa
     for function in load_trends(folder):
         for study, rows in history[(history["kind"] == "time") & (history["level"] > 0)].groupby("study"):
             target.mkdir(exist_ok=True)
-            with _blamed(folder / f"{TRENDS_SCRIPT}.py"):
+            with _blamed(folder / f"{TRENDS_SCRIPT}.py"), _without_settings():
                 pictures = _pictures(function(rows, steps[steps["study"] == study]), function.__name__)
             made.append(_save(pictures, target, f"{study}_{function.__name__}"))
     return made
@@ -170,6 +170,25 @@ def _blamed(path: Path) -> Iterator[None]:
 
 def _sentence(setting: str) -> str:
     return setting and f"On {setting}."
+
+
+@contextmanager
+def _without_settings() -> Iterator[None]:
+    """Inside, matplotlib draws as it does without a matplotlibrc and without a display: LaTeX, fonts, colours
+    and a backend of a person's own would give another picture, or none. Afterwards they are as they were."""
+    import matplotlib
+
+    backend = dict.__getitem__(matplotlib.rcParams, "backend")  # as it stands: to ask for it would choose one
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.use("agg")
+        try:
+            yield
+        finally:
+            if isinstance(backend, str):
+                matplotlib.use(backend, force=False)  # one that needs a display may be missing it
+            else:
+                dict.__setitem__(matplotlib.rcParams, "backend", backend)
 
 
 def _pictures(figure: Any, name: str, setting: str = "") -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -21,6 +22,7 @@ def main() -> None:
     """The command line; a name for the script `harness`."""
     streams.prepare()
     forget_repository()
+    os.environ["MPLBACKEND"] = "agg"  # nothing here opens a window, and matplotlib is not imported under a wrong name
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no worker is left, and what is kept is told
     code = _code()
     try:
