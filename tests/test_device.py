@@ -402,6 +402,9 @@ NAMED = {
     "harness/doctor/system.py: 'cpu'",  # part of the name of a file of Linux
     "harness/methods/sparse.py: 'cpu'",  # an operation that torch has there in fewer dtypes
     "harness/methods/blockmax.py: 'cpu'",  # what its table was fitted on
+    "harness/methods/kernels/blockmax.py: 'cpu'",  # which stands alone: where it is interpreted, and where y is
+    "harness/methods/kernels/blockmax.py: torch.accelerator.current_accelerator",
+    "harness/methods/kernels/blockmax.py: torch.accelerator.device_index",
     "harness/measure/worker.py: torch.backends.cpu.get_cpu_capability",  # a fact of the build, told beside it
     "studies/exceptions.py: 'cpu'",  # a demonstration on a CPU
 }

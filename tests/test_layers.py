@@ -53,6 +53,7 @@ HOMES = {
     "numpy": {"problems", "methods", "precision", "measure", "verdicts", "report", "sweep"},
     "entmax": {"methods"},
     "softtorch": {"methods"},
+    "triton": {"methods"},
     "pandas": {"tables", "verdicts", "report", "duel"},
     "pandera": {"tables"},
     "scipy": {"verdicts"},
@@ -78,6 +79,9 @@ HOMES = {
 
 INSIDE = {"problems", "methods", "precision"}
 """Rooms that import torch inside functions only, so that listing what there is imports none."""
+
+KERNELS = "harness.methods.kernels"
+"""Modules that need torch and Triton to be imported at all; what imports them does so inside functions."""
 
 WITHOUT_TORCH = {"process", "sampler", "case", "turn", "place", "selfcheck"}
 """Modules of measure that the parent process runs."""
@@ -151,7 +155,8 @@ def homeless(found: Iterator[Import] | list[Import]) -> list[str]:
             continue
         room, last = room_of(each.module), each.module.rpartition(".")[2]
         at_home = room in HOMES.get(package, ())
-        if package == "torch" and (last in WITHOUT_TORCH or (room in INSIDE and each.top_level)):
+        inside = room in INSIDE and not each.module.startswith(f"{KERNELS}.")
+        if package in ("torch", "triton") and (last in WITHOUT_TORCH or (inside and each.top_level)):
             at_home = False
         if not at_home:
             wrong.append(f"{each.module} imports {each.target}")
@@ -191,6 +196,12 @@ def test_each_dependency_has_one_home() -> None:
     assert homeless(IMPORTS) == []
 
 
+def test_kernels_are_imported_inside_functions_only() -> None:
+    found = [each for each in IMPORTS if each.target.startswith(KERNELS)]
+    assert {each.module for each in found} == {"harness.methods.drop_in"}
+    assert not any(each.top_level for each in found)
+
+
 def test_the_figures_library_is_in_no_room_and_what_saves_figures_imports_matplotlib_late() -> None:
     figures = {each for each in IMPORTS if each.target.partition(".")[0] in ("seaborn", "matplotlib")}
     assert [each for each in figures if each.top_level or "seaborn" in each.target] == []
@@ -221,6 +232,9 @@ def test_an_import_that_points_up_is_found(module: str, source: str, wrong: bool
         ("harness.cells", "if TYPE_CHECKING:\n    import torch", False),
         ("harness.methods.dense", "from torch import Tensor", True),
         ("harness.methods.dense", "def f():\n    import torch", False),
+        ("harness.methods.kernels.blockmax", "import torch, triton", False),
+        ("harness.methods.drop_in", "import triton", True),
+        ("harness.problems", "def f():\n    import triton", True),
         ("harness.measure.worker", "import torch", False),
         ("harness.measure.process", "def f():\n    import torch", True),
         ("harness.report.terminal", "import seaborn as sns", True),
@@ -268,6 +282,7 @@ def test_the_worker_needs_torch_numpy_and_the_standard_library_only() -> None:
     done = run_python(BLOCKED, *blocked)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
+        "blockmax_triton triton is blocked: pip install '.[kernels]'",
         "entmax_budget entmax is blocked: pip install '.[peers]'",
         "softtorch_softsort softtorch is blocked: pip install '.[peers]'",
     ]

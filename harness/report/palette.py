@@ -13,6 +13,7 @@ METHOD_STYLE = {
     "native": ("#000000", "o"),
     "native_unsorted": ("#999999", "o"),
     "blockmax": ("#EE3377", "H"),
+    "blockmax_triton": ("#F781BF", "H"),
     "sort": ("#CC79A7", "s"),
     "dense": ("#D55E00", "D"),
     "coo": ("#E69F00", "^"),

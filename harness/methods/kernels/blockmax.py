@@ -1,21 +1,22 @@
-"""An exact top-k for accelerators, in Triton: a few launches whatever the input holds, and never a wait for the host.
+"""An exact top-k for accelerators, in Triton: a few launches whatever the input holds, and the host never waits.
 
 The file needs torch and Triton alone. Like harness/methods/blockmax.py, which has the proof, it composes selections:
 the k largest of a row lie in the k blocks with the largest maxima (`_maxima`), and also among the k largest of each
-tile (`_select`). Which passes are made follows from the shape alone, never from the values:
+tile (`_select`). The shape alone decides which passes are made, never the values:
 
     n <= TILE              one program selects k of a row, and narrow rows share a program
-    n <= MAXIMA_FROM       every tile keeps its own k largest; what they keep is a row again, TILE / k times shorter
+    n <= MAXIMA_FROM       every tile keeps its own k largest; together these are a row again, TILE / k times shorter
     above                  one read for the maxima of blocks; k blocks of those maxima; k of what these blocks hold
 
-So no input is slower than another: constant, sorted and clustered rows cost what random ones do.
+So no input is slower than another: constant, sorted and clustered rows cost as much as random ones. The calls can be
+captured in a CUDA graph once they were made outside of it, which compiles the kernels.
 
-Order. A value's key is its bits as an unsigned integer that is ordered as torch.topk orders values: NaN of either sign
-above all, -0 equal to +0. Keys are compared, values never are, so halves lose nothing and NaN needs no case of its own.
-Of equal values the ones with the lowest indices are selected, and in that order: the result is the same in every call.
+Order. The key of a value is an unsigned integer made of its bits, and keys are ordered as torch.topk orders values: NaN
+of either sign above all, -0 equal to +0. The kernels compare keys and never values, so halves lose nothing and NaN
+needs no case of its own. Of equal values the ones with the lowest indices are selected, in the order of their indices,
+so every call gives the same result.
 
-Tuned for nothing yet: TILE, MAXIMA_FROM and the tile of `_order` are chosen by reasoning about an H200 and were not
-measured on one.
+TILE, MAXIMA_FROM, MAXIMA_TILE and the numbers of warps follow from what an H200 has; nobody has measured them on one.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ MOST_SELECTED = TILE // 4
 """Largest k: a pass over tiles then leaves at most a quarter of the entries."""
 
 MAXIMA_FROM = 1 << 22
-"""Entries of a row above which blocks are reduced first: a selection does 16 comparisons an entry, a maximum one."""
+"""Longest row whose tiles are searched at once: a selection compares an entry 16 times and more, a maximum once."""
 
 MAXIMA_TILE = 4096
 """Entries that one program of `_maxima` reads."""
 
-LONGEST_ROW = 1 << 31
-"""Positions in a row are kept as int32."""
+LONGEST_ROW = (1 << 31) - 1
+"""Positions in a row are int32. Offsets into y are int64, so rows times n has no such limit."""
 
 WIDTHS = {
     torch.float16: (16, 0x7C00),
@@ -57,14 +58,25 @@ VALUES, SURVIVORS, CANDIDATES = 0, 1, 2
 """Where `_select` reads: a row of values; the blocks of a row that were chosen; keys with their positions."""
 
 
+def _device_type() -> str:
+    """torch's word for the devices that the kernels run on here: a CPU where Triton interprets them; '' for none."""
+    if triton.knobs.runtime.interpret:
+        return "cpu"
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return accelerator.type if accelerator else ""
+
+
+RUNS_ON = _device_type()
+
+
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:  # noqa: A002  (torch's names)
     """The k largest (or smallest) along a dimension: values, and int64 indices, as torch.topk gives them.
 
     input: of any shape and strides; differentiable in it to any order. Of equal values the lowest indices are selected,
-    lowest first; with sorted=False the selected are in the order of their indices. What `supported` refuses goes to
-    torch.topk. Raises what torch.topk raises.
+    lowest first; with sorted=False the selected come in the order of their indices. torch.topk does what `refusal`
+    refuses. Raises what torch.topk raises.
     """
-    if not supported(input, k, dim):
+    if refusal(input, k, dim):
         return input.topk(k, dim, largest, sorted)
     rows = input if dim in (-1, input.dim() - 1) else input.movedim(dim, -1)
     indices = positions(rows.detach(), k, largest, sorted)
@@ -74,27 +86,34 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     return torch.return_types.topk((values, indices))
 
 
-def supported(input: Tensor, k: int, dim: int = -1) -> bool:  # noqa: A002  (torch's name)
-    """Whether the kernels select here: a floating dtype of WIDTHS, a row that is not too long, 1 <= k <= MOST_SELECTED."""
-    if input.dtype not in WIDTHS or not input.numel() or not -input.dim() <= dim < input.dim():
-        return False
+def refusal(input: Tensor, k: int, dim: int = -1) -> str:  # noqa: A002  (torch's name)
+    """Why the kernels do not select here, in one line; '' where they do. torch.topk tells errors in k and dim."""
+    if not RUNS_ON or input.device.type != RUNS_ON:
+        return f"the kernels run on {RUNS_ON or 'an accelerator'}, and y is on {input.device.type}"
+    if input.dtype not in WIDTHS:
+        return f"the kernels select floating-point values, not {input.dtype}"
+    if not -input.dim() <= dim < input.dim() or not input.numel():
+        return "there is nothing to select from"
     n = input.shape[dim]
-    return 1 <= k <= min(n, MOST_SELECTED) and n < LONGEST_ROW
+    if not 1 <= k <= min(n, MOST_SELECTED) or n > LONGEST_ROW:
+        return f"the kernels select 1 to {MOST_SELECTED} of at most {LONGEST_ROW} values, not {k} of {n}"
+    return ""
 
 
 @torch.library.custom_op("topk_harness::positions", mutates_args=())
 def positions(y: Tensor, k: int, largest: bool, sorted: bool) -> Tensor:  # noqa: A002  (torch's name)
-    """Indices (..., k), int64, of the k largest or smallest of each row of y (..., n); y meets `supported`.
+    """Indices (..., k), int64, of the k largest or smallest of each row of y (..., n), which `refusal` does not refuse.
 
     sorted: from the largest (smallest) on, and equal ones by index; otherwise by index.
     """
-    rows = y.reshape(-1, y.shape[-1])
-    if rows.stride(-1) != 1:
-        rows = rows.contiguous()
-    width, infinity = WIDTHS[y.dtype]
-    chosen = _Selection(rows.view(INTEGERS[width]), width, infinity, largest).of_values(k)
-    found = _ordered(*chosen, k, sorted)
-    return found.view(*y.shape[:-1], k)
+    # Triton launches on the current device, which need not be the one of y.
+    with torch.accelerator.device_index(y.device.index):
+        rows = y.reshape(-1, y.shape[-1]).resolve_neg()
+        if rows.stride(-1) != 1:
+            rows = rows.contiguous()
+        width, infinity = WIDTHS[y.dtype]
+        chosen = _Selection(rows.view(INTEGERS[width]), width, infinity, largest).of_values(k)
+        return _ordered(*chosen, k, sorted).view(*y.shape[:-1], k)
 
 
 @positions.register_fake
@@ -105,6 +124,10 @@ def _(y: Tensor, k: int, largest: bool, sorted: bool) -> Tensor:  # noqa: A002
 @positions.register_vmap
 def _(info: Any, in_dims: tuple[int | None, ...], y: Tensor, k: int, largest: bool, sorted: bool) -> Any:  # noqa: A002
     return positions(y.movedim(in_dims[0] or 0, 0), k, largest, sorted), 0
+
+
+# Indices have no derivative; `topk` gathers the values by them, and autograd differentiates that.
+positions.register_autograd(lambda context, gradient: (None, None, None, None))
 
 
 class _Selection:
@@ -118,7 +141,7 @@ class _Selection:
     def of_values(self, k: int) -> tuple[Tensor, Tensor]:
         """Keys and positions (rows, k) of the k largest, by ascending position."""
         if self.n <= MAXIMA_FROM:
-            return self._narrowed(VALUES, self.bits, self.bits, self.n, 1, k)
+            return self._narrowed(VALUES, self.bits, None, self.n, 1, k)
         length = block_length(self.n, k)
         blocks = triton.cdiv(self.n, length)
         maxima = self.bits.new_empty((self.rows, blocks), dtype=self.key_dtype)
@@ -134,7 +157,7 @@ class _Selection:
     def _narrowed(
         self, source: int, entries: Tensor, places: Tensor | None, count: int, length: int, k: int
     ) -> tuple[Tensor, Tensor]:
-        """Pass after pass over tiles, until one tile holds what is left, and k of that."""
+        """Keys and positions (rows, k): passes over tiles until one tile holds all that is left, then k of that."""
         while True:
             wide = max(16, min(TILE, triton.next_power_of_2(count)))
             tiles = triton.cdiv(count, wide)
@@ -145,11 +168,18 @@ class _Selection:
                 entries, entries if places is None else places, keys, found,
                 self.rows, count, self.n, entries.stride(0), k, tiles,
                 together, wide, length, source, places is not None, self.width, self.infinity, self.largest,
-                num_warps=8 if wide >= 4096 else 4,
+                num_warps=warps(wide, self.width),
             )  # fmt: skip
             if tiles == 1:
                 return keys, found
             source, entries, places, count, length = CANDIDATES, keys, found, tiles * k, 1
+
+
+def warps(wide: int, width: int) -> int:
+    """Warps of a program of `_select`; with fewer its registers would not hold a tile."""
+    if wide < TILE // 2:
+        return 4
+    return 16 if width == 64 and wide == TILE else 8
 
 
 def block_length(n: int, k: int) -> int:
@@ -157,12 +187,18 @@ def block_length(n: int, k: int) -> int:
     return min(MAXIMA_TILE // 2, 1 << max(4, round(math.log2(n / k) / 2)))
 
 
+def ordered_together(side: int) -> int:
+    """Rows that one program of `_order` takes, where it compares the keys of a row in squares of that side."""
+    return max(1, 1024 // (side * side))
+
+
 def _ordered(keys: Tensor, found: Tensor, k: int, sorted: bool) -> Tensor:  # noqa: A002
+    """The positions found (rows, k), as int64; sorted: by their keys from the largest on, else by position."""
     if not sorted or k == 1:
         return found.to(torch.int64)
     rows = found.shape[0]
     side = max(2, min(64, triton.next_power_of_2(k)))
-    together = max(1, 4096 // (side * side))
+    together = ordered_together(side)
     indices = found.new_empty((rows, k), dtype=torch.int64)
     parts = triton.cdiv(k, side)
     _order[(triton.cdiv(rows, together) * parts,)](
@@ -195,7 +231,7 @@ def _maxima(
     TOGETHER: tl.constexpr, LENGTH: tl.constexpr,
     WIDTH: tl.constexpr, INFINITY: tl.constexpr, LARGEST: tl.constexpr,
 ):  # fmt: skip
-    """The largest key of each block of a row; what lies behind the row has the least key, 0."""
+    """The largest key of each block of a row; entries behind the end of the row count as the least key, 0."""
     row = (tl.program_id(0) // parts).to(tl.int64)
     block = (tl.program_id(0) % parts) * TOGETHER + tl.arange(0, TOGETHER)
     place = block[:, None].to(tl.int64) * LENGTH + tl.arange(0, LENGTH)[None, :]
@@ -214,8 +250,8 @@ def _select(
 ):  # fmt: skip
     """The k largest keys of each tile of each row, with their positions in the row, by ascending position.
 
-    An entry behind the end of the row has key 0 and a position behind it: of equal keys those of the lowest positions
-    are selected, and a row has k entries, so that none of these is left at the end.
+    Entries behind the end of the row have key 0, which NaN has too where the smallest are sought. They stand behind all
+    others, of equal keys the first are selected, and a row has k entries: so the last pass selects none of them.
     """
     tile = tl.program_id(0) % tiles
     row = ((tl.program_id(0) // tiles).to(tl.int64) * TOGETHER + tl.arange(0, TOGETHER))[:, None]
@@ -236,9 +272,9 @@ def _select(
     keys = tl.where(inside, keys, 0)
 
     # The k-th largest key, two bits a step: the largest t of which at least k keys are not below.
-    threshold = tl.zeros_like(tl.max(keys, axis=1, keep_dims=True))
+    threshold = tl.zeros((TOGETHER, 1), dtype=keys.dtype)
     for step in range(WIDTH // 2):
-        unit = (threshold * 0 + 1) << (WIDTH - 2 - 2 * step)
+        unit = tl.full((TOGETHER, 1), 1, dtype=keys.dtype) << (WIDTH - 2 - 2 * step)
         # Three counts in one sum: each is at most TILE, far below 2^20.
         reached = (keys >= threshold + unit).to(tl.int64)
         reached += (keys >= threshold + 2 * unit).to(tl.int64) << 20
