@@ -121,6 +121,8 @@ class Precision(_Strict):
     """What it is compared with."""
     metrics: Some[Word] = ("abs_max", "rel_l2", "equal_share", "flips", "causes")
     """The figures of a comparison, each with its unit in its name."""
+    launches: Positive = 1
+    """Launches of a study that times nothing; only figures of repeats may differ between them."""
     loss: Loss = "square"
     """What the gradients are of: a weighted sum of the values, or the sum of their squares."""
 
@@ -215,8 +217,8 @@ class Study(_Strict):
 
     @property
     def launches(self) -> int:
-        """Launches of a run; a study without [timing] needs one, since errors do not vary between launches."""
-        return self.timing.launches if self.timing else 1
+        """Launches of a run; a study without [timing] needs one unless it asks for more (`precision.launches`)."""
+        return self.timing.launches if self.timing else self.comparison.launches
 
     @property
     def budget_seconds(self) -> Budget:

@@ -13,11 +13,14 @@ from harness.budget import Budget
 from harness.cells import Case, Cell, Plan
 from harness.measure.place import Measure
 from harness.measure.turn import Rows, Turn
+from harness.precision.repeats import repeat_metrics
 from harness.progress import Progress, progress_bar, ticking
 from harness.study import Study
 from harness.tables import Run
 from harness.verdicts.judge import FEWEST_LAUNCHES
 from harness.verdicts.ratios import intervals, launch_medians, paired_log_ratios
+
+REPEATS = frozenset(repeat_metrics())
 
 LOOKS = (3, 5, 8, 12, 20, 32)
 """Numbers of launches after which the width of the intervals is looked at: who looks after every one stops at the
@@ -103,10 +106,11 @@ class Sweep:
 
     def _measured_beside_times(self, launch: int) -> list[str]:
         """Errors do not vary between launches. Memory can (a method may keep what it
-        allocated), and is measured again where there are enough launches to judge it."""
-        if launch == 1:
-            return ["errors", "memory"]
-        return ["memory"] if self.study.launches >= FEWEST_LAUNCHES else []
+        allocated), and is measured again where there are enough launches to judge it. Repeats are asked of every
+        launch: they say whether it varies."""
+        memory = ["memory"] if launch == 1 or self.study.launches >= FEWEST_LAUNCHES else []
+        repeats = [] if REPEATS.isdisjoint(self.study.comparison.metrics) else ["repeats"]
+        return (["errors"] if launch == 1 else []) + memory + repeats
 
     def _skip(self, cell: Cell, why: str) -> Cell:
         limit = self.exhausted.get((cell.case.device, cell.method))

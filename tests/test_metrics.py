@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from harness.precision import registered_metrics
 from harness.precision.causes import CAUSES_METRIC
 from harness.precision.metrics import METRICS, NEEDS, Comparison, evaluate
+from harness.precision.repeats import repeat_metrics
 from harness.precision.selection import SELECTION_METRICS
 from harness.precision.ulp import FORMATS, round_to, ulp, ulp_error
 from harness.vocabulary import DTYPES
@@ -133,7 +134,7 @@ def test_a_metric_that_needs_more_by_hand(name: str) -> None:
 def test_every_registered_metric_was_computed_by_hand() -> None:
     assert set(BY_HAND) | set(OPTIONAL) == set(METRICS)
     assert set(OPTIONAL) == set(NEEDS)
-    assert registered_metrics() == (*METRICS, *SELECTION_METRICS, CAUSES_METRIC)
+    assert registered_metrics() == (*METRICS, *SELECTION_METRICS, *repeat_metrics(), CAUSES_METRIC)
 
 
 @pytest.mark.parametrize("name", BY_HAND)

@@ -33,7 +33,7 @@ from harness.measure.assessment import Assessment
 from harness.measure.checks import changed, restore, same_bits, wrong_outcome, wrong_yardstick
 from harness.measure.compiler import compilations, compiling, forget
 from harness.measure.contents import Content
-from harness.measure.discrepancies import figures, proof_figures, unexplained
+from harness.measure.discrepancies import Figure, figures, proof_figures, unexplained
 from harness.measure.failures import Incorrect, Unusable, failure, told
 from harness.measure.follow import Checked, follow
 from harness.measure.graphs import GRAPH, captured, refuse_without_graphs, wrong_replay
@@ -44,6 +44,7 @@ from harness.measure.outcome import Outcome, run_once, selected_of
 from harness.measure.phases import PreparedPhase, prepare
 from harness.measure.process import end_with_parent
 from harness.measure.references import References
+from harness.measure.repeats import repeat_figures
 from harness.measure.results import not_plain
 from harness.measure.state.watch import Watch
 from harness.measure.transforms import as_run, load_transforms
@@ -109,7 +110,7 @@ class OpenCase:
         return Assessment(None, self.references, summed_again=False)
 
     def check(self, name: str, measure: Collection[str], spare_bytes: float = math.inf) -> dict[str, Any]:
-        """Run a method once, hold it to what is right, prepare its phases; `measure`: of errors, memory.
+        """Run a method once, hold it to what is right, prepare its phases; `measure`: of errors, memory, repeats.
 
         Where it is compiled, that is done here, and the reply has the seconds of it. spare_bytes: how much of the
         memory limit the method leaves to copies of earlier blocks.
@@ -144,7 +145,7 @@ class OpenCase:
         if name in YARDSTICKS:
             wrong = wrong_yardstick(chosen, self.problem)
         else:
-            wrong, reply["reason"], reply["figures"] = self._compare(chosen, "errors" in measure)
+            wrong, reply["reason"], reply["figures"] = self._compare(chosen, measure)
         if wrong:
             return reply | {"status": "incorrect", "reason": wrong, "figures": []}
         wanted = YARDSTICK_PHASES if name in YARDSTICKS else self.settings["phases"]
@@ -254,11 +255,12 @@ class OpenCase:
         cold = dict(self.problem.case.parameters).get(CACHE) == "cold"
         return flusher(self.problem.case.device, self.device.cache_bytes()) if cold else None
 
-    def _compare(self, chosen: Method, measure: bool) -> tuple[str, str, list[list[Any]]]:
+    def _compare(self, chosen: Method, measure: Collection[str]) -> tuple[str, str, list[list[Any]]]:
         """Why it is wrong or '', what is missing or '', and the figures."""
         settings = self.settings
+        with_dS = bool({"errors", "repeats"} & {*measure}) and "dS" in settings["tensors"]
         y = self.problem.y.clone() if self.problem.case.d else self.problem.y
-        outcome = run_once(chosen, self.problem, self.loss, with_dS=measure and "dS" in settings["tensors"])
+        outcome = run_once(chosen, self.problem, self.loss, with_dS=with_dS)
         self.watch.hold()
         if wrong := not_plain({"values": outcome.values, "indices": outcome.indices}, self.problem.case.device):
             return wrong, "", []
@@ -270,16 +272,29 @@ class OpenCase:
         else:
             wrong = wrong_outcome(chosen, outcome, self.problem, self.loss)
         missing = "; ".join(f"no {tensor}: {why}" for tensor, why in outcome.missing.items())
-        if wrong or not measure:
-            return wrong, missing, []
+        found: list[Figure] = []
+        if not wrong and "errors" in measure:
+            found = self._errors(chosen, outcome)
+            wrong = unexplained(found)
+        if not wrong and "repeats" in measure:
+
+            def again() -> Outcome:
+                repeated = run_once(chosen, self.problem, self.loss, with_dS=with_dS)
+                self.watch.hold()
+                return repeated
+
+            found += repeat_figures(outcome, again, settings["tensors"], settings["metrics"])
+        return wrong, missing, [[f.tensor, f.of, f.reference, f.metric, f.value] for f in found]
+
+    def _errors(self, chosen: Method, outcome: Outcome) -> list[Figure]:
+        """The figures of a method's outcome beside the references."""
         native = None if chosen.name == "native" else lambda: self.assessed_native
         again = chosen.implementation.forward is None
         assessment = Assessment(outcome, self.references, summed_again=again, native=native)
         proved = self.references.proof
-        wanted = settings["tensors"], settings["references"], settings["metrics"]
+        wanted = (self.settings[name] for name in ("tensors", "references", "metrics"))
         found = list(figures(assessment, *wanted, exact=chosen.exact))
-        found += proof_figures(self.references.proof, proved)
-        return unexplained(found), missing, [[f.tensor, f.of, f.reference, f.metric, f.value] for f in found]
+        return [*found, *proof_figures(self.references.proof, proved)]
 
     def _with_all_memory(self, attempt: Callable[[], Result]) -> Result:
         """The result of an attempt; one that runs out of memory is repeated without the copies of earlier blocks."""

@@ -2,9 +2,10 @@
 
 from harness.precision.causes import CAUSES_METRIC
 from harness.precision.metrics import METRICS
+from harness.precision.repeats import repeat_metrics
 from harness.precision.selection import SELECTION_METRICS
 
 
 def registered_metrics() -> tuple[str, ...]:
-    """The names of all metrics, of tensors and of selections, and the one that stands for the causes."""
-    return (*METRICS, *SELECTION_METRICS, CAUSES_METRIC)
+    """The names of all metrics: of tensors, of selections, of repeats, and the one that stands for the causes."""
+    return (*METRICS, *SELECTION_METRICS, *repeat_metrics(), CAUSES_METRIC)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from harness.methods import registered
 from harness.outside_text import decoded
 from harness.precision.causes import CAUSES, CAUSES_METRIC
 from harness.precision.metrics import METRICS
+from harness.precision.repeats import DIGEST, DIGEST_SUMMARY, REPEAT_METRICS
 from harness.precision.selection import SELECTION_METRICS
 from harness.problems import DISTRIBUTIONS
 
@@ -17,9 +19,9 @@ from harness.problems import DISTRIBUTIONS
 def listing(studies: Path) -> Iterator[str]:
     """Lines: a heading a kind, then each name with its first line."""
     found = {path.stem: _title(path) for path in sorted(studies.glob("*.toml"))}
-    metrics = {
-        name: (each.__doc__ or "").strip().partition("\n")[0] for name, each in (METRICS | SELECTION_METRICS).items()
-    }
+    functions: dict[str, Any] = {**METRICS, **SELECTION_METRICS, **REPEAT_METRICS}
+    metrics = {name: (each.__doc__ or "").strip().partition("\n")[0] for name, each in functions.items()}
+    metrics[DIGEST] = DIGEST_SUMMARY
     metrics[CAUSES_METRIC] = "How many entries each cause explains: " + ", ".join(CAUSES)
     for heading, entries in (
         ("studies", found),

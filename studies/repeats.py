@@ -1,0 +1,76 @@
+"""`repeats`: entries that the same call gives other bits when it is made again, in a process and in the next launch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+import seaborn as sns
+import style
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from harness.tables import Run
+
+SHARE, ULPS, DIGEST = "repeat_equal_share", "repeat_ulp_max", "repeat_digest"
+WHERE = ["device", "mode"]
+TENSORS = ("values", "selection", "dy", "dx", "dW", "dS")
+
+
+def equal_shares(run: Run) -> Figure:
+    """Same bits again, by method and tensor: smallest share of entries in a process, share of cases over launches."""
+    style.use()
+    shares = _shares(run)
+    places = list(shares.groupby(WHERE, sort=False).groups)
+    kinds = {"in a process": "min", "over launches": "mean"}
+    figure, axes = plt.subplots(
+        len(places), 2, figsize=(9, 2.9 * len(places)), sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
+    methods = [each for each in style.METHOD_STYLE if each in set(shares["method"])]
+    tensors = [each for each in TENSORS if each in set(shares["tensor"])]
+    for line, (device, mode) in enumerate(places):
+        for axis, (kind, told) in zip(axes[line], kinds.items(), strict=True):
+            each = shares[(shares["device"] == device) & (shares["mode"] == mode)]
+            plane = each.pivot_table(index="method", columns="tensor", values=kind, aggfunc=told)
+            plane = plane.reindex(index=methods, columns=tensors)
+            sns.heatmap(plane, vmin=0, vmax=1, cmap="cividis", annot=True, fmt=".3g", cbar=False, linewidths=1, ax=axis)
+            axis.grid(visible=False)
+            axis.set(title=f"{device}, {mode}: {kind}", xlabel="", ylabel="")
+    figure.suptitle("The same bits again: smallest share of entries in a process, share of cases over launches")
+    return figure
+
+
+def summary(run: Run) -> Iterator[str]:
+    """Where the same call gives other bits, and by how much."""
+    yield "Law: a call repeats its bits unless its sums are added in an order that is not fixed (atomic additions)."
+    shares = _shares(run)
+    farthest = _of(run, ULPS).groupby(WHERE)["value"].max()
+    for (device, mode), each in shares.groupby(WHERE, sort=False):
+        inside, outside = ((each[kind] < 1).sum() for kind in ("in a process", "over launches"))
+        told = f"{inside} of {len(each)} tensors differ when the call is repeated, by at most "
+        told += f"{farthest[device, mode]:.3g} ulp; {outside} differ between launches"
+        yield f"{device}, {mode}: {told}{_which(each)}."
+
+
+def _which(shares: pd.DataFrame) -> str:
+    """The methods and tensors that differ, or ''."""
+    varying = shares[(shares["in a process"] < 1) | (shares["over launches"] < 1)]
+    pairs = varying[["method", "tensor"]].drop_duplicates().itertuples(index=False, name=None)
+    named = ", ".join(f"{tensor} of {method}" for method, tensor in pairs)
+    return f" ({named})" if named else ""
+
+
+def _shares(run: Run) -> pd.DataFrame:
+    """A row a tensor of a cell: the smallest share over launches of entries with the same bits, and whether all
+    launches have the same bits."""
+    key = ["case", "method", "tensor", *WHERE]
+    inside = _of(run, SHARE).groupby(key, sort=False)["value"].min()
+    outside = _of(run, DIGEST).groupby(key, sort=False)["value"].nunique() == 1
+    return pd.concat({"in a process": inside, "over launches": outside.astype(float)}, axis=1).reset_index()
+
+
+def _of(run: Run, metric: str) -> pd.DataFrame:
+    return run.discrepancies[run.discrepancies["metric"] == metric]
+
+
+FIGURES = (equal_shares,)
