@@ -106,6 +106,16 @@ def test_a_budget_of_each_device_bounds_what_its_cells_take(write_study: WriteSt
     )
 
 
+def test_exact_answers_that_take_longer_than_a_case_may_are_told(write_study: WriteStudy) -> None:
+    head = 'title = "T"\nmethods = ["native"]\n[axes]\nn = [64, 1048576]\nk = 4\nrows = 256\nd = 64\n'
+    exact = head + '[precision]\nreferences = ["native", "exact"]\n'
+    (line,) = (each for each in forecast(plan_of(write_study(exact))) if "exact answers" in each)
+    told = "exact answers take longer than limits.seconds = 60 in 1 cases, about 344 s for rows = 256, n = 1048576, "
+    assert line == told + "d = 64, float32"
+    for text in (head, exact + "[limits]\nseconds = 600\n", exact + "[limits]\nmemory = 1\n"):
+        assert not [each for each in forecast(plan_of(write_study(text))) if "exact answers" in each]
+
+
 def test_a_run_records_what_was_expected_and_what_it_took(write_study: WriteStudy, tmp_path: Path) -> None:
     """The second run is told by the first: within a factor of two, unless the machine changed its pace meanwhile."""
     study = write_study(STUDY)

@@ -31,6 +31,11 @@ REFERENCE_SECONDS, REFERENCE_ENTRY_SECONDS = 0.006, 4e-8
 """A cell that is compared with exact answers: by itself, and for each entry of W; by the runs of `precision` and
 `selection` on a two-core machine."""
 
+EXACT_ROW_SECONDS = 7e-4
+EXACT_PRODUCT_SECONDS = {"float16": 2e-8, "bfloat16": 2e-8, "float32": 2e-8, "float64": 1e-7}
+"""The exact answers to one case: for each row, and for each product in x Wᵀ; measured on one core of a two-core machine
+at n = 64 to 65536, d = 0 to 256 and 1 to 512 rows, mostly within a factor of two."""
+
 UNKNOWN = Earlier()
 
 SHOWN_SKIPS = 10
@@ -54,6 +59,9 @@ class _Tally:
     other_skips: int = 0
     untimed: Counter[str] = field(default_factory=Counter)
     largest: tuple[int, str] = (0, "")
+    too_exact: int = 0
+    """Cases whose exact answers alone take longer than a case may; longest: seconds of these answers, and of which."""
+    longest: tuple[float, str] = (0.0, "")
 
 
 def forecast(plan: Plan, earlier: Earlier = UNKNOWN) -> Iterator[str]:
@@ -68,6 +76,10 @@ def forecast(plan: Plan, earlier: Earlier = UNKNOWN) -> Iterator[str]:
             yield f"exclude {count}: {'; '.join(rule)}"
     for name, count in tally.untimed.items():
         yield f"only check {count}: {name} has none of the phases that are timed there"
+    if tally.too_exact:
+        seconds, name = tally.longest
+        told = f"exact answers take longer than limits.seconds = {study.limits.seconds:g} in {tally.too_exact} cases"
+        yield f"{told}, about {seconds:.0f} s for {name}"
     cells, skips = tally.cells.total(), tally.skips
     skipped = skips.total() + tally.other_skips
     measured = f"{cells - skipped} to measure, {skipped} to skip"
@@ -89,6 +101,8 @@ def _tally(plan: Plan, earlier: Earlier) -> _Tally:
     for case, each in plan:
         tally.cases += 1
         tally.cells[case.device] += len(each)
+        if any(not cell.skip for cell in each):
+            _add_exact(tally, plan.study, case)
         for cell in each:
             if cell.skip:
                 reason = f"{cell.method}: {cell.skip}"
@@ -104,6 +118,16 @@ def _tally(plan: Plan, earlier: Earlier) -> _Tally:
             if plan.study.timing and not _phases(plan, case, cell.method):
                 tally.untimed[cell.method] += 1
     return tally
+
+
+def _add_exact(tally: _Tally, study: Study, case: Case) -> None:
+    """Count a case whose exact answers take too long."""
+    if set(study.comparison.references) <= {"native"}:
+        return
+    products = case.rows * case.n * max(1, case.d)
+    seconds = EXACT_ROW_SECONDS * case.rows + EXACT_PRODUCT_SECONDS[case.dtype] * products
+    tally.too_exact += seconds > study.limits.seconds
+    tally.longest = max(tally.longest, (seconds, f"rows = {case.rows}, n = {case.n}, d = {case.d}, {case.dtype}"))
 
 
 def _add_time(tally: _Tally, plan: Plan, case: Case, name: str, earlier: Earlier) -> None:
