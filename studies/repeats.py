@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import pandas as pd
 import seaborn as sns
@@ -21,8 +22,8 @@ def equal_shares(run: Run) -> Figure:
     """Same bits again, by method and tensor: smallest share of entries in a process, share of cases over launches."""
     style.use()
     shares = _shares(run)
-    places = list(shares.groupby(WHERE, sort=False).groups)
-    kinds = {"in a process": "min", "over launches": "mean"}
+    places = [(str(device), str(mode)) for device, mode in shares[WHERE].drop_duplicates().to_numpy()]
+    kinds: dict[str, Literal["min", "mean"]] = {"in a process": "min", "over launches": "mean"}
     figure, axes = plt.subplots(
         len(places), 2, figsize=(9, 2.9 * len(places)), sharex=True, sharey=True, squeeze=False, layout="constrained"
     )
@@ -44,12 +45,12 @@ def summary(run: Run) -> Iterator[str]:
     """Where the same call gives other bits, and by how much."""
     yield "Law: a call repeats its bits unless its sums are added in an order that is not fixed (atomic additions)."
     shares = _shares(run)
-    farthest = _of(run, ULPS).groupby(WHERE)["value"].max()
-    for (device, mode), each in shares.groupby(WHERE, sort=False):
-        inside, outside = ((each[kind] < 1).sum() for kind in ("in a process", "over launches"))
-        told = f"{inside} of {len(each)} tensors differ when the call is repeated, by at most "
-        told += f"{farthest[device, mode]:.3g} ulp; {outside} differ between launches"
-        yield f"{device}, {mode}: {told}{_which(each)}."
+    distances = _of(run, ULPS)
+    for where, each in shares.groupby(WHERE, sort=False):
+        inside, outside = (int((each[kind] < 1).sum()) for kind in ("in a process", "over launches"))
+        farthest = distances.loc[distances["case"].isin(each["case"]), "value"].max()
+        told = f"{inside} of {len(each)} tensors differ when the call is repeated, by at most {farthest:.3g} ulp"
+        yield f"{', '.join(map(str, where))}: {told}; {outside} differ between launches{_which(each)}."
 
 
 def _which(shares: pd.DataFrame) -> str:
