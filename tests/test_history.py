@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import math
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -83,14 +84,62 @@ def test_a_history_is_read_back_as_it_was_appended(tmp_path: Path) -> None:
     assert read_history(tmp_path / "nothing.csv").empty
 
 
-def test_a_history_of_before_there_were_two_clocks_is_read_and_left_alone(tmp_path: Path) -> None:
+OLD = pd.concat([history([0.1 + 0.2, math.nan]), history([3.0], kind="error", phase="", clock="", metric="flips")])
+
+
+def without_clock(path: Path) -> None:
+    OLD.drop(columns="clock").to_csv(path, index=False, na_rep="nan")
+
+
+def quoted_with_a_mark(path: Path) -> None:
+    """As another program saves it: a byte-order mark, quotes around everything, NaN as nothing, CRLF."""
+    OLD.to_csv(path, index=False, quoting=csv.QUOTE_ALL, encoding="utf-8-sig", lineterminator="\r\n")
+
+
+@pytest.mark.parametrize("write", [without_clock, quoted_with_a_mark])
+def test_a_history_of_before_there_were_two_clocks_or_saved_by_another_program_goes_on(
+    tmp_path: Path, write: Callable[[Path], None]
+) -> None:
     path = tmp_path / "history.csv"
-    rows = pd.concat([history([1.0, 2.0]), history([3.0], kind="error", phase="", clock="", metric="flips")])
-    rows.drop(columns="clock").to_csv(path, index=False)
-    before = path.read_bytes()
+    write(path)
     assert list(read_history(path)["clock"]) == ["wall", "wall", ""]
-    with pytest.raises(UserError, match="has not the columns of this version: move it away"):
-        append_history(path, rows)
+    added = history([4.0], clock="device")
+    append_history(path, added)
+    append_history(path, added)
+    expected = pd.concat([OLD, added, added], ignore_index=True)
+    pd.testing.assert_frame_equal(read_history(path), expected, check_exact=True, check_dtype=False)
+    assert path.read_text().splitlines()[0] == ",".join(history_columns())
+    assert [each.name for each in tmp_path.iterdir()] == ["history.csv"]
+
+
+def test_a_half_line_of_an_earlier_version_is_cut_off_too(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    without_clock(path)
+    with path.open("a") as file:
+        file.write("2026-01-01T10:00:00+00:00,tri")
+    append_history(path, OLD)
+    pd.testing.assert_frame_equal(
+        read_history(path), pd.concat([OLD, OLD], ignore_index=True), check_exact=True, check_dtype=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a,b,c\n1,2,3", "its last line is cut off"),
+        ("begin;study\nthen;trial\n", "separated by ';'"),
+        (f"{','.join(history_columns())}x\n".replace("clock,", ""), "it has no column 'level'"),
+        (f"{','.join(history_columns())},more\n".replace("clock,", ""), "column 'more' is not in the schema"),
+        ("\ufeffbegin,study\nthen,trial\n".encode("utf-16").decode("latin-1"), "UTF-16, not UTF-8"),
+    ],
+    ids=["cut off", "semicolons", "no level", "another column", "UTF-16"],
+)
+def test_a_history_that_cannot_be_read_is_left_alone(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "history.csv"
+    path.write_bytes(text.encode("latin-1"))
+    before = path.read_bytes()
+    with pytest.raises(UserError, match=rf"history\.csv: .*{re.escape(why)}.*; move it away, and a new one is begun"):
+        append_history(path, OLD)
     assert path.read_bytes() == before
 
 
@@ -414,6 +463,6 @@ def test_the_verb_imports_no_torch(results: Path) -> None:
 def test_rows_are_not_added_to_a_history_of_other_columns(tmp_path: Path) -> None:
     path = tmp_path / "history.csv"
     path.write_text("begin,study\nthen,trial\n")
-    with pytest.raises(UserError, match=re.escape(f"{path}: has not the columns")):
+    with pytest.raises(UserError, match=f"{re.escape(str(path))}: it has no column 'base_commit'.*; move it away"):
         append_history(path, planted())
     assert path.read_text() == "begin,study\nthen,trial\n"

@@ -217,7 +217,18 @@ def test_a_run_of_an_earlier_version_is_read_with_the_columns_that_it_lacks(tmp_
     for table in APPENDED:
         assert list(getattr(run, table)) == list(schema(table, {}).columns)
     write_info(tmp_path)
-    with pytest.raises(UserError, match="is not where the schema has it"):
+    with pytest.raises(UserError, match="it has no column '"):
+        read(tmp_path).check()
+
+
+@pytest.mark.parametrize("version", range(OLDEST_READ, SCHEMA_VERSION + 1))
+def test_a_column_that_no_version_has_is_refused_in_one_line(tmp_path: Path, version: int) -> None:
+    with RunWriter(tmp_path, {}) as writer:
+        writer.open()
+    write_info(tmp_path, schema=version)
+    path = tmp_path / "timings.csv"
+    path.write_text(path.read_text().replace("seconds", "seconds,strange"))
+    with pytest.raises(UserError, match=r"timings\.csv: column 'strange' is not in the schema"):
         read(tmp_path).check()
 
 

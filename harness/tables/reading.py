@@ -183,10 +183,10 @@ def read_table(
         if lacking:
             frame = frame.drop(columns=[name for name in dropped if name in frame])
             frame = frame.assign(**{name: value for name, value in lacking.items() if name not in frame})
-        if not lacking and (wrong := [name for name, wanted in zip_longest(frame, kinds) if name != wanted]):
-            raise ValueError(_unlike(wrong[0], kinds))
-        frame = declared.validate(frame[[*kinds]] if set(frame) == set(kinds) and lacking else frame, inplace=True)
-        return _restored(frame, kinds)
+            frame = frame[[*kinds]] if set(frame) == set(kinds) else frame
+        if wrong := _wrong_columns([str(name) for name in frame], kinds):
+            raise ValueError(wrong)
+        return _restored(declared.validate(frame, inplace=True), kinds)
     except pa.errors.SchemaError as error:
         raise UserError(f"{path}: {_disallowed(error, path)}"[:LONGEST_REASON]) from None
     except (ValueError, OverflowError, *_UNREADABLE) as error:
@@ -204,12 +204,17 @@ def stored(path: Path) -> Path:
     return compressed if compressed.exists() and not path.exists() else path
 
 
-def _unlike(name: object, kinds: Mapping[str, type]) -> str:
-    """Why a column is not that of the schema, by its name."""
+def _wrong_columns(names: Sequence[str], kinds: Mapping[str, type]) -> str:
+    """Why these are not the columns of the schema, or ''."""
     for separator, word in ((";", "';'"), ("\t", "a tab")):
-        if str(name).startswith(f"{next(iter(kinds))}{separator}"):
+        if names and names[0].startswith(f"{next(iter(kinds))}{separator}"):
             return f"its fields are separated by {word}, not by ','"
-    return f"column {name!r} is not where the schema has it: {', '.join(kinds)}"
+    if missing := [name for name in kinds if name not in names]:
+        return f"it has no column '{missing[0]}'; the schema has {', '.join(kinds)}"
+    if wrong := [name for name in names if name not in kinds]:
+        return f"column '{wrong[0]}' is not in the schema: {', '.join(kinds)}"
+    wrong = [name for name, wanted in zip_longest(names, kinds) if name != wanted]
+    return f"column '{wrong[0]}' is not where the schema has it: {', '.join(kinds)}" if wrong else ""
 
 
 def _disallowed(error: pa.errors.SchemaError, path: Path) -> str:

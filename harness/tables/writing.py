@@ -22,6 +22,7 @@ import pandas as pd
 from harness.errors import UserError
 from harness.outside_text import neutral
 from harness.tables.files import cut_half_line, naming, replace_text, write_all
+from harness.tables.reading import read_history
 from harness.tables.schema import (
     LOG,
     SCHEMA_VERSION,
@@ -111,21 +112,42 @@ def write_sides(folder: Path, sides: Mapping[str, Mapping[str, Any]]) -> None:
 def append_history(path: Path, rows: pd.DataFrame) -> None:
     """Append rows to a history; two that append at once take turns, and a half line left by a kill is cut off.
 
-    Raises UserError for a file that has other columns: with these rows after them nobody could read it.
+    A history that an earlier version or another program wrote is rewritten first, whole, as this version writes it.
+    Raises UserError, and leaves the file as it is, where that history cannot be read.
     """
     kinds = column_kinds(history_schema())
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        cut_half_line(path)
+    header = _lines([dict.fromkeys(kinds)], kinds, header=True)
+    with _open_alone(path) as file:
+        first = _first_line(path)
+        if header.startswith(first) or kinds.keys() >= set(first.strip().split(",")):  # else it is no file of ours
+            cut_half_line(path)
         before = path.stat().st_size
-        if before and _first_line(path) != _lines([dict.fromkeys(kinds)], kinds, header=True):
-            raise UserError(f"{path}: has not the columns of this version: move it away, and a new one is begun")
+        if before and first != header:
+            replace_text(path, _table_text(pd.concat([_history_to_go_on(path), rows], ignore_index=True), kinds))
+            return
         try:
             write_all(file, _table_text(rows, kinds, header=before == 0), path)
         except OSError:
             file.truncate(before)
             raise
+
+
+def _history_to_go_on(path: Path) -> pd.DataFrame:
+    try:
+        return read_history(path)
+    except UserError as error:
+        raise UserError(f"{error}; move it away, and a new one is begun") from None
+
+
+def _open_alone(path: Path) -> io.FileIO:
+    """A history, open to be appended to, and locked until it is closed."""
+    while True:
+        file = path.open("ab", buffering=0)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return file
+        file.close()  # somebody has replaced the file by a rewritten one while this waited for the lock
 
 
 def _first_line(path: Path) -> str:
