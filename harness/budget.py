@@ -24,12 +24,14 @@ class Budget:
     """budget_seconds, shared equally by the launches; what a case does not use goes to those after it.
 
     Everything counts: from `begun` to the end of the last case each second belongs to the case at hand, so opening,
-    checks, compiling and calibration do too. used: device -> seconds of an earlier part of the run; at_once: cases that
-    are measured side by side.
+    checks, compiling and calibration do too. used: device -> seconds of an earlier part of the run; known: case ->
+    seconds that a launch of it took there; at_once: cases that are measured side by side, so that each takes its share
+    of the seconds that pass.
     """
 
     study: Study
     used: Mapping[str, float] = field(default_factory=dict)
+    known: Mapping[str, float] = field(default_factory=dict)
     at_once: int = 1
     begun: float | None = None
     now: Callable[[], float] = time.monotonic
@@ -45,7 +47,7 @@ class Budget:
         self._last = self.now() if self.begun is None else self.begun
         self._turns: dict[str, int] = Counter()
         self._end: dict[str, float] = {}
-        self._cost: dict[str, float] = {}
+        self._cost = {case: seconds / self.at_once for case, seconds in self.known.items()}
         self._missing: dict[int, list[str]] = {}
         self.cells_cut: dict[int, int] = Counter()
         """Launch -> how many cells were not measured for want of time."""
@@ -104,12 +106,12 @@ class Budget:
         return f"budget of {limits} s spent: {cut} of {of} cells not measured {where}; {fewer}fewer sizes, or {advice}"
 
     def needed(self) -> int:
-        """Seconds that would have been enough, to two digits, by what each case took in an earlier launch, or else by
-        what cases took in the mean."""
+        """Seconds that would have been enough, to two digits: a case that was cut takes what it took in an earlier
+        launch, or else what cases took in the mean."""
         known = list(self._cost.values())
         mean = sum(known) / len(known) if known else 0.0
         missing = [self._cost.get(case, mean) for cases in self._missing.values() for case in cases]
-        seconds = SPARE * (sum(self._spent.values()) + sum(missing) / self.at_once)
+        seconds = SPARE * (sum(self._spent.values()) + sum(missing))
         scale = 10 ** max(0, math.ceil(math.log10(max(seconds, 1.0))) - 2)
         return math.ceil(seconds / scale) * scale
 

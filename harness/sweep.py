@@ -51,8 +51,10 @@ class Sweep:
     def __post_init__(self) -> None:
         cells = self.earlier.cells
         self._remember_exhausted(cells.query("status == 'out_of_memory'").to_dict("records"))
-        used = cells.groupby("device")["wall_seconds"].sum().to_dict()
-        self.budget = Budget(self.study, {str(name): each for name, each in used.items()}, self.at_once, self.begun)
+        used = {str(name): each for name, each in cells.groupby("device")["wall_seconds"].sum().items()}
+        turns = cells[cells["wall_seconds"] > 0].groupby(["case", "launch"])["wall_seconds"].sum()
+        known = {str(name): each for name, each in turns.groupby("case").mean().items()}
+        self.budget = Budget(self.study, used, known, self.at_once, self.begun)
         self.homes |= dict(cells.drop_duplicates("case")[["case", "machine"]].itertuples(index=False, name=None))
 
     @property

@@ -103,6 +103,46 @@ def test_the_end_of_a_budget_tells_what_would_have_been_enough(write_study: Writ
     assert enough.budget_line() == ""
 
 
+def test_what_would_have_been_enough_is_told_of_cases_that_are_measured_side_by_side_too(
+    write_study: WriteStudy,
+) -> None:
+    """Two at once, each of 10 s: a case ends every 5 s, so that eight of them take 40 s, and 1.1 times that is 44."""
+    clock = Clock()
+    budget = Budget(write_study(TIMED + "budget_seconds = 20\n"), at_once=2, begun=clock.now, now=clock)
+    budget.begin_launch(1, {"cpu": 8})
+    for number in range(4):
+        clock.now += 5.0
+        budget.charge("cpu", f"case {number}")
+    assert budget.spent("cpu")
+    for number in range(4, 8):
+        budget.cut(1, f"case {number}", 1)
+    assert budget.needed() == 44
+
+
+def test_what_an_earlier_part_of_a_run_took_tells_what_the_rest_needs(write_study: WriteStudy, tmp_path: Path) -> None:
+    """All that this part did was to find the budget spent."""
+    study = write_study(TIMED.replace("launches = 3", "launches = 2") + "budget_seconds = 1\n")
+    run = read(record(tmp_path / "run", cases=tuple(case for case, _ in plan_of(study)), launches=1))
+    done = {(1, case) for case in run.cells["case"]}
+    run.cells["wall_seconds"] = 1.0
+    cells = len(run.cells)
+    sweep = Sweep(plan_of(study), lambda turns: (rows_without_cells(turn) for turn in turns), done, run)
+    list(sweep.rows())
+    assert sweep.budget.needed() == pytest.approx(2 * 1.1 * cells, abs=1.0)
+
+
+def rows_without_cells(turn: Turn) -> Rows:
+    assert all(cell.skip for cell in turn.cells)
+    own = {
+        "case": turn.case.id,
+        "device": turn.case.device,
+        "launch": turn.launch,
+        "machine": "here",
+        "status": "skipped",
+    }
+    return {"cells": [own for _ in turn.cells]}
+
+
 def test_launches_share_a_budget_and_what_a_case_leaves_goes_to_those_after_it(
     write_study: WriteStudy, tmp_path: Path
 ) -> None:
