@@ -69,6 +69,31 @@ def test_one_round_that_is_not_too_fast_excuses_it(tmp_path: Path, monkeypatch: 
     assert {status for status, _ in found.values()} == {"ok"}
 
 
+def test_a_block_without_a_time_excuses_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one by the device clock whose gate opened too early, in the first round of the second measurement."""
+    made = answering(lambda method, before: 1e-4 if method == "gather" else 5e-3)
+
+    def make() -> FakeWorker:
+        worker, seen = made(), [0]
+        usual_answer = worker.answer
+
+        def answer(request: dict[str, Any]) -> Any:
+            reply = usual_answer(request)
+            if request["op"] == "time" and request["method"] in ("gather", "read", "copy"):
+                seen[0] += 1
+                if 9 < seen[0] <= 12:
+                    return {"seconds": float("nan"), "void": "planted", "throttling": None}
+            return reply
+
+        worker.answer = answer
+        return worker
+
+    in_their_place(monkeypatch, make)
+    (tmp_path / "one.toml").write_text(STUDY)
+    run = measured(harness.load_study(tmp_path / "one.toml"), tmp_path / "results")
+    assert run.cells.set_index("method")["status"]["gather"] == "incorrect"
+
+
 def blocks(**seconds: float) -> list[Block]:
     return [Block(Arm(name, "forward", 1, lambda: 1.0), 0, 0, each) for name, each in seconds.items()]
 

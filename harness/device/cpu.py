@@ -43,8 +43,9 @@ def peak_bytes(call: Callable[[], Any]) -> float:
     finally:
         recorder.__exit__(None, None, None)
     del kept
-    events = recorder.kineto_results.events() if recorder.kineto_results else []
-    changes = [each.nbytes() for each in events if each.name() == ALLOCATION]
+    if recorder.kineto_results is None:
+        return math.nan
+    changes = [each.nbytes() for each in recorder.kineto_results.events() if each.name() == ALLOCATION]
     return float(max(accumulate(changes, initial=0)))
 
 
