@@ -59,8 +59,9 @@ def _reported(run: Run, studies: Path, say: Callable[[str], None]) -> Reported:
 
 
 def _of_device(path: Path, run: Run) -> str:
-    """'cuda: ' of what was drawn of one of several devices, in a folder of its own."""
-    return "" if path.parent == run.figures else f"{path.parent.name}: "
+    """'cuda: ' or 'cuda, wall: ' of what was drawn of one of several devices or clocks, in a folder of its own."""
+    apart = path.parent.relative_to(run.figures).parts
+    return f"{', '.join(apart)}: " if apart else ""
 
 
 def _of_pairs(runs: Sequence[Run], known: Sequence[Comparison]) -> list[Comparison]:

@@ -102,6 +102,25 @@ def test_each_device_and_clock_has_a_block_of_the_closing_table(tmp_path: Path) 
     assert ["by the wall clock" in line for line in told] == [False, False, True]
 
 
+def test_a_fact_of_no_device_is_of_each(tmp_path: Path) -> None:
+    run = by_both_clocks(tmp_path / "run", {64: 0.2, 256: 0.2}, (Case(n=64, k=4), *ON_CUDA))
+    one = dict.fromkeys(run.facts.columns, "") | {
+        "n": 1,
+        "k": 1,
+        "rows": 1,
+        "d": 0,
+        "seed": 0,
+        "threads": 1,
+        "value": 1.0,
+    }
+    run.__dict__["facts"] = pd.DataFrame([one | {"device": name} for name in ("", "cpu", "cuda")])
+    assert {each.setting: list(each.facts["device"]) for each in by_device(run)} == {
+        "cpu, by the wall clock": ["", "cpu"],
+        "cuda, by the device clock": ["", "cuda"],
+        "cuda, by the wall clock": ["", "cuda"],
+    }
+
+
 def test_a_run_of_one_device_is_drawn_as_it_is(tmp_path: Path) -> None:
     run = read(record(tmp_path / "run", launches=2))
     assert by_device(run) == [run]

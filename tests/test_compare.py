@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from harness import cli as command_line
 from harness.cli import cli
-from harness.tables import read_history
+from harness.tables import SCHEMA_VERSION, read_history
 from harness.vocabulary import EXIT_INTERNAL
 from tests.recorded import record
 
@@ -85,6 +86,7 @@ def test_too_few_launches_are_inconclusive_and_end_with_3_under_strict_alone(bas
         ({"study": "another"}, "study 'recorded' and 'another'"),
         ({"timing": {"block_seconds": 0.1, "rounds": 3, "fresh_memory": True}}, "block_seconds 0.001 and 0.1"),
         ({"schema": 99}, "schema 99"),
+        ({"schema": SCHEMA_VERSION - 1}, f"schema {SCHEMA_VERSION} and {SCHEMA_VERSION - 1}"),
     ],
 )
 def test_what_is_not_comparable_ends_with_2_and_says_why(
@@ -98,8 +100,11 @@ def test_what_is_not_comparable_ends_with_2_and_says_why(
 
 
 def test_a_fault_of_the_harness_ends_with_70(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    for name in ("stdin", "stdout", "stderr"):  # the command line takes others in their place
+        monkeypatch.setattr(sys, name, getattr(sys, name))
+
     def broken(**_: object) -> None:
         raise RuntimeError("a fault of its own")
 
@@ -107,7 +112,7 @@ def test_a_fault_of_the_harness_ends_with_70(
     with pytest.raises(SystemExit) as ended:
         command_line.main()
     assert ended.value.code == EXIT_INTERNAL == 70
-    assert "a fault of its own" in capsys.readouterr().err
+    assert "a fault of its own" in capfd.readouterr().err
 
 
 def test_a_baseline_pools_its_runs_and_its_spread_between_runs_counts(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from harness.report.page.compared import Comparison
 from harness.report.page.document import Reported, document
 from harness.report.page.rows import carried, packed
 from harness.tables import Run, read
+from harness.verdicts.closing import methods_table
 from harness.verdicts.fastest import UNRANKED, fastest
 from tests.payload import payload_of
 from tests.recorded import record
@@ -95,6 +96,18 @@ def test_errors_are_told_where_the_selection_is_right_and_flips_are_counted_besi
     assert against_exact.rows == (("float32", "6.0e-08", "7.5e-01", "1 of 4 cells"),)
     assert against_native.columns == ("method", "dx", "entries that differ")
     assert against_native.rows == (("gather", "6.2e-02", "tie 3"),)
+
+
+def test_a_figure_that_several_launches_have_counts_once(run: Run) -> None:
+    """Its worst launch counts: the duels' errors are of two launches at least."""
+    once = with_errors(run)
+    tables, methods = list(how_exact(once)), methods_table(once).rows
+    rows = once.discrepancies
+    again = rows[rows["metric"] != "rel_l2"].assign(launch=2)
+    smaller = rows[rows["metric"] == "rel_l2"].assign(launch=2, value=0.0)
+    run.__dict__["discrepancies"] = pd.concat([rows, again, smaller], ignore_index=True)
+    assert list(how_exact(run)) == tables
+    assert methods_table(run).rows.equals(methods)
 
 
 def test_what_to_beware_of_is_told_once_for_each_method_and_kind_of_reason(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness.errors import UserError
 from harness.tables import Run, by_device, by_machine, newest_run
-from harness.verdicts.closing import methods_tables
+from harness.verdicts.closing import methods_tables, worst_launch
 from harness.verdicts.plausible import doubts
 from harness.verdicts.wording import axes_of, case_name, status_lines
 from harness.vocabulary import BROKEN, EXIT_CELLS, PROVED, RESULTS, studies_option
@@ -100,6 +100,6 @@ def _word(run: Run) -> str:
 def proof_line(run: Run) -> str:
     """How many entries of the exact answers were proved by which rung of the ladder, or ''."""
     rows = run.discrepancies
-    proved = rows[rows["metric"].str.startswith(PROVED)].groupby("metric", sort=False)["value"].sum()
+    proved = worst_launch(rows[rows["metric"].str.startswith(PROVED)]).groupby("metric", sort=False)["value"].sum()
     counts = ", ".join(f"{str(name).removeprefix(PROVED)} {count:.0f}" for name, count in proved.items())
     return f"exact entries by what proved them: {counts}" if counts else ""

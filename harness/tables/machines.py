@@ -77,7 +77,8 @@ class OnDevice(Run):
 
     def _read(self, table: str) -> pd.DataFrame:
         rows: pd.DataFrame = getattr(self.whole, table)
-        rows = rows[rows["device"] == self.device]
+        # A fact without a device is of the machine, so of all its devices.
+        rows = rows[rows["device"].isin([self.device, ""] if table == "facts" else [self.device])]
         if table == "timings" and not rows.empty:
             rows = shown_by(rows, self.clock)
         return rows.reset_index(drop=True)

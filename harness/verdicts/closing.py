@@ -24,6 +24,12 @@ class MethodsTable:
     told: str
 
 
+def worst_launch(figures: pd.DataFrame) -> pd.DataFrame:
+    """Rows of discrepancies.csv: each figure once, from the launch in which it is largest; NaN is larger than any."""
+    of_one = ["case", "method", "tensor", "of", "reference", "metric"]
+    return figures.sort_values("value", kind="stable").drop_duplicates(of_one, keep="last").sort_index()
+
+
 def methods_tables(run: Run) -> Iterator[MethodsTable]:
     """Speed-up by size, worst errors, flips, status counts of each method; whole, then ever narrower."""
     methods = [each for each in run.cells["method"].unique() if each not in YARDSTICKS]
@@ -58,9 +64,8 @@ def _statuses(run: Run) -> pd.Series:
 def _errors(run: Run) -> dict[str, pd.Series]:
     """The worst rel_l2 of each method against native and the nearest to exact, with the flips of the latter; NaN is
     the worst."""
-    rows = run.discrepancies
     columns = {}
-    of = rows[rows["of"] == "method"]
+    of = worst_launch(run.discrepancies[run.discrepancies["of"] == "method"])
     present = set(of["reference"])
     against = ["native", *(each for each in ("exact", "original") if each in present)][:2]
     for reference in (each for each in against if each in present):

@@ -83,6 +83,7 @@ def compare_verdicts(bases: Sequence[Run], head: Run, gate: Gate) -> pd.DataFram
 def refuse_unlike(base: Run, head: Run) -> None:
     """Raises UserError, naming what differs, where two runs say nothing about each other."""
     unlike = {
+        "schema": (base.info["schema"], head.info["schema"]),
         "study": (base.name, head.name),
         "machine": (base.info["machine"]["slug"], head.info["machine"]["slug"]),
         "parameters": (base.info["parameters"], head.info["parameters"]),

@@ -9,6 +9,7 @@ import pandas as pd
 
 from harness.precision.ulp import FORMATS
 from harness.tables import SCHEMA_VERSION, Run, clock_words
+from harness.verdicts.closing import worst_launch
 from harness.verdicts.fastest import BASE, SHARED, WHOLE, fastest, relaxations
 from harness.verdicts.plausible import believed, doubts
 from harness.verdicts.ratios import FEWEST_LAUNCHES, without_interval
@@ -63,7 +64,7 @@ def _share(rows: pd.DataFrame, cases: int) -> str:
 
 def how_exact(run: Run) -> Iterator[Table]:
     """The largest errors by dtype against the exact answer, and by method against native."""
-    own = run.discrepancies[run.discrepancies["of"] == "method"]
+    own = worst_launch(run.discrepancies[run.discrepancies["of"] == "method"])
     exact, native = (own[own["reference"] == reference] for reference in ("exact", "native"))
     if not (errors := exact[exact["metric"] == "rel_l2"]).empty:
         yield _against_exact(errors, exact[exact["metric"] == "flips"])
