@@ -12,12 +12,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from harness.cells import Case
 from harness.methods import blockmax
-from harness.methods.blockmax import ONE_ROW, SEVERAL_ROWS, block_length, extremes, positions, topk
+from harness.methods.blockmax import CUDA_ONE_ROW, ONE_ROW, SEVERAL_ROWS, block_length, extremes, positions, topk
 from harness.problems import DISTRIBUTIONS, draw
 from harness.vocabulary import DTYPES
+from tests.topk_inputs import calls, fault
 
 over = pytest.mark.parametrize
 both_ends = over("largest", [True, False])
@@ -104,6 +106,37 @@ def test_blocks_are_made_where_they_are_fitted_and_nowhere_else() -> None:
         assert block_length(other, k) == 0
 
 
+NOT_READ_ON_CUDA = (
+    (1 << 24, 64, "float32", True), (1 << 25, 1025, "float32", True), (1 << 25, 64, "bfloat16", True),
+    (1 << 28, 64, "float64", True), (1 << 28, 64, "float32", False), ((64, 1 << 22), 64, "float32", True),
+    (1 << 28, 0, "float32", True), (1 << 28, 64, "int32", True),
+)  # fmt: skip
+
+
+def fake_of(shape: Any, dtype: str, device: str) -> Any:
+    with FakeTensorMode():
+        return torch.empty(shape, dtype=getattr(torch, dtype), device=device)
+
+
+@over(("n", "k", "dtype"), [(1 << 25, 1024, "float32"), (1 << 28, 8, "float16"), ((1 << 26) + 9, 1024, "bfloat16")])
+def test_on_cuda_blocks_are_made_where_both_clocks_were_faster(n: int, k: int, dtype: str) -> None:
+    y = fake_of(n, dtype, "cuda")
+    assert block_length(y, k) == 1024
+    assert block_length(fake_of((1, n), dtype, "cuda"), k) == 1024
+    assert block_length(fake_of(n, dtype, "xpu"), k) == 0
+
+
+@over(("shape", "k", "dtype", "largest"), NOT_READ_ON_CUDA)
+def test_on_cuda_torch_does_whatever_was_not_read(shape: Any, k: int, dtype: str, largest: bool) -> None:
+    assert block_length(fake_of(shape, dtype, "cuda"), k, largest) == 0
+
+
+@over("share", range(4))
+def test_drawn_calls(share: int) -> None:
+    faults = [f"{call}: {why}" for call in calls(share, 75, 600) if (why := fault(call, topk(*call.arguments), False))]
+    assert faults == []
+
+
 @over("dtype", [torch.int16, torch.int64, torch.uint8])
 def test_integers_and_scalars_go_to_topk(dtype: torch.dtype) -> None:
     y = torch.arange(100, dtype=dtype)
@@ -147,7 +180,15 @@ def test_it_can_be_mapped_over_a_batch() -> None:
     assert torch.equal(squares, torch.zeros_like(y).scatter(-1, indices, 2 * values))
 
 
-@over("rules", [*ONE_ROW.values(), *SEVERAL_ROWS.values()])
+def test_it_compiles_without_a_break() -> None:
+    y = torch.randn(2, 203, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    compiled = torch.compile(lambda y: (topk(y, 4).values ** 2).sum(), fullgraph=True, backend="aot_eager")
+    (gradient,) = torch.autograd.grad(compiled(y), y)
+    (native,) = torch.autograd.grad((y.topk(4).values ** 2).sum(), y)
+    assert torch.equal(gradient, native)
+
+
+@over("rules", [*ONE_ROW.values(), *SEVERAL_ROWS.values(), *CUDA_ONE_ROW.values()])
 def test_the_tables_can_be_used(rules: tuple[tuple[int, int, int], ...]) -> None:
     assert [ratio for ratio, _, _ in rules] == sorted((ratio for ratio, _, _ in rules), reverse=True)
     assert all(length & (length - 1) == 0 and ratio >= 2 * length > 0 < least for ratio, least, length in rules)

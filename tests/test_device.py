@@ -401,7 +401,8 @@ NAMED = {
     "harness/report/page/provenance.py: 'cpu'",
     "harness/doctor/system.py: 'cpu'",  # part of the name of a file of Linux
     "harness/methods/sparse.py: 'cpu'",  # an operation that torch has there in fewer dtypes
-    "harness/methods/blockmax.py: 'cpu'",  # what its table was fitted on
+    "harness/methods/blockmax.py: 'cpu'",  # whose tables are its own, since the file is taken away alone
+    "harness/methods/blockmax.py: 'cuda'",
     "harness/methods/kernels/blockmax.py: 'cpu'",  # which stands alone: where it is interpreted, and where y is
     "harness/methods/kernels/blockmax.py: torch.accelerator.current_accelerator",
     "harness/methods/kernels/blockmax.py: torch.accelerator.device_index",

@@ -37,6 +37,7 @@ def test_every_dtype_and_order_of_values(small: None, dtype: torch.dtype, patter
 @over("layout", [*LAYOUTS])
 @over("dim", [0, -1])
 def test_every_layout_and_dimension(small: None, layout: str, dim: int) -> None:
+    assert_right(LAYOUTS[layout](drawn("normal", torch.float32, 1)), 1)
     for n in (17, 101):
         assert_right(LAYOUTS[layout](drawn("normal", torch.float32, 2, n)).movedim(-1, dim), 4, dim)
 
@@ -54,6 +55,15 @@ def test_all_the_largest_in_one_block_and_in_the_tail(small: None, first: int) -
     y[first : first + 3] = torch.tensor([1.0, float("nan"), 1.0])
     assert topk(y, 3).indices.tolist() == [first + 1, first, first + 2]
     assert_right(y, 8)
+
+
+@both_ends
+def test_the_place_behind_the_end_of_a_row_counts_for_nothing(small: None, largest: bool) -> None:
+    """All values are on one side of 0, the k nearest to it in k blocks, and the last block is short."""
+    y = torch.full((129,), -9.0)
+    y[:128:16] = -torch.arange(1.0, 9.0)
+    for row in (y, y[:17], y[100:]):
+        assert_right(row if largest else -row, 8, largest=largest)
 
 
 def test_rows_of_which_several_share_a_program_and_some_are_left_over() -> None:

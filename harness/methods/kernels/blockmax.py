@@ -263,7 +263,7 @@ def _select(
         position = block * LENGTH + slot % LENGTH
         inside = inside & (position < n)
     elif PLACED and SOURCE == 2:
-        position = tl.load(places + row * count + slot, mask=inside, other=2147483647)
+        position = tl.load(places + row * count + slot, mask=inside, other=0)
     if SOURCE == 2:
         held = tl.load(entries + row * count + slot, mask=inside, other=0)
         keys = held.to(tl.uint64 if WIDTH == 64 else tl.uint32, bitcast=True)
