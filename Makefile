@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	rm -f .venv/installed-*
 	$(BIN)/pip install --quiet "$(TORCH)"
-	$(BIN)/pip install --quiet -e ".[dev,peers,cluster,figures,kernels]"
+	$(BIN)/pip install --quiet -e ".[dev,peers,cluster,figures]"
 	@touch $@
 
 bench: $(STAMP) ## measure STUDIES into results/, draw their figures, close with a table
