@@ -16,10 +16,10 @@ import pytest
 from click.testing import CliRunner
 
 import harness
-from harness import duel as duels
 from harness.cells import Case, Cell
 from harness.cli import cli
-from harness.duel import Duel, duel
+from harness.duel import Duel, duel, launches
+from harness.duel.launches import Launches
 from harness.errors import UserError
 from harness.machine import Revision
 from harness.measure.case import CaseResult, CellResult
@@ -77,7 +77,7 @@ def fought(other: Path, tmp_path_factory: pytest.TempPathFactory) -> Duel:
     (folder / "short.toml").write_text(STUDY, encoding="utf-8")
     base = Origin(other, sys.executable, Revision("0123456789abcdef", dirty=False))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(duels, "LOOKS", (2,))
+        patched.setattr(launches, "LOOKS", (2,))
         return duel(harness.load_study(folder / "short.toml"), base, folder, studies=Path(), say=lambda _: None)
 
 
@@ -131,11 +131,11 @@ def test_errors_that_vary_are_measured_in_every_launch(later: dict[str, list[Any
     def results(figures: dict[str, list[Any]]) -> list[CaseResult]:
         return [CaseResult([CellResult(Cell(case, method, 0), figures=own) for method, own in figures.items()])]
 
-    launches = duels._Launches.__new__(duels._Launches)
-    launches.errors_before, launches.errors_vary = {}, set()
+    fight = Launches.__new__(Launches)
+    fight.errors_before, fight.errors_vary = {}, set()
     for figures in ({"m": [["dx", 1.0]], "older": [["dx", 2.0]]}, later):
-        launches._compare_errors(case, results(figures))
-    assert launches.errors_vary == ({case.id} if vary else set())
+        fight._compare_errors(case, results(figures))
+    assert fight.errors_vary == ({case.id} if vary else set())
 
 
 def test_two_launches_decide_no_time(fought: Duel) -> None:

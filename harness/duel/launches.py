@@ -1,42 +1,26 @@
-"""Two sides in one set of rounds, now: two commits, two interpreters (so two torch builds), or both.
-
-Both sides' workers are pinned to the same cores and take turns block by block, so that whatever disturbs one disturbs
-the other. Launches go on until a change that matters could not be missed and no change would be called the same; what
-is then found must be found again in a second full set of launches.
-"""
+"""The launches of a duel: how many there are, what is measured in each, and what is judged of them."""
 
 from __future__ import annotations
 
-import sys
 import time
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.cells import Case, Cell, Plan
-from harness.errors import Interrupted, UserError
-from harness.loading import Say, on_present_devices, plan_of, refuse_nothing
-from harness.machine import this_machine, this_revision, utc_now
-from harness.measure.case import CaseResult, CaseRunner, Side
-from harness.measure.process import Worker
+from harness.machine import utc_now
+from harness.measure.case import CaseResult, CaseRunner
 from harness.measure.turn import rows_of
-from harness.methods import registered
-from harness.origin import Origin
-from harness.outside_text import decoded
 from harness.progress import progress_bar
-from harness.runs import new_folder, sidecar, write_info
+from harness.runs import write_info
 from harness.study import Study
 from harness.sweep import at_hand
 from harness.tables import BASE, HEAD, Run, RunWriter, parameter_types, read, write_sides, write_verdicts
 from harness.verdicts.comparison import duel_verdicts, judged_so_far
 from harness.verdicts.judge import FEWEST_LAUNCHES
-from harness.verdicts.sides import side_facts, side_labels
-from harness.vocabulary import RESULTS, STUDIES
+from harness.verdicts.sides import side_facts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,59 +51,8 @@ class Duel:
     verdicts: pd.DataFrame
 
 
-def duel(
-    study: Study,
-    base: Origin,
-    results: str | Path = RESULTS,
-    studies: Path = STUDIES,
-    say: Say = print,
-) -> Duel:
-    """Measure a study on both sides into a new folder of `results`, and judge.
-
-    The head is the working tree under this interpreter; its study, sampler and judge drive both sides. Raises
-    UserError where the study times nothing or the two sides speak different protocols, and Interrupted at Ctrl-C once
-    there is a folder.
-    """
-    if study.timing is None:
-        raise UserError(f"{study.name}: a duel needs a study with a [timing] table")
-    head = Origin(Path.cwd(), sys.executable, this_revision())
-    with ExitStack() as stack:
-        first = [stack.enter_context(side.spawn()) for side in (base, head)]
-        for name, each in zip((BASE, HEAD), first, strict=True):
-            _greet(name, each)
-        _refuse_unlike([each.greeting for each in first])
-        study = on_present_devices(study, first[1].greeting["devices"], say)
-        refuse_nothing(study)
-        plan = plan_of(study)
-        for line in plan.notes:
-            say(line)
-        machine = this_machine(first[1].greeting["accelerator"])
-        of_base, of_head = (
-            sidecar(study, machine.facts, origin.revision, worker.greeting, worker.cores[:1])
-            for origin, worker in zip((base, head), first, strict=True)
-        )
-        label = "_vs_".join(reversed(side_labels(of_base, of_head)))
-        folder = new_folder(Path(results) / machine.slug / study.name, label)
-        runs = []
-        for name, info in ((BASE, of_base), (HEAD, of_head)):
-            (folder / name).mkdir()
-            write_info(folder / name, info)
-            runs.append(stack.enter_context(RunWriter(folder / name, parameter_types(study.own_axes))))
-        for writer in runs:
-            writer.open()
-        sides = [Side(origin.spawn, worker) for origin, worker in zip((base, head), first, strict=True)]
-        runner = stack.enter_context(CaseRunner(study, sides))
-        known = first[0].greeting["methods"]
-        launches = _Launches(study, plan, runner, runs, folder, known, _base_only(base, study, studies, plan))
-        try:
-            return launches.fight()
-        except KeyboardInterrupt:
-            kept = f"what both sides measured is kept in {folder}, without a verdict"
-            raise Interrupted(f"a duel cannot be resumed; {kept}") from None
-
-
 @dataclass
-class _Launches:
+class Launches:
     """The launches of one duel, and where their rows go."""
 
     study: Study
@@ -242,49 +175,3 @@ def enough(done: int, least: int, judge_so_far: Callable[[], pd.DataFrame]) -> b
     if done != next_look(done - 1, least):
         return False
     return next_look(done, least) == done or bool(judge_so_far()["settled"].all())
-
-
-def _base_only(base: Origin, study: Study, studies: Path, plan: Plan) -> dict[str, list[Cell]]:
-    """case -> cells of methods that the base's version of the study has and the head's has not: they will be `lost`.
-
-    A method that is not known here any more is tried in one case only: nothing tells where it fits.
-    """
-    gone = [each for each in _methods_listed(base.folder, studies, study.name) if each not in _methods_of(study.text)]
-    known = tuple(each for each in gone if each in registered())
-    found: dict[str, list[Cell]] = {}
-    if known:
-        for case, cells in plan_of(study.model_copy(update={"methods": known})):
-            found[case.id] = [each for each in cells if each.method in known]
-    for case, _ in islice(plan, 1):
-        found.setdefault(case.id, []).extend(Cell(case, each, case.input_bytes) for each in gone if each not in known)
-    return found
-
-
-def _methods_listed(folder: Path, studies: Path, name: str) -> list[str]:
-    """The methods of a study file in another checkout; none where it has no such file."""
-    try:
-        path = folder / studies.resolve().relative_to(Path.cwd()) / f"{name}.toml"
-        return _methods_of(decoded(path.read_bytes()))
-    except (OSError, ValueError):  # of tomllib too
-        return []
-
-
-def _methods_of(text: str) -> list[str]:
-    methods = tomllib.loads(text).get("methods", [])
-    return [each for each in ([methods] if isinstance(methods, str) else methods) if isinstance(each, str)]
-
-
-def _greet(side: str, worker: Worker) -> None:
-    """Wait for the greeting of a side's worker. Raises UserError, which names the side, where there is none."""
-    try:
-        worker.greet()
-    except UserError as error:
-        raise UserError(f"duel: the {side}'s {error}") from None
-
-
-def _refuse_unlike(greetings: Sequence[dict[str, Any]]) -> None:
-    one, two = (each["protocol"] for each in greetings)
-    if one != two:
-        older = "base" if one < two else "head"
-        told = f"the base's worker speaks protocol {one}, the head's {two}"
-        raise UserError(f"duel: {told}: they cannot be compared, because the {older} is too old for the other side")
