@@ -15,10 +15,11 @@ import pytest
 from harness.errors import UserError, unknown
 from harness.report.page.compared import Comparison
 from harness.report.page.document import Drawn, Reported, document
-from harness.study import Gate
+from harness.study_tables import Gate
 from harness.tables import Run, read
 from harness.verdicts.comparison import compare_verdicts
-from harness.verdicts.export import FORMATS, Results
+from harness.verdicts.export import FORMATS
+from harness.verdicts.export.results import Results
 from tests.command_line import call
 from tests.payload import payload_of
 from tests.recorded import TEXT, record
