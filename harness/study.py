@@ -3,158 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, cast
+from typing import cast
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from harness.errors import UserError, shortened, unknown
-from harness.study_values import (
-    K,
-    MemoryByDevice,
-    Name,
-    Natural,
-    Positive,
-    Scalar,
-    Seconds,
-    SecondsByDevice,
-    Share,
-    Some,
-    Word,
-    well_formed_k,
-)
-from harness.vocabulary import (
-    AXES,
-    HOST,
-    SHAPE,
-    USUAL_PHASES,
-    YARDSTICKS,
-    Device,
-    Dtype,
-    Loss,
-    Mode,
-    Phase,
-    Reference,
-    Tensor,
-    Transform,
-)
+from harness.study_tables import MEMORY, Axes, BudgetSeconds, Gate, Limits, Precision, Shape, Strict, Timing
+from harness.study_values import Name, Scalar, Some, Word, well_formed_k
+from harness.vocabulary import AXES, SHAPE, USUAL_PHASES, YARDSTICKS, Device, Phase
 
 MOST_CELLS = 10_000_000
 """Of a study: at 2 ms of bookkeeping a cell, planning and writing so many would take five hours."""
 
 
-MEMORY = ByteSize(4 * 2**30)
-"""Bytes of a cell, unless the study or its table of devices names others."""
-
-
-Budget = float | dict[Device, float] | None
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
-
-
-class Axes(_Strict):
-    """The swept dimensions; a single value may stand without its brackets."""
-
-    dtype: Some[Dtype] = ("float32",)
-    """What the tensors are cast to, and computed in."""
-    device: Some[Device] = (HOST,)
-    """Where they are; one that is absent is dropped, and said."""
-    n: Some[Positive] = ()
-    """The length of the vector that is selected from."""
-    k: Some[K] = (64,)
-    """How many are kept: a number, a share of n such as 'n/4' (rounded down), or 'all'; 0 and k > n are dropped."""
-    rows: Some[Positive] = (1,)
-    """How many independent vectors at once."""
-    d: Some[Natural] = (0,)
-    """The length of x in y = W x; with 0 y itself is drawn, and there is no pipeline, dx or dW."""
-    distribution: Some[Word] = ("normal",)
-    """What y, or x and W, are drawn from."""
-    seed: Some[Natural] = (0,)
-    """Of the draw; the same for every dtype, k, device and machine."""
-    mode: Some[Mode] = ("ieee",)
-    """The arithmetic that torch is asked for."""
-    transform: Some[Transform] = ("eager",)
-    """How a method is run."""
-    threads: Some[Positive] = (1,)
-    """How many threads of torch, each on a core of its own."""
-
-
-class Shape(_Strict):
-    """Sizes that go together under a name: what it leaves out is as in [axes]."""
-
-    n: Some[Positive] | None = None
-    """As in [axes]."""
-    k: Some[K] | None = None
-    """As in [axes]."""
-    rows: Some[Positive] | None = None
-    """As in [axes]."""
-    d: Some[Natural] | None = None
-    """As in [axes]."""
-    distribution: Some[Word] | None = None
-    """As in [axes]."""
-
-
-class Timing(_Strict):
-    """How a cell is timed (design of the blocks: see harness/measure/sampler.py). Seconds and counts."""
-
-    block_seconds: Seconds = 0.001
-    """Seconds that a block lasts at least, and one call at least."""
-    rounds: Positive = 10
-    """In a round every method and phase of a case has one block; so many rounds a launch, time permitting."""
-    launches: Positive = 3
-    """Passes over all cases, each in a fresh process: the unit of every interval."""
-    width: Annotated[float, Field(gt=0)] | None = None
-    """A case is not launched again once its intervals of ln(seconds / native's) are narrower than this."""
-    budget_seconds: SecondsByDevice | None = None
-    """Seconds for the whole study, as in [limits], where a study that times nothing has it."""
-    fresh_memory: bool = True
-    """Whether every block has its tensors in new memory."""
-
-
-class Precision(_Strict):
-    """What is compared with what. The defaults are the few figures that a timing study writes all the same."""
-
-    tensors: Some[Tensor] = ("values", "dy", "dx", "dW", "selection")
-    """What is compared."""
-    references: Some[Reference] = ("native",)
-    """What it is compared with."""
-    metrics: Some[Word] = ("abs_max", "rel_l2", "equal_share", "flips", "causes")
-    """The figures of a comparison, each with its unit in its name."""
-    launches: Positive = 1
-    """Launches of a study that times nothing; only figures of repeats may differ between them."""
-    loss: Loss = "square"
-    """What the gradients are of: a weighted sum of the values, or the sum of their squares."""
-
-
-class Limits(_Strict):
-    """Where a cell is given up: bytes of its tensors, and seconds of a case in one launch."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)  # ByteSize reads "4 GiB" from a string
-
-    memory: MemoryByDevice = MEMORY
-    """Bytes of S, its gradient, inputs and outputs, as a number or with a unit ('4 GiB'), or for each device, as in
-    {cpu = '1 GiB', cuda = '16 GiB'}; a cell over it is skipped. What checks and exact answers hold in float64 comes on
-    top."""
-    seconds: Annotated[Seconds, Field(strict=True)] = 60.0
-    """Seconds of a case in one launch; then what took longest at once is a timeout; the others begin anew."""
-    budget_seconds: SecondsByDevice | None = None
-    """Seconds for the whole study, starting workers, opening, checks, compiling and calibration included, or for the
-    cases of each device, as in {cpu = 250, cuda = 100}. A study that has [timing] may have it there instead."""
-
-
-class Gate(_Strict):
-    """Tolerances of the verdicts, as shares of the base."""
-
-    time: Share = 0.02
-    """Of the time of a phase."""
-    memory: Share = 0.05
-    """Of the peak of a phase."""
-    error: Share = 0.10
-    """Of an error, and half an ulp at least."""
-
-
-class Study(_Strict):
+class Study(Strict):
     """One study file. `name` and `text` (its bytes, verbatim) come from the file itself, not from a key."""
 
     title: str
@@ -165,9 +27,9 @@ class Study(_Strict):
     """What is timed, of each method those that it has."""
     axes: Axes
     """The swept dimensions: every combination of their values is a case."""
-    shapes: dict[Name, Shape] = {}
+    shapes: dict[Name, Shape] = Field(default={})
     """Sizes that go together under a name, in place of those in [axes]."""
-    parameters: dict[Word, Some[Scalar]] = {}
+    parameters: dict[Word, Some[Scalar]] = Field(default={})
     """Axes of this study's own: what its methods and distributions take, or `cache`."""
     exclude: tuple[dict[str, Some[Scalar]], ...] = ()
     """A cell that matches every key of one of these is left out."""
@@ -221,7 +83,7 @@ class Study(_Strict):
         return self.timing.launches if self.timing else self.comparison.launches
 
     @property
-    def budget_seconds(self) -> Budget:
+    def budget_seconds(self) -> BudgetSeconds:
         """Seconds for the whole study, or for the cases of each device; None: without limit."""
         timed = self.timing.budget_seconds if self.timing else None
         return self.limits.budget_seconds if timed is None else timed
@@ -301,7 +163,7 @@ class Study(_Strict):
         return self
 
 
-def _longer(budget: Budget, by: float) -> Budget:
+def _longer(budget: BudgetSeconds, by: float) -> BudgetSeconds:
     if isinstance(budget, dict):
         return {device: seconds * by for device, seconds in budget.items()}
     return None if budget is None else budget * by

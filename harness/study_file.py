@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from harness.errors import UserError, unknown
 from harness.outside_text import decoded
-from harness.study import Axes, Gate, Limits, Precision, Shape, Study, Timing
+from harness.study import Study
+from harness.study_tables import Axes, Gate, Limits, Precision, Shape, Timing
 from harness.validation import one_line
 from harness.vocabulary import AXES, CACHE, CACHE_STATES, SHAPE
 

@@ -10,7 +10,7 @@ import pytest
 
 from harness.cells import Case
 from harness.measure.modes import set_mode
-from harness.measure.worker import OpenCase
+from harness.measure.open_case import OpenCase
 from harness.precision import registered_metrics
 from harness.precision.causes import CAUSES, UNEXPLAINED, Entries, explain
 from harness.precision.ulp import FORMATS

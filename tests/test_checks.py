@@ -13,8 +13,8 @@ import torch
 from harness.cells import Case
 from harness.measure.checks import wrong_outcome
 from harness.measure.failures import failure
+from harness.measure.open_case import OpenCase
 from harness.measure.outcome import run_once
-from harness.measure.worker import OpenCase
 from harness.methods import Method, method, registered
 from harness.problems import DISTRIBUTIONS, Problem, draw
 from harness.vocabulary import DTYPES

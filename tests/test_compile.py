@@ -15,9 +15,9 @@ import harness
 from harness.cells import Case
 from harness.measure.compiler import compilations, compiled
 from harness.measure.failures import told
+from harness.measure.open_case import OpenCase
 from harness.measure.phases import PreparedPhase
 from harness.measure.process import Worker
-from harness.measure.worker import OpenCase
 from harness.study import Study
 from tests.asking import checked, opening
 

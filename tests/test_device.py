@@ -33,10 +33,10 @@ from harness.loading import plan_of
 from harness.measure import worker
 from harness.measure.case import CaseRunner, Side
 from harness.measure.heap import Heap
+from harness.measure.open_case import OpenCase
 from harness.measure.place import Measure
 from harness.measure.process import Worker
 from harness.measure.turn import rows_of
-from harness.measure.worker import OpenCase
 from harness.study import Study
 from harness.sweep import Sweep
 from tests import fake_worker
@@ -397,7 +397,7 @@ OF_A_DEVICE = ("torch.cuda", "torch.xpu", "torch.mps", "torch.accelerator", "tor
 NAMED = {
     "harness/vocabulary.py: 'cpu'",  # the words that a study may use, and the one that every machine has
     "harness/vocabulary.py: 'cuda'",
-    "harness/verdicts/export.py: 'cpu'",  # the fact of a machine that has this name
+    "harness/verdicts/export/benchmark.py: 'cpu'",  # the fact of a machine that has this name
     "harness/report/page/provenance.py: 'cpu'",
     "harness/doctor/system.py: 'cpu'",  # part of the name of a file of Linux
     "harness/methods/sparse.py: 'cpu'",  # an operation that torch has there in fewer dtypes

@@ -21,7 +21,8 @@ from harness.errors import UserError
 from harness.machine import code_digest
 from harness.measure.case import CaseRunner
 from harness.measure.turn import Turn
-from harness.study import Axes, Study, Timing
+from harness.study import Study
+from harness.study_tables import Axes, Timing
 
 TIMED = Study(title="Timed", methods=("native",), axes=Axes(n=(8,), k=(1,)), timing=Timing())
 CHECKED = Study(title="Checked", methods=("native",), axes=Axes(n=(8,), k=(1,)))

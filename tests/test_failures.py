@@ -14,7 +14,7 @@ from harness.cells import Case
 from harness.errors import UserError
 from harness.measure.compiler import compiled
 from harness.measure.failures import failure
-from harness.measure.worker import OpenCase
+from harness.measure.open_case import OpenCase
 from harness.methods import Unsupported
 from tests.asking import opening
 from tests.planted import bugs

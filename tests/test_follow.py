@@ -13,8 +13,9 @@ import torch
 from harness.cells import Case
 from harness.measure.failures import Incorrect, failure
 from harness.measure.heap import parts_of
+from harness.measure.open_case import OpenCase
 from harness.measure.results import KEPT_BYTES, Remembered, not_plain
-from harness.measure.worker import OpenCase, serve
+from harness.measure.worker import serve
 from harness.methods import Method, registered
 from harness.vocabulary import DTYPES, PHASES
 from tests.asking import opening

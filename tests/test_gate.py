@@ -30,7 +30,7 @@ from harness.device.gate import (
 from harness.measure.failures import failure
 from harness.measure.graphs import wrong_replay
 from harness.measure.on_device import CACHES_BETWEEN, DeviceBlocks
-from harness.measure.worker import OpenCase
+from harness.measure.open_case import OpenCase
 from tests.asking import opening
 from tests.fake_device import MICROSECOND, FakeDevice, Kernels
 

@@ -27,7 +27,18 @@ FLOORS = {
     3: ("methods", "precision", "problems"),
     2: ("tables",),
     1: ("cells", "study_file", "budget"),
-    0: ("outside_text", "errors", "vocabulary", "validation", "study", "study_values", "machine", "git", "progress"),
+    0: (
+        "outside_text",
+        "errors",
+        "vocabulary",
+        "validation",
+        "study",
+        "study_tables",
+        "study_values",
+        "machine",
+        "git",
+        "progress",
+    ),
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
@@ -38,7 +49,10 @@ NEIGHBOURS = {
     ("errors", "outside_text"),  # what a message repeats reaches a terminal
     ("study", "errors"),
     ("study", "vocabulary"),
+    ("study", "study_tables"),
     ("study", "study_values"),
+    ("study_tables", "study_values"),
+    ("study_tables", "vocabulary"),
     ("study_values", "vocabulary"),
     ("study_values", "outside_text"),
     ("machine", "git"),  # the commit is a fact of where it ran
@@ -58,7 +72,7 @@ HOMES = {
     "pandera": {"tables"},
     "scipy": {"verdicts"},
     "ruptures": {"verdicts"},
-    "pydantic": {"study", "study_values", "study_file", "validation", "tables"},
+    "pydantic": {"study", "study_tables", "study_values", "study_file", "validation", "tables"},
     "pydantic_core": {"validation"},
     "psutil": {"machine"},
     "cpuinfo": {"machine"},

@@ -16,7 +16,7 @@ import torch
 from harness.cells import Case
 from harness.device.cpu import peak_bytes
 from harness.measure.heap import EARLIER_COPIES, Heap, bytes_of, places
-from harness.measure.worker import OpenCase
+from harness.measure.open_case import OpenCase
 from harness.methods import registered
 from tests.asking import opening
 from tests.present import absent
@@ -210,7 +210,7 @@ def test_without_a_profiler_the_peak_is_unknown(monkeypatch: pytest.MonkeyPatch)
 PEAKS = """
 import json
 from harness.cells import Case
-from harness.measure.worker import OpenCase
+from harness.measure.open_case import OpenCase
 from tests.asking import opening
 from tests.test_memory import MEASURED
 

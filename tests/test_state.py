@@ -12,8 +12,8 @@ import torch
 
 from harness.cells import Case
 from harness.measure.failures import failure
+from harness.measure.open_case import OpenCase
 from harness.measure.state.watch import Spoilt, Watch
-from harness.measure.worker import OpenCase
 from harness.study import Study
 from tests.asking import opening
 from tests.fake_worker import SMALL, FakeWorker, Reply, in_their_place, measured

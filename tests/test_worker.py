@@ -14,9 +14,10 @@ import torch
 from harness.cells import Case
 from harness.device.clock import Clock
 from harness.errors import UserError
+from harness.measure.open_case import OpenCase
 from harness.measure.phases import PreparedPhase
 from harness.measure.process import Worker, WorkerLost
-from harness.measure.worker import PROTOCOL, OpenCase, serve
+from harness.measure.worker import PROTOCOL, serve
 from tests.asking import opening
 
 

@@ -17,13 +17,13 @@ from typing import Any
 import torch
 
 from harness.cells import Case
+from harness.measure.open_case import OpenCase
 from harness.measure.outcome import run_once
 from harness.measure.process import opening
 from harness.measure.transforms import as_run
-from harness.measure.worker import OpenCase
 from harness.methods import method
 from harness.problems import Drawn
-from harness.study import Precision
+from harness.study_tables import Precision
 from tests.acceptance.line import Line
 
 CASES = (

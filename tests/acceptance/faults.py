@@ -57,7 +57,7 @@ def fails_in_blocks() -> Any:
     import inspect
 
     def select(y: Any, k: int) -> Any:
-        if any(frame.function == "time" and frame.filename.endswith("worker.py") for frame in inspect.stack(0)):
+        if any(frame.function == "time" and frame.filename.endswith("open_case.py") for frame in inspect.stack(0)):
             raise ValueError("a fault that comes late")
         return y.topk(k)
 

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from harness.cli import cli
 from harness.errors import UserError
-from harness.study import Gate
+from harness.study_tables import Gate
 from harness.tables import BASE, HEAD, RunWriter, append_history, read, recover, write_verdicts
 from harness.verdicts.comparison import compare_verdicts
 from harness.verdicts.history import history_rows

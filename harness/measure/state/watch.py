@@ -7,10 +7,8 @@ import contextlib
 import functools
 import operator
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ import torch.nn.functional
 from harness.device.settings import Setting, of_accelerator
 from harness.measure.state import of_process
 from harness.measure.state.of_torch import of_torch
+from harness.measure.state.threads import Threads
 from harness.vocabulary import HOST
 
 NAMESPACES: tuple[Any, ...] = (
@@ -45,17 +44,6 @@ MOST_NAMED = 3
 PLAIN = (int, float, str, torch.dtype, torch.device)
 """Values that are short enough to be told."""
 
-TASKS = "/proc/self/task"
-"""The threads of this process, on Linux."""
-
-WAITING_SECONDS = 0.02
-SETTLING_WAITS = 15
-"""A pool of threads spins for a while after its work, 0.2 s in Intel's OpenMP: a thread that is busy in so many waits
-in a row is working."""
-
-BUSY_SHARE = 0.01
-"""Of the time waited; a thread with nothing to do uses none."""
-
 
 class Spoilt(Exception):
     """A method has changed what other methods share; the message says what, and its process must end."""
@@ -79,12 +67,12 @@ class Watch:
         self._before = [_read(each) for each in self._settings]
         self._functions = [_functions(each) for each in NAMESPACES]
         self._of_tensors = set(vars(torch.Tensor))
-        self._threads = set(_threads())
+        self._threads = Threads()
 
     def hold(self) -> None:
         """Put back what methods share, if it has changed since `begin`: then it raises Spoilt."""
         spoilt = [*self._changes(shared=True), *self._replaced()]
-        busy = self._busy_threads()
+        busy = self._threads.busy()
         if spoilt or busy:
             self._noted.clear()
             raise Spoilt("; ".join(filter(None, (_list("changes ", spoilt), _working(busy)))))
@@ -155,23 +143,6 @@ class Watch:
                 delattr(torch.Tensor, name)
                 yield f"torch.Tensor.{name}"
 
-    def _busy_threads(self) -> int:
-        """How many threads were begun since, and go on working while this one waits."""
-        begun = [each for each in _threads() if each not in self._threads]
-        if not begun:
-            return 0
-        for _ in range(SETTLING_WAITS):
-            start, used = time.monotonic(), {each: _cpu_seconds(each) for each in begun}
-            time.sleep(WAITING_SECONDS)
-            lasted = time.monotonic() - start
-            begun = [
-                each for each in begun if _cpu_seconds(each) - used[each] > BUSY_SHARE * lasted or _is_running(each)
-            ]
-            if not begun:
-                self._threads.update(_threads())  # they wait: nothing more is asked of them in this case
-                return 0
-        return len(begun)
-
 
 def _read(setting: Setting) -> Any:
     """What a setting is, or the words of the error with which it cannot be read."""
@@ -194,34 +165,6 @@ def _functions(owner: Any) -> tuple[Any, ...]:
 
 def _called(owner: Any) -> str:
     return "torch.Tensor" if owner is torch.Tensor else str(owner.__name__)
-
-
-def _threads() -> list[int]:
-    """The identities of this process's threads; none where the system does not list them."""
-    return [int(each.name) for each in Path(TASKS).iterdir()] if sys.platform == "linux" else []
-
-
-def _cpu_seconds(thread: int) -> float:
-    """CPU time of a thread of this process; 0 for one that has ended.
-
-    Linux makes the number of a thread's clock of its identity: see clock_getcpuclockid(3) and the kernel's
-    include/linux/posix-timers.h (CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED).
-    """
-    try:
-        return time.clock_gettime((~thread << 3) | 6)
-    except OSError:
-        return 0.0
-
-
-def _is_running(thread: int) -> bool:
-    """Whether it has something to do, even on a machine too busy to let it."""
-    try:
-        state = (
-            Path(TASKS, str(thread), "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
-        )
-    except OSError:
-        return False
-    return state == "R"
 
 
 def _told(name: str, before: Any, now: Any) -> str:
