@@ -116,7 +116,7 @@ def test_a_worker_whose_device_has_failed_for_good_ends_with_its_reason(monkeypa
     error = torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nCompile with ...")
     FakeAccelerator(monkeypatch, error)
 
-    def fails(request: Reply) -> None:
+    def fails(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(worker, "OpenCase", fails)
