@@ -44,7 +44,7 @@ Launches = Sequence[int]
 
 
 def duel_verdicts(base: Run, head: Run, first: Launches, second: Launches, gate: Gate) -> pd.DataFrame:
-    """The verdicts of a duel whose `second` launches confirm what the `first` found; with none, nothing stands."""
+    """The verdicts of a duel: a change that the `first` launches found stands only where the `second` confirm it."""
     pairs = _pairs(base, head, first)
     judged = _judged_pairs(pairs, gate)
     if judged["found"].any():

@@ -84,7 +84,7 @@ def beware(run: Run) -> Iterator[str]:
     if not run.timings.empty and (launches := run.timings["launch"].nunique()) < FEWEST_LAUNCHES:
         yield f"{without_interval(launches)}. No method can be told from native."
     if soft := sorted(relaxations() & set(run.cells["method"])):
-        yield f"Relaxations, which are biased, and held to shapes and untouched inputs only: {', '.join(soft)}."
+        yield f"Relaxations, which are biased: their values and gradients are not held to native's: {', '.join(soft)}."
     yield from doubts(run)
     yield from status_lines(run.cells, TOLD_REASONS)
 
