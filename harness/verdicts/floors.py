@@ -11,13 +11,13 @@ TIME_FLOOR = 5e-8
 """Seconds: a smaller difference is none, whatever the ratio. 50 ns is about three empty calls."""
 
 MEMORY_FLOOR = float(1 << 16)
-"""Bytes: the same for a peak that varies between launches, as that of a library which keeps some of its memory does."""
+"""Bytes: the same for a peak that varies between launches, as where a method keeps some of what it allocated."""
 
 PAGE = 4096.0
 """Bytes: the same for a peak that every launch repeats to the byte."""
 
 MEMORY_ADDED = float(1 << 20)
-"""Bytes added to a peak before its logarithm is taken, where it varies: a few pages more of nearly nothing are no change."""
+"""Bytes added to a peak that varies before its logarithm is taken: a few pages more of nearly nothing are no change."""
 
 
 def half_unit(metric: str, dtype: str) -> float:
