@@ -20,10 +20,10 @@ from matplotlib.figure import Figure
 from harness.cells import Case
 from harness.methods.blockmax import fitted_length
 from harness.study import Study
-from harness.tables import Row, Run
+from harness.tables import OnDevice, Row, Run, first_clock
 from harness.verdicts.plausible import believed
 from harness.verdicts.ratios import multiples_of_read, speedups
-from harness.vocabulary import ITEMSIZE
+from harness.vocabulary import ITEMSIZE, WALL
 
 LENGTHS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 RATIOS = (16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536)
@@ -32,6 +32,7 @@ RATIOS = (16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536)
 FITTED_ON = (65536, 1000000)
 FITTED_DTYPES = ("bfloat16", "float32", "float64")
 CASE_SECONDS = 1.0
+NOT_MEASURED = "#DDDDDD"
 ROUNDS = 15
 
 
@@ -87,7 +88,10 @@ def speedup(run: Run) -> Figure:
     kept = [each for each in ("n/64", "1000", "100", "10") if each in set(rows["kept"])]
     grid.map_dataframe(_plane, kept=kept, sizes=sorted(set(rows["n"])))
     grid.set_titles(col_template="{col_name}", row_template="rows = {row_name}").set_axis_labels("n", "k")
-    return style.titled(grid, "blockmax: speed-up over torch.topk, forward (in brackets: surely faster, 95 %)")
+    for axis in grid.axes.flat:
+        axis.set_facecolor(NOT_MEASURED)
+    brackets = "in brackets: surely faster, 95 %" if (rows["low"] > 1).any() else _without_brackets(rows)
+    return style.titled(grid, f"blockmax: speed-up over torch.topk, forward ({brackets}; grey: not measured)")
 
 
 def _plane(data: pd.DataFrame, kept: list[str], sizes: list[int], **_: Any) -> None:
@@ -109,10 +113,43 @@ def _plane(data: pd.DataFrame, kept: list[str], sizes: list[int], **_: Any) -> N
     axis.grid(visible=False)  # where there is no cell, there is nothing
 
 
+def _without_brackets(rows: pd.DataFrame) -> str:
+    """Why no cell is said to be surely faster."""
+    bounded = int(rows["low"].notna().sum())
+    return f"of {len(rows)} cells {bounded} have an interval, none above 1"
+
+
 def _marks(rows: pd.DataFrame) -> pd.Series:
     """The speed-up in words, in brackets where its interval, if it has one, is above 1."""
     surely = rows["low"] > 1
     return rows["speedup"].map("{:.2g}x".format).where(~surely, rows["speedup"].map("({:.2g}x)".format))
+
+
+def contestants(run: Run) -> Figure:
+    """Time of every method's forward as a multiple of one read of y, one panel a device and dtype, one row."""
+    style.use()
+    timings = (run.whole if isinstance(run, OnDevice) else run).timings  # of every device, wherever the figure lies
+    timings = timings[(timings["rows"] == 1) & (timings["distribution"] == "normal")]
+    timings = first_clock(timings[timings["phase"].isin(["forward", "apply"])], ["device"])
+    rows = multiples_of_read(timings).query("phase == 'forward'")
+    rows = style.some(rows, "forward of one row of normal values")
+    kept = 100 if 100 in set(rows["k"]) else style.middle(rows["k"])
+    rows = rows[rows["k"] == kept]
+    rows = rows.assign(panel=rows["device"] + clock_of(rows))
+    grid = sns.relplot(
+        rows, x="n", y="multiple", col="dtype", col_order=style.present_dtypes(rows["dtype"]), row="panel", kind="line",
+        errorbar=None, dashes=False, height=2.9, aspect=1.1, **style.methods(rows["method"]),
+    )  # fmt: skip
+    grid.set(xscale="log", yscale="log").set_titles("{row_name}, {col_name}")
+    grid.set_axis_labels("n (length of y)", "time / one read of y")
+    for axis in grid.axes.flat:
+        axis.axhline(1, color="black", lw=0.8)
+    return style.titled(grid, f"How many reads of y a top-{kept} takes; at least one is needed")
+
+
+def clock_of(rows: pd.DataFrame) -> pd.Series:
+    """', by the device clock' where a time is of it, '' where it is of the wall clock."""
+    return rows["clock"].map(lambda clock: "" if clock == WALL else f", by the {clock} clock")
 
 
 def read_multiples(run: Run) -> Figure:
@@ -226,4 +263,4 @@ def _log_norm() -> Any:
     return LogNorm(LENGTHS[0], LENGTHS[-1])
 
 
-FIGURES = (speedup, read_multiples, worst_cases, block_lengths)
+FIGURES = (contestants, speedup, read_multiples, worst_cases, block_lengths)

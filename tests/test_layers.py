@@ -68,6 +68,10 @@ HOMES = {
     "entmax": {"methods"},
     "softtorch": {"methods"},
     "triton": {"methods"},
+    "jax": {"methods"},
+    "cupy": {"methods"},
+    "flashinfer": {"methods"},
+    "quack": {"methods"},
     "pandas": {"tables", "verdicts", "report", "duel"},
     "pandera": {"tables"},
     "scipy": {"verdicts"},
@@ -297,6 +301,10 @@ def test_the_worker_needs_torch_numpy_and_the_standard_library_only() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "blockmax_triton triton is blocked: pip install '.[kernels]'",
+        "jax_top_k jax is blocked: pip install '.[peers-gpu]'",
+        "cupy_argpartition cupy is blocked: pip install '.[peers-gpu]'",
+        "flashinfer_top_k flashinfer is blocked: pip install '.[peers-gpu]'",
+        "quack_topk quack is blocked: pip install '.[peers-gpu]'",
         "entmax_budget entmax is blocked: pip install '.[peers]'",
         "softtorch_softsort softtorch is blocked: pip install '.[peers]'",
     ]

@@ -450,6 +450,33 @@ def test_without_an_interval_nothing_is_surely_faster() -> None:
     assert BLOCKMAX["_marks"](rows).tolist() == ["(2x)", "2x", "2x"]
 
 
+def test_a_plane_without_brackets_says_why() -> None:
+    cases = grid(n=(16384,), k=(10, 100))
+    timings = [row for case in cases for row in blocks(case, "forward", {"native": [1], "blockmax": [0.5]})]
+    figure = BLOCKMAX["speedup"](SimpleNamespace(timings=pd.DataFrame(timings), memory=NO_MEMORY))
+    assert "of 2 cells 0 have an interval, none above 1" in figure.get_suptitle()
+    pyplot.close(figure)
+
+
+def test_every_contestant_is_drawn_in_reads_on_every_device_by_the_clock_that_comes_first() -> None:
+    times = {("cpu", "wall"): (30.0, 3.0), ("cuda", "device"): (20.0, 1.5), ("cuda", "wall"): (25.0, 40.0)}
+    rows = []
+    for case in grid(device=("cpu", "cuda"), n=(16384, 65536), k=(100, 1000)):
+        for (device, clock), (native, blockmax) in times.items():
+            if case["device"] == device:
+                read = blocks(case, "apply", {"read": [1.0]})
+                found = blocks(case, "forward", {"native": [native], "blockmax": [blockmax]})
+                rows += [row | {"clock": clock} for row in read + found]
+    figure = BLOCKMAX["contestants"](SimpleNamespace(timings=pd.DataFrame(rows)))
+    drawn = {
+        axis.get_title(): sorted({round(float(y), 9) for line in axis.get_lines() for y in line.get_ydata()} - {1.0})
+        for axis in figure.axes
+    }
+    assert drawn == {"cpu, float32": [3.0, 30.0], "cuda, by the device clock, float32": [1.5, 20.0]}
+    assert "top-100" in figure.get_suptitle()
+    pyplot.close(figure)
+
+
 def test_panels_of_the_plane_have_the_same_columns() -> None:
     """Those of one size alone are not to cut the others to it: panels share their axes."""
     cases = [*grid(n=(16384, 65536), k=(10, 100), rows=(1,)), *grid(n=(16384,), k=(10,), rows=(1024,))]

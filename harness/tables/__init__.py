@@ -12,7 +12,7 @@ from harness.tables.folders import (
     newest_run,
     studies_with_runs,
 )
-from harness.tables.machines import by_device, by_machine, of_one_machine
+from harness.tables.machines import OnDevice, by_device, by_machine, of_one_machine
 from harness.tables.reading import BASE, HEAD, Run, read, read_history, read_verdicts, stored
 from harness.tables.recovery import recover
 from harness.tables.schema import (
@@ -37,6 +37,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "TABLES",
     "Busy",
+    "OnDevice",
     "Row",
     "Run",
     "RunWriter",

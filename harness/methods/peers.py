@@ -1,0 +1,119 @@
+"""Selections of other libraries, as yardsticks: forward only, since torch cannot differentiate what they compute.
+
+Each takes and gives tensors without a copy, by DLPack or as they are. cub::DeviceTopK is not among them: CCCL ships it
+as a C++ header, so that it cannot be had without a build of our own.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from harness.methods.definition import Unsupported, selector
+
+FLASHINFER_LONGEST = 1 << 22
+"""flashinfer 0.6.6 waits between the blocks of a row, which from some 7.6 million elements on need not all be resident
+on the device: the kernel might never end."""
+
+QUACK_LONGEST, QUACK_MOST = 4096, 128
+
+
+@selector(gradient=False)
+def jax_top_k() -> Any:
+    """jax.lax.top_k, on the device of y.
+
+    Exact for numbers of every dtype here, ties by the lowest index; but NaN with its sign set is below -inf, where
+    torch has every NaN above all, and -0 is below +0. On CUDA it has a kernel for k < 16 and sorts otherwise.
+    """
+    # Or JAX takes three quarters of the device's memory for itself as it starts.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    try:
+        import jax
+    except ImportError as error:
+        raise _not_installed(error) from None
+    import torch
+
+    jax.config.update("jax_enable_x64", True)  # without it float64 becomes float32, without a word
+
+    def select(y: Any, k: int) -> Any:
+        values, indices = jax.lax.top_k(jax.dlpack.from_dlpack(y.detach().contiguous()), k)
+        return torch.from_dlpack(values), torch.from_dlpack(indices).long()
+
+    return select
+
+
+@selector(gradient=False)
+def cupy_argpartition() -> Any:
+    """cupy.argpartition, the last k: exact, in no order.
+
+    float16, float32 and float64 on CUDA. NaN is the largest, as in NumPy.
+    """
+    try:
+        import cupy
+    except ImportError as error:
+        raise _not_installed(error) from None
+    import torch
+
+    def select(y: Any, k: int) -> Any:
+        if y.dtype == torch.bfloat16:
+            raise Unsupported("CuPy has no bfloat16")
+        place = y.shape[-1] - k
+        order = cupy.argpartition(cupy.from_dlpack(y.detach()), place, axis=-1)
+        indices = torch.from_dlpack(order[..., place:]).long()
+        return y.gather(-1, indices), indices
+
+    return select
+
+
+@selector(gradient=False)
+def flashinfer_top_k() -> Any:
+    """flashinfer.top_k, a radix selection: exact, in no order, of equal values any.
+
+    float16, bfloat16 and float32 on CUDA, compiled at the first call; rows up to 2^22 long. How it orders NaN is not
+    documented.
+    """
+    try:
+        import flashinfer
+    except ImportError as error:
+        raise _not_installed(error) from None
+    import torch
+
+    def select(y: Any, k: int) -> Any:
+        n = y.shape[-1]
+        if y.dtype == torch.float64 or n > FLASHINFER_LONGEST:
+            raise Unsupported(
+                f"flashinfer.top_k is called for float16, bfloat16, float32 and n <= {FLASHINFER_LONGEST}"
+            )
+        values, indices = flashinfer.top_k(y.detach().reshape(-1, n), k)
+        return values.view(*y.shape[:-1], k), indices.view(*y.shape[:-1], k).long()
+
+    return select
+
+
+@selector(gradient=False)
+def quack_topk() -> Any:
+    """quack.topk, a bitonic selection for short rows: exact in halves, ties by the lowest index.
+
+    float16 and bfloat16 on CUDA, n a power of two up to 4096, k a power of two up to 128. It writes the index into the
+    low bits of a value in float32, so float32 would lose these bits, and is not called.
+    """
+    try:
+        from quack.topk import topk_fwd
+    except ImportError as error:
+        raise _not_installed(error) from None
+    import torch
+
+    def select(y: Any, k: int) -> Any:
+        n = y.shape[-1]
+        powers = n & (n - 1) == k & (k - 1) == 0
+        if y.dtype not in (torch.float16, torch.bfloat16) or n > QUACK_LONGEST or k > QUACK_MOST or not powers:
+            limits = f"powers of two n <= {QUACK_LONGEST} and k <= {QUACK_MOST}"
+            raise Unsupported(f"quack.topk is exact for float16 and bfloat16, {limits}")
+        values, indices = topk_fwd(y.detach().reshape(-1, n), k)
+        return values.view(*y.shape[:-1], k), indices.view(*y.shape[:-1], k).long()
+
+    return select
+
+
+def _not_installed(error: ImportError) -> Unsupported:
+    return Unsupported(f"{error}: pip install '.[peers-gpu]'")
