@@ -31,13 +31,13 @@ def jax_top_k() -> Any:
         import jax
     except ImportError as error:
         raise _not_installed(error) from None
-    import torch
+    from torch.utils.dlpack import from_dlpack
 
     jax.config.update("jax_enable_x64", True)  # without it float64 becomes float32, without a word
 
     def select(y: Any, k: int) -> Any:
         values, indices = jax.lax.top_k(jax.dlpack.from_dlpack(y.detach().contiguous()), k)
-        return torch.from_dlpack(values), torch.from_dlpack(indices).long()
+        return from_dlpack(values), from_dlpack(indices).long()
 
     return select
 
@@ -53,13 +53,14 @@ def cupy_argpartition() -> Any:
     except ImportError as error:
         raise _not_installed(error) from None
     import torch
+    from torch.utils.dlpack import from_dlpack
 
     def select(y: Any, k: int) -> Any:
         if y.dtype == torch.bfloat16:
             raise Unsupported("CuPy has no bfloat16")
         place = y.shape[-1] - k
         order = cupy.argpartition(cupy.from_dlpack(y.detach()), place, axis=-1)
-        indices = torch.from_dlpack(order[..., place:]).long()
+        indices = from_dlpack(order[..., place:]).long()
         return y.gather(-1, indices), indices
 
     return select
