@@ -66,8 +66,8 @@ def study_of(cells: int, launches: int = 1, rounds: int = ROUNDS, timing: str = 
 
 
 def requests_of_a_case(rounds: int = ROUNDS) -> int:
-    """A case is opened, then each cell is checked and each of its phases timed in every round."""
-    return 1 + CELLS_OF_A_CASE * (1 + len(PHASES) * rounds)
+    """A case is opened, then each cell is checked and each of its phases timed in every round, and it is closed."""
+    return 2 + CELLS_OF_A_CASE * (1 + len(PHASES) * rounds)
 
 
 def plan_of_many(cells: int) -> Plan:

@@ -98,7 +98,9 @@ def interrupted_once(process: subprocess.Popen[str], results: Path, log: str) ->
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: its workers get it too
     output, told = process.communicate(timeout=SECONDS)
     assert process.returncode == EXIT_INTERRUPTED, told
-    assert left_of(process.pid) == []
+    while left := left_of(process.pid):  # a worker that was killed may still be giving its memory back
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
     assert output == ""
     (line,) = told.splitlines()
     assert line.startswith("harness: interrupted; ")
