@@ -116,7 +116,7 @@ def _plane(data: pd.DataFrame, kept: list[str], sizes: list[int], **_: Any) -> N
 def _without_brackets(rows: pd.DataFrame) -> str:
     """Why no cell is said to be surely faster."""
     bounded = int(rows["low"].notna().sum())
-    return f"of {len(rows)} cells {bounded} have an interval, none above 1"
+    return f"cells with an interval: {bounded} of {len(rows)}, none above 1"
 
 
 def _marks(rows: pd.DataFrame) -> pd.Series:

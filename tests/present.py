@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,12 @@ def by_name(methods: Iterable[Method]) -> pytest.MarkDecorator:
         why = absent(each)
         cases.append(pytest.param(each, id=each.name, marks=[pytest.mark.skip(why)] if why else []))
     return pytest.mark.parametrize("chosen", cases)
+
+
+def named(methods: Iterable[Method]) -> list[Any]:
+    """The names of methods as parameters of a test; what cannot be had here is skipped, with the reason."""
+    whys = {each.name: absent(each) for each in methods}
+    return [pytest.param(name, marks=[pytest.mark.skip(why)] if why else []) for name, why in whys.items()]
 
 
 def absent(chosen: Method) -> str:

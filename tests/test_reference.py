@@ -24,13 +24,11 @@ from harness.precision.selection import SELECTION_METRICS
 from harness.precision.solution import Solution, weight_gradients
 from harness.problems import Problem, draw
 from harness.vocabulary import DTYPES
-from tests.present import absent, is_refused
+from tests.present import is_refused, named
 
 LOSSES = ("linear", "square")
 TENSORS = ("values", "dy", "dx", "dW", "dS", "selection")
-EXACT_METHODS = [
-    name for name, each in registered().items() if each.exact and "backward" in each.phases and not absent(each)
-]
+EXACT_METHODS = named(each for each in registered().values() if each.exact and "backward" in each.phases)
 losses = pytest.mark.parametrize("loss", LOSSES)
 rows_one_and_three = pytest.mark.parametrize("rows", [1, 3])
 weights_or_none = pytest.mark.parametrize("d", [0, 5])

@@ -14,7 +14,7 @@ from harness.measure.outcome import Outcome, run_once
 from harness.methods import method, registered
 from harness.problems import Problem
 from harness.scripts import load_script
-from tests.present import absent
+from tests.present import named
 
 HALF_DIGIT = 0.5e-4
 
@@ -39,9 +39,7 @@ DW = [
 ]
 DX = [4.3957, 5.2261, 6.1215, 6.4733, 3.5641, 5.6040]
 
-PIPELINES = [
-    name for name, each in registered().items() if "pipeline" in each.phases and each.exact and not absent(each)
-]
+PIPELINES = named(each for each in registered().values() if "pipeline" in each.phases and each.exact)
 MATRICES = [name for name, each in registered().items() if each.has_matrix]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,6 +56,16 @@ def test_what_others_share_is_not_changed_and_who_did_it_is_told(what: str, call
         assert (reply["status"], reply["reason"]) == ("ok", "")
 
 
+@pytest.fixture
+def usual_recursion_limit() -> Iterator[None]:
+    """Python's own, whatever the packages that earlier tests imported have made of it."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.mark.usefixtures("usual_recursion_limit")
 @pytest.mark.parametrize("call", [0, 1, 3])
 @pytest.mark.parametrize("what", NOTED)
 def test_the_rest_is_put_back_and_noted(what: str, call: int) -> None:

@@ -454,7 +454,7 @@ def test_a_plane_without_brackets_says_why() -> None:
     cases = grid(n=(16384,), k=(10, 100))
     timings = [row for case in cases for row in blocks(case, "forward", {"native": [1], "blockmax": [0.5]})]
     figure = BLOCKMAX["speedup"](SimpleNamespace(timings=pd.DataFrame(timings), memory=NO_MEMORY))
-    assert "of 2 cells 0 have an interval, none above 1" in figure.get_suptitle()
+    assert "cells with an interval: 0 of 2, none above 1" in figure.get_suptitle()
     pyplot.close(figure)
 
 

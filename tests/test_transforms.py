@@ -17,10 +17,13 @@ from harness.problems import draw
 from tests.asking import checked
 from tests.present import absent
 
-OTHERS = ("coo", "csr", "csr_at", "numpy_argpartition", "numpy_partition", "entmax_budget", "softtorch_softsort")
-"""Sparse, or of other libraries: torch.func may refuse them."""
+OTHERS = (
+    "coo", "csr", "csr_at", "numpy_argpartition", "numpy_partition", "entmax_budget", "softtorch_softsort",
+    "blockmax_triton", "jax_top_k", "cupy_argpartition", "flashinfer_top_k", "quack_topk",
+)  # fmt: skip
+"""Sparse, of other libraries, or for an accelerator: torch.func may refuse them, or they are not to be had here."""
 
-OWN = [name for name, each in registered().items() if name not in OTHERS and not absent(each)]
+OWN = [name for name in registered() if name not in OTHERS]
 
 
 @pytest.fixture(scope="module")
