@@ -147,9 +147,7 @@ class Assessment:
         at = np.flatnonzero(differing(got, want, against_native=name == "native"))
         if not at.size:
             return None
-        found = self.beside(tensor, name, EXPLAINING)
-        assert found is not None
-        arrays = {part: each[at] for part, each in found.items()}
+        arrays = self._at(at, tensor, name)
         form, in_mode = FORMATS[self.case.dtype], Arithmetic.of(self.case.dtype, self.case.mode).storage
         spoilt = False
         if not (np.isfinite(arrays[GOT]).all() and np.isfinite(arrays["want"]).all()):
@@ -169,6 +167,18 @@ class Assessment:
             reduced=reduced_format(self.case.dtype, self.case.mode) is not None,
             summed_again=self.summed_again,
         )
+
+    def _at(self, at: np.ndarray, tensor: str, name: str) -> Arrays:
+        """What causes ask about, at some entries (m,) of a tensor beside a reference."""
+        found = self.beside(tensor, name, (GOT,) if tensor == "dx" else EXPLAINING)
+        assert found is not None
+        arrays = {part: each[at] for part, each in found.items()}
+        if tensor == "dx":  # it may have many entries of which few differ, and stands beside its reference as it is
+            size = self.sizes.dx_at(at)
+            bounds = {part: self.bounds(part) for part in (BOUND, STORAGE, REDUCED)}
+            made = {id(each): each.dx_at(at, size) for each in bounds.values()}
+            arrays |= {SIZE: size} | {part: made[id(each)] for part, each in bounds.items()}
+        return arrays
 
     def selections(self, name: str, metrics: Iterable[str] = tuple(SELECTION_METRICS)) -> Selections:
         """What these metrics take of the selection beside a reference's, its indices in the order of the method."""

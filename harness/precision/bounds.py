@@ -17,7 +17,14 @@ from functools import cached_property
 
 import numpy as np
 
-from harness.precision.solution import Factors, Solution, inner_products, weight_gradients
+from harness.precision.solution import (
+    Factors,
+    Solution,
+    inner_products,
+    input_gradient,
+    input_gradient_at,
+    weight_gradient,
+)
 from harness.precision.ulp import FORMATS, Format
 
 LAMBDA = 5.0
@@ -162,19 +169,19 @@ class Sizes:
         return np.abs(self.cotangent) if linear else 2 * self.values
 
     @cached_property
-    def _weights(self) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
-        x, W = self.factors.x, self.factors.W
-        if x is None or W is None:
-            return None, None
-        return weight_gradients(self.got.places, np.abs(self.cotangent), np.abs(x), np.abs(W))
-
-    @property
     def dx(self) -> np.ndarray | None:
-        return self._weights[0]
+        W = self.factors.W
+        return None if W is None else input_gradient(self.got.places, np.abs(self.cotangent), np.abs(W))
 
-    @property
+    @cached_property
     def dW(self) -> np.ndarray | None:  # noqa: N802  (the name of the tensor)
-        return self._weights[1]
+        got, x = self.got, self.factors.x
+        return None if x is None else weight_gradient(got.places, np.abs(self.cotangent), np.abs(x), got.touched.size)
+
+    def dx_at(self, at: np.ndarray) -> np.ndarray:
+        """dx at ascending flat places (m,) of it, where there are weights."""
+        assert self.factors.W is not None
+        return input_gradient_at(at, self.got.places, np.abs(self.cotangent), np.abs(self.factors.W))
 
 
 class Bounds:
@@ -211,27 +218,36 @@ class Bounds:
             return dy
 
     @cached_property
-    def _weights(self) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
-        got, size, x, W = self.got, self.size, self.factors.x, self.factors.W
-        if x is None or W is None or size.dx is None or size.dW is None:
-            return None, None
-        with np.errstate(invalid="ignore", over="ignore"):
-            # what is carried into a sum with a term that is not finite is lost in it, but must not spoil the others
-            finite_x, finite_W = (np.abs(np.where(np.isfinite(each), each, 0.0)) for each in (x, W))
-            carried_x, carried_W = weight_gradients(got.places, self.dy, finite_x, finite_W)
-            k = got.indices.shape[-1]
-            times = np.bincount(got.places.ravel(), minlength=got.touched.size)[:, None]
-            dx = sum_bound(k, size.dx, size.dx if got.dx is None else got.dx, self.arithmetic, self.growth)
-            dW = sum_bound(times, size.dW, size.dW if got.dW is None else got.dW, self.arithmetic, self.growth)
-            return _enlarged(carried_x, k) + dx, _enlarged(carried_W, times) + dW
-
-    @property
     def dx(self) -> np.ndarray | None:
-        return self._weights[0]
+        size = self.size.dx
+        return None if size is None else self.dx_at(np.arange(size.size), size.ravel()).reshape(size.shape)
 
-    @property
+    @cached_property
     def dW(self) -> np.ndarray | None:  # noqa: N802  (the name of the tensor)
-        return self._weights[1]
+        got, size, x = self.got, self.size.dW, self.factors.x
+        if x is None or size is None:
+            return None
+        with np.errstate(invalid="ignore", over="ignore"):
+            carried = weight_gradient(got.places, self.dy, _finite(x), got.touched.size)
+            times = np.bincount(got.places.ravel(), minlength=got.touched.size)[:, None]
+            result = size if got.dW is None else got.dW
+            return _enlarged(carried, times) + sum_bound(times, size, result, self.arithmetic, self.growth)
+
+    def dx_at(self, at: np.ndarray, size: np.ndarray) -> np.ndarray:
+        """dx at ascending flat places (m,) of it, where there are weights; size: that of `Sizes.dx_at`."""
+        got, W = self.got, self.factors.W
+        assert W is not None
+        result = size if got.dx is None else got.dx.ravel()[at]
+        with np.errstate(invalid="ignore", over="ignore"):
+            carried = input_gradient_at(at, got.places, self.dy, _finite(W))
+            k = got.indices.shape[-1]
+            return _enlarged(carried, k) + sum_bound(k, size, result, self.arithmetic, self.growth)
+
+
+def _finite(factors: np.ndarray) -> np.ndarray:
+    """|factors|, 0 where one is not finite: what is carried into a sum with such a term is lost in it, but must not
+    spoil the others."""
+    return np.abs(np.where(np.isfinite(factors), factors, 0.0))
 
 
 def matrix_bound(bound: Bounds, result: np.ndarray) -> np.ndarray:

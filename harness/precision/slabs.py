@@ -24,7 +24,7 @@ class Slab:
     """Sums for some rows of a result.
 
     places: which rows, a slice of all or their numbers (m,); sums: (m, d) float64; sizes: (m, d), the sums of
-    |terms| where they are asked for (`sized`), else 0; terms: (m, 1), how many each entry has.
+    |terms| where they are asked for (`sized`), else 0; terms: (m, 1), or (1, 1) for all: how many an entry has.
     """
 
     places: slice | torch.Tensor
@@ -85,7 +85,7 @@ def input_gradients(indices: torch.Tensor, dy: torch.Tensor, W: torch.Tensor, *,
             sums += given @ chosen
             if sized:
                 sizes += given.abs() @ chosen.abs_()
-        yield Slab(place, sums[:, 0], sizes[:, 0], indices.new_full((len(sums), 1), k))
+        yield Slab(place, sums[:, 0], sizes[:, 0], indices.new_full((1, 1), k))
 
 
 def weight_gradients(indices: torch.Tensor, dy: torch.Tensor, x: torch.Tensor, *, sized: bool = True) -> Iterator[Slab]:
@@ -95,18 +95,40 @@ def weight_gradients(indices: torch.Tensor, dy: torch.Tensor, x: torch.Tensor, *
     k, d = indices.shape[1], x.shape[1]
     chosen, order = indices.flatten().sort()
     touched, times = torch.unique_consecutive(chosen, return_counts=True)
-    ends = times.cumsum(0)
-    given, step = dy.flatten(), max(1, slab_elements(x.numel()) // d)
+    ends, elements = times.cumsum(0), slab_elements(x.numel())
+    step = max(1, elements // d)
     for first in range(0, len(touched), step):
         some = slice(first, first + step)
-        begin, end = int(ends[first] - times[first]), int(ends[some][-1])
         sums = torch.zeros(len(touched[some]), d, dtype=torch.float64, device=x.device)
         sizes = torch.zeros_like(sums)
-        for start in range(begin, end, step):
-            members = order[start : min(start + step, end)]
-            products = given[members, None].double() * x[members // k].double()
-            into = torch.searchsorted(touched[some], chosen[start : start + len(members)])
+        begin, end = int(ends[first] - times[first]), int(ends[some][-1])
+        if len(touched) <= step:  # all in one slab, so that x is read from its first row to its last
+            parts = _by_rows(indices, dy, x, max(1, elements // (k * d)))
+        else:
+            parts = _by_members(indices, dy, x, order[begin:end], step)
+        for chosen_there, products in parts:
+            into = torch.searchsorted(touched[some], chosen_there)
             sums.index_add_(0, into, products)
             if sized:
                 sizes.index_add_(0, into, products.abs_())
         yield Slab(touched[some], sums, sizes, times[some, None])
+
+
+Parts = Iterator[tuple["torch.Tensor", "torch.Tensor"]]
+"""Indices (m,) and the products (m, d) that belong to them, float64."""
+
+
+def _by_rows(indices: torch.Tensor, dy: torch.Tensor, x: torch.Tensor, step: int) -> Parts:
+    """All products, so many rows at a time."""
+    for start in range(0, len(x), step):
+        some = slice(start, start + step)
+        products = dy[some, :, None].double() * x[some, None].double()
+        yield indices[some].flatten(), products.flatten(0, 1)
+
+
+def _by_members(indices: torch.Tensor, dy: torch.Tensor, x: torch.Tensor, members: torch.Tensor, step: int) -> Parts:
+    """The products of some flat places in dy, so many at a time."""
+    chosen, given = indices.flatten(), dy.flatten()
+    for start in range(0, len(members), step):
+        some = members[start : start + step]
+        yield chosen[some], given[some, None].double() * x[some // indices.shape[1]].double()

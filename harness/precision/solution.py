@@ -6,13 +6,17 @@ dS = g yᵀ. `linear`: loss = sum of weights[i] y[i] over the selected, g = weig
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.precision import slabs
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -59,17 +63,34 @@ def inner_products(places: np.ndarray, x: np.ndarray, W: np.ndarray) -> np.ndarr
     return found
 
 
-def weight_gradients(places: np.ndarray, dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """dx (rows, d) and dW (t, d) in float64, from the touched rows W (t, d); places: (rows, k) into those.
+def input_gradient(places: np.ndarray, dy: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """dx (rows, d) in float64 from the touched rows W (t, d); places, dy: (rows, k), places into those.
 
-    Sums over the selected only, so that what was not selected cannot spoil them.
+    Sums over the selected only, so that what was not selected cannot spoil them; likewise those below.
     """
+    return input_gradient_at(np.arange(len(places) * W.shape[-1]), places, dy, W).reshape(len(places), -1)
+
+
+def weight_gradient(places: np.ndarray, dy: np.ndarray, x: np.ndarray, touched: int) -> np.ndarray:
+    """dW (t, d) in float64 at so many touched rows, from x (rows, d); places, dy: (rows, k)."""
+    dW = np.zeros((touched, x.shape[-1]))
+    for slab in slabs.weight_gradients(*_tensors(places, dy, x), sized=False):
+        dW[slab.places] = slab.sums.numpy()
+    return dW
+
+
+def input_gradient_at(at: np.ndarray, places: np.ndarray, dy: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """dx of `input_gradient` at ascending flat places (m,) of it alone: dx as a whole is never held."""
+    found, d = np.empty(at.size), W.shape[-1]
+    for slab in slabs.input_gradients(*_tensors(places, dy, W), sized=False):
+        assert isinstance(slab.places, slice)
+        begin = slab.places.start * d
+        some = slice(*np.searchsorted(at, (begin, begin + slab.sums.numel())))
+        found[some] = slab.sums.numpy().ravel()[at[some] - begin]
+    return found
+
+
+def _tensors(*arrays: np.ndarray) -> Iterator[torch.Tensor]:
     import torch
 
-    indices, given, vectors, matrix = (torch.from_numpy(np.ascontiguousarray(each)) for each in (places, dy, x, W))
-    dx, dW = np.empty_like(x), np.zeros_like(W)
-    for slab in slabs.input_gradients(indices, given, matrix, sized=False):
-        dx[slab.places] = slab.sums.numpy()
-    for slab in slabs.weight_gradients(indices, given, vectors, sized=False):
-        dW[slab.places] = slab.sums.numpy()
-    return dx, dW
+    return (torch.from_numpy(np.ascontiguousarray(each)) for each in arrays)
