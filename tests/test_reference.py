@@ -73,7 +73,7 @@ def test_the_reference_is_what_autograd_gives_in_float64(loss: str, rows: int, d
 def test_weight_gradients_by_hand() -> None:
     places, dy = np.array([[0, 2], [2, 1]]), np.array([[2.0, 3.0], [5.0, 7.0]])
     x, W = np.array([[1.0, 10.0], [100.0, 1000.0]]), np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-    dx, dW = input_gradient(places, dy, W), weight_gradient(places, dy, x, len(W))
+    dx, dW = input_gradient(places, dy, W), weight_gradient(places, dy, x)
     assert dx.tolist() == [[2 + 15, 4 + 18], [25 + 21, 30 + 28]]
     assert dW.tolist() == [[2, 20], [700, 7000], [3 + 500, 30 + 5000]]
 

@@ -170,14 +170,18 @@ class Assessment:
 
     def _at(self, at: np.ndarray, tensor: str, name: str) -> Arrays:
         """What causes ask about, at some entries (m,) of a tensor beside a reference."""
-        found = self.beside(tensor, name, (GOT,) if tensor == "dx" else EXPLAINING)
+        reference = self.references.get(name, self.got)
+        # dx and dW may have many entries of which few differ; of the same indices they stand beside each other as they
+        # are, so that what is asked about them need not be made of all
+        few = tensor == "dx" or (tensor == "dW" and np.array_equal(self.got.touched, reference.touched))
+        found = self.beside(tensor, name, (GOT,) if few else EXPLAINING)
         assert found is not None
         arrays = {part: each[at] for part, each in found.items()}
-        if tensor == "dx":  # it may have many entries of which few differ, and stands beside its reference as it is
-            size = self.sizes.dx_at(at)
+        if few:
+            size = self.sizes.at(tensor, at)
             bounds = {part: self.bounds(part) for part in (BOUND, STORAGE, REDUCED)}
-            made = {id(each): each.dx_at(at, size) for each in bounds.values()}
-            arrays |= {SIZE: size} | {part: made[id(each)] for part, each in bounds.items()}
+            made = {each: each.at(tensor, at, size) for each in set(bounds.values())}
+            arrays |= {SIZE: size} | {part: made[each] for part, each in bounds.items()}
         return arrays
 
     def selections(self, name: str, metrics: Iterable[str] = tuple(SELECTION_METRICS)) -> Selections:

@@ -11,10 +11,12 @@ sizes of an accelerator float64 copies of all would neither fit nor end.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from harness.device.devices import device_of
@@ -241,10 +243,16 @@ def _outside_bound(have: torch.Tensor, slabs: Iterator[Slab], arithmetic: Arithm
 
 def _bound(arithmetic: Arithmetic, terms: torch.Tensor, sizes: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
     """`sum_bound` of harness/precision/bounds.py, where the tensors are."""
-    found = SumBound.of(terms.cpu().numpy(), arithmetic)
+    found = _for_all(int(terms), arithmetic) if terms.numel() == 1 else SumBound.of(terms.cpu().numpy(), arithmetic)
     of_size, least = (torch.from_numpy(each).to(sizes.device) for each in (found.of_size, found.least))
     bound = torch.where(sizes == 0, 0.0, of_size * sizes) + least
     return bound + found.of_result * result.abs() if found.of_result else bound
+
+
+@functools.cache
+def _for_all(terms: int, arithmetic: Arithmetic) -> SumBound:
+    """Of sums that all have so many terms, slab after slab."""
+    return SumBound.of(np.array([terms]), arithmetic)
 
 
 def _unequal(got: torch.Tensor, want: torch.Tensor, problem: Problem) -> torch.Tensor:

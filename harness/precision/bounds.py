@@ -24,6 +24,7 @@ from harness.precision.solution import (
     input_gradient,
     input_gradient_at,
     weight_gradient,
+    weight_gradient_at,
 )
 from harness.precision.ulp import FORMATS, Format
 
@@ -175,13 +176,18 @@ class Sizes:
 
     @cached_property
     def dW(self) -> np.ndarray | None:  # noqa: N802  (the name of the tensor)
-        got, x = self.got, self.factors.x
-        return None if x is None else weight_gradient(got.places, np.abs(self.cotangent), np.abs(x), got.touched.size)
+        x = self.factors.x
+        return None if x is None else weight_gradient(self.got.places, np.abs(self.cotangent), np.abs(x))
 
-    def dx_at(self, at: np.ndarray) -> np.ndarray:
-        """dx at ascending flat places (m,) of it, where there are weights."""
-        assert self.factors.W is not None
-        return input_gradient_at(at, self.got.places, np.abs(self.cotangent), np.abs(self.factors.W))
+    def at(self, tensor: str, at: np.ndarray) -> np.ndarray:
+        """dx or dW at ascending flat places (m,) of it, where there are weights."""
+        x, W = self.factors.x, self.factors.W
+        assert x is not None
+        assert W is not None
+        cotangent = np.abs(self.cotangent)
+        if tensor == "dx":
+            return input_gradient_at(at, self.got.places, cotangent, np.abs(W))
+        return weight_gradient_at(at, self.got.places, cotangent, np.abs(x))
 
 
 class Bounds:
@@ -219,29 +225,30 @@ class Bounds:
 
     @cached_property
     def dx(self) -> np.ndarray | None:
-        size = self.size.dx
-        return None if size is None else self.dx_at(np.arange(size.size), size.ravel()).reshape(size.shape)
+        return self._whole("dx", self.size.dx)
 
     @cached_property
     def dW(self) -> np.ndarray | None:  # noqa: N802  (the name of the tensor)
-        got, size, x = self.got, self.size.dW, self.factors.x
-        if x is None or size is None:
-            return None
-        with np.errstate(invalid="ignore", over="ignore"):
-            carried = weight_gradient(got.places, self.dy, _finite(x), got.touched.size)
-            times = np.bincount(got.places.ravel(), minlength=got.touched.size)[:, None]
-            result = size if got.dW is None else got.dW
-            return _enlarged(carried, times) + sum_bound(times, size, result, self.arithmetic, self.growth)
+        return self._whole("dW", self.size.dW)
 
-    def dx_at(self, at: np.ndarray, size: np.ndarray) -> np.ndarray:
-        """dx at ascending flat places (m,) of it, where there are weights; size: that of `Sizes.dx_at`."""
-        got, W = self.got, self.factors.W
+    def _whole(self, tensor: str, size: np.ndarray | None) -> np.ndarray | None:
+        return None if size is None else self.at(tensor, np.arange(size.size), size.ravel()).reshape(size.shape)
+
+    def at(self, tensor: str, at: np.ndarray, size: np.ndarray) -> np.ndarray:
+        """dx or dW at ascending flat places (m,) of it, where there are weights; size: what `Sizes.at` gives there."""
+        got, x, W = self.got, self.factors.x, self.factors.W
+        assert x is not None
         assert W is not None
-        result = size if got.dx is None else got.dx.ravel()[at]
+        whole = getattr(got, tensor)
+        result = size if whole is None else whole.ravel()[at]
         with np.errstate(invalid="ignore", over="ignore"):
-            carried = input_gradient_at(at, got.places, self.dy, _finite(W))
-            k = got.indices.shape[-1]
-            return _enlarged(carried, k) + sum_bound(k, size, result, self.arithmetic, self.growth)
+            if tensor == "dx":
+                terms = np.full(1, got.indices.shape[-1])
+                carried = input_gradient_at(at, got.places, self.dy, _finite(W))
+            else:
+                terms = np.bincount(got.places.ravel(), minlength=got.touched.size)[at // x.shape[-1]]
+                carried = weight_gradient_at(at, got.places, self.dy, _finite(x))
+            return _enlarged(carried, terms) + sum_bound(terms, size, result, self.arithmetic, self.growth)
 
 
 def _finite(factors: np.ndarray) -> np.ndarray:

@@ -233,7 +233,8 @@ def _direction(x: np.ndarray) -> np.ndarray:
 
 def _norm(x: np.ndarray) -> float:
     """2-norm scaled by the largest entry, so that squares neither overflow nor vanish."""
-    largest = float(np.max(np.abs(x)))
+    largest = float(np.maximum(np.max(x), -np.min(x)))
     if largest == 0 or not np.isfinite(largest):
         return largest
-    return largest * float(np.sqrt(np.sum((x / largest) ** 2)))
+    scaled = np.asarray(x / largest)
+    return largest * float(np.sqrt(np.sum(np.multiply(scaled, scaled, out=scaled))))

@@ -6,6 +6,7 @@ dS = g yᵀ. `linear`: loss = sum of weights[i] y[i] over the selected, g = weig
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -68,26 +69,35 @@ def input_gradient(places: np.ndarray, dy: np.ndarray, W: np.ndarray) -> np.ndar
 
     Sums over the selected only, so that what was not selected cannot spoil them; likewise those below.
     """
-    return input_gradient_at(np.arange(len(places) * W.shape[-1]), places, dy, W).reshape(len(places), -1)
-
-
-def weight_gradient(places: np.ndarray, dy: np.ndarray, x: np.ndarray, touched: int) -> np.ndarray:
-    """dW (t, d) in float64 at so many touched rows, from x (rows, d); places, dy: (rows, k)."""
-    dW = np.zeros((touched, x.shape[-1]))
-    for slab in slabs.weight_gradients(*_tensors(places, dy, x), sized=False):
-        dW[slab.places] = slab.sums.numpy()
-    return dW
+    shape = len(places), W.shape[-1]
+    return input_gradient_at(np.arange(math.prod(shape)), places, dy, W).reshape(shape)
 
 
 def input_gradient_at(at: np.ndarray, places: np.ndarray, dy: np.ndarray, W: np.ndarray) -> np.ndarray:
     """dx of `input_gradient` at ascending flat places (m,) of it alone: dx as a whole is never held."""
-    found, d = np.empty(at.size), W.shape[-1]
-    for slab in slabs.input_gradients(*_tensors(places, dy, W), sized=False):
-        assert isinstance(slab.places, slice)
-        begin = slab.places.start * d
-        some = slice(*np.searchsorted(at, (begin, begin + slab.sums.numel())))
-        found[some] = slab.sums.numpy().ravel()[at[some] - begin]
-    return found
+    return _picked(at, slabs.input_gradients(*_tensors(places, dy, W), sized=False))
+
+
+def weight_gradient(places: np.ndarray, dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """dW (t, d) in float64 at the touched rows, from x (rows, d); places, dy: (rows, k), places into those."""
+    shape = int(places.max()) + 1, x.shape[-1]
+    return weight_gradient_at(np.arange(math.prod(shape)), places, dy, x).reshape(shape)
+
+
+def weight_gradient_at(at: np.ndarray, places: np.ndarray, dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """dW of `weight_gradient` at ascending flat places (m,) of it alone."""
+    return _picked(at, slabs.weight_gradients(*_tensors(places, dy, x), sized=False))
+
+
+def _picked(at: np.ndarray, found: Iterator[slabs.Slab]) -> np.ndarray:
+    """Entries at ascending flat places of sums that come slab after slab, in order."""
+    picked, begin = np.empty(at.size), 0
+    for slab in found:
+        end = begin + slab.sums.numel()
+        some = slice(*np.searchsorted(at, (begin, end)))
+        picked[some] = slab.sums.numpy().ravel()[at[some] - begin]
+        begin = end
+    return picked
 
 
 def _tensors(*arrays: np.ndarray) -> Iterator[torch.Tensor]:

@@ -72,7 +72,8 @@ def ulp_error(got: np.ndarray, want: np.ndarray, dtype: str, residual: np.ndarra
 def absolute_error(got: np.ndarray, want: np.ndarray, residual: np.ndarray | float = 0.0) -> np.ndarray:
     """|got - (want + residual)|; like non-finite entries differ by 0, unlike ones by inf."""
     with np.errstate(invalid="ignore", over="ignore"):
-        error: np.ndarray = np.abs((got - want) - residual)
+        error = np.asarray((got - want) - residual)
+        np.abs(error, out=error)
     if np.isfinite(error).all():
         return error
     finite = np.isfinite(got) & np.isfinite(want)
