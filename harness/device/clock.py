@@ -13,8 +13,11 @@ from typing import Any
 
 Call = Callable[[], Any]
 
-CALIBRATION_SECONDS = 0.0005
-"""Calibration may stop once a loop lasts this long."""
+CALIBRATION_SECONDS = 0.00025
+"""Calibration may stop once a loop lasts this long: it chooses how many calls a block has, and measures nothing."""
+
+MOST_AT_A_STEP = 32
+"""Calibration lengthens its loop by at most this factor at a time."""
 
 UNDISTURBED_OF = 3
 UNDISTURBED_SECONDS = 0.02
@@ -58,9 +61,12 @@ class Clock:
         calls = 1
         while True:
             each = self.undisturbed(lambda: self.block(call, calls) * calls) / calls  # noqa: B023  (called at once)
-            if each * calls >= min(CALIBRATION_SECONDS, seconds):
+            enough = min(CALIBRATION_SECONDS, seconds)
+            if each * calls >= enough:
                 return max(1, math.ceil(seconds / each))
-            calls *= 2
+            # the time of a few calls is a rough guess, so that it is not trusted for too many more
+            wanted = math.ceil(enough / each) if each > 0 else 0
+            calls = min(max(2 * calls, wanted), MOST_AT_A_STEP * calls)
 
     def undisturbed(self, measure: Callable[[], float]) -> float:
         """The shortest of a few measurements in seconds; a long one is believed at once."""

@@ -300,7 +300,6 @@ class OpenCase:
         """Calls of a block: it lasts block_seconds, and longer where preparing it takes long; of a cold cache one."""
         if self.flush is not None:
             return 1
-        self._fresh_call(name, prepared)()  # what torch loads at a first call (modules, kernels) belongs to no block
 
         def prepares() -> float:
             return self.clock.block(lambda: self._fresh_call(name, prepared)(), 1)

@@ -100,6 +100,7 @@ def _steps(bench: Bench) -> Iterator[Line]:
     yield from right(bench)
     yield from checks(bench)
     yield from out_of_memory(bench)
+    yield from repeats(bench)
     yield from throttled(bench)
 
 
@@ -186,6 +187,21 @@ def out_of_memory(bench: Bench) -> Iterator[Line]:
     status = run.cells.set_index("method")["status"]
     yield Line("out of memory: rows that say so", int((status == "out_of_memory").sum()), 1, at_least=True)
     yield Line("out of memory: native is ok beside it", int(status["native"] == "ok"), 1, at_least=True)
+
+
+def repeats(bench: Bench) -> Iterator[Line]:
+    """The share of the entries that have the same bits when a call is repeated: the least of any tensor and case.
+
+    Of the deterministic mode the bound is all of them; otherwise a device may add in any order, so that it is told.
+    """
+    only = [f"device={bench.runs_on}", *(["n=64", "dtype=float32"] if bench.small else ["dtype=bfloat16,float32"])]
+    run = harness.run(harness.load_study("studies/repeats.toml", only), _folder(bench), say=lambda _: None)
+    rows = run.discrepancies[run.discrepancies["metric"] == "repeat_equal_share"]
+    for mode, bound in (("ieee", None), ("deterministic", 1.0)):
+        least = rows[rows["mode"] == mode].groupby("method")["value"].agg(lambda values: values.min(skipna=False))
+        told = f"{mode}: least share of native's entries that have the same bits again"
+        yield Line(told, float(least.get("native", math.nan)), bound, at_least=True)
+        yield Line(f"{mode}: the same of all {len(least)} methods", float(least.min()), None)
 
 
 def throttled(bench: Bench) -> Iterator[Line]:
