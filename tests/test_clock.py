@@ -59,6 +59,26 @@ def test_calibration_fills_the_block(call_nanoseconds: int, block_seconds: float
     assert clock_of(fake).calls_for(fake.works(call_nanoseconds), block_seconds) == calls
 
 
+def test_calibration_takes_a_few_short_loops() -> None:
+    """Three single calls, then three loops that are long enough: 0.78 ms in all, where a block lasts 10."""
+    fake = FakeDevice()
+    clock_of(fake).calls_for(fake.works(10_000), 0.01)
+    assert fake.now <= 3 * (10_000 + 250_000)
+
+
+def test_a_first_call_that_is_quick_is_not_believed() -> None:
+    """A millisecond a call, but the first three take a nanosecond, so that 250,000 would be wanted: 32 are tried."""
+    fake, called = FakeDevice(), 0
+
+    def call() -> None:
+        nonlocal called
+        called += 1
+        fake.works(1 if called <= 3 else 1_000_000)()
+
+    assert clock_of(fake).calls_for(call, 0.01) == 10
+    assert called <= 3 + 3 * 32
+
+
 def test_calibration_is_not_misled_by_a_neighbour() -> None:
     """The second loop of each length is interrupted for 5 ms: the shortest of three counts."""
     fake = FakeDevice()

@@ -21,7 +21,7 @@ from harness.loading import plan_of
 from harness.measure.case import CaseRunner
 from harness.study import Study
 from harness.tables import Run
-from tests.fake_worker import SMALL
+from tests.fake_worker import SMALL, FakeWorker, Reply, in_their_place, usual
 from tests.keys import KEYS, keys_of
 from tests.present import REFUSED
 
@@ -67,6 +67,32 @@ def test_blocks_come_in_whole_rounds(smoke: Run) -> None:
 
 def test_launches_are_the_outer_loop(smoke: Run) -> None:
     assert smoke.cells["launch"].is_monotonic_increasing
+
+
+def test_a_later_launch_takes_the_calls_of_a_block_that_the_first_has_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each worker would find another number: 5 in the first launch, 6 in the second, and the first counts."""
+    known: list[Any] = []
+    launches = iter((5, 6))
+
+    def make() -> FakeWorker:
+        calls = next(launches)
+
+        def answer(request: Reply) -> Reply | None:
+            if request["op"] != "check":
+                return None
+            known.append(request["calls"])
+            return usual(request) | {"calls": {"forward": {"wall": request["calls"].get("forward", calls)}}}
+
+        return FakeWorker(answer)
+
+    in_their_place(monkeypatch, make)
+    (tmp_path / "small.toml").write_text(SMALL)
+    run = measured(harness.load_study(tmp_path / "small.toml"), tmp_path / "results")
+    assert set(run.timings["calls"]) == {5}
+    half = len(known) // 2
+    assert known == [{}] * half + [{"forward": 5}] * half
 
 
 def test_the_sidecar_tells_where_from(smoke: Run) -> None:

@@ -15,9 +15,9 @@ from harness.cells import Case
 from harness.device.clock import Clock
 from harness.errors import UserError
 from harness.measure.open_case import OpenCase
-from harness.measure.phases import PreparedPhase
 from harness.measure.process import Worker, WorkerLost
 from harness.measure.worker import PROTOCOL, serve
+from harness.methods.definition import selector
 from tests.asking import opening
 
 
@@ -115,15 +115,38 @@ def test_it_ends_with_its_input() -> None:
     assert refusal["status"] == "crashed"
 
 
+ELAPSED = [0]
+"""Nanoseconds of the clock of the tests below, in which only calls of `late_at_first` take time."""
+
+
+@selector()
+def late_at_first() -> Any:
+    """torch.topk, a microsecond a call and a second at the first: as torch, which imports modules at the first
+    gradient, and loads kernels on an accelerator."""
+    called = 0
+
+    def topk(y: torch.Tensor, k: int) -> Any:
+        nonlocal called
+        called += 1
+        ELAPSED[0] += 1000 if called > 1 else 10**9
+        return torch.topk(y, k)
+
+    return topk
+
+
+def calls_of_a_block(calls: dict[str, int]) -> int:
+    """By the wall clock, of `late_at_first`, where these are known."""
+    case = OpenCase(opening(Case(n=64, k=4), phases=["forward"], block_seconds=0.0001))
+    case.clock = Clock(counter=lambda: ELAPSED[0])
+    reply = case.check(f"{__name__}:late_at_first", [], calls=calls)
+    assert (reply["status"], reply["reason"]) == ("ok", "")
+    return int(reply["calls"]["forward"]["wall"])
+
+
 def test_what_happens_at_a_first_call_alone_does_not_lengthen_blocks() -> None:
-    """Torch imports modules at the first gradient, and loads kernels on an accelerator: up to a second."""
-    case = OpenCase(opening(Case(n=64, k=4), block_seconds=0.0001))
-    now, first = 0, True
+    assert calls_of_a_block({}) == pytest.approx(100, abs=1)
 
-    def call() -> None:
-        nonlocal now, first
-        now += 10**9 if first else 1000
-        first = False
 
-    case.clock = Clock(counter=lambda: now)
-    assert case._calibrate("native", PreparedPhase((), lambda: call)) == 100
+def test_calls_that_an_earlier_launch_has_found_are_not_calibrated_again() -> None:
+    assert calls_of_a_block({"forward": 7}) == 7
+    assert calls_of_a_block({"backward": 7}) == pytest.approx(100, abs=1)

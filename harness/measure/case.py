@@ -126,6 +126,8 @@ class CaseRunner:
         """(side, method) -> seconds of its longest request in this attempt at a case; '' is what opens it."""
         self._spoilers: dict[tuple[int, str], str] = {}
         """(side, method) -> what it changed of what all methods share, in this launch."""
+        self._known_calls: dict[tuple[Case, int, str], dict[str, int]] = {}
+        """(case, side, method) -> phase -> calls of a block by the wall clock: one launch calibrates for all."""
         self._watch_blocks = False
 
     def __enter__(self) -> CaseRunner:
@@ -255,10 +257,14 @@ class CaseRunner:
             begin = time.monotonic()
             spare = self._study.memory_limit(case.device) - each.cell.predicted_bytes
             request = {"op": "check", "method": each.cell.method, "measure": measure, "spare_bytes": spare}
-            reply = self._ask(at, request, deadline)
+            known = self._known_calls.get((case, at, each.cell.method), {})
+            reply = self._ask(at, request | {"calls": known}, deadline)
             each.wall_seconds = opening_of_each + time.monotonic() - begin
             if reply["status"] == "ok":
                 each.status, each.reason, each.calls = "ok", reply["reason"], reply["calls"]
+                self._known_calls[case, at, each.cell.method] = {
+                    phase: clocks[WALL] for phase, clocks in each.calls.items() if WALL in clocks
+                }
                 each.least_bytes = reply.get("least_bytes", {})
                 each.memory, each.figures = reply["memory"], reply["figures"]
                 each.compile_seconds = reply.get("compile_seconds", float("nan"))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from harness.cells import Case
@@ -62,6 +63,8 @@ class OpenCase:
         self.checked: dict[tuple[str, str], Checked] = {}
         self.spare_bytes: dict[str, float] = {}
         """method -> what copies of earlier blocks may take beside it, of the memory limit."""
+        self.calls: dict[str, Mapping[str, int]] = {}
+        """method -> phase -> calls of a block by the wall clock, as an earlier launch has found them."""
         outcome = self._run_native(self.problem)
         self.native_is_wrong = wrong_outcome(method("native"), outcome, self.problem, self.loss)
         self.native = selected_of(outcome)
@@ -88,13 +91,20 @@ class OpenCase:
         """Native beside the references: other methods' errors are also a multiple of its."""
         return Assessment(None, self.references, summed_again=False)
 
-    def check(self, name: str, measure: Collection[str], spare_bytes: float = math.inf) -> dict[str, Any]:
+    def check(
+        self,
+        name: str,
+        measure: Collection[str],
+        spare_bytes: float = math.inf,
+        calls: Mapping[str, int] = MappingProxyType({}),
+    ) -> dict[str, Any]:
         """Run a method once, hold it to what is right, prepare its phases; `measure`: of errors, memory, repeats.
 
         Where it is compiled, that is done here, and the reply has the seconds of it. spare_bytes: how much of the
-        memory limit the method leaves to copies of earlier blocks.
+        memory limit the method leaves to copies of earlier blocks. calls: of a block by the wall clock, of the phases
+        for which an earlier launch has found it; the others are calibrated.
         """
-        self.spare_bytes[name] = spare_bytes
+        self.spare_bytes[name], self.calls[name] = spare_bytes, calls
         return self._with_all_memory(lambda: self._check_as_run(name, measure))
 
     def _check_as_run(self, name: str, measure: Collection[str]) -> dict[str, Any]:
@@ -148,7 +158,7 @@ class OpenCase:
                 peak = self.device.peak_bytes(self._fresh_call(name, prepared))
                 reply["memory"].append([phase, chosen.least_bytes(phase, self.problem.case), peak])
             reply["least_bytes"][phase] = chosen.least_bytes(phase, self.problem.case)
-            reply["calls"][phase] = {WALL: self._calibrate(name, prepared)}
+            reply["calls"][phase] = {WALL: self.calls[name].get(phase) or self._calibrate(name, prepared)}
             calls = self._calibrate_on_device(name, phase)
             if isinstance(calls, int):
                 reply["calls"][phase][DEVICE_CLOCK] = calls

@@ -85,7 +85,7 @@ def serve(requests: TextIO, replies: TextIO) -> None:
                     reply({"status": "ok"})
                 case "check" if case is not None:
                     spare = request.get("spare_bytes", math.inf)
-                    reply(case.check(request["method"], request["measure"], spare))
+                    reply(case.check(request["method"], request["measure"], spare, request.get("calls", {})))
                 case "time" if case is not None:
                     clock = request.get("clock", WALL)
                     seconds = case.time(request["method"], request["phase"], request["calls"], clock)

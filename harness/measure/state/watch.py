@@ -160,7 +160,14 @@ def _names(owner: Any) -> tuple[str, ...]:
 
 def _functions(owner: Any) -> tuple[Any, ...]:
     """The functions and classes themselves, in the order of their names."""
-    return operator.itemgetter(*_names(owner))(vars(owner))
+    found: tuple[Any, ...] = _getter(owner)(vars(owner))
+    return found
+
+
+@functools.cache
+def _getter(owner: Any) -> operator.itemgetter[Any]:
+    """Made once a namespace: to make it costs more than to use it, and it is used after every first call."""
+    return operator.itemgetter(*_names(owner))
 
 
 def _called(owner: Any) -> str:
