@@ -18,6 +18,10 @@ class UserError(Exception):
         super().__init__(printable(" ".join(message.splitlines())))
 
 
+class CannotRun(UserError):
+    """A side of a duel cannot be measured: `bisect` skips such a commit, any other verb tells why."""
+
+
 class NotAsked(UserError):
     """A figure shows what this run was never asked to measure: it is left out, and nothing is said."""
 

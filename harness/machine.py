@@ -64,14 +64,15 @@ class Revision:
         return self.commit[:8] + ("-dirty" if self.dirty else "")
 
 
-def this_revision() -> Revision:
-    """The revision of the repository that the current folder lies in: of its worktree, where it has several."""
+def this_revision(folder: Path | None = None) -> Revision:
+    """The revision of the repository that a folder (default: the current one) lies in: of its worktree, where it has
+    several."""
     try:
-        commit = ask_git("rev-parse", "--verify", "HEAD")
+        commit = ask_git("rev-parse", "--verify", "HEAD", folder=folder)
     except (OSError, subprocess.CalledProcessError):
         return Revision("none", dirty=False)
     try:
-        changes = ask_git("status", "--porcelain", "--untracked-files=normal")
+        changes = ask_git("status", "--porcelain", "--untracked-files=normal", folder=folder)
     except (OSError, subprocess.CalledProcessError):  # a bare repository has no files that could have changed
         changes = ""
     return Revision(commit, bool(changes))

@@ -67,6 +67,9 @@ BROKEN = ("crashed", "incorrect")
 EXIT_FAILED, EXIT_USAGE, EXIT_INCONCLUSIVE, EXIT_CELLS = 1, 2, 3, 4
 """Slower, worse or lost; bad input; inconclusive under --strict; broken cells."""
 
+EXIT_SKIP = 125
+"""Of `duel --for-bisect`: this commit says nothing, as `git bisect run` is told it."""
+
 EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_UNREAD = 70, 130, 141
 """A fault of the harness; Ctrl-C; the reader of what was printed has gone (128 + SIGPIPE, as a shell tells it)."""
 

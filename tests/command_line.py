@@ -13,10 +13,10 @@ def call(*arguments: object, color: bool = False) -> Result:
     return CliRunner().invoke(cli, [str(each) for each in arguments], color=color)
 
 
-def refused(result: Result) -> str:
-    """The message of a call that was refused: one line on standard error, and nothing else."""
+def refused(result: Result, after_lines: int = 0) -> str:
+    """The message of a call that was refused: one line on standard error, and nothing else but so many lines before."""
     assert (result.exit_code, type(result.exception)) == (EXIT_USAGE, SystemExit), result.output
     (line,) = result.stderr.splitlines()
     assert line.startswith("harness: ")
-    assert result.stdout == ""
+    assert len(result.stdout.splitlines()) == after_lines
     return line

@@ -12,6 +12,7 @@ import harness
 from harness.git import forget_repository
 from harness.study import Study
 from harness.tables import Run
+from tests.bisected import start as start
 
 settings.register_profile("harness", deadline=None, max_examples=50, database=None)
 settings.load_profile("harness")

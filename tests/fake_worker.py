@@ -11,7 +11,7 @@ import pytest
 import harness
 from harness.machine import Machine
 from harness.measure import place
-from harness.measure.process import Worker, WorkerLost
+from harness.measure.process import PROTOCOL, Worker, WorkerLost
 from harness.study import Study
 from harness.tables import Run
 
@@ -46,11 +46,16 @@ MACHINE = Machine("a cpu", 2, 8, "Linux")
 
 
 class FakeWorker:
-    """Answers that all is well; answer: what it says instead to a request, where that is not None; it may raise."""
+    """Answers that all is well; answer: what it says instead to a request, where that is not None; it may raise.
+
+    folder: where the code of its side of a duel lies.
+    """
+
+    folder: Path | None = None
 
     def __init__(self, answer: Answer = lambda request: None, devices: tuple[str, ...] = ("cpu",)) -> None:
         self.answer = answer
-        self.greeting: Reply = {"accelerator": "", "devices": list(devices), "torch": "2.x", "protocol": 0}
+        self.greeting: Reply = {"accelerator": "", "devices": list(devices), "torch": "2.x", "protocol": PROTOCOL}
         self.cores = (0,)
         self.stopped = False
 
@@ -89,8 +94,9 @@ def in_their_place(monkeypatch: pytest.MonkeyPatch, make: Callable[[], FakeWorke
     """Every worker of a run is made by `make` from now on; they are listed in the order of their start."""
     made: list[FakeWorker] = []
 
-    def start(*_: object) -> Worker:
+    def start(*arguments: Any) -> Worker:
         made.append(make())
+        made[-1].folder = arguments[2] if len(arguments) > 2 else None
         return cast(Worker, made[-1])
 
     monkeypatch.setattr(Worker, "start", start)

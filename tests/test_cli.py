@@ -62,7 +62,7 @@ def test_every_verb_has_help_with_an_example(verb: list[str]) -> None:
 
 
 def test_the_verbs_are_those_of_the_design() -> None:
-    verbs = "plan run plot keep compare duel report history export list doctor"
+    verbs = "plan run plot keep compare duel bisect report history export list doctor"
     assert sorted(cli.commands) == sorted(verbs.split())
 
 

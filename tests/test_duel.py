@@ -23,7 +23,7 @@ from harness.duel.launches import Launches
 from harness.errors import UserError
 from harness.machine import Revision
 from harness.measure.case import CaseResult, CellResult
-from harness.measure.worker import PROTOCOL
+from harness.measure.process import PROTOCOL
 from harness.origin import Origin, base_origin
 from harness.tables import read_verdicts
 
@@ -219,7 +219,10 @@ def test_a_relative_interpreter_is_found_from_another_folder() -> None:
         (["--base-python", "/no/such/python"], "/no/such/python: No such file"),
         (["--base-python", "/bin/false"], "duel: the base's worker: /bin/false cannot start one"),
         (["--base-python", "/bin/echo"], "/bin/echo started something that speaks another protocol"),
-        ([], "name a --base-rev, a --base-python, or both"),
+        ([], "name a --base-rev or a --base-path, a --base-python, or both"),
+        (["--base-rev", "HEAD", "--base-path", "."], "name a --base-rev or a --base-path, not both"),
+        (["--base-path", "no/such/folder"], "duel: no/such/folder: there is no folder"),
+        (["--base-rev", "HEAD", "--quantity", "tme"], "--quantity tme: unknown quantity 'tme'"),
         (["--base-rev", "HEAD", "--only", "k=3"], "k in this study '3'"),
     ],
 )
@@ -240,11 +243,11 @@ def test_a_study_without_times_is_refused(tmp_path: Path) -> None:
 
 def test_another_protocol_is_refused(other: Path, tmp_path: Path) -> None:
     elsewhere = shutil.copytree(other, tmp_path / "elsewhere")
-    worker = elsewhere / "harness" / "measure" / "worker.py"
+    worker = elsewhere / "harness" / "measure" / "process.py"
     text = re.sub(r"^PROTOCOL = \d+", "PROTOCOL = 1", worker.read_text(encoding="utf-8"), flags=re.MULTILINE)
     worker.write_text(text, encoding="utf-8")
     (tmp_path / "short.toml").write_text(STUDY, encoding="utf-8")
     base = Origin(elsewhere, sys.executable, Revision("none", dirty=False))
-    with pytest.raises(UserError, match=f"speaks protocol 1, the head's {PROTOCOL}: .*the base is too old") as caught:
+    with pytest.raises(UserError, match=f"speaks protocol 1, this harness {PROTOCOL}: .*the base is too old") as caught:
         duel(harness.load_study(tmp_path / "short.toml"), base, tmp_path)
     assert "\n" not in str(caught.value)

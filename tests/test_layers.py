@@ -20,13 +20,13 @@ ROOT = Path(__file__).parent.parent
 
 FLOORS = {
     8: ("cli", "__main__", "__init__"),
-    7: ("distribute", "runs", "duel", "origin", "doctor", "publish", "keep", "completion"),
-    6: ("sweep",),
+    7: ("distribute", "runs", "duel", "bisect", "doctor", "publish", "keep", "completion"),
+    6: ("sweep", "origin"),
     5: ("measure", "verdicts", "report", "scripts", "loading"),
     4: ("device",),
     3: ("methods", "precision", "problems"),
     2: ("tables",),
-    1: ("cells", "study_file", "budget"),
+    1: ("cells", "study_file", "budget", "checkout"),
     0: (
         "outside_text",
         "errors",
@@ -56,7 +56,7 @@ NEIGHBOURS = {
     ("study_values", "vocabulary"),
     ("study_values", "outside_text"),
     ("machine", "git"),  # the commit is a fact of where it ran
-    ("duel", "origin"),  # where the code of its base lies
+    ("bisect", "duel"),  # which tells a good commit from a bad one
     ("duel", "runs"),  # each side of a duel is written as a run is
     ("report", "verdicts"),  # the closing table prints what verdicts finds
 }
@@ -72,7 +72,7 @@ HOMES = {
     "cupy": {"methods"},
     "flashinfer": {"methods"},
     "quack": {"methods"},
-    "pandas": {"tables", "verdicts", "report", "duel"},
+    "pandas": {"tables", "verdicts", "report", "duel", "bisect"},
     "pandera": {"tables"},
     "scipy": {"verdicts"},
     "ruptures": {"verdicts"},

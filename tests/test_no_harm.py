@@ -22,10 +22,10 @@ from harness import duel as duels
 from harness.errors import UserError
 from harness.git import NAMES_A_REPOSITORY, unbound
 from harness.machine import Revision, this_revision
-from harness.measure.process import Worker
+from harness.measure.process import WORKER, Worker, has_worker
 from harness.origin import base_origin
 from tests.command_line import call
-from tests.fake_worker import DRAWS, MACHINE, SMALL, FakeWorker, in_their_place
+from tests.fake_worker import DRAWS, MACHINE, SMALL, FakeWorker, Reply, in_their_place, usual
 
 ROOT = Path(__file__).parent.parent
 STUDY = """
@@ -92,6 +92,8 @@ def begun(folder: Path) -> Path:
     (folder / "studies").mkdir(exist_ok=True)
     (folder / "studies" / "short.toml").write_text(STUDY, encoding="utf-8")
     (folder / ".gitignore").write_text("__pycache__\nresults\n", encoding="utf-8")
+    if not has_worker(folder):  # of a harness of its own, in whose place stands a fake one
+        executable((folder / Path(*WORKER.split("."))).with_suffix(".py"), "")
     for text in (FIRST, SECOND):
         commit_all(folder, text)
     return folder
@@ -509,6 +511,7 @@ VERBS = {
     "keep": ["small"],
     "compare": ["small", "small"],
     "duel": ["small", "--base-rev", "HEAD~1"],
+    "bisect": ["small", "--good", "HEAD~2"],
     "report": ["small"],
     "export": ["small", "--to", "markdown"],
     "history": ["--machine", MACHINE.slug],
@@ -535,13 +538,23 @@ def test_no_verb_changes_the_repository(world: World, monkeypatch: pytest.Monkey
         result = call(verb, *words)
         assert result.exit_code in (0, 1, 3), (verb, result.output)
         assert digest(world.home) == before, verb
+        if verb == "bisect":  # which has checked out a commit between the two
+            assert result.stdout.splitlines()[-1].endswith(f"{len(SECOND)} letters: 10.000x (8000 -> 8e+04)")
     assert not world.trap.exists()
     assert list(world.folder.glob("results/*/small/reference/run.json"))
     assert list(world.folder.glob("results/*/small/*_vs_*/verdicts.csv"))
 
 
 def worker_of_a_duel() -> FakeWorker:
-    worker = FakeWorker()
+    """A worker whose methods need more memory from the second commit on."""
+
+    def answer(request: Reply) -> Reply | None:
+        if worker.folder is None or "memory" not in request.get("measure", ()):
+            return None
+        is_first = (worker.folder / "README.md").read_text(encoding="utf-8") == FIRST
+        return usual(request) | {"memory": [["forward", 8, 8000.0 if is_first else 80000.0]]}
+
+    worker = FakeWorker(answer)
     worker.greeting["methods"] = ["native", "gather"]
     return worker
 

@@ -15,8 +15,8 @@ from harness.cells import Case
 from harness.device.clock import Clock
 from harness.errors import UserError
 from harness.measure.open_case import OpenCase
-from harness.measure.process import Worker, WorkerLost
-from harness.measure.worker import PROTOCOL, serve
+from harness.measure.process import PROTOCOL, Worker, WorkerLost
+from harness.measure.worker import serve
 from harness.methods.definition import selector
 from tests.asking import opening
 

@@ -10,10 +10,10 @@ import traceback
 import click
 
 from harness.cli import judging, measuring, reading, streams
-from harness.cli.group import cli
+from harness.cli.group import FOR_BISECT, cli
 from harness.errors import refused
 from harness.git import forget_repository
-from harness.vocabulary import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_UNREAD, EXIT_USAGE
+from harness.vocabulary import EXIT_FAILED, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_SKIP, EXIT_UNREAD, EXIT_USAGE
 
 __all__ = ["cli", "judging", "main", "measuring", "reading"]
 
@@ -32,7 +32,13 @@ def main() -> None:
         code = EXIT_USAGE
     if streams.unread() and code not in (EXIT_INTERNAL, EXIT_USAGE, EXIT_INTERRUPTED):
         code = EXIT_UNREAD  # no verdict's: whoever asked has not read it
-    sys.exit(code)
+    sys.exit(for_git(code) if FOR_BISECT in sys.argv else code)
+
+
+def for_git(code: int) -> int:
+    """The exit code as `git bisect run` takes it: 0 good, 1 bad, else 125, which skips the commit; but after Ctrl-C
+    the bisection shall stop, as it does at every code above 127."""
+    return code if code in (0, EXIT_FAILED, EXIT_INTERRUPTED) else EXIT_SKIP
 
 
 def _code() -> int:

@@ -56,6 +56,13 @@ STUDIES_FOLDER = click.option(
     "--studies", type=click.Path(path_type=Path), default=STUDIES, help="Folder of the studies."
 )
 STRICT = click.option("--strict", is_flag=True, help="Exit with 3 where something is inconclusive.")
+QUANTITY = click.option(
+    "--quantity",
+    metavar="WORDS",
+    default="",
+    help="Of what is measured only this decides: time, memory, error, or part of a quantity such as 'time of forward'.",
+)
+FOR_BISECT = "--for-bisect"
 RESULTS_FOLDER = click.option(
     "--results", type=click.Path(path_type=Path), default=RESULTS, help="Folder of the results."
 )

@@ -1,4 +1,4 @@
-"""The verbs that judge: duel, compare, history."""
+"""The verbs that judge: duel, bisect, compare, history."""
 
 from __future__ import annotations
 
@@ -11,29 +11,38 @@ from typing import Any
 import click
 
 from harness import completion
-from harness.cli.group import ONLY, RESULTS_FOLDER, STRICT, STUDIES_FOLDER, cli, tell
+from harness.cli.group import FOR_BISECT, ONLY, QUANTITY, RESULTS_FOLDER, STRICT, STUDIES_FOLDER, cli, tell
 from harness.errors import UserError
-from harness.vocabulary import studies_option
+from harness.vocabulary import EXIT_INCONCLUSIVE, studies_option
 
 
 @cli.command()
 @click.argument("study", default="regression", shell_complete=completion.study_names)
 @click.option("--base-rev", metavar="REV", help="The base is this commit, checked out beside the working tree.")
+@click.option("--base-path", metavar="FOLDER", type=click.Path(path_type=Path), help="The base is this other checkout.")
 @click.option("--base-python", metavar="PATH", help="The base runs under this interpreter, so under its torch.")
 @ONLY
+@QUANTITY
+@click.option(FOR_BISECT, is_flag=True, help="Exit with what `git bisect run` understands: 0 good, 1 bad, 125 skip.")
 @STRICT
 @STUDIES_FOLDER
 @RESULTS_FOLDER
 def duel(
     study: str,
     base_rev: str | None,
+    base_path: Path | None,
     base_python: str | None,
     only: tuple[str, ...],
+    quantity: str,
+    for_bisect: bool,
     strict: bool,
     studies: Path,
     results: Path,
 ) -> None:
-    """Two sides in one set of rounds, now: the working tree against a commit, or another interpreter, or both.
+    """Two sides in one set of rounds, now: the working tree against a commit, another folder or another interpreter.
+
+    In a folder without a harness of its own the installed one measures the methods that the study names by import path:
+    the base has those of the commit, the folder or the interpreter.
 
     Exit code: 4 crashed or incorrect cells, 1 slower, worse or lost quantities, 3 inconclusive ones under --strict.
 
@@ -44,19 +53,46 @@ def duel(
     from harness.origin import base_origin
     from harness.report.judgement import next_after_duel
     from harness.scripts import find_study
+    from harness.verdicts.quantities import refuse_unmeant
 
-    if base_rev is None and base_python is None:
-        raise UserError("duel: name a --base-rev, a --base-python, or both")
+    if base_rev is None and base_path is None and base_python is None:
+        raise UserError("duel: name a --base-rev or a --base-path, a --base-python, or both")
+    if base_rev is not None and base_path is not None:
+        raise UserError("duel: name a --base-rev or a --base-path, not both")
     loaded = load_study(find_study(study, studies), only)
-    with base_origin(base_rev, base_python) as base:
+    refuse_unmeant(loaded, quantity)
+    with base_origin(base_rev, base_python, base_path, loaded.methods) as base:
         fought = fight(loaded, base, results, studies, tell)
     again = ["harness", "duel", study]
-    again += [f"--base-rev={base_rev}"] if base_rev else []
-    again += [f"--base-python={base_python}"] if base_python else []
+    options = {"rev": base_rev, "path": base_path, "python": base_python}
+    again += [f"--base-{name}={value}" for name, value in options.items() if value]
     repeat = shlex.join(again) + studies_option(studies)
     tell(f"{loaded.name}: {fought.path}")
     advice = next_after_duel(fought.verdicts, fought.path, repeat)
-    _judged(fought.verdicts, fought.base, fought.head, results, strict, advice)
+    _judged(fought.verdicts, fought.base, fought.head, results, strict or for_bisect, advice, quantity)
+
+
+@cli.command()
+@click.argument("study", shell_complete=completion.study_names)
+@click.option("--good", metavar="REV", required=True, help="A commit without the change: the base of every duel.")
+@click.option("--bad", metavar="REV", default="HEAD", help="A commit with it; HEAD unless another is named.")
+@ONLY
+@QUANTITY
+@STUDIES_FOLDER
+@RESULTS_FOLDER
+def bisect(study: str, good: str, bad: str, only: tuple[str, ...], quantity: str, studies: Path, results: Path) -> None:
+    """The commit that made something slower, larger or less exact, by duels of a good commit against later ones.
+
+    The study is that of the working tree. A commit that cannot be measured is skipped, as git bisect does; nothing of
+    the repository changes. Exit code: 1 a commit is found, 0 nothing got worse, 3 it cannot be told.
+
+    Example: python -m harness bisect regression --good v1.0 --bad HEAD --only method=gather
+    """
+    from harness.bisect import bisect as search
+    from harness.loading import load_study
+    from harness.scripts import find_study
+
+    sys.exit(search(load_study(find_study(study, studies), only), good, bad, quantity, results, tell))
 
 
 @cli.command()
@@ -110,11 +146,15 @@ def history(machine: str | None, studies: Path, results: Path) -> None:
         tell(made)
 
 
-def _judged(verdicts: Any, base: Any, head: Any, results: Path, strict: bool, advice: Iterable[str]) -> None:
-    """Print the verdicts and the advice, add the verdicts to the history, and end with their exit code."""
+def _judged(
+    verdicts: Any, base: Any, head: Any, results: Path, strict: bool, advice: Iterable[str], quantity: str = ""
+) -> None:
+    """Print the verdicts and the advice, add the verdicts to the history, and end with the exit code of those of this
+    quantity, or of all."""
     from harness.report.judgement import judgement_lines
     from harness.verdicts.comparison import exit_code
     from harness.verdicts.history import record
+    from harness.verdicts.quantities import of_quantity
     from harness.verdicts.sides import sides_text
 
     for line in (*judgement_lines(verdicts, head.cells), sides_text(base.info, head.info), *advice):
@@ -123,4 +163,6 @@ def _judged(verdicts: Any, base: Any, head: Any, results: Path, strict: bool, ad
         record(results, verdicts, base, head)
     except (OSError, UserError) as error:  # the verdicts hold all the same
         click.echo(f"harness: not added to the history: {error}", err=True)
-    sys.exit(exit_code(verdicts, head.cells, strict))
+    asked = of_quantity(verdicts, quantity)
+    code = exit_code(asked, head.cells, strict)
+    sys.exit(EXIT_INCONCLUSIVE if code == 0 and quantity and asked.empty else code)  # it was not measured

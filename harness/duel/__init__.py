@@ -1,4 +1,4 @@
-"""Two sides in one set of rounds, now: two commits, two interpreters (so two torch builds), or both.
+"""Two sides in one set of rounds, now: two commits, two folders, two interpreters (so two torch builds), or several.
 
 Both sides' workers are pinned to the same cores and take turns block by block, so that whatever disturbs one disturbs
 the other. Launches go on until a change that matters could not be missed and no change would be called the same; what
@@ -7,27 +7,25 @@ is then found must be found again in a second full set of launches.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from harness.duel.base_only import base_only
 from harness.duel.launches import Duel, Launches
-from harness.errors import Interrupted, UserError
+from harness.duel.question import Question
+from harness.errors import CannotRun, Interrupted, UserError
 from harness.loading import Say, on_present_devices, plan_of, refuse_nothing
-from harness.machine import this_machine, this_revision
+from harness.machine import this_machine
 from harness.measure.case import CaseRunner, Side
-from harness.measure.process import Worker
-from harness.origin import Origin
+from harness.measure.process import PROTOCOL, Worker, WorkerLost
+from harness.origin import Origin, working_tree
 from harness.runs import new_folder, sidecar, write_info
 from harness.study import Study
 from harness.tables import BASE, HEAD, RunWriter, parameter_types
 from harness.verdicts.sides import side_labels
 from harness.vocabulary import RESULTS, STUDIES
 
-__all__ = ["Duel", "duel"]
+__all__ = ["Duel", "Question", "duel"]
 
 
 def duel(
@@ -36,21 +34,28 @@ def duel(
     results: str | Path = RESULTS,
     studies: Path = STUDIES,
     say: Say = print,
+    *,
+    head: Origin | None = None,
+    question: Question | None = None,
 ) -> Duel:
     """Measure a study on both sides into a new folder of `results`, and judge.
 
-    The head is the working tree under this interpreter; its study, sampler and judge drive both sides. Raises
-    UserError where the study times nothing or the two sides speak different protocols, and Interrupted at Ctrl-C once
-    there is a folder.
+    The head is the working tree under this interpreter, unless another is given; this process's study, sampler and
+    judge drive both sides. question: the one quantity that is asked for; only its cell is measured, until the question
+    is answered. Raises UserError where the study times nothing, CannotRun where a side cannot be measured or speaks
+    another protocol, and Interrupted at Ctrl-C once there is a folder.
     """
     if study.timing is None:
         raise UserError(f"{study.name}: a duel needs a study with a [timing] table")
-    head = Origin(Path.cwd(), sys.executable, this_revision())
+    head = head or working_tree()
     with ExitStack() as stack:
         first = [stack.enter_context(side.spawn()) for side in (base, head)]
-        for name, each in zip((BASE, HEAD), first, strict=True):
+        for name, side, each in zip((BASE, HEAD), (base, head), first, strict=True):
             _greet(name, each)
-        _refuse_unlike([each.greeting for each in first])
+            _admit(name, side, each, study)
+        ours, theirs = (each.greeting.get("packages") for each in first)
+        if ours and ours == theirs:
+            say(f"both sides have the same code: {', '.join(f'{name} {each}' for name, each in ours.items())}")
         study = on_present_devices(study, first[1].greeting["devices"], say)
         refuse_nothing(study)
         plan = plan_of(study)
@@ -73,25 +78,35 @@ def duel(
         sides = [Side(origin.spawn, worker) for origin, worker in zip((base, head), first, strict=True)]
         runner = stack.enter_context(CaseRunner(study, sides))
         known = first[0].greeting["methods"]
-        launches = Launches(study, plan, runner, runs, folder, known, base_only(base, study, studies, plan))
+        gone = {} if question else base_only(base, study, studies, plan)
+        launches = Launches(study, question.cells(plan) if question else list(plan), runner, runs, folder, known, gone)
         try:
-            return launches.fight()
+            return launches.answer(question) if question else launches.fight()
         except KeyboardInterrupt:
             kept = f"what both sides measured is kept in {folder}, without a verdict"
             raise Interrupted(f"a duel cannot be resumed; {kept}") from None
 
 
 def _greet(side: str, worker: Worker) -> None:
-    """Wait for the greeting of a side's worker. Raises UserError, which names the side, where there is none."""
+    """Wait for the greeting of a side's worker. Raises CannotRun, which names the side, where there is none, or one of
+    another protocol."""
     try:
         worker.greet()
     except UserError as error:
-        raise UserError(f"duel: the {side}'s {error}") from None
+        raise CannotRun(f"duel: the {side}'s {error}") from None
+    theirs = worker.greeting["protocol"]
+    if theirs != PROTOCOL:
+        age = "old" if theirs < PROTOCOL else "new"
+        told = f"the {side}'s worker speaks protocol {theirs}, this harness {PROTOCOL}"
+        raise CannotRun(f"duel: {told}: it cannot be asked, because the {side} is too {age} for this harness")
 
 
-def _refuse_unlike(greetings: Sequence[dict[str, Any]]) -> None:
-    one, two = (each["protocol"] for each in greetings)
-    if one != two:
-        older = "base" if one < two else "head"
-        told = f"the base's worker speaks protocol {one}, the head's {two}"
-        raise UserError(f"duel: {told}: they cannot be compared, because the {older} is too old for the other side")
+def _admit(name: str, side: Origin, worker: Worker, study: Study) -> None:
+    """Note in the greeting where the packages come from whose methods the study names. Raises CannotRun, as `admit`."""
+    try:
+        if packages := side.admit(worker, study.methods):
+            worker.greeting["packages"] = packages
+    except WorkerLost as error:
+        raise CannotRun(f"duel: the {name}'s worker: {error.reason}") from None
+    except CannotRun as error:
+        raise CannotRun(f"duel: the {name}: {error}") from None

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cells import Case, Cell, Plan
+from harness.cells import Case, Cell
+from harness.duel.question import Question
 from harness.machine import utc_now
 from harness.measure.case import CaseResult, CaseRunner
 from harness.measure.turn import rows_of
@@ -56,7 +57,7 @@ class Launches:
     """The launches of one duel, and where their rows go."""
 
     study: Study
-    plan: Plan
+    cases: list[tuple[Case, list[Cell]]]
     runner: CaseRunner
     writers: Sequence[RunWriter]
     folder: Path
@@ -73,15 +74,33 @@ class Launches:
 
     def fight(self) -> Duel:
         """Both sets of launches, and the verdicts."""
-        cases = list(self.plan)
-        first = self._set_of(cases, self._first_set_ends, partial(next_look, least=self.study.launches))
+        first = self._set_of(self.cases, self._first_set_ends, partial(next_look, least=self.study.launches))
         judged = self._judged(first)
         doubtful = set(judged.loc[judged["found"], "case"])
-        again = [each for each in cases if each[0].id in doubtful]
+        again = [each for each in self.cases if each[0].id in doubtful]
         ends = partial(self._second_set_ends, first=len(first))
         second = self._set_of(again, ends, lambda _: len(first)) if again else []
+        return self._ended(duel_verdicts(*self._sides(), first, second, self.study.gate))
+
+    def answer(self, question: Question) -> Duel:
+        """One set of launches, until they answer the question, the last look has been, or no time is left. A change
+        that they find is not confirmed: the verdicts are those of one set."""
+        looks = question.looks(LOOKS)
+        latest: list[pd.DataFrame] = []
+
+        def ended(done: int) -> bool:
+            late = done >= FEWEST_LAUNCHES and self._left() <= 0
+            if done in looks or late:
+                latest[:] = [duel_verdicts(*self._sides(), range(1, done + 1), (), self.study.gate)]
+                return late or done == looks[-1] or question.is_over(latest[0])
+            return False
+
+        self._set_of(self.cases, ended, lambda done: min(each for each in looks if each > done))
+        return self._ended(latest[0])
+
+    def _ended(self, verdicts: pd.DataFrame) -> Duel:
+        """Write the verdicts, and that both runs have ended."""
         base, head = self._sides()
-        verdicts = duel_verdicts(base, head, first, second, self.study.gate)
         write_verdicts(self.folder, verdicts, parameter_types(self.study.own_axes))
         write_sides(self.folder, {BASE: side_facts(base.info), HEAD: side_facts(head.info)})
         for name, run in ((BASE, base), (HEAD, head)):

@@ -30,6 +30,15 @@ END_SECONDS = 10.0
 LAST_BYTES = 1 << 12
 """Of what a worker said: its last line is told, however much a method has printed before."""
 
+PROTOCOL = 4
+"""Raised when a request or a reply changes its meaning: a worker of another protocol is not asked anything."""
+
+WORKER = "harness.measure.worker"
+"""The module that a worker runs."""
+
+ELSEWHERE = "import sys; sys.path.insert(0, {home!r}); import harness; del sys.path[0]; import {worker} as w; w.main()"
+"""What a worker runs of a harness that lies in another folder than its own: nothing else that lies there is found."""
+
 WITH_PARENT = "--end-with-parent"
 PR_SET_PDEATHSIG = 1
 
@@ -47,7 +56,8 @@ class WorkerLost(Exception):
 
 @dataclass
 class Worker:
-    """A running worker process. Its cores are those that it pins itself to, as many as a case has threads."""
+    """A running worker process. Its cores are those that it pins itself to, as many as a case has threads; its folder
+    is where its harness must lie, if that is known."""
 
     process: subprocess.Popen[bytes]
     cores: tuple[int, ...]
@@ -74,11 +84,13 @@ class Worker:
         interpreter: str = sys.executable,
         folder: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        home: Path | None = None,
     ) -> Worker:
         """A worker that is starting: importing torch takes seconds, which several can spend at once.
 
-        environment: variables that it has besides those of this process. A worker inherits none of the variables by
-        which a git hook names its repository: a method may call git, which would then write there.
+        environment: variables that it has besides those of this process; home: the folder of the harness that it is a
+        worker of, unless that is the one in `folder`. A worker inherits none of the variables by which a git hook names
+        its repository: a method may call git, which would then write there.
         """
         try:
             log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by stop)
@@ -86,7 +98,7 @@ class Worker:
             raise UserError(f"worker: {error.strerror}") from None
         try:
             process = subprocess.Popen(
-                [interpreter, "-m", "harness.measure.worker", *_ends_with()],
+                [interpreter, *_program(home), *_ends_with()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -97,7 +109,7 @@ class Worker:
         except OSError as error:
             log.close()
             raise UserError(f"worker: {interpreter}: {error.strerror}") from None
-        return cls(process, cores, log, interpreter, folder)
+        return cls(process, cores, log, interpreter, home or folder)
 
     def greet(self) -> Worker:
         """Wait for its greeting, unless it has greeted. Raises UserError where there is none."""
@@ -172,6 +184,15 @@ class Worker:
         self.log.seek(max(0, self.log.seek(0, os.SEEK_END) - LAST_BYTES))
         said = self.log.read().decode(errors="replace").strip().splitlines()
         return WorkerLost("crashed", f"the worker ended {how}" + (f": {said[-1]}" if said else ""))
+
+
+def has_worker(folder: Path) -> bool:
+    """Whether a folder has a harness of its own."""
+    return (folder / Path(*WORKER.split("."))).with_suffix(".py").is_file()
+
+
+def _program(home: Path | None) -> list[str]:
+    return ["-m", WORKER] if home is None else ["-c", ELSEWHERE.format(home=str(home), worker=WORKER)]
 
 
 def _ends_with() -> list[str]:

@@ -27,14 +27,12 @@ from harness.measure.compiler import forget
 from harness.measure.failures import Unusable, failure, told
 from harness.measure.modes import AUTOCAST, keeps_subnormals, set_mode
 from harness.measure.open_case import OpenCase
-from harness.measure.process import end_with_parent
+from harness.measure.packages import locate
+from harness.measure.process import PROTOCOL, end_with_parent
 from harness.measure.state.watch import Watch
 from harness.methods import registered
 from harness.problems import Draws
 from harness.vocabulary import HOST, WALL
-
-PROTOCOL = 4
-"""Raised when a request or a reply changes its meaning; both sides of a duel must have the same."""
 
 
 def greeting() -> dict[str, Any]:
@@ -91,6 +89,9 @@ def serve(requests: TextIO, replies: TextIO) -> None:
                     seconds = case.time(request["method"], request["phase"], request["calls"], clock)
                     void = EARLY if clock != WALL and math.isnan(seconds) else ""
                     reply({"seconds": seconds, "void": void, "throttling": case.device.throttling()})
+                case "locate":
+                    with Watch(HOST).putting_back():
+                        reply({"status": "ok", **locate(request["methods"])})
                 case "close" if case is not None:
                     case.watch.settle()
                     reply({"status": "ok"})

@@ -11,16 +11,20 @@ from harness.machine import Revision
 
 Info = Mapping[str, Any]
 
-BUILD_DIGITS = 6
+DIGESTED, BUILD_DIGITS = ("build", "packages"), 6
+"""Facts that are too long for the name of a folder, and how many digits of their digest stand there."""
+
 LONGEST_VERSION = 40
 """Characters of a version in the name of a folder; what a worker says of itself may be of any length."""
 
 
 def side_facts(info: Info) -> dict[str, Any]:
-    """What tells one side from the other: commit, dirty, torch, python, and build (how that torch was compiled)."""
+    """What tells one side from the other: commit, dirty, torch, python, build (how that torch was compiled), and
+    packages (the version and the code of each that has methods of the study) where there are any."""
     torch = info.get("torch", {})
     own = {name: str(torch.get(name, "unknown")) for name in ("torch", "python", "build")}
-    return {"commit": str(info.get("commit", "unknown")), "dirty": bool(info.get("dirty", False)), **own}
+    packages = {"packages": told} if (told := _packages(torch.get("packages"))) else {}
+    return {"commit": str(info.get("commit", "unknown")), "dirty": bool(info.get("dirty", False)), **own, **packages}
 
 
 def side_labels(base: Info, head: Info) -> tuple[str, str]:
@@ -31,6 +35,8 @@ def side_labels(base: Info, head: Info) -> tuple[str, str]:
     shown = [name for name in ("torch", "python") if one[name] != two[name]]
     if same_version and one["build"] != two["build"]:
         shown.append("build")
+    if one["commit"] == two["commit"] and one.get("packages") != two.get("packages"):
+        shown.append("packages")
     return _label(one, shown), _label(two, shown)
 
 
@@ -42,13 +48,20 @@ def sides_text(base: Info, head: Info) -> str:
 def _label(facts: Mapping[str, Any], shown: list[str]) -> str:
     told = [_revision(facts)]
     for name in shown:
-        version = hashlib.sha256(facts[name].encode()).hexdigest()[:BUILD_DIGITS] if name == "build" else facts[name]
+        version = facts.get(name, "none")
+        if name in DIGESTED:
+            version = hashlib.sha256(version.encode()).hexdigest()[:BUILD_DIGITS]
         told.append(f"{name}-{re.sub(r'[^A-Za-z0-9.+-]+', '-', version)[:LONGEST_VERSION]}")
     return "_".join(told)
 
 
 def _text(facts: Mapping[str, Any]) -> str:
-    return f"{_revision(facts)}, torch {facts['torch']}, Python {facts['python']}"
+    packages = f", {facts['packages']}" if "packages" in facts else ""
+    return f"{_revision(facts)}, torch {facts['torch']}, Python {facts['python']}{packages}"
+
+
+def _packages(told: object) -> str:
+    return ", ".join(f"{name} {version}" for name, version in told.items()) if isinstance(told, Mapping) else ""
 
 
 def _revision(facts: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -77,13 +78,17 @@ def axes_of(row: Row, first: str) -> dict[str, Any]:
 
 def quantity_name(row: Row) -> str:
     """What a verdict is of, in words."""
-    what = {
-        "time": f"{row['clock']} time of {row['phase']}",
-        "memory": f"memory of {row['phase']}",
-        "error": f"{row['metric']} of {row['tensor']} against {row['reference']}",
-        "cell": "the cell",
-    }[str(row["kind"])]
-    return f"{row['method']} {case_name(axes_of(row, 'kind'))}, {what}"
+    return f"{row['method']} {case_name(axes_of(row, 'kind'))}, {quantity_of(row)}"
+
+
+def quantity_of(row: Row) -> str:
+    """The same without the cell."""
+    kind = str(row["kind"])
+    if kind == "time":
+        return f"{row['clock']} time of {row['phase']}"
+    if kind == "memory":
+        return f"memory of {row['phase']}"
+    return f"{row['metric']} of {row['tensor']} against {row['reference']}" if kind == "error" else "the cell"
 
 
 def figures_text(row: Row) -> str:
@@ -96,6 +101,16 @@ def figures_text(row: Row) -> str:
         return f"{row['base']:.0f} -> {row['head']:.0f} bytes"
     interval = "" if row["low"] != row["low"] else f" ({row['low']:.3f}..{row['high']:.3f})"
     return f"{row['ratio']:.3f}x{interval}"
+
+
+def ratio_text(row: Row) -> str:
+    """The ratio with its interval, or with the figures where every launch repeats them; the verdict where it is NaN."""
+    if row["ratio"] != row["ratio"]:
+        return "; ".join(filter(None, (str(row["verdict"]), str(row["reason"]))))
+    if row["low"] < row["high"]:
+        return f"{row['ratio']:.3f}x ({row['low']:.3f}..{row['high']:.3f})"
+    figures = f"{row['base']:.4g} -> {row['head']:.4g}"
+    return f"{row['ratio']:.3f}x ({figures})" if math.isfinite(row["ratio"]) else figures
 
 
 def change_text(row: Row) -> str:
