@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.errors import UserError
 from harness.report.page.compared import Comparison
 from harness.report.page.document import Drawn, Reported, document
-from harness.scripts import SUMMARY, captions, draw_figures
+from harness.scripts import SUMMARY, Picture, captions, draw_figures
 from harness.tables import BASE, HEAD, Run, by_machine, has_verdicts, newest_result, read, read_verdicts, replace_text
 from harness.verdicts.comparison import compare_verdicts, gate_of
 
@@ -46,9 +46,14 @@ def publish(
 
 def _reported(run: Run, studies: Path, say: Callable[[str], None]) -> Reported:
     """A run with its figures, drawn anew: what the tables say now is what the page shows."""
-    made = draw_figures(run, studies, say)
+    dark: dict[Path, Picture] = {}
+    made = draw_figures(run, studies, say, dark)
     told = captions(run.name, studies)
-    figures = [Drawn(path.stem, _of_device(path, run) + told[path.stem], path) for path in made if path.stem in told]
+    figures = [
+        Drawn(path.stem, _of_device(path, run) + told[path.stem], path, dark.get(path))
+        for path in made
+        if path.stem in told
+    ]
     lines = [
         _of_device(path, run) + line.removeprefix("- ")
         for path in made

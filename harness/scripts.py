@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from harness.errors import NotAsked, UserError, unknown
+from harness.report.dark import darken
 from harness.study import Study
 from harness.tables import FOLDER_NAME, Row, Run, by_device, replace_bytes, replace_text
 from harness.vocabulary import STUDIES
@@ -27,6 +28,9 @@ FORMATS = ("svg", "png")
 PNG_DOTS_PER_INCH = 150
 SALT = "topk"
 """Of the names inside an SVG: the same rows give the same bytes."""
+
+Picture = tuple[str, bytes]
+"""One of FORMATS, and a file of that format."""
 
 SUMMARY = "summary.md"
 TRENDS_SCRIPT = "history"
@@ -78,34 +82,40 @@ def load_trends(folder: Path) -> tuple[Callable[[Any, Any], Any], ...]:
     return getattr(_module(TRENDS_SCRIPT, folder), "TRENDS", ())
 
 
-def draw_figures(run: Run, folder: Path, say: Callable[[str], None] = print) -> list[Path]:
+def draw_figures(
+    run: Run, folder: Path, say: Callable[[str], None] = print, dark: dict[Path, Picture] | None = None
+) -> list[Path]:
     """Draw every figure of a run's study, as SVG and PNG, into the run's figures, and write its summary beside them.
 
     What was measured on several devices, or by two clocks, is drawn apart, in a folder for each. Returns the paths of
     the PNG files, and of summary.md where the script has a summary. A run that was narrowed may lack what a figure or a
     sentence is of: it is left out, and said; a figure of what the run was never asked for (NotAsked) is left out
     without a word. Raises OSError where nothing can be written.
+
+    dark: takes by the path of each PNG file the same figure for a dark page, in the format that takes fewer bytes.
     """
     script = load_script(run.name, folder)
     if not (script.figures or script.summary):
         return []
     run.check()  # a table that cannot be read is no fault of the script
-    return [path for each in by_device(run) for path in _draw(each, script, say)]
+    return [path for each in by_device(run) for path in _draw(each, script, say, dark)]
 
 
-def _draw(run: Run, script: Script, say: Callable[[str], None]) -> list[Path]:
+def _draw(run: Run, script: Script, say: Callable[[str], None], dark: dict[Path, Picture] | None) -> list[Path]:
     made = []
     run.figures.mkdir(parents=True, exist_ok=True)
     for function in script.figures:
         try:
             with script.blamed(), _without_settings():
-                pictures = _pictures(function(run), function.__name__, run.setting)
+                pictures, on_dark = _pictures(function(run), function.__name__, run.setting, dark=dark is not None)
         except NotAsked:
             continue
         except UserError as error:
             say(f"no figure {function.__name__}: {error}")
         else:
             made.append(_save(pictures, run.figures, function.__name__))
+            if dark is not None and on_dark is not None:
+                dark[made[-1]] = on_dark
     if script.summary:
         try:
             with script.blamed():
@@ -128,7 +138,7 @@ def draw_trends(history: Any, steps: Any, target: Path, folder: Path) -> list[Pa
         for study, rows in history[(history["kind"] == "time") & (history["level"] > 0)].groupby("study"):
             target.mkdir(exist_ok=True)
             with _blamed(folder / f"{TRENDS_SCRIPT}.py"), _without_settings():
-                pictures = _pictures(function(rows, steps[steps["study"] == study]), function.__name__)
+                pictures, _ = _pictures(function(rows, steps[steps["study"] == study]), function.__name__)
             made.append(_save(pictures, target, f"{study}_{function.__name__}"))
     return made
 
@@ -191,29 +201,41 @@ def _without_settings() -> Iterator[None]:
                 dict.__setitem__(matplotlib.rcParams, "backend", backend)
 
 
-def _pictures(figure: Any, name: str, setting: str = "") -> dict[str, bytes]:
-    """A figure in every format; it is closed. setting: the device and the clock that it is of, to be told in it."""
-    from matplotlib import pyplot, rc_context
+def _pictures(
+    figure: Any, name: str, setting: str = "", *, dark: bool = False
+) -> tuple[dict[str, bytes], Picture | None]:
+    """A figure in every format, and for a dark page, if asked for; it is closed.
+
+    setting: the device and the clock that it is of, to be told in it.
+    """
+    from matplotlib import pyplot
     from matplotlib.figure import Figure
 
     if not isinstance(figure, Figure):
         raise TypeError(f"{name} returned {type(figure).__name__}, not a matplotlib Figure")
-    pictures = {}
     try:
         if setting:
             figure.text(0.0, 0.0, f"on {setting}", fontsize="x-small", color="0.4", va="bottom")
         if figure.get_layout_engine() is not None:  # which moves things again whenever it draws: once for all formats
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
-        for kind in FORMATS:
-            metadata = {"Date": None} if kind == "svg" else None
-            picture = io.BytesIO()
-            with rc_context({"svg.hashsalt": SALT}):
-                figure.savefig(picture, format=kind, dpi=PNG_DOTS_PER_INCH, metadata=metadata)
-            pictures[kind] = picture.getvalue()
+        pictures = {kind: _picture(figure, kind) for kind in FORMATS}
+        if not dark:
+            return pictures, None
+        darken(figure)
+        smallest = min(pictures, key=lambda kind: len(pictures[kind]))
+        return pictures, (smallest, _picture(figure, smallest))
     finally:
         pyplot.close(figure)
-    return pictures
+
+
+def _picture(figure: Any, kind: str) -> bytes:
+    from matplotlib import rc_context
+
+    picture = io.BytesIO()
+    with rc_context({"svg.hashsalt": SALT}):
+        figure.savefig(picture, format=kind, dpi=PNG_DOTS_PER_INCH, metadata={"Date": None} if kind == "svg" else None)
+    return picture.getvalue()
 
 
 def _save(pictures: Mapping[str, bytes], target: Path, name: str) -> Path:

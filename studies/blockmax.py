@@ -6,15 +6,17 @@ torch.topk, and what pays beside what the table says is drawn.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import planes
 import seaborn as sns
 import style
-from matplotlib.colors import TwoSlopeNorm
+import ticks
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from harness.cells import Case
@@ -32,7 +34,6 @@ RATIOS = (16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536)
 FITTED_ON = (65536, 1000000)
 FITTED_DTYPES = ("bfloat16", "float32", "float64")
 CASE_SECONDS = 1.0
-NOT_MEASURED = "#DDDDDD"
 ROUNDS = 15
 
 
@@ -78,51 +79,65 @@ def table_length(dtype: str, n: int, ratio: int) -> int:
 
 
 def speedup(run: Run) -> Figure:
-    """Speed-up over native in the plane of n and k, by dtype and rows; white is as fast."""
+    """Speed-up over native in the plane of k and of n with rows, a panel a dtype; white is as fast."""
     style.use()
     rows = speedups(believed(run))
     rows = rows.query("method == 'blockmax' and phase == 'forward' and distribution == 'normal'")
-    rows = rows.assign(kept=_kept(rows))
+    rows = style.some(rows[rows["speedup"].notna()], "forward of blockmax on normal values")
+    rows = rows.assign(kept=_kept(rows), told=[ticks.speedup(row) for row in rows.to_dict("records")])
     dtypes = style.present_dtypes(rows["dtype"])
-    grid = sns.FacetGrid(rows, col="dtype", col_order=dtypes, row="rows", height=2.5, aspect=1.25, margin_titles=True)
-    kept = [each for each in ("n/64", "1000", "100", "10") if each in set(rows["kept"])]
-    grid.map_dataframe(_plane, kept=kept, sizes=sorted(set(rows["n"])))
-    grid.set_titles(col_template="{col_name}", row_template="rows = {row_name}").set_axis_labels("n", "k")
-    for axis in grid.axes.flat:
-        axis.set_facecolor(NOT_MEASURED)
-    brackets = "in brackets: surely faster, 95 %" if (rows["low"] > 1).any() else _without_brackets(rows)
-    return style.titled(grid, f"blockmax: speed-up over torch.topk, forward ({brackets}; grey: not measured)")
-
-
-def _plane(data: pd.DataFrame, kept: list[str], sizes: list[int], **_: Any) -> None:
-    """Panels share their axes, so that each has the lines and columns of all."""
-    gain, marks = (
-        data.assign(mark=_marks(data)).pivot(index="kept", columns="n", values=value).reindex(index=kept, columns=sizes)
-        for value in ("speedup", "mark")
+    kept = [*_largest_first(rows["kept"])]
+    columns = sorted(set(zip(rows["rows"], rows["n"], strict=True)))
+    scale = planes.ratios(rows["speedup"])
+    across = min(2, len(dtypes))
+    down = -(-len(dtypes) // across)
+    figure, axes = plt.subplots(
+        down,
+        across,
+        figsize=(0.52 * len(columns) * across + 1.8, (0.42 * len(kept) + 0.75) * down + 0.6),
+        squeeze=False,
+        layout="constrained",
     )
-    axis = sns.heatmap(
-        np.log2(gain),
-        annot=marks,
-        fmt="",
-        cmap="PuOr",
-        norm=TwoSlopeNorm(0, vmin=-5, vmax=5),
-        cbar=False,
-        linewidths=1,
-        annot_kws={"size": 7},
+    for axis, dtype in zip(axes.flat, dtypes, strict=False):
+        here = rows[rows["dtype"] == dtype].set_index(["rows", "n", "kept"])
+        gain, told = (here[each].unstack("kept").reindex(columns).T.reindex(kept) for each in ("speedup", "told"))
+        planes.draw(axis, gain, told, scale, size=7)
+        _name_columns(axis, columns)
+        axis.set(title=dtype, ylabel="k")
+    for axis in axes.flat[len(dtypes) :]:
+        axis.set_visible(False)
+    planes.colour_bar(figure, axes, scale, "times as fast as native", rows["speedup"], shrink=0.7, aspect=25)
+    figure.suptitle(
+        f"blockmax: speed-up of forward over torch.topk, {style.setting(run, 'threads')}\n{_how_sure(rows)}"
     )
-    axis.grid(visible=False)  # where there is no cell, there is nothing
+    return figure
 
 
-def _without_brackets(rows: pd.DataFrame) -> str:
-    """Why no cell is said to be surely faster."""
-    bounded = int(rows["low"].notna().sum())
-    return f"cells with an interval: {bounded} of {len(rows)}, none above 1"
+def _name_columns(axis: Any, columns: Sequence[tuple[int, int]]) -> None:
+    """n below each column, and below a group of them how many rows they have, with a line between groups."""
+    counts = [rows for rows, _ in columns]
+    axis.set_xticks(np.arange(len(columns)) + 0.5, [ticks.size_text(n) for _, n in columns])
+    for rows in sorted(set(counts)):
+        first, many = counts.index(rows), counts.count(rows)
+        words = f"{rows} row{'s' if rows > 1 else ''}" + (" of n" if many > 1 else "")
+        axis.annotate(
+            words, (first + many / 2, -0.19), xycoords=("data", "axes fraction"), ha="center", va="top", size=7.5
+        )
+        if first:
+            axis.axvline(first, color="black", lw=0.8)
 
 
-def _marks(rows: pd.DataFrame) -> pd.Series:
-    """The speed-up in words, in brackets where its interval, if it has one, is above 1."""
-    surely = rows["low"] > 1
-    return rows["speedup"].map("{:.2g}x".format).where(~surely, rows["speedup"].map("({:.2g}x)".format))
+def _largest_first(kept: pd.Series) -> Iterator[str]:
+    """n/64 before the numbers, which are from the largest to the smallest."""
+    yield from (each for each in ("n/64",) if each in set(kept))
+    yield from map(str, sorted({int(each) for each in kept if each != "n/64"}, reverse=True))
+
+
+def _how_sure(rows: pd.DataFrame) -> str:
+    """How many cells have an interval, and what the sign of the others means."""
+    bounded, faster = int(rows["low"].notna().sum()), int((rows["low"] > 1).sum())
+    without = f" ({len(rows) - bounded} have none)" if bounded < len(rows) else ""
+    return f"surely faster (95 %) in {faster} of the {bounded} cells with an interval{without}; ~: 10 % or more unsure"
 
 
 def contestants(run: Run) -> Figure:
@@ -138,12 +153,13 @@ def contestants(run: Run) -> Figure:
     rows = rows.assign(panel=rows["device"] + clock_of(rows))
     grid = sns.relplot(
         rows, x="n", y="multiple", col="dtype", col_order=style.present_dtypes(rows["dtype"]), row="panel", kind="line",
-        errorbar=None, dashes=False, height=2.9, aspect=1.1, **style.methods(rows["method"]),
+        errorbar=None, height=2.7, aspect=1, **style.lines(rows["method"]),
     )  # fmt: skip
-    grid.set(xscale="log", yscale="log").set_titles("{row_name}, {col_name}")
-    grid.set_axis_labels("n (length of y)", "time / one read of y")
+    grid.set_titles("{row_name}, {col_name}").set_axis_labels("n (length of y)", "time in reads of y")
     for axis in grid.axes.flat:
         axis.axhline(1, color="black", lw=0.8)
+        ticks.log(axis, "y", ticks.number)
+        ticks.sizes(axis, rows["n"])
     return style.titled(grid, f"How many reads of y a top-{kept} takes; at least one is needed")
 
 
@@ -159,13 +175,15 @@ def read_multiples(run: Run) -> Figure:
     rows = rows.assign(kept=_kept(rows))
     grid = sns.relplot(
         rows[rows["kept"] != "1000"], x="n", y="multiple", col="dtype", row="kept", kind="line", errorbar=None,
-        dashes=False, height=2.3, aspect=1.1, **style.methods(rows["method"]),
+        height=2.3, aspect=1.1, **style.lines(rows["method"]),
     )  # fmt: skip
-    grid.set(xscale="log", yscale="log").set_titles("{col_name}, k = {row_name}")
-    grid.set_axis_labels("n (length of y)", "time / one read of y")
+    grid.set_titles("{col_name}, k = {row_name}").set_axis_labels("n (length of y)", "time in reads of y")
     for axis in grid.axes.flat:
         axis.axhline(1, color="black", lw=0.8)
-    return style.titled(grid, "Forward as a multiple of one read of y, one row")
+        ticks.log(axis, "y", ticks.number)
+        ticks.sizes(axis, rows["n"])
+    where = style.setting(run, "threads")
+    return style.titled(grid, f"How many reads of y a forward of one row takes, {where}; one is the least possible")
 
 
 def worst_cases(run: Run) -> Figure:
@@ -176,13 +194,17 @@ def worst_cases(run: Run) -> Figure:
     rows = rows.assign(kept=_kept(rows))
     grid = sns.relplot(
         rows, x="n", y="speedup", col="kept", hue="distribution", style="distribution", kind="line", markers=True,
-        errorbar=None, dashes=False, palette="colorblind", height=2.6,
+        errorbar=None, dashes=False, palette="colorblind", height=2.6, markeredgewidth=0.4,
     )  # fmt: skip
-    grid.set(xscale="log", yscale="log").set_titles("k = {col_name}")
-    grid.set_axis_labels("n (length of y)", "speed-up over native")
+    grid.set_titles("k = {col_name}").set_axis_labels("n (length of y)", "times as fast as native")
     for axis in grid.axes.flat:
         axis.axhline(1, color="black", lw=0.8)
-    return style.titled(grid, "blockmax on values in the worst order, float32, one row")
+        ticks.log(axis, "y", ticks.times)
+        ticks.sizes(axis, rows["n"])
+    where = style.setting(run, "threads")
+    return style.titled(
+        grid, f"blockmax on values that are hard for it or for native, float32, one row, {where}; below 1x it is slower"
+    )
 
 
 def block_lengths(run: Run) -> Figure:
@@ -202,9 +224,13 @@ def block_lengths(run: Run) -> Figure:
             chosen = rows[taken & (rows["dtype"] == dtype) & (rows["n"] == n) & (rows["ratio"] == ratio)]
             axis.plot(chosen["ratio"], chosen["over"], "o", mfc="none", mec="black", ms=9)
         axis.axhline(1, color="black", lw=0.8)
-    grid.set(xscale="log", yscale="log").set_titles("{col_name}, n = {row_name}")
-    grid.set_axis_labels("n/k", "time / time of native")
-    return style.titled(grid, "Which block length: circles are what the table of blockmax takes; none: native")
+        ticks.log(axis, "x", ticks.number)
+        ticks.log(axis, "y", ticks.times)
+        axis.set_title(f"{dtype}, n = {ticks.size_text(int(n))}")
+    grid.set_axis_labels("n/k", "time in times of native's")
+    return style.titled(
+        grid, "Which block length of blockmax is best: the circle is the one that its table takes; no circle: native"
+    )
 
 
 def summary(run: Run) -> Iterator[str]:

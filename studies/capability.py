@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
-import seaborn as sns
+import planes
 import style
+import ticks
 from matplotlib import pyplot as plt
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from harness.cells import Case
+from harness.report.dark import KEPT
 from harness.study import Study
 from harness.tables import Row, Run
 from harness.vocabulary import DTYPES
@@ -118,17 +121,38 @@ def capability(run: Run) -> Figure:
     works = {fact: _table(facts[facts["fact"] == fact], "value") for fact in FACTS}
     level = works["forward"] * (1 + works["gradient of y"] + works["gradient of S"])
     notes = _table(facts[facts["fact"] == "gradient of S"].assign(note=_notes), "note")
-    figure, axis = plt.subplots(figsize=(10, 8), layout="constrained")
-    colours = ListedColormap(["#EEEEEE", "#FDE9B8", "#9CC9E8", "#4FA37C"])
-    sns.heatmap(level, annot=notes, fmt="", cmap=colours, vmin=-0.5, vmax=3.5, linewidths=1, cbar=False, ax=axis)
-    axis.set(xlabel="", ylabel="", title=_LEGEND)
+    level, notes = _alike_joined(level, notes)
+    figure, axes = plt.subplots(1, len(LAYOUTS), figsize=(10.5, 3.4), sharey=True, layout="constrained")
+    colours = ListedColormap([colour for _, colour in _LEVELS])
+    scale = planes.Scale(colours, Normalize(-0.5, len(_LEVELS) - 0.5), ticks.number)
+    for axis, layout in zip(axes, LAYOUTS, strict=True):
+        here, told = (each[each.index.get_level_values("item") == layout].droplevel("item") for each in (level, notes))
+        planes.draw(axis, here, told, scale, size=7.5)
+        axis.set_title(f"S {layout}")
+    keys = [Patch(facecolor=colour, label=told) for told, colour in _LEVELS]
+    for patch in figure.legend(handles=keys, loc="outside lower center", ncols=len(keys)).get_patches():
+        patch.set_gid(KEPT)
+    figure.suptitle("Products of a selection matrix S and y on a CPU; in the cell: the layout of the gradient of S")
     return figure
 
 
-_LEGEND = (
-    "Products of S and y (CPU). Grey: refused; yellow: values only; blue: one of the gradients; green: both.\n"
-    "In the cell: the layout of the gradient of S"
+_LEVELS = (
+    ("refused", "#EEEEEE"),
+    ("values only", "#FDE9B8"),
+    ("one of the gradients too", "#9CC9E8"),
+    ("both gradients", "#4FA37C"),
 )
+"""How much works, in words and as a colour."""
+
+
+def _alike_joined(level: pd.DataFrame, notes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Neighbouring dtypes for which everything is the same, in one column that names them all."""
+    groups: list[list[str]] = []
+    for dtype in level.columns:
+        alike = groups and level[dtype].equals(level[groups[-1][0]]) and notes[dtype].equals(notes[groups[-1][0]])
+        groups = [*groups[:-1], [*groups[-1], dtype]] if alike else [*groups, [dtype]]
+    first, names = [group[0] for group in groups], ["\n".join(group) for group in groups]
+    return level[first].set_axis(names, axis=1), notes[first].set_axis(names, axis=1)
 
 
 def _notes(rows: pd.DataFrame) -> pd.Series:
@@ -136,10 +160,10 @@ def _notes(rows: pd.DataFrame) -> pd.Series:
 
 
 def _table(rows: pd.DataFrame, value: str) -> pd.DataFrame:
+    """A row a layout (`item`) and operation (`method`), a column a dtype."""
     table = rows.pivot(index=["item", "method"], columns="dtype", values=value)
     order = [(layout, method) for layout in LAYOUTS for method in rows["method"].unique()]
-    table = table.reindex(order)[[*DTYPES]]
-    return table.set_axis([f"{layout}: {method}" for layout, method in order])
+    return table.reindex(order)[[*DTYPES]]
 
 
 def summary(run: Run) -> Iterator[str]:

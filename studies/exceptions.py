@@ -6,18 +6,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
-import seaborn as sns
+import planes
 import style
+import ticks
 from matplotlib import pyplot as plt
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from harness.cells import Case
 from harness.precision.causes import CAUSES
+from harness.report.palette import GAIN_COLOURS
 from harness.study import Study
 from harness.tables import Row, Run
 
-PREFIX = "cause_"
+PREFIX, UNEXPLAINED = "cause_", "unexplained"
+REFERENCES = ("native", "conditional", "exact", "original")
 
 
 def measure(_: Study) -> Iterator[Row]:
@@ -85,47 +88,57 @@ def _told(tensor: Any) -> str:
 
 
 def causes_by_method(run: Run) -> Figure:
-    """Entries that differ from native, by method, cause and mode."""
+    """Entries that differ from native, by cause, method and mode."""
     style.use()
-    rows = _causes(run).query("reference == 'native'")
+    rows = _causes(run).query("reference == 'native' and value > 0")
+    rows = style.some(rows, "entry that differs from native")
     modes = list(rows["mode"].unique())
-    figure, axes = plt.subplots(
-        1, len(modes), figsize=(3.6 * len(modes) + 1.5, 3.4), sharey=True, squeeze=False, layout="constrained"
-    )
-    methods = [each for each in style.METHOD_STYLE if each in set(run.cells["method"])]
-    causes = [each for each in CAUSES if each in set(rows["cause"])]
+    present = style.methods(run.cells["method"])["hue_order"]
+    methods = [each for each in present if each in set(rows["method"])]
+    equal = [each for each in present if each not in (*methods, "native")]
+    causes = [each for each in (*CAUSES, UNEXPLAINED) if each in set(rows["cause"])]
+    scale = planes.Scale(LinearSegmentedColormap.from_list("counts", GAIN_COLOURS), LogNorm(1, 1e6), ticks.number)
+    size = (0.62 * len(methods) * len(modes) + 2.2, 0.34 * len(causes) + 1.1)
+    figure, axes = plt.subplots(1, len(modes), figsize=size, sharey=True, squeeze=False, layout="constrained")
     for axis, mode in zip(axes.flat, modes, strict=True):
-        each = rows[rows["mode"] == mode]
-        table = each.pivot_table(index="method", columns="cause", values="value", aggfunc="sum")
-        table = table.reindex(index=methods, columns=causes).replace(0, float("nan"))
-        sns.heatmap(
-            table,
-            annot=True,
-            fmt=".0f",
-            cmap="YlGnBu",
-            norm=LogNorm(1, 1e6),
-            cbar=False,
-            linewidths=1,
-            ax=axis,
-            annot_kws={"size": 7},
-        )
-        axis.grid(visible=False)
-        axis.set(title=mode, xlabel="", ylabel="")
-    figure.suptitle("Entries whose bits differ from native's, by their cause (blank: none)")
+        each = rows[rows["mode"] == mode].pivot_table(index="cause", columns="method", values="value", aggfunc="sum")
+        counts = each.reindex(index=causes, columns=methods)
+        planes.draw(axis, counts, counts.map("{:,.0f}".format), scale, size=7)
+        planes.name_tiles(axis, methods, _in_words(causes))
+        axis.set_title(mode)
+    also = f"; no entry at all of {', '.join(equal)}" if equal else ""
+    figure.suptitle(f"How many entries have other bits than native's, by cause (blank: none{also})")
     return figure
 
 
 def causes_by_dtype(run: Run) -> Figure:
-    """Share of all differing entries, by dtype, reference and cause."""
+    """Of the entries that differ from a reference, which share each cause explains, by dtype."""
     style.use()
-    rows = _causes(run)
-    table = rows.pivot_table(index=["reference", "dtype"], columns="cause", values="value", aggfunc="sum", fill_value=0)
-    table = table[[each for each in CAUSES if each in table.columns]]
-    shares = table.div(table.sum(axis=1), axis=0)
-    figure, axis = plt.subplots(figsize=(8, 4.6), layout="constrained")
-    sns.heatmap(shares, annot=True, fmt=".1%", cmap="YlGnBu", cbar=False, linewidths=1, ax=axis, annot_kws={"size": 7})
-    axis.set(title="Why entries differ from each reference (share of those that do)", xlabel="", ylabel="")
+    rows = _causes(run).query("value > 0")
+    references = [each for each in REFERENCES if each in set(rows["reference"])]
+    dtypes = style.present_dtypes(rows["dtype"])
+    causes = [each for each in (*CAUSES, UNEXPLAINED) if each in set(rows["cause"])]
+    table = rows.pivot_table(index="cause", columns=["reference", "dtype"], values="value", aggfunc="sum")
+    shares = table / table.sum()
+    scale = planes.Scale(LinearSegmentedColormap.from_list("shares", GAIN_COLOURS), Normalize(0, 1), ticks.number)
+    size = (0.6 * len(dtypes) * len(references) + 2.2, 0.34 * len(causes) + 1.2)
+    figure, axes = plt.subplots(1, len(references), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    for axis, reference in zip(axes.flat, references, strict=True):
+        each = pd.DataFrame(shares[reference]).reindex(index=causes, columns=dtypes)
+        planes.draw(axis, each, each.map(_share), scale, size=7.5)
+        planes.name_tiles(axis, dtypes, _in_words(causes))
+        axis.tick_params(axis="x", labelrotation=30)
+        axis.set_title(f"against {reference}")
+    figure.suptitle("Why entries differ: of those of a dtype that do, how many by which cause (blank: none)")
     return figure
+
+
+def _in_words(causes: list[str]) -> list[str]:
+    return [each.replace("_", " ") for each in causes]
+
+
+def _share(value: float) -> str:
+    return "< 0.1 %" if 0 < value < 1e-3 else f"{100 * value:.1f} %" if value < 0.1 else f"{100 * value:.0f} %"
 
 
 def summary(run: Run) -> Iterator[str]:

@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 import seaborn as sns
 import style
+import ticks
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator
 
 from harness.vocabulary import PHASES
 
@@ -28,15 +29,13 @@ SERIES = ["case", "method", "phase"]
 def levels(history: pd.DataFrame, steps: pd.DataFrame) -> Figure:
     """Time as multiples of one read of y, by run."""
     rows = _by_run(history)
-    figure = _panels(rows, steps, "level", "time / time of one read", shared=False)
+    figure = _panels(rows, steps, "level", "time in reads of y", shared=False)
     for axis in figure.axes:
         axis.set_yscale("log")
         low, high = axis.get_ylim()
         spare = max(1.1, LEAST_RANGE * low / high)  # above and below: noise is not to look like news
         axis.set_ylim(low / spare**0.5, high * spare**0.5)
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.yaxis.set_minor_formatter(NullFormatter())
+        ticks.log(axis, "y", ticks.number)
     return figure
 
 
@@ -44,9 +43,10 @@ def changes(history: pd.DataFrame, steps: pd.DataFrame) -> Figure:
     """The same over the median of each quantity: steps of a few per cent can be seen."""
     rows = _by_run(history)
     rows = rows.assign(change=rows["level"] / rows.groupby(SERIES)["level"].transform("median"))
-    figure = _panels(rows, steps, "change", "time / its median", shared=True)
+    figure = _panels(rows, steps, "change", "time in times of its median", shared=True)
     for axis in figure.axes:
         axis.axhline(1, color="black", lw=0.6)
+        axis.yaxis.set_major_formatter(ticks.times)
     return figure
 
 
@@ -88,9 +88,9 @@ def _panels(rows: pd.DataFrame, steps: pd.DataFrame, y: str, label: str, shared:
     places = dict(zip(rows["run"], zip(rows["begin"], rows["head_commit"], strict=True), strict=True))
     for panel, axis in grid.axes_dict.items():
         _mark_steps(axis, steps[steps["panel"] == panel], {key: run for run, key in places.items()})
-        ticks = _ticks(len(places))
-        axis.xaxis.set_major_locator(FixedLocator(ticks))
-        axis.set_xticklabels([places[run][1][:COMMIT_DIGITS] for run in ticks], rotation=60, ha="right", fontsize=7)
+        marked = _marked(len(places))
+        axis.xaxis.set_major_locator(FixedLocator(marked))
+        axis.set_xticklabels([places[run][1][:COMMIT_DIGITS] for run in marked], rotation=60, ha="right", fontsize=7)
         axis.tick_params(axis="y", labelsize=7)
     study, first, last = rows["study"].iloc[0], rows["begin"].min()[:10], rows["begin"].max()[:10]
     title = f"{study}: {len(places)} judged runs, {first} to {last}, by commit; a line a case"
@@ -119,7 +119,7 @@ def _mark_steps(axis: Any, steps: pd.DataFrame, runs: dict[tuple[str, str], int]
         )  # fmt: skip
 
 
-def _ticks(runs: int) -> list[int]:
+def _marked(runs: int) -> list[int]:
     return list(range(0, runs, -(-runs // MOST_TICKS)))
 
 

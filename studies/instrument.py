@@ -24,7 +24,9 @@ import pandas as pd
 import seaborn as sns
 import shares
 import style
+import ticks
 from matplotlib.figure import Figure
+from scipy import stats
 
 from harness.cells import Case, Cell, cases
 from harness.measure.case import CaseRunner, Side
@@ -42,6 +44,9 @@ LONGEST_SECONDS = 60.0
 TIMEOUT = 300.0
 
 IN_ONE_PROCESS = "rounds in one process"
+
+SMALLEST = 1e-5
+"""Where a difference that is smaller is drawn: 0.001 %."""
 
 Times = dict[tuple[str, str], float]
 """(case, method) -> logarithm of seconds a call; of the duel, of the ratio to the base's twin."""
@@ -193,33 +198,67 @@ def decisions(facts: pd.DataFrame) -> pd.DataFrame:
 
 
 def detection(run: Run) -> Figure:
-    """Share of planted slow-downs found against effort, each tool at its own 5 % of false alarms."""
+    """Share of the planted slow-downs that each tool finds, against its effort, at 5 % of false alarms."""
     style.use()
     rows = rates(run.facts)
-    rows = rows.assign(planted=rows["planted"].map("{:.0%} slower".format))
+    rows = rows.assign(planted=rows["planted"].map(lambda share: f"{100 * share:.0f} % slower"))
+    look = _tools(rows)
     grid = sns.relplot(
-        rows, x="effort", y="detected", col="planted", row="load", kind="line", errorbar=None, marker="o", height=2.3,
-        aspect=1.1, **_tools(rows),
+        rows, x="effort", y="detected", col="planted", row="load", kind="line", errorbar=None, marker="o", height=2.2,
+        aspect=1.05, **look,
     )  # fmt: skip
-    grid.set(xscale="log", ylim=(-0.05, 1.05))
-    grid.set_axis_labels("seconds a cell, both sides", "share found").set_titles("{col_name}, {row_name}")
-    each = shares.span(rows["comparisons"])
-    return style.titled(grid, f"Planted slow-downs found, at {ALARMS:.0%} of false alarms; a point: {each} comparisons")
+    for (load, planted), axis in grid.axes_dict.items():
+        for tool, each in rows[(rows["load"] == load) & (rows["planted"] == planted)].groupby("tool"):
+            share, bars = shares.with_bars(each["found"], each["comparisons"])
+            axis.errorbar(each["effort"], share, bars, fmt="none", ecolor=look["palette"][tool], lw=0.8, capsize=1.5)
+        ticks.log(axis, "x", ticks.seconds)
+        ticks.shares(axis, "y")
+    grid.set_axis_labels("seconds a cell, both sides", "found").set_titles("{col_name}, {row_name}")
+    each_point = shares.span(rows["comparisons"])
+    return style.titled(
+        grid,
+        f"Planted slow-downs found, at {100 * ALARMS:.0f} % of false alarms; a point: {each_point} comparisons\n"
+        "bars: 95 % intervals, as of independent comparisons (these share units, so they tell less)",
+    )
 
 
-def thresholds(run: Run) -> Figure:
-    """The threshold that a tool needs for 5 % of false alarms, against effort."""
+def noise(run: Run) -> Figure:
+    """What the same kernel differs by between two sides, against effort: the root of the mean square over comparisons.
+
+    A percentile of so few comparisons would be the largest of them.
+    """
     style.use()
-    rows = rates(run.facts).drop_duplicates(["tool", "load", "units"])
-    rows = rows.assign(threshold=np.expm1(rows["threshold"].clip(lower=1e-4)) * 100)
+    rows = differences(run.facts)
+    look = _tools(rows)
     grid = sns.relplot(
-        rows, x="effort", y="threshold", col="load", kind="line", errorbar=None, marker="o", height=3, aspect=1.2,
-        **_tools(rows),
-    )  # fmt: skip
-    grid.set(xscale="log", yscale="log")
-    grid.set_axis_labels("seconds a cell, both sides", "threshold for 5 % of false alarms (%)").set_titles("{col_name}")
-    each = shares.span(rows["controls"])
-    return style.titled(grid, f"The threshold that {ALARMS:.0%} of A/A comparisons are beyond; a point: {each} of them")
+        rows, x="effort", y="percent", col="load", kind="line", errorbar=None, marker="o", height=3, aspect=1.2, **look
+    )
+    for load, axis in grid.axes_dict.items():
+        for tool, each in rows[rows["load"] == load].groupby("tool"):
+            bars = [each["percent"] - each["low"], each["high"] - each["percent"]]
+            axis.errorbar(
+                each["effort"], each["percent"], bars, fmt="none", ecolor=look["palette"][tool], lw=0.8, capsize=1.5
+            )
+        ticks.log(axis, "x", ticks.seconds)
+        ticks.log(axis, "y", ticks.percent)
+    grid.set_axis_labels("seconds a cell, both sides", "difference (root mean square)").set_titles("{col_name}")
+    each_point = shares.span(rows["comparisons"])
+    return style.titled(
+        grid,
+        f"What two sides of the same kernel differ by; a point: {each_point} comparisons\n"
+        "bars: 95 % intervals by chi-square, as of independent comparisons",
+    )
+
+
+def differences(facts: pd.DataFrame) -> pd.DataFrame:
+    """Per tool, load and effort: the root mean square of the log ratios of A/A comparisons, in per cent, and its 95 %
+    interval by chi-square, with a degree of freedom for each of the `comparisons`."""
+    alike = comparisons(facts).query("planted == 0")
+    grouped = alike.assign(square=alike["log_ratio"] ** 2).groupby(["tool", "load", "units", "effort"], sort=False)
+    rows = grouped["square"].agg(total="sum", comparisons="count").reset_index()
+    low, high = (stats.chi2.ppf(end, rows["comparisons"]) for end in (0.975, 0.025))
+    ends = {"percent": rows["comparisons"], "low": low, "high": high}
+    return rows.assign(**{name: np.expm1(np.sqrt(rows["total"] / each)) * 100 for name, each in ends.items()})
 
 
 def same_kernel(run: Run) -> Figure:
@@ -229,14 +268,18 @@ def same_kernel(run: Run) -> Figure:
     inside = pairs.groupby("case")["log_ratio"].median().to_frame().assign(tool=IN_ONE_PROCESS, load="quiet")
     between = comparisons(run.facts).query("planted == 0 and units == 1")
     rows = pd.concat([inside, between], ignore_index=True)
-    rows = rows.assign(difference=np.expm1(rows["log_ratio"].abs().clip(lower=1e-5)) * 100)
+    rows = rows.assign(difference=np.expm1(rows["log_ratio"].abs().clip(lower=SMALLEST)) * 100)
     order = [IN_ONE_PROCESS, *(each for each in _TOOLS if each in set(rows["tool"]))]
     grid = sns.catplot(
-        rows, x="difference", y="tool", col="load", kind="strip", order=order, color="#0072B2", alpha=0.6, height=2.6,
-        aspect=1.6,
+        rows, x="difference", y="tool", col="load", kind="strip", order=order, color="#0072B2", alpha=0.5, size=4,
+        height=2.6, aspect=1.7,
     )  # fmt: skip
-    grid.set(xscale="log").set_axis_labels("difference of the same kernel (%)", "").set_titles("{col_name}")
-    return style.titled(grid, "The same kernel under two names; a point: a case in one process, or a unit a side")
+    for axis in grid.axes.flat:
+        ticks.log(axis, "x", ticks.percent)
+    grid.set_axis_labels("difference of the same kernel", "").set_titles("{col_name}")
+    return style.titled(
+        grid, "The same kernel under two names; a point: a case in one process (quiet only), or one unit a side"
+    )
 
 
 def _tools(rows: pd.DataFrame) -> dict[str, Any]:
@@ -264,4 +307,4 @@ def _decision(row: dict[Any, Any]) -> str:
     return f"{row['tool']} {when}, {shares.told(row['found'], row['comparisons'])}"
 
 
-FIGURES = (detection, thresholds, same_kernel)
+FIGURES = (detection, noise, same_kernel)

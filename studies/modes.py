@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import style
+import ticks
 from matplotlib.figure import Figure
 
 from harness.tables import Run
@@ -24,8 +25,6 @@ PLAIN = "plain"
 USUAL_DTYPE = "float32"
 
 SAME = ["method", "dtype", "device", "n", "threads", "phase"]
-NO_ERROR = 1e-10
-"""Where an error of 0 is drawn, on a logarithmic axis."""
 
 
 def speedup(run: Run) -> Figure:
@@ -55,12 +54,16 @@ def speedup(run: Run) -> Figure:
         height=2.2,
         aspect=1.1,
     )
-    grid.set(xscale="log").set_titles("{col_name}\n{row_name}").set_axis_labels("speed-up over plain torch", "")
+    grid.set_titles("{col_name}\n{row_name}").set_axis_labels("times as fast as plain torch", "")
     for axis in grid.axes.flat:
         axis.axvline(1, color="black", lw=0.8)
+        axis.margins(x=0.08)
+        ticks.log(axis, "x", ticks.times)
     grid.tight_layout()  # again, for panels' titles of two lines
     return style.titled(
-        grid, "Speed-up over plain torch (ieee, eager); right of the line is faster; bars: range of launches"
+        grid,
+        f"Speed-up over plain torch (ieee, eager), {style.setting(run)}; right of the line is faster; "
+        "bars: range of launches",
     )
 
 
@@ -69,8 +72,9 @@ def errors(run: Run) -> Figure:
     style.use()
     rows = _errors(run)
     look = style.methods(rows["method"])
+    zero = ticks.zero_of(rows["value"])
     grid = sns.catplot(
-        rows.assign(value=rows["value"].clip(lower=NO_ERROR)),
+        rows.assign(value=rows["value"].clip(lower=zero)) if zero else rows,
         kind="strip",
         x="value",
         y="mode",
@@ -80,11 +84,22 @@ def errors(run: Run) -> Figure:
         hue_order=look["hue_order"],
         palette=look["palette"],
         dodge=True,
+        jitter=False,
+        size=4,
         height=2.6,
         aspect=1.1,
     )
-    grid.set(xscale="log").set_titles("{col_name}").set_axis_labels("relative error (2-norm)", "")
-    return style.titled(grid, f"Error against the exact answer, eager; no error is drawn at {NO_ERROR:g}")
+    for axis in grid.axes.flat:
+        for dtype, roundoff in style.UNIT_ROUNDOFF.items():
+            if roundoff >= style.UNIT_ROUNDOFF[USUAL_DTYPE]:
+                axis.axvline(roundoff, color=style.DTYPE_COLOUR[dtype], lw=0.9, ls=":")
+        ticks.log(axis, "x", ticks.error, zero)
+    grid.set_titles("{col_name}").set_axis_labels("relative error (2-norm)", "")
+    return style.titled(
+        grid,
+        "Error against the exact answer, eager; a point: a method at one n\n"
+        "dotted: unit roundoff of float32 (blue), float16 (yellow) and bfloat16 (red)",
+    )
 
 
 def compiling(run: Run) -> Figure:
@@ -106,7 +121,7 @@ def compiling(run: Run) -> Figure:
         aspect=2,
     )
     grid.set_axis_labels("seconds of compiling", "").set(xlim=(0, None))
-    return style.titled(grid, "What torch.compile takes before the first block, values and gradients of all phases")
+    return style.titled(grid, "What torch.compile takes before the first call of all phases; a point: a launch")
 
 
 def summary(run: Run) -> Iterator[str]:

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 import fits
 import numpy as np
 import pandas as pd
+import planes
 import seaborn as sns
 import shares
 import style
+import ticks
+from matplotlib import colormaps
 from matplotlib import pyplot as plt
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from scipy import stats
 
@@ -61,10 +65,15 @@ def error_by_n(run: Run) -> Figure:
     for axis in grid.axes.flat:
         for dtype in style.present_dtypes(rows["dtype"]):
             axis.axhline(style.UNIT_ROUNDOFF[dtype], color=style.DTYPE_COLOUR[dtype], lw=0.8, ls=":")
-        style.powers_of_two(axis, rows["n"])
-    grid.set(yscale="log").set_titles("{col_name}: {row_name}")
-    grid.set_axis_labels("n (length of y)", "relative error (2-norm)")
-    return style.titled(grid, "Error of native against exact; band: all k, d and seeds; dotted: unit roundoff")
+        ticks.sizes(axis, rows["n"])
+        ticks.log(axis, "y", ticks.error)
+    for (selection, _), axis in grid.axes_dict.items():
+        shown = rows.loc[(rows["selection"] == selection) & (rows["value"] > 0), "value"]
+        axis.set_ylim(shown.min() / 5, shown.max() * 5)
+    grid.set_titles("{col_name}: {row_name}").set_axis_labels("n (length of y)", "relative error (2-norm)")
+    return style.titled(
+        grid, "Error of native against exact; line: median, band: all k, d and seeds; dotted: unit roundoff"
+    )
 
 
 def exponents(run: Run) -> Figure:
@@ -80,8 +89,8 @@ def exponents(run: Run) -> Figure:
     axis.axhline(0, color="black", lw=0.8)
     axis.axhline(0.5, color="black", lw=0.8, ls=":")
     axis.set_xticks(range(len(GROWTHS)), GROWTHS)
-    axis.set(xlabel="the error grows by this power of", ylabel="exponent", title=EXPONENT_TITLE)
-    axis.legend()
+    axis.set(xlabel="the error grows by this power of", ylabel="exponent (95 % interval)", title=EXPONENT_TITLE)
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -107,8 +116,9 @@ def bounds(run: Run) -> Figure:
     )
     for axis in grid.axes.flat:
         axis.axhline(1, color="black", lw=0.8)
-        style.powers_of_two(axis, rows["d"])
-    grid.set(yscale="log").set_titles("{col_name}").set_axis_labels("d (terms of W x)", "largest error / its bound")
+        ticks.sizes(axis, rows["d"])
+        ticks.log(axis, "y", ticks.number)
+    grid.set_titles("{col_name}").set_axis_labels("d (terms of W x)", "largest error / its bound")
     return style.titled(grid, "Largest error of native over its bound, over all n, k and seeds; line: the bound")
 
 
@@ -130,8 +140,9 @@ def own_ulps(run: Run) -> Figure:
         **style.dtypes(rows["dtype"]),
     )
     for axis in grid.axes.flat:
-        style.powers_of_two(axis, rows["d"])
-    grid.set(yscale="log").set_titles("{col_name}").set_axis_labels("d (terms of W x)", "largest error of the values")
+        ticks.sizes(axis, rows["d"])
+        ticks.log(axis, "y", ticks.error)
+    grid.set_titles("{col_name}").set_axis_labels("d (terms of W x)", "largest error of the values")
     return style.titled(grid, "Largest error of the values of native, two ways; median, band: 90 % of the cases")
 
 
@@ -140,9 +151,10 @@ def error_parts(run: Run) -> Figure:
     style.use()
     rows = run.discrepancies.query("metric == 'rel_l2' and method == 'native' and tensor in ('dx', 'dW')")
     rows = rows.assign(part=[PARTS.get(each, "") for each in zip(rows["of"], rows["reference"], strict=True)])
-    rows = rows[(rows["part"] != "") & (rows["value"] > 0)]
+    rows = rows[rows["part"] != ""]
+    zero = ticks.zero_of(rows["value"])
     grid = sns.catplot(
-        rows,
+        rows.assign(value=rows["value"].clip(lower=zero)) if zero else rows,
         x="part",
         y="value",
         order=list(PARTS.values()),
@@ -155,8 +167,12 @@ def error_parts(run: Run) -> Figure:
         aspect=1.2,
         **style.dtypes(rows["dtype"]),
     )
-    grid.set(yscale="log").set_titles("{col_name}").set_axis_labels("", "relative error (2-norm)")
-    return style.titled(grid, "Total error = arithmetic + selection + quantisation, as vectors (zeros are not drawn)")
+    for axis in grid.axes.flat:
+        ticks.log(axis, "y", ticks.error, zero)
+    grid.set_titles("{col_name}").set_axis_labels("", "relative error (2-norm)")
+    return style.titled(
+        grid, "Total error of native = arithmetic + selection + quantisation, as vectors; a point: a case"
+    )
 
 
 def flip_share(run: Run) -> Figure:
@@ -169,10 +185,11 @@ def flip_share(run: Run) -> Figure:
         share, bars = shares.with_bars(each["sum"], each["count"])
         shifted = each["n"] * 1.06 ** (place - 1.5)  # side by side, so that bars do not hide one another
         axis.errorbar(shifted, share, bars, marker="o", capsize=2, label=dtype, color=style.DTYPE_COLOUR[dtype])
-    style.powers_of_two(axis, counts["n"])
-    title = f"Where rounding changed what native selects; a point: {shares.span(counts['count'])} cases"
-    axis.set(xlabel="n (length of y)", ylabel="share of cases with a flip", title=title)
-    axis.legend(title="dtype")
+    ticks.sizes(axis, counts["n"])
+    ticks.shares(axis, "y")
+    title = f"Where rounding changed what native selects; a point: {shares.span(counts['count'])} cases, bars: 95 %"
+    axis.set(xlabel="n (length of y)", ylabel="cases with a flip", title=title)
+    axis.legend(title="dtype", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -183,28 +200,23 @@ def agreement(run: Run) -> Figure:
     methods = style.methods(rows["method"])["hue_order"]
     tensors = [each for each in TENSORS_OF_AGREEMENT if each in set(rows["tensor"])]
     dtypes = style.present_dtypes(rows["dtype"])
-    size = (2.5 * len(dtypes) + 1, 3)
+    size = (0.5 * len(tensors) * len(dtypes) + 1.6, 0.32 * len(methods) + 0.9)
     figure, axes = plt.subplots(1, len(dtypes), figsize=size, squeeze=False, sharey=True, layout="constrained")
+    scale = planes.Scale(colormaps["cividis"], Normalize(0, 1), ticks.number)
     for axis, dtype in zip(axes.flat, dtypes, strict=True):
         least = rows[rows["dtype"] == dtype].pivot_table(
             index="method", columns="tensor", values="value", aggfunc="min"
         )
-        sns.heatmap(
-            least.reindex(index=methods, columns=tensors),
-            vmin=0,
-            vmax=1,
-            cmap="cividis",
-            annot=True,
-            fmt=".2f",
-            cbar=False,
-            linewidths=1,
-            ax=axis,
-        )
-        axis.grid(visible=False)
-        axis.set(title=dtype, xlabel="", ylabel="" if axis is not axes.flat[0] else "method")
-    figure.colorbar(axes[0, 0].collections[0], ax=axes, label="share of equal bits")
-    figure.suptitle("Share of entries with the bits of native, the smallest over all cases (blank: none to compare)")
+        least = least.reindex(index=methods, columns=tensors)
+        planes.draw(axis, least, least.map(share_text), scale)
+        axis.set_title(dtype)
+    figure.suptitle("Share of entries that have the bits of native, the smallest of all cases (blank: none to compare)")
     return figure
+
+
+def share_text(share: float) -> str:
+    """Two digits, but 1 and 0 only where all or none are meant."""
+    return "1" if share == 1 else "0" if share == 0 else f"{min(max(share, 0.01), 0.99):.2f}"
 
 
 def _errors(run: Run, reference: str, metric: str) -> pd.DataFrame:

@@ -21,6 +21,8 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import style
+import ticks
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from scipy import stats
 
@@ -29,6 +31,7 @@ from harness.errors import UserError
 from harness.study import Study
 from harness.tables import Row, Run
 from harness.verdicts.ratios import speedups
+from harness.vocabulary import PHASES
 
 SIGMOID, CLIPPED = (1 / 12, 1 / 8, np.log(2) - 1 / 2), (1 / 2, 1 / 8, 1 / 24)
 """Integrals over u > 0 of m'^2, m' (1 - m) and (1 - m)^2: of the logistic step, and of u + 1/2 cut to 0 and 1."""
@@ -37,7 +40,7 @@ STEPS = {"sigmoid_shift": SIGMOID, "straight_through": SIGMOID, "entmax_budget":
 
 FACTS = {"values": "error of the values", "dy": "error of dy", "elsewhere": "share of dy not selected"}
 
-FLOOR = 1e-8
+FLOOR, FLOOR_TEXT = 1e-8, r"$\leq10^{-8}$"
 """What is smaller, or 0, is drawn here: it is under the unit roundoff of float32."""
 
 
@@ -92,10 +95,11 @@ def predicted(method: str, n: int, k: int, temperature: float) -> float:
 
 
 def bias(run: Run) -> Figure:
-    """Error of the values, of dy, and what of dy is not at the selected, against temperature; dashed: the law."""
+    """Error of the values and of dy, and what of dy is not at the selected, against temperature, beside the law."""
     style.use()
     rows = run.facts.assign(what=run.facts["fact"].map(FACTS), size=_sizes(run.facts))
     rows["value"] = rows["value"].clip(lower=FLOOR)
+    look = style.lines(rows["method"])
     grid = sns.relplot(
         rows,
         x="temperature",
@@ -105,47 +109,68 @@ def bias(run: Run) -> Figure:
         col="size",
         kind="line",
         estimator="median",
-        errorbar=("pi", 50),
-        dashes=False,
+        errorbar=None,
         height=2.3,
         facet_kws={"sharey": "row", "margin_titles": True},
-        **style.methods(rows["method"]),
+        **look,
     )
     for (what, size), axis in grid.axes_dict.items():
-        n, k = rows.loc[rows["size"] == size, ["n", "k"]].iloc[0]
+        here = rows[(rows["what"] == what) & (rows["size"] == size)]
+        for method, each in here.groupby("method"):
+            axis.plot(
+                each["temperature"], each["value"], ".", ms=4, alpha=0.35, mew=0, color=look["palette"][str(method)]
+            )
+        n, k = here[["n", "k"]].iloc[0]
         spacing = 1 / (n * stats.norm.pdf(stats.norm.isf(k / n)))
         axis.axvline(spacing, color="black", lw=0.8, ls=":")
         for method in ("sigmoid_shift", "entmax_budget") if what == FACTS["dy"] else ():
             between = np.geomspace(min(spacing, 0.5), 1, 30)
             law = [predicted(method, n, k, each) for each in between]
-            axis.plot(between, law, color=style.METHOD_STYLE[method][0], lw=0.9, ls="--")
-    grid.set(xscale="log", yscale="log").set_titles(row_template="{row_name}", col_template="{col_name}")
+            axis.plot(between, law, color=style.METHOD_STYLE[method][0], lw=6, alpha=0.25, solid_capstyle="butt")
+        ticks.log(axis, "x", ticks.number)
+        ticks.log(axis, "y", ticks.error, FLOOR, FLOOR_TEXT)
+    grid.set_titles(row_template="{row_name}", col_template="{col_name}")
     grid.set_axis_labels("temperature (units of y)", "relative (2-norm)")
-    title = "Bias of relaxations: median and half of the draws; dashed: the law; dotted: mean gap at the threshold"
-    return style.titled(grid, title)
+    return style.titled(
+        grid,
+        "Bias of relaxations; line: median of the draws, points: each draw\n"
+        "wide and pale: the law; dotted: mean gap at the threshold, below which nearly all is exact",
+    )
 
 
 def bias_against_cost(run: Run) -> Figure:
-    """Error of dy against the time of forward and backward, in times of native's; a point a temperature."""
+    """Error of dy against the time of forward and backward, in times of native's, by temperature."""
     style.use()
     rows = _costs(run)
     rows["bias"] = rows["bias"].clip(lower=FLOOR)
+    look = style.methods(rows["method"])
     grid = sns.relplot(
         rows,
         x="multiple",
         y="bias",
         row="phase",
+        row_order=[each for each in PHASES if each in set(rows["phase"])],
         col="size",
         kind="scatter",
+        hue="temperature",
+        hue_norm=LogNorm(rows["temperature"].min(), rows["temperature"].max()),
+        palette="viridis",
+        legend="full",
+        style="method",
+        style_order=look["style_order"],
+        markers=look["markers"],
         height=2.6,
-        s=40,
-        **style.methods(rows["method"]),
+        s=45,
+        facet_kws={"sharex": "row"},
     )
-    grid.set(xscale="log", yscale="log").set_titles("{row_name}, {col_name}")
+    grid.set_titles("{row_name}, {col_name}")
     for axis in grid.axes.flat:
-        axis.axvline(1, color="black", lw=0.8)
-    grid.set_axis_labels("time / native's time", "error of dy (2-norm, median)")
-    return style.titled(grid, "What a relaxation costs, and how far its gradient is off; a point a temperature")
+        axis.margins(x=0.3)
+        ticks.log(axis, "x", ticks.times)
+        ticks.log(axis, "y", ticks.error, FLOOR, FLOOR_TEXT)
+    grid.set_axis_labels("time in times of native's", "error of dy (2-norm, median)")
+    where = style.setting(run, "threads")
+    return style.titled(grid, f"What a relaxation costs, and how far its gradient is off, {where}; colour: temperature")
 
 
 def summary(run: Run) -> Iterator[str]:

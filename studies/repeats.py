@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from typing import Literal
 
 import pandas as pd
-import seaborn as sns
+import planes
 import style
+import ticks
+from matplotlib import colormaps
 from matplotlib import pyplot as plt
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from precision import share_text
 
 from harness.tables import Run
 
@@ -25,19 +29,22 @@ def equal_shares(run: Run) -> Figure:
     places = [(str(device), str(mode)) for device, mode in shares[WHERE].drop_duplicates().to_numpy()]
     kinds: dict[str, Literal["min", "mean"]] = {"in a process": "min", "over launches": "mean"}
     figure, axes = plt.subplots(
-        len(places), 2, figsize=(9, 2.9 * len(places)), sharex=True, sharey=True, squeeze=False, layout="constrained"
+        len(places), 2, figsize=(8, 2.5 * len(places)), sharex=True, sharey=True, squeeze=False, layout="constrained"
     )
-    methods = [each for each in style.METHOD_STYLE if each in set(shares["method"])]
+    scale = planes.Scale(colormaps["cividis"], Normalize(0, 1), ticks.number)
+    methods = style.methods(shares["method"])["hue_order"]
     tensors = [each for each in TENSORS if each in set(shares["tensor"])]
     for line, (device, mode) in enumerate(places):
         for axis, (kind, told) in zip(axes[line], kinds.items(), strict=True):
             each = shares[(shares["device"] == device) & (shares["mode"] == mode)]
             plane = each.pivot_table(index="method", columns="tensor", values=kind, aggfunc=told)
             plane = plane.reindex(index=methods, columns=tensors)
-            sns.heatmap(plane, vmin=0, vmax=1, cmap="cividis", annot=True, fmt=".3g", cbar=False, linewidths=1, ax=axis)
-            axis.grid(visible=False)
-            axis.set(title=f"{device}, {mode}: {kind}", xlabel="", ylabel="")
-    figure.suptitle("The same bits again: smallest share of entries in a process, share of cases over launches")
+            planes.draw(axis, plane, plane.map(share_text), scale)
+            axis.set_title(f"{device}, {mode}: {kind}")
+    figure.suptitle(
+        "The same bits again: the smallest share of entries when a call is repeated in a process, and the share\n"
+        "of cases whose bits are the same in every launch (blank: the method has no such tensor)"
+    )
     return figure
 
 

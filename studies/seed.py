@@ -12,6 +12,7 @@ import fits
 import numpy as np
 import seaborn as sns
 import style
+import ticks
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
@@ -93,6 +94,7 @@ def printed_digits(run: Run) -> Figure:
     )
     axis.tick_params(axis="x", rotation=90)
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    axis.grid(visible=False, axis="x")
     return figure
 
 
@@ -118,10 +120,11 @@ def decimals_copied(run: Run) -> Figure:
         axis.plot(decimals, [10.0**-each for each in decimals], color="black", lw=0.8, ls="--", label="10^-decimals")
         for dtype in style.present_dtypes(rows["dtype"]):
             axis.axhline(style.UNIT_ROUNDOFF[dtype], color=style.DTYPE_COLOUR[dtype], lw=0.8, ls=":")
-    grid.set(yscale="log", xticks=decimals[1::2]).set_titles("{col_name}")
+        ticks.log(axis, "y", ticks.error)
+    grid.set(xticks=decimals[1::2]).set_titles("{col_name}")
     grid.set_axis_labels("decimals copied", "relative error (2-norm)")
     draws = rows["seed"].nunique()
-    title = f"What copying costs: median and 90 % of {draws} draws; dashed: 10^-decimals; dotted: unit roundoff"
+    title = f"What copying costs: median and 90 % of {draws} draws; dashed: $10^{{-decimals}}$; dotted: unit roundoff"
     return style.titled(grid, title)
 
 

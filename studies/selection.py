@@ -23,6 +23,7 @@ import pandas as pd
 import seaborn as sns
 import shares
 import style
+import ticks
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from scipy import optimize, stats
@@ -48,20 +49,31 @@ def flip_law(run: Run) -> Figure:
     """P(flip) against the rate, all dtypes on one axis; bars are Clopper-Pearson 95 %."""
     style.use()
     cases = style.some(_cases(run), CASES_OF_LAW)
-    figure, axes = plt.subplots(1, 2, figsize=(11.5, 3.6), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")
     rates = np.logspace(-4, 3, 200)
     for axis, (product, route) in zip(axes, ROUTES.items(), strict=True):
         for c, label, dashes in ((INDEPENDENT, "independent errors", "--"), (MONOTONE, "order-keeping rounding", ":")):
             law = f"1 - exp(-{c:.2f} r): {label}"
             axis.plot(rates, 1 - np.exp(-c * rates), color="black", lw=0.9, ls=dashes, label=law)
-        for dtype, each in cases[(cases["d"] > 0) == product].groupby("dtype"):
-            _points(axis, each, str(dtype))
-        axis.set(xscale="log", xlim=(1e-4, 1e3), ylim=(-0.03, 1.03), title=route, xlabel="rate r = n f(q) err")
-    axes[0].set_ylabel("share of cases with a flip")
+        here = cases[((cases["d"] > 0) == product) & (cases["rate"] >= rates[0])]
+        for dtype in style.present_dtypes(here["dtype"]):
+            _points(axis, here[here["dtype"] == dtype], dtype)
+        ticks.log(axis, "x", ticks.error)
+        ticks.shares(axis, "y")
+        axis.set(xlim=(rates[0], rates[-1]), title=route, xlabel="rate r = n f(q) err")
+    axes[0].set_ylabel("cases with a flip")
     named = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend([*named.values()], [*named], loc="outside right center")
-    figure.suptitle("Flips against their rate; a point: the cases of a dtype in half a decade of it")
+    figure.legend([*named.values()], [*named], loc="outside lower center", ncols=3)
+    title = "Flips against their rate; a point: the cases of a dtype in half a decade of it, bars: 95 %"
+    figure.suptitle("\n".join([title, *_left_out(cases[cases["rate"] < rates[0]])]))
     return figure
+
+
+def _left_out(cases: pd.DataFrame) -> list[str]:
+    """What is said of the cases whose rate is too small for the axis, if there are any."""
+    dtypes = ", ".join(style.present_dtypes(cases["dtype"]))
+    flipped = int((cases["flips"] > 0).sum())
+    return [f"not shown: {len(cases)} cases of a lower rate ({dtypes}), {flipped} with a flip"] if len(cases) else []
 
 
 def tie_groups(run: Run) -> Figure:
@@ -83,7 +95,9 @@ def tie_groups(run: Run) -> Figure:
     for axis in grid.axes.flat:
         ends = [1, means["expected"].max() * 1.2]
         axis.plot(ends, ends, color="black", lw=0.8)
-    grid.set(xscale="log", yscale="log").set_titles("{col_name}")
+        ticks.log(axis, "x", ticks.number)
+        ticks.log(axis, "y", ticks.number)
+    grid.set_titles("{col_name}")
     grid.set_axis_labels("1 + n f(q) ulp", "mean tie group at the threshold")
     return style.titled(grid, "Tie groups against what the spacing says (line: equal)")
 
@@ -106,10 +120,11 @@ def gradient_jump(run: Run) -> Figure:
         **style.dtypes(rows["dtype"]),
     )
     ends = [rows["predicted"].min(), rows["predicted"].max()]
-    grid.set(xscale="log", yscale="log").set_titles("{col_name}, {row_name}")
+    grid.set_titles("{col_name}, {row_name}")
     for axis in grid.axes.flat:
         axis.plot(ends, ends, color="black", lw=0.8)
-        axis.minorticks_off()
+        ticks.log(axis, "x", ticks.error)
+        ticks.log(axis, "y", ticks.error)
     grid.set_axis_labels("predicted error", "relative error (2-norm)")
     return style.titled(grid, "Gradient error where an index flipped, against what the law says (line: equal)")
 
@@ -136,9 +151,9 @@ def certified_share(run: Run) -> Figure:
         for dtype, each in counts[counts["distribution"] == distribution].groupby("dtype"):
             share, bars = shares.with_bars(each["certified"], each["selections"])
             axis.errorbar(each["n"], share, bars, fmt="none", ecolor=look["palette"][dtype], capsize=2, lw=0.9)
-        style.powers_of_two(axis, counts["n"])
-    grid.set(ylim=(-0.03, 1.03)).set_titles("{col_name}")
-    grid.set_axis_labels("n (length of y)", "share certified")
+        ticks.sizes(axis, counts["n"])
+        ticks.shares(axis, "y")
+    grid.set_titles("{col_name}").set_axis_labels("n (length of y)", "certified")
     each_point = shares.span(counts["selections"])
     return style.titled(
         grid, f"How often the error bound of y alone proves the selection; a point: {each_point} selections"

@@ -1,4 +1,4 @@
-"""Figures of `speed`: time, speed-up over native, multiples of one read, and who is fastest where."""
+"""Figures of `speed`: which method to take, what a selection matrix costs, speed-up, time, and reads of y."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import planes
 import seaborn as sns
 import style
+import ticks
 from matplotlib import pyplot as plt
-from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from harness.tables import Run
@@ -21,31 +22,144 @@ from harness.vocabulary import PHASES, YARDSTICKS
 
 MATRICES = ("dense", "coo", "csr", "csr_at")
 
+QUESTIONS = {
+    "forward": "the values (forward)",
+    "step": "values and gradient (step)",
+    "pipeline": "topk(W x), dW and dx (pipeline)",
+}
+"""Phase -> what somebody needs who pays for all of it. Nobody takes a method for its backward alone."""
+
+WORTH = 1.05
+"""Times as fast as native from which another method is worth to be taken."""
+
+ANSWERED_DTYPES = ("float32", "bfloat16")
+
+
+def which_method(run: Run) -> Figure:
+    """The method to take in the plane of n and k, by dtype and need, with its speed-up over native and both times."""
+    style.use()
+    timings = believed(run)
+    best = style.some(fastest(timings), "case of three launches")
+    phases = [each for each in QUESTIONS if each in set(best["phase"])] or [
+        each for each in WHOLE if each in set(best["phase"])
+    ]
+    best = best[best["phase"].isin(phases) & best["dtype"].isin(_answered(best["dtype"]))]
+    dtypes = style.present_dtypes(best["dtype"])[::-1]
+    best = best.assign(told=_answers(best, timings), speedup=best["speedup"].where(best["speedup"] >= WORTH, 1.0))
+    scale = planes.gains(best["speedup"])
+    ns, ks = sorted(set(best["n"])), sorted(set(best["k"]), reverse=True)
+    size = (1.12 * len(ns) * len(phases) + 1.4, 0.58 * len(ks) * len(dtypes) + 1.3)
+    figure, axes = plt.subplots(
+        len(dtypes), len(phases), figsize=size, squeeze=False, sharex=True, sharey=True, layout="constrained"
+    )
+    for line, dtype in enumerate(dtypes):
+        for column, phase in enumerate(phases):
+            here = best[(best["dtype"] == dtype) & (best["phase"] == phase)]
+            _tiles(axes[line, column], here, ns, ks, scale)
+            if not line:
+                axes[line, column].set_title(QUESTIONS.get(phase, phase))
+    _name_axes(axes)
+    for line, dtype in enumerate(dtypes):
+        axes[line, 0].set_ylabel(f"{dtype}\nk (how many are kept)")
+    planes.colour_bar(figure, axes, scale, "times as fast as native", best["speedup"], shrink=0.6, aspect=25)
+    where = style.setting(run, "threads", "rows", "d")
+    figure.suptitle(
+        "Which method to take, and how much faster than torch.topk it is (time of native → its own)\n"
+        f"{where}; native unless another is surely faster, and by 5 %; ~: 10 % unsure"
+    )
+    return figure
+
+
+def _answered(present: pd.Series) -> list[str]:
+    """The dtypes of the answer: the two that people use most, or else the first two of those that there are."""
+    there = style.present_dtypes(present)
+    return [each for each in ANSWERED_DTYPES if each in there] or there[:2]
+
+
+def _answers(best: pd.DataFrame, timings: pd.DataFrame) -> list[str]:
+    """What stands on the tile of each row of fastest(): the method, its speed-up, and the times of native and of it."""
+    medians = timings.groupby(["case", "phase", "clock", "method"])["seconds"].median().to_dict()
+    told = []
+    for row in best.to_dict("records"):
+        before, after = (medians[row["case"], row["phase"], row["clock"], name] for name in ("native", row["method"]))
+        if row["method"] == "native" or row["speedup"] < WORTH:
+            told.append(f"native\n{ticks.rounded_seconds(before)}")
+            continue
+        others = row["fastest"].count(" or ")
+        name = row["method"] + (f"\nor {others} other{'s' if others > 1 else ''}" if others else "")
+        told.append(f"{name}\n{ticks.speedup(row)}\n{ticks.rounded_seconds(before)} → {ticks.rounded_seconds(after)}")
+    return told
+
+
+def matrices(run: Run) -> Figure:
+    """What a selection matrix costs in the plane of n and k: the quickest one, and its speed-up over native."""
+    style.use()
+    timings = believed(run)
+    dtype = _shown_dtype(timings[timings["method"] == "native"])
+    rows = speedups(timings[timings["dtype"] == dtype])
+    rows = rows[rows["phase"].isin(WHOLE) & rows["method"].isin(MATRICES) & rows["speedup"].notna()]
+    rows = style.some(rows, "selection matrix beside native")
+    rows = rows.loc[rows.groupby(["phase", "n", "k"])["speedup"].idxmax()]
+    told = [f"{row['method']}\n{ticks.speedup(row)}" for row in rows.to_dict("records")]
+    rows, scale = rows.assign(told=told), planes.ratios(rows["speedup"])
+    phases = [phase for phase in WHOLE if phase in set(rows["phase"])]
+    ns, ks = sorted(set(rows["n"])), sorted(set(rows["k"]), reverse=True)
+    size = (0.8 * len(ns) * len(phases) + 1.6, 0.48 * len(ks) + 1.2)
+    figure, axes = plt.subplots(
+        1, len(phases), figsize=size, squeeze=False, sharex=True, sharey=True, layout="constrained"
+    )
+    for axis, phase in zip(axes.flat, phases, strict=True):
+        _tiles(axis, rows[rows["phase"] == phase], ns, ks, scale)
+        axis.set_title(phase)
+    _name_axes(axes)
+    planes.colour_bar(figure, axes, scale, "times as fast as native", rows["speedup"], aspect=15)
+    figure.suptitle(
+        f"What a selection matrix costs: the quickest of {', '.join(MATRICES)}; below 1x it is slower than native\n"
+        f"{dtype}, {style.setting(run, 'threads', 'rows', 'd')}; by the mean over launches; ~: 10 % or more unsure"
+    )
+    return figure
+
+
+def _tiles(axis: Any, rows: pd.DataFrame, ns: list[int], ks: list[int], scale: planes.Scale) -> None:
+    """A tile for each row: its speed-up as a colour, and what its column `told` says. Panels share n and k."""
+    gain, told = (
+        rows.pivot(index="k", columns="n", values=value).reindex(index=ks, columns=ns) for value in ("speedup", "told")
+    )
+    planes.draw(axis, gain, told, scale, size=7)
+
+
+def _name_axes(axes: Any) -> None:
+    for axis in axes[-1]:
+        axis.set_xlabel("n (length of y)")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("k (how many are kept)")
+
 
 def time(run: Run) -> Figure:
     """Time of one call against n, every phase; the band holds 90 % of the rounds."""
     style.use()
     rows = run.timings
     dtype, (rows, k) = _shown_dtype(rows), _at_middle_k(rows, "native")
-    rows = rows[rows["dtype"] == dtype].assign(microseconds=rows["seconds"] * 1e6)
+    rows = rows[rows["dtype"] == dtype]
     grid = sns.relplot(
         rows,
         x="n",
-        y="microseconds",
+        y="seconds",
         col="phase",
         col_order=_phases(rows),
         col_wrap=3,
         kind="line",
         estimator="median",
         errorbar=("pi", 90),
-        dashes=False,
         height=2.9,
-        **style.methods(rows["method"]),
+        **style.lines(rows["method"]),
     )
-    grid.set(yscale="log").set_titles("{col_name}").set_axis_labels("n (length of y)", "time of one call (µs)")
+    grid.set_titles("{col_name}").set_axis_labels("n (length of y)", "time of one call")
     for axis in grid.axes.flat:
-        style.powers_of_two(axis, rows["n"])
-    return style.titled(grid, f"Time of one call, {dtype}, k = {k}; median, band: 90 % of the rounds")
+        ticks.log(axis, "y", ticks.seconds)
+        ticks.sizes(axis, rows["n"])
+    title = f"Time of one call, {dtype}, k = {k}, {style.setting(run, 'threads')}; median, band: 90 % of the rounds"
+    return style.titled(grid, title)
 
 
 def speedup(run: Run) -> Figure:
@@ -54,7 +168,7 @@ def speedup(run: Run) -> Figure:
     timings, k = _at_middle_k(run.timings, "native")
     rows = speedups(timings)
     rows = rows[rows["phase"].isin(WHOLE) & ~rows["method"].isin(("native", *YARDSTICKS))]
-    look = style.methods(rows["method"])
+    look = style.lines(rows["method"])
     grid = sns.relplot(
         rows,
         x="n",
@@ -65,8 +179,8 @@ def speedup(run: Run) -> Figure:
         col_order=style.present_dtypes(rows["dtype"]),
         kind="line",
         errorbar=None,
-        dashes=False,
         height=2.3,
+        facet_kws={"sharey": "row"},
         **look,
     )
     for (phase, dtype), axis in grid.axes_dict.items():
@@ -75,11 +189,12 @@ def speedup(run: Run) -> Figure:
             bars = np.maximum(0, [each["speedup"] - each["low"], each["high"] - each["speedup"]])
             axis.errorbar(each["n"], each["speedup"], yerr=bars, fmt="none", ecolor=look["palette"][method], lw=0.9)
         axis.axhline(1, color="black", lw=0.8)
-        style.powers_of_two(axis, rows["n"])
-    grid.set(yscale="log").set_titles("{row_name}, {col_name}")
-    grid.set_axis_labels("n (length of y)", "speed-up over native")
+        ticks.log(axis, "y", ticks.times)
+        ticks.sizes(axis, rows["n"])
+    grid.set_titles("{row_name}, {col_name}").set_axis_labels("n (length of y)", "times as fast as native")
+    where = style.setting(run, "threads")
     return style.titled(
-        grid, f"Speed-up over native, k = {k}; above the line is faster; bars: 95 % intervals over launches"
+        grid, f"Speed-up over native, k = {k}, {where}\nabove the line is faster; bars: 95 % intervals over launches"
     )
 
 
@@ -97,69 +212,17 @@ def read_multiples(run: Run) -> Figure:
         col_order=style.present_dtypes(rows["dtype"]),
         kind="line",
         errorbar=None,
-        dashes=False,
         height=2.9,
         aspect=0.85,
-        **style.methods(rows["method"]),
+        **style.lines(rows["method"]),
     )
-    grid.set(yscale="log").set_titles("{col_name}").set_axis_labels("n (length of y)", "time / time of one read of y")
+    grid.set_titles("{col_name}").set_axis_labels("n (length of y)", "time in reads of y")
     for axis in grid.axes.flat:
         axis.axhline(1, color="black", lw=0.8)
-        style.powers_of_two(axis, rows["n"])
-    return style.titled(grid, f"Forward as a multiple of one read of y, k = {k}")
-
-
-def crossover(run: Run) -> Figure:
-    """The (n, k) plane: the fastest method, and the fastest selection matrix, each with its ratio to native."""
-    style.use()
-    timings = believed(run)
-    dtype = _shown_dtype(timings[timings["method"] == "native"])
-    timings = timings[timings["dtype"] == dtype]
-    rows, best = speedups(timings), style.some(fastest(timings), "case of three launches")
-    phases = [phase for phase in WHOLE if phase in set(best["phase"])]
-    figure, axes = plt.subplots(
-        2,
-        len(phases),
-        figsize=(3.9 * len(phases) + 1, 6.4),
-        squeeze=False,
-        sharex=True,
-        sharey=True,
-        layout="constrained",
-    )
-    for column, phase in enumerate(phases):
-        matrices = rows[(rows["phase"] == phase) & rows["method"].isin(MATRICES)]
-        _plane(axes[0, column], best[best["phase"] == phase], "fastest", f"{phase}: fastest of all")
-        _plane(axes[1, column], matrices, "method", f"{phase}: quickest selection matrix")
-    for axis in axes.flat:
-        axis.set_visible(True)
-    figure.colorbar(axes[0, 0].collections[0], ax=axes, label="log2 of speed-up over native", shrink=0.6)
-    figure.suptitle(
-        f"Who is fastest, {dtype}: speed-up over native; it is native unless another method is surely faster\n"
-        "(all methods and phases of a case compared at once); quickest: by the mean, whatever its interval"
-    )
-    return figure
-
-
-def _plane(axis: Any, rows: pd.DataFrame, named: str, title: str) -> None:
-    """A tile for each n and k: the quickest of the rows there, called what column `named` says, and its speed-up."""
-    rows = rows.loc[rows.dropna(subset="speedup").groupby(["n", "k"])["speedup"].idxmax()]
-    gain = rows.pivot(index="k", columns="n", values="speedup").sort_index(ascending=False)
-    names = rows[named].str.replace("native_", "native_\n").str.replace(" or ", " or\n")
-    names = names + "\n" + rows["speedup"].map("{:.2g}x".format)
-    sns.heatmap(
-        np.log2(gain),
-        annot=rows.assign(name=names).pivot(index="k", columns="n", values="name").reindex_like(gain),
-        fmt="",
-        cmap="PuOr",
-        norm=TwoSlopeNorm(0, vmin=-4, vmax=4),
-        cbar=False,
-        linewidths=1,
-        annot_kws={"size": 8, "in_layout": False},
-        ax=axis,
-    )
-    axis.grid(visible=False)
-    axis.set(title=title, xlabel="n (length of y)", ylabel="k (how many are kept)")
-    axis.set_visible(False)  # until all are there: every heatmap draws the whole figure, to see whether ticks overlap
+        ticks.log(axis, "y", ticks.number)
+        ticks.sizes(axis, rows["n"])
+    where = style.setting(run, "threads")
+    return style.titled(grid, f"How many reads of y a forward takes, k = {k}, {where}; one is the least possible")
 
 
 def _at_middle_k(timings: pd.DataFrame, base: str) -> tuple[pd.DataFrame, int]:
@@ -211,4 +274,4 @@ def _told(row: Any) -> str:
     return f"{row['speedup']:.2g}x{interval} at n = {row['n']}, k = {row['k']}, {row['dtype']}"
 
 
-FIGURES = (time, speedup, read_multiples, crossover)
+FIGURES = (which_method, matrices, speedup, time, read_multiples)

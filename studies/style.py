@@ -1,4 +1,7 @@
-"""How the figures look: the colours and markers of the report's palette, told to seaborn and matplotlib."""
+"""How the figures look: the colours and markers of the report's palette, told to seaborn and matplotlib.
+
+What stands beside an axis is in ticks.py, planes of coloured tiles are in planes.py.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,13 @@ from matplotlib.figure import Figure
 from harness.errors import UserError
 from harness.report.palette import DTYPE_COLOUR as DTYPE_COLOUR
 from harness.report.palette import METHOD_STYLE as METHOD_STYLE
-from harness.report.palette import method_styles
-from harness.vocabulary import DTYPES
+from harness.report.palette import VARIANTS, method_styles
+from harness.tables import Run
+from harness.vocabulary import DTYPES, YARDSTICKS
 
 UNIT_ROUNDOFF = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64": 2.0**-53}
+
+SOLID, DASHED, DOTTED = "", (4, 1.5), (1, 1)
 
 
 def use() -> None:
@@ -28,8 +34,12 @@ def use() -> None:
         {
             "svg.fonttype": "none",
             "savefig.bbox": "tight",
+            "axes.spines.right": False,
+            "axes.spines.top": False,
             "axes.titlesize": "medium",
             "axes.titley": 1.0,  # told, since to find it out takes a third of the time of a figure
+            "grid.linewidth": 0.7,
+            "legend.frameon": False,
         }
     )
 
@@ -45,6 +55,13 @@ def methods(present: Iterable[str]) -> dict[str, Any]:
         "style_order": list(styles),
         "markers": {name: marker for name, (_, marker) in styles.items()},
     }
+
+
+def lines(present: Iterable[str]) -> dict[str, Any]:
+    """What methods() gives, and the dashes of lines: dotted for a yardstick, dashed for what is nearly another."""
+    look = methods(present)
+    dashes = {name: DASHED if name in VARIANTS else DOTTED if name in YARDSTICKS else SOLID for name in look["markers"]}
+    return look | {"dashes": dashes, "markeredgewidth": 0.4}
 
 
 def present_dtypes(present: Iterable[str]) -> list[str]:
@@ -66,6 +83,19 @@ def titled(grid: Any, title: str) -> Figure:
     return figure
 
 
+def setting(run: Run, *axes: str) -> str:
+    """Where the times of a run were measured, for a title: 'cpu, 1 thread, rows = 1, wall clock'.
+
+    axes: what is told beside the device and the clock; one that has several values is told with all of them.
+    """
+    timings = run.timings
+    told = ["/".join(timings["device"].unique())]
+    for axis in axes:
+        values = "/".join(map(str, timings[axis].unique()))
+        told.append(f"{values} thread{'' if values == '1' else 's'}" if axis == "threads" else f"{axis} = {values}")
+    return ", ".join([*told, f"{'/'.join(timings['clock'].unique())} clock"])
+
+
 def some(rows: pd.DataFrame, what: str) -> pd.DataFrame:
     """The rows. Raises UserError where a run, narrowed perhaps, has none: that figure is left out, and said."""
     if rows.empty:
@@ -77,13 +107,3 @@ def middle(values: Iterable[Any]) -> Any:
     """The middle one of the sorted distinct values: what a figure is drawn at where it shows one of an axis."""
     distinct = sorted(set(values))
     return distinct[len(distinct) // 2]
-
-
-def powers_of_two(axis: Any, values: Iterable[int]) -> None:
-    """A base-2 logarithmic x axis with a tick at each value; powers of two are written as such."""
-    ticks = sorted(set(values))
-    axis.set_xscale("log", base=2)
-    axis.set_xticks(
-        ticks, [f"$2^{{{tick.bit_length() - 1}}}$" if tick & (tick - 1) == 0 else str(tick) for tick in ticks]
-    )
-    axis.minorticks_off()

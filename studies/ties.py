@@ -11,9 +11,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import planes
 import seaborn as sns
 import style
+import ticks
+from matplotlib import colormaps
 from matplotlib import pyplot as plt
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from harness.cells import Case
@@ -82,22 +86,33 @@ def winners(run: Run) -> Figure:
     """Share of the selected that are among the k lowest indices, in the (n, k) plane."""
     style.use()
     rows = _choices(run).query("rows == 1 and device == 'cpu'")
-    methods = list(rows["method"].unique())
-    dtypes = style.present_dtypes(rows["dtype"])
-    size = (2.6 * len(dtypes) + 1, 2.7 * len(methods))
-    figure, axes = plt.subplots(
-        len(methods), len(dtypes), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
-    )
-    for (line, method), (column, dtype) in ((a, b) for a in enumerate(methods) for b in enumerate(dtypes)):
-        each = rows[(rows["method"] == method) & (rows["dtype"] == dtype)]
-        plane = each.pivot(index="k", columns="n", values="value").sort_index(ascending=False)
-        axis = axes[line, column]
-        sns.heatmap(plane, vmin=0, vmax=1, cmap="cividis", annot=True, fmt=".2f", cbar=False, linewidths=1, ax=axis)
+    grouped = {
+        (str(method), str(dtype)): each.pivot(index="k", columns="n", values="value").sort_index(ascending=False)
+        for method, here in rows.groupby("method", sort=False)
+        for dtype, each in here.groupby("dtype", sort=False)
+    }
+    panels = _alike_joined(grouped)
+    size = (3.4 * len(panels) + 0.3, 3)
+    figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    scale = planes.Scale(colormaps["cividis"], Normalize(0, 1), ticks.number)
+    for axis, (title, plane) in zip(axes.flat, panels.items(), strict=True):
+        planes.draw(axis, plane, plane.map(lambda share: f"{100 * share:.0f} %"), scale)
         _draw_limit(axis, plane)
-        axis.grid(visible=False)
-        axis.set(title=f"{method}, {dtype}", xlabel="n" if method == methods[-1] else "", ylabel="" if column else "k")
-    figure.suptitle("Of equal values, the share selected from the k lowest indices; line: 64 k = n (CPU, one row)")
+        axis.set(title=title, xlabel="n", ylabel="k" if axis is axes.flat[0] else "")
+    figure.suptitle("Of equal values, how many of the selected are the lowest indices; line: 64 k = n (CPU, one row)")
     return figure
+
+
+def _alike_joined(planes_of: dict[tuple[str, str], pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """(method, dtype) -> plane, as title -> plane: the dtypes of a method whose planes are the same share one."""
+    joined: list[tuple[str, list[str], pd.DataFrame]] = []
+    for (method, dtype), plane in planes_of.items():
+        alike = next((each for each in joined if each[0] == method and each[2].equals(plane)), None)
+        if alike:
+            alike[1].append(dtype)
+        else:
+            joined.append((method, [dtype], plane))
+    return {f"{method}\n{', '.join(style.present_dtypes(dtypes))}": plane for method, dtypes, plane in joined}
 
 
 def gradients(run: Run) -> Figure:
@@ -105,9 +120,10 @@ def gradients(run: Run) -> Figure:
     style.use()
     rows = run.facts.query("fact == 'gradient_of_a_tie' and device == 'cpu'")
     table = rows.pivot(index="method", columns="dtype", values="value").reindex(columns=[*DTYPES])
-    figure, axis = plt.subplots(figsize=(5.5, 2.8), layout="constrained")
-    sns.heatmap(table, vmin=1, vmax=8, cmap="cividis", annot=True, fmt=".0f", cbar=False, linewidths=1, ax=axis)
-    axis.set(title="How many of 8 equal values get gradient (blank: not supported)", xlabel="", ylabel="")
+    figure, axis = plt.subplots(figsize=(5.5, 2.6), layout="constrained")
+    scale = planes.Scale(colormaps["cividis"], Normalize(1, 8), ticks.number)
+    planes.draw(axis, table, table.map("{:.0f}".format), scale)
+    axis.set_title("How many of 8 equal values get gradient (blank: not supported)")
     return figure
 
 
@@ -116,14 +132,14 @@ def agreement(run: Run) -> Figure:
     style.use()
     rows = _differences(run)
     figure, axis = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
-    sns.stripplot(
-        rows, x="distribution", y="value", dodge=True, ax=axis, hue="method", palette=_colours(rows["method"])
-    )
+    colours = style.methods(rows["method"])["palette"]
+    sns.stripplot(rows, x="distribution", y="value", dodge=True, ax=axis, hue="method", palette=colours, alpha=0.5)
     axis.set(
         ylabel="relative difference of dy (2-norm)",
         xlabel="distribution of y",
-        title="Difference of dy from native's where values are equal (linear loss); a point: a case",
+        title="How far dy is from native's where values are equal (linear loss); a point: a case",
     )
+    axis.legend(title="method", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -164,12 +180,7 @@ def _draw_limit(axis: Any, plane: pd.DataFrame) -> None:
     """A step line between the cells on either side of 64 k = n."""
     below = (plane.index.to_numpy()[:, None] * LIMIT <= plane.columns.to_numpy()).sum(axis=0)
     edges = len(plane) - below
-    axis.step(range(len(edges) + 1), [*edges, edges[-1]], where="post", color="#D55E00", lw=2)
-
-
-def _colours(methods: pd.Series) -> dict[str, str]:
-    palette: dict[str, str] = style.methods(methods)["palette"]
-    return palette
+    axis.step(range(len(edges) + 1), [*edges, edges[-1]], where="post", color="#D55E00", lw=2, clip_on=False)
 
 
 FIGURES = (winners, gradients, agreement)

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import planes
 import seaborn as sns
 import style
+import ticks
 from matplotlib import pyplot as plt
-from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from harness.errors import NotAsked
 from harness.tables import Run
@@ -29,7 +29,13 @@ SHAPES = (
     "autoencoder", "routing", "sampling", "retrieval", "compression",
     "router", "vocabulary", "dictionary", "attention", "corpus",
 )  # fmt: skip
-PHASES = ("forward", "backward", "pipeline")
+PHASES = ("forward", "backward", "step", "pipeline")
+NEEDS = {
+    "forward": "the values (forward)",
+    "backward": "the gradient alone (backward)",
+    "step": "values and gradient (step)",
+    "pipeline": "topk(W x), dW and dx (pipeline)",
+}
 CASE = ["shape", "n", "k", "rows", "d", "dtype"]
 NONE = "none differs"
 GRADIENTS = ("dy", "dx", "dW")
@@ -72,29 +78,33 @@ def recommended(run: Run) -> pd.DataFrame:
 
 
 def table(run: Run) -> Figure:
-    """One table: which method to take, its speed-up and interval, its memory, and whether its gradient is native's."""
+    """One table: which method to take for which use, how much faster it is, and whether its gradient is native's."""
     style.use()
     rows = recommended(run)
-    rows = rows.assign(case=rows.apply(_case, axis=1), what=rows["dtype"] + "\n" + rows["phase"])
-    rows = rows.assign(told=rows.apply(_cell, axis=1), gain=np.log2(rows["speedup"]).where(rows["surely"], 0.0))
-    order = [f"{dtype}\n{phase}" for dtype in sorted(set(rows["dtype"])) for phase in PHASES]
-    order = [each for each in order if each in set(rows["what"])]
-    by = {"index": "case", "columns": "what"}
+    rows = rows.assign(case=rows.apply(_case, axis=1), told=rows.apply(_cell, axis=1))
+    rows = rows.assign(gain=rows["speedup"].where(rows["surely"], 1.0).clip(lower=1.0))
+    differs = [phase for phase in PHASES if rows.loc[rows["phase"] == phase, "surely"].any()]
+    idle = [phase for phase in PHASES if phase in set(rows["phase"]) - set(differs)]
+    shown = differs or idle
     cases = list(dict.fromkeys(rows["case"]))
-    gain, told = (rows.pivot(**by, values=value).reindex(cases)[order] for value in ("gain", "told"))
-    figure, axis = plt.subplots(figsize=(2.6 * len(order) + 2, 0.72 * len(cases) + 1.2), layout="constrained")
-    sns.heatmap(
-        gain, annot=told.fillna(""), fmt="", cmap="PuOr", norm=TwoSlopeNorm(0, vmin=-5, vmax=5), cbar=False,
-        linewidths=1, annot_kws={"size": 7}, ax=axis,
-    )  # fmt: skip
-    axis.set(
-        xlabel="",
-        ylabel="",
-        title="Which method to take; memory and gradient beside native's\n"
-        "(intervals: together 95 % over the methods of a case and phase)",
+    dtypes = style.present_dtypes(rows["dtype"])
+    size = (1.4 * len(dtypes) * len(shown) + 2.4, 0.56 * len(cases) + 1.3)
+    figure, axes = plt.subplots(1, len(shown), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    scale = planes.gains(rows["gain"])
+    for axis, phase in zip(axes.flat, shown, strict=True):
+        here = rows[rows["phase"] == phase]
+        gain, told = (
+            here.pivot(index="case", columns="dtype", values=value).reindex(index=cases, columns=dtypes)
+            for value in ("gain", "told")
+        )
+        planes.draw(axis, gain, told, scale, size=7.5)
+        axis.set_title(NEEDS[phase])
+    planes.colour_bar(figure, axes, scale, "times as fast as native", rows["gain"], shrink=0.6, aspect=30)
+    nothing = f"; in {', '.join(idle)} no method differs surely" if idle and differs else ""
+    figure.suptitle(
+        f"Which method to take, {style.setting(run, 'threads')}{nothing}\n"
+        "in brackets: its interval, together 95 % over the methods of a case and phase"
     )
-    axis.tick_params(axis="y", rotation=0)
-    axis.grid(visible=False)
     return figure
 
 
@@ -110,9 +120,9 @@ def _sizes(row: Any) -> str:
 def _cell(row: Any) -> str:
     if not row["surely"]:
         return NONE
-    return (
-        f"{row['method']} {row['speedup']:.2g}x ({row['low']:.2g}..{row['high']:.2g})\n{_memory(row)}, {_gradient(row)}"
-    )
+    gain, low, high = (ticks.rounded(row[name], 1, 1)[:-1] for name in ("speedup", "low", "high"))
+    gradient = _gradient(row).replace("same gradient but", "same but")  # the tiles are narrow
+    return f"{row['method']}\n{gain}x ({low}..{high})\n{gradient}"
 
 
 def _memory(row: Any) -> str:
@@ -140,24 +150,24 @@ def _of(shape: str) -> Callable[[Run], Figure]:
         style.use()
         rows = compared(run)
         rows = rows[rows["shape"] == shape].reset_index(drop=True)
-        rows = rows.assign(case=rows.apply(lambda row: _sizes(row).replace(", rows", "\nrows"), axis=1))
-        methods = [each for each in style.METHOD_STYLE if each in set(rows["method"])]
+        rows = rows.assign(case=rows.apply(_sizes, axis=1))
+        methods = style.methods(rows["method"])["hue_order"]
         phases = [each for each in PHASES if each in set(rows["phase"])]
         grid = sns.FacetGrid(
-            rows, col="phase", col_order=phases, row="case", height=2.5, aspect=1.2, margin_titles=True, sharex=False
-        )
+            rows, col="phase", col_order=phases, row="case", height=0.4 * len(methods) + 0.9, aspect=1.25,
+            sharex="col", despine=False,
+        )  # fmt: skip
         grid.map_dataframe(_ranges, methods=methods)
-        grid.set_titles(col_template="{col_name}", row_template="{row_name}")
-        grid.set_axis_labels("speed-up over native", "").set(xscale="log")
+        grid.set_titles("{col_name}\n{row_name}").set_axis_labels("times as fast as native", "")
         for axis in grid.axes.flat:
-            axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
-            axis.xaxis.set_major_formatter("{x:g}")
-            axis.xaxis.set_minor_formatter(NullFormatter())
+            axis.margins(x=0.14)
+            ticks.log(axis, "x", ticks.times)
         grid.add_legend()
+        grid.tight_layout()  # again, for panels' titles of two lines
         return style.titled(
             grid,
-            f"{shape}: to the right of the line is faster\n"
-            "bars: intervals, together 95 % over the methods of a case and phase",
+            f"{shape}, {style.setting(run, 'threads')}: to the right of the line is faster than native\n"
+            "bars: intervals, together 95 % over the methods of a case and phase; beside them: the ratio",
         )
 
     draw.__name__ = shape
@@ -167,7 +177,7 @@ def _of(shape: str) -> Callable[[Run], Figure]:
 
 def _ranges(data: pd.DataFrame, methods: list[str], **_: Any) -> None:
     axis = plt.gca()
-    for shift, dtype in enumerate(sorted(set(data["dtype"]))):
+    for shift, dtype in enumerate(style.present_dtypes(data["dtype"])):
         here = data[data["dtype"] == dtype].set_index("method")
         names = [name for name in methods if name in here.index]
         here = here.loc[names]
@@ -182,8 +192,20 @@ def _ranges(data: pd.DataFrame, methods: list[str], **_: Any) -> None:
             color=style.DTYPE_COLOUR[dtype],
             label=dtype,
         )
+        for place, row in zip(places, here.to_dict("records"), strict=True):
+            end = row["high"] if np.isfinite(row["high"]) else row["speedup"]
+            axis.annotate(
+                ticks.speedup(row),
+                (end, place),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                size=6.5,
+                color=style.DTYPE_COLOUR[dtype],
+            )
     axis.axvline(1, color="black", lw=0.8)
     axis.set_yticks(range(len(methods)), methods)
+    axis.grid(visible=False, axis="y")
     axis.set_ylim(len(methods) - 0.5, -0.5)
 
 

@@ -243,6 +243,40 @@ def test_it_can_be_used_by_the_keyboard_alone(opened: Open) -> None:
     assert page.evaluate("document.activeElement.value") == "64"
 
 
+FIGURE = """
+from matplotlib import pyplot as plt
+
+def curve(run):
+    figure, axis = plt.subplots(figsize=(2, 1))
+    axis.plot([1, 2], [3, 1], color="black")
+    return figure
+
+FIGURES = (curve,)
+"""
+
+MIDDLE_OF_A_CORNER = """
+image => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+    const drawing = canvas.getContext("2d");
+    drawing.drawImage(image, 0, 0);
+    return [...drawing.getImageData(3, 3, 1, 1).data].slice(0, 3);
+}
+"""
+
+
+@pytest.mark.parametrize(("scheme", "ground"), [("light", [255, 255, 255]), ("dark", [32, 32, 39])])
+def test_a_dark_page_has_dark_figures(opened: Open, tmp_path: Path, scheme: str, ground: list[int]) -> None:
+    (tmp_path / "recorded.py").write_text(FIGURE)
+    run = record(tmp_path / "run", launches=3)
+    file = publish([str(run)], tmp_path, tmp_path, tmp_path / "page.html")
+    page = opened(file=file, color_scheme=scheme)
+    assert page.locator("img.drawn").count() == 1
+    page.wait_for_function("document.querySelector('img.drawn').complete")
+    assert page.locator("img.drawn").evaluate(MIDDLE_OF_A_CORNER) == ground
+    assert sorted(path.name for path in (run / "figures").iterdir()) == ["curve.png", "curve.svg"]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 def test_it_is_accessible_and_fits_its_window(opened: Open, scheme: str, size: dict[str, int]) -> None:

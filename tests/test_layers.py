@@ -59,6 +59,7 @@ NEIGHBOURS = {
     ("bisect", "duel"),  # which tells a good commit from a bad one
     ("duel", "runs"),  # each side of a duel is written as a run is
     ("report", "verdicts"),  # the closing table prints what verdicts finds
+    ("scripts", "report"),  # the figures of a dark page
 }
 """(importer, imported) on the same floor: no others."""
 
@@ -89,7 +90,7 @@ HOMES = {
     "click": {"cli", "completion"},
     "dask": {"distribute"},
     "distributed": {"distribute"},
-    "matplotlib": {"scripts"},
+    "matplotlib": {"scripts", "report"},
     "pytest_benchmark": {"verdicts"},  # the statistics of an export are its own
     "junitparser": {"verdicts"},
 }

@@ -9,8 +9,10 @@ import pytest
 import harness
 from harness import scripts
 from harness.loading import plan_of
+from harness.methods import Method, peers, registered
 from harness.precision.causes import CAUSES
 from harness.scripts import draw_figures, load_script
+from harness.vocabulary import YARDSTICKS
 from tests.planted import load
 
 STUDIES = Path("studies")
@@ -35,7 +37,7 @@ SMALL = {
 NOT_ASKED = {"workloads": set(harness.load_study(STUDIES / "workloads.toml").shapes) - {"routing"}}
 """Figures of shapes that the small end leaves out, or that are for a GPU: nothing is said of them."""
 
-WITHOUT_A_RANK = {"speed": {"crossover"}}
+WITHOUT_A_RANK = {"speed": {"which_method"}}
 """Figures of what is fastest, which one launch does not tell: that they are not drawn is said."""
 
 DRAWN_TWICE = "ties"
@@ -76,6 +78,14 @@ def test_a_study_at_its_small_end(name: str, tmp_path: Path, monkeypatch: pytest
         before = {path: path.read_bytes() for path in run.figures.glob("*.svg")}
         draw_figures(run, STUDIES)
         assert [path.name for path, drawn_first in before.items() if path.read_bytes() != drawn_first] == []
+
+
+def test_speed_times_every_exact_method_that_needs_no_other_package() -> None:
+    """Else its answer would be the fastest of some."""
+    of_others = {each.name for each in vars(peers).values() if isinstance(each, Method)}
+    ours = {name for name, each in registered().items() if each.exact and name not in {*of_others, *YARDSTICKS}}
+    assert set(harness.load_study(STUDIES / "speed.toml").methods) == ours
+    assert len(ours) > 10
 
 
 def test_each_workload_has_its_figure() -> None:

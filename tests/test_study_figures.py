@@ -344,6 +344,21 @@ def test_rates_count_what_they_are_of() -> None:
     assert re.search(r"duel \d\.\d s, (\d+) of \1 \(95 % \d[\d.]*\.\.100 %\); pyperf not reached", lines[1]), lines[1]
 
 
+def test_the_noise_of_a_tool_is_the_root_of_the_mean_square_with_an_interval() -> None:
+    """Of a standard deviation that was planted: 1 % in each launch of the duel, 10 % on each side of the other."""
+    rng = np.random.default_rng(1)
+    times = {name: rng.normal(0, 0.01, 400).tolist() for name in (TWIN, AGAIN)}
+    rows = timed("duel", times) + timed("pyperf", {name: rng.normal(0, 0.1, 400).tolist() for name in times})
+    found = INSTRUMENT["differences"](pd.DataFrame(rows)).query("units == 1").set_index("tool")
+    assert found.loc["duel", "percent"] == pytest.approx(1.0, rel=0.1)
+    assert found.loc["pyperf", "percent"] == pytest.approx(100 * math.expm1(0.1 * math.sqrt(2)), rel=0.1)
+    few = INSTRUMENT["differences"](pd.DataFrame(timed("duel", {name: each[:6] for name, each in times.items()})))
+    assert (few["low"] < few["percent"]).all()
+    assert (few["percent"] < few["high"]).all()
+    assert few["comparisons"].tolist() == [12, 10, 8, 6, 4, 2]
+    assert (few["high"] / few["low"]).is_monotonic_increasing  # the fewer, the less is known
+
+
 # workloads
 
 
@@ -442,20 +457,51 @@ def test_cells_that_are_surely_faster_and_slower_are_counted() -> None:
     assert "at worst 0.5x (" in lines[1]
 
 
+def planted_speeds() -> Any:
+    """blockmax is 5 times as fast in the forward of the longer y, native the fastest elsewhere, coo half as fast."""
+    spread = np.array([0.99, 1.0, 1.01, 1.0, 1.0])
+    timings = []
+    for case in grid(n=(1024, 262144), k=(8,), d=(8,)):
+        gain = 5.0 if case["n"] > 1024 else 0.8
+        times = {"native": [1e-4] * 5, "blockmax": (1e-4 / gain * spread).tolist(), "coo": (2e-4 * spread).tolist()}
+        timings += blocks(case, "forward", times)
+        timings += blocks(case, "backward", times | {"blockmax": (1e-4 * spread).tolist()})
+    return SimpleNamespace(timings=pd.DataFrame(timings), memory=NO_MEMORY)
+
+
+def test_the_first_picture_says_what_to_take_how_much_faster_it_is_and_from_what_to_what() -> None:
+    figure = SPEED["which_method"](planted_speeds())
+    told = [text.get_text() for axis in figure.axes for text in axis.texts]
+    assert told == ["native\n100 µs", "blockmax\n5.0x\n100 µs → 20 µs"]  # and nobody is told about backward alone
+    assert "cpu, 1 thread, rows = 1, d = 8, wall clock" in figure.get_suptitle()
+    pyplot.close(figure)
+
+
+def test_the_cost_of_a_matrix_is_a_picture_of_its_own() -> None:
+    figure = SPEED["matrices"](planted_speeds())
+    assert {text.get_text() for axis in figure.axes for text in axis.texts} == {"coo\n0.50x"}
+    figure.draw_without_rendering()
+    bar = [tick.get_text() for tick in figure.axes[-1].get_yticklabels()]
+    assert (bar[-1], len(bar) >= 3) == ("1x", True)
+    pyplot.close(figure)
+
+
 # blockmax
 
 
-def test_without_an_interval_nothing_is_surely_faster() -> None:
-    rows = pd.DataFrame({"speedup": [2.0, 2.0, 2.0], "low": [1.5, math.nan, 0.9]})
-    assert BLOCKMAX["_marks"](rows).tolist() == ["(2x)", "2x", "2x"]
-
-
-def test_a_plane_without_brackets_says_why() -> None:
+def test_a_plane_says_how_many_cells_are_surely_faster_and_marks_those_without_an_interval() -> None:
     cases = grid(n=(16384,), k=(10, 100))
-    timings = [row for case in cases for row in blocks(case, "forward", {"native": [1], "blockmax": [0.5]})]
-    figure = BLOCKMAX["speedup"](SimpleNamespace(timings=pd.DataFrame(timings), memory=NO_MEMORY))
-    assert "cells with an interval: 0 of 2, none above 1" in figure.get_suptitle()
-    pyplot.close(figure)
+    for launches, title, mark in (
+        (1, "in 0 of the 0 cells with an interval (2 have none)", "~2.0x"),
+        (4, "in 2 of the 2", "2.0x"),
+    ):
+        spread = np.linspace(0.995, 1.005, launches) if launches > 1 else np.array([1.0])
+        times = {"native": [1.0] * launches, "blockmax": (0.5 * spread).tolist()}
+        timings = pd.DataFrame([row for case in cases for row in blocks(case, "forward", times)])
+        figure = BLOCKMAX["speedup"](SimpleNamespace(timings=timings, memory=NO_MEMORY))
+        assert f"surely faster (95 %) {title}" in figure.get_suptitle()
+        assert [text.get_text() for text in figure.axes[0].texts][:2] == [mark, mark]
+        pyplot.close(figure)
 
 
 def test_every_contestant_is_drawn_in_reads_on_every_device_by_the_clock_that_comes_first() -> None:
@@ -477,13 +523,13 @@ def test_every_contestant_is_drawn_in_reads_on_every_device_by_the_clock_that_co
     pyplot.close(figure)
 
 
-def test_panels_of_the_plane_have_the_same_columns() -> None:
-    """Those of one size alone are not to cut the others to it: panels share their axes."""
+def test_columns_of_the_plane_are_sizes_by_rows_and_none_is_empty() -> None:
     cases = [*grid(n=(16384, 65536), k=(10, 100), rows=(1,)), *grid(n=(16384,), k=(10,), rows=(1024,))]
     timings = [row for case in cases for row in blocks(case, "forward", {"native": [1, 1], "blockmax": [0.5, 0.5]})]
     figure = BLOCKMAX["speedup"](SimpleNamespace(timings=pd.DataFrame(timings), memory=NO_MEMORY))
-    assert [axis.get_xlim() for axis in figure.axes] == [(0, 2)] * 2
-    assert [len(axis.texts) for axis in figure.axes if axis.collections] == [4 + 1, 1 + 1]  # and the title of its line
+    axis = figure.axes[0]
+    assert [each.get_text() for each in axis.get_xticklabels()] == ["16Ki", "64Ki", "16Ki"]
+    assert [text.get_text() for text in axis.texts] == ["~2.0x"] * 5 + ["1 row of n", "1024 rows"]
     pyplot.close(figure)
 
 

@@ -18,7 +18,7 @@ METHOD_STYLE = {
     "dense": ("#D55E00", "D"),
     "coo": ("#E69F00", "^"),
     "csr": ("#56B4E9", "v"),
-    "csr_at": ("#0072B2", "v"),
+    "csr_at": ("#0072B2", "<"),
     "gather": ("#009E73", "P"),
     "fused": ("#7A5195", "X"),
     "numpy_argpartition": ("#117733", "p"),
@@ -31,10 +31,19 @@ METHOD_STYLE = {
     "straight_through": ("#882255", ">"),
     "entmax_budget": ("#332288", "d"),
     "softtorch_softsort": ("#AA4499", "8"),
-    "copy": ("#BBBBBB", "."),
-    "read": ("#DDAA33", "."),
+    "copy": ("#B9A27C", "."),
+    "read": ("#7B5A2E", "."),
 }
 """method -> colour and matplotlib's marker."""
+
+VARIANTS = ("native_unsorted", "csr_at", "straight_through")
+"""Methods that are nearly another one: their lines are dashed, since they often lie on those of the other."""
+
+GAIN_COLOURS = ("#F4F2F8", "#B9A6D8", "#6A4AA5", "#2E1065")
+"""From no gain to the largest."""
+
+RATIO_COLOURS = ("#7F3B08", "#E08214", "#FDD9A8", "#F7F7F7", "#C9BFE3", "#6A4AA5", "#2E1065")
+"""From the slowest through as fast (the middle one) to the fastest."""
 
 OTHER_STYLES = (
     ("#AA3377", "*"), ("#4477AA", "s"), ("#228833", "^"), ("#BB5566", "D"), ("#997700", "v"), ("#444444", "P"),
@@ -60,10 +69,12 @@ ON_DARK = {
     "#882255": "#E07AB0",
     "#117733": "#4FBF73",
     "#7A5195": "#B98BD6",
-    "#0072B2": "#4BA3E3",
+    "#0072B2": "#3D8BD4",
     "#CC3311": "#F0694A",
     "#AA4499": "#D678C6",
     "#444444": "#BBBBBB",
+    "#7B5A2E": "#A0764A",
+    "#B9A27C": "#D9C7A0",
 }
 """colour -> the one in its place on a dark ground, where the first has a contrast under 3."""
 
@@ -73,6 +84,16 @@ SHAPES = {
     ">": "triangle-right", "P": "cross", "X": "cross",
 }  # fmt: skip
 """matplotlib's marker -> the nearest shape of Vega."""
+
+
+def luminance(red: float, green: float, blue: float) -> float:
+    """Relative luminance of a colour, its channels from 0 to 1 (WCAG 2.1)."""
+    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in (red, green, blue)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+LIGHT_TILE = 0.2
+"""Luminance of a tile from which dark text is read better on it than light text."""
 
 
 def method_styles(present: Iterable[str]) -> dict[str, tuple[str, str]]:

@@ -44,18 +44,25 @@ DARK_CONFIG = {
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure that a study's script drew: its name, what it shows, and its file in one of TYPES."""
+    """A figure that a study's script drew: its name, what it shows, and its file in one of TYPES; dark: what stands
+    for it on a dark page, its format and its bytes."""
 
     name: str
     caption: str
     path: Path
+    dark: tuple[str, bytes] | None = None
 
     @property
     def address(self) -> str:
         """The file as an address that holds it: of its formats, the smallest."""
         there = (each for each in map(self.path.with_suffix, TYPES) if each.is_file())
         smallest = min(there, key=lambda each: each.stat().st_size)
-        return f"data:{TYPES[smallest.suffix]};base64,{base64.b64encode(smallest.read_bytes()).decode()}"
+        return _address(smallest.suffix, smallest.read_bytes())
+
+    @property
+    def dark_address(self) -> str:
+        """The same of the figure for a dark page; '' where there is none."""
+        return _address(f".{self.dark[0]}", self.dark[1]) if self.dark else ""
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,10 @@ def document(reported: Sequence[Reported], comparisons: Sequence[Comparison] = (
         datatables=_as_script(_of_itables("dt_bundle.js")),
         vega=_vega(),
     )
+
+
+def _address(suffix: str, picture: bytes) -> str:
+    return f"data:{TYPES[suffix]};base64,{base64.b64encode(picture).decode()}"
 
 
 def _environment() -> jinja2.Environment:

@@ -1,0 +1,192 @@
+"""What stands beside an axis: sizes, ratios, times and errors, told the same way in every figure.
+
+A logarithmic axis gets as many round numbers as have room, whatever its range: decades where it is wide, and 0.5x,
+0.8x, 1x, 1.25x, 2x where it is narrow. matplotlib's own locator leaves an axis of less than a decade with one tick or
+none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, NullLocator, PercentFormatter
+
+FEWEST, MOST = 3, 7
+
+DECADES = (12, 8, 6, 4, 3, 2)
+MANTISSAS: tuple[tuple[float, ...], ...] = ((1,), (1, 3), (1, 2, 5), (1, 1.25, 2, 3, 5, 8))
+STEPS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+"""Three series from coarse to fine: every so many decades, numbers of each decade, and equal steps about 1."""
+
+KIBI, MEBI = 2**10, 2**20
+MOST_SIZES = 6
+
+LANE = 100.0
+"""How far below the least value 0 is drawn."""
+
+SURE = 1.2
+"""The ends of an interval, one over the other, within which two digits are told: 10 % on each side."""
+
+
+class RoundNumbers(Locator):
+    """Ticks of a logarithmic axis: the finest series of round numbers for which there is room."""
+
+    axis: Any
+
+    def __call__(self) -> list[float]:
+        low, high = sorted(self.axis.get_view_interval())
+        return self.tick_values(low, high)
+
+    def tick_values(self, low: float, high: float) -> list[float]:
+        """The ticks between two positive ends."""
+        if not (0 < low < high < math.inf):
+            return []
+        most = max(FEWEST, min(MOST, self.axis.get_tick_space())) if self.axis else MOST
+        chosen: list[float] = []
+        for ticks in _series(low, high):
+            if len(ticks) > most and chosen:
+                break
+            chosen = ticks
+        return chosen
+
+
+def _series(low: float, high: float) -> Iterator[list[float]]:
+    """The ticks of each series between low and high, from the coarsest that has any to the finest."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    made = [[10.0**each for each in range(first, last + 1) if each % step == 0] for step in DECADES]
+    made += [[m * 10.0**each for each in range(first, last + 1) for m in mantissas] for mantissas in MANTISSAS]
+    if high / low < 10:
+        made += [[step * each for each in range(math.ceil(low / step), int(high / step) + 1)] for step in STEPS]
+    inside = ([float(f"{each:.6g}") for each in ticks if _between(low, each, high)] for ticks in made)
+    known = 0
+    for ticks in inside:
+        if len(ticks) > known:
+            known = len(ticks)
+            yield ticks
+
+
+def _between(low: float, value: float, high: float) -> bool:
+    return low * (1 - 1e-9) <= value <= high * (1 + 1e-9)
+
+
+def speedup(row: Mapping[Any, Any]) -> str:
+    """The speed-up of a row that has its interval too, rounded."""
+    return rounded(row["speedup"], row["low"], row["high"])
+
+
+def times(value: float, _: object = None) -> str:
+    """0.5 -> '0.5x'."""
+    return f"{value:g}x"
+
+
+def seconds(value: float, _: object = None) -> str:
+    """2e-5 -> '20 µs'."""
+    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if value >= unit * (1 - 1e-9):
+            return f"{value / unit:.4g} {name}"
+    return f"{value / 1e-9:.4g} ns"
+
+
+def rounded_seconds(value: float) -> str:
+    """A time with two digits: 2.04e-6 -> '2.0 µs'."""
+    number, unit = seconds(float(f"{value:.2g}")).split()
+    return f"{number}{'.0' if len(number) == 1 else ''} {unit}"
+
+
+def number(value: float, _: object = None) -> str:
+    """20.0 -> '20'."""
+    return f"{value:g}"
+
+
+def percent(value: float, _: object = None) -> str:
+    """0.5 -> '0.5 %': of a value that is in per cent."""
+    return f"{value:g} %"
+
+
+def error(value: float, _: object = None) -> str:
+    """2e-8 -> 2·10⁻⁸, as mathematics; between 0.01 and 100 as it is."""
+    if 1e-2 <= value <= 100:
+        return f"{value:g}"
+    exponent = math.floor(math.log10(value) + 1e-9)
+    mantissa = f"{value / 10.0**exponent:.3g}"
+    return f"$10^{{{exponent}}}$" if mantissa == "1" else f"${mantissa}\\cdot10^{{{exponent}}}$"
+
+
+def log(
+    axis: Any, which: str, told: Callable[[float, object], str], zero: float | None = None, zero_text: str = "0"
+) -> None:
+    """A logarithmic x or y axis whose ticks are round numbers, told by one of the functions above.
+
+    zero: where what is 0, or too small to be told apart from it, is drawn; zero_text: what the tick there says.
+    """
+    (axis.set_xscale if which == "x" else axis.set_yscale)("log")
+    own = axis.xaxis if which == "x" else axis.yaxis
+    own.set_minor_locator(NullLocator())
+    if zero is None:
+        own.set_major_locator(RoundNumbers())
+        own.set_major_formatter(FuncFormatter(told))
+        return
+    own.set_major_locator(_AndZero(zero))
+    own.set_major_formatter(
+        FuncFormatter(lambda value, place: zero_text if value <= zero * (1 + 1e-6) else told(value, place))
+    )
+
+
+def zero_of(values: Any) -> float | None:
+    """Where 0 is drawn on a logarithmic axis of these values: well below the least of them that is above 0.
+
+    None where none is 0, or nothing else.
+    """
+    above = values[values > 0]
+    return float(above.min()) / LANE if (values == 0).any() and len(above) else None
+
+
+class _AndZero(RoundNumbers):
+    """A tick where 0 is drawn, and round numbers from ten times that on."""
+
+    def __init__(self, zero: float) -> None:
+        self.zero = zero
+
+    def tick_values(self, low: float, high: float) -> list[float]:
+        lane = [self.zero] if low <= self.zero <= high else []
+        return [*lane, *super().tick_values(max(low, self.zero * 10), high)]
+
+
+def shares(axis: Any, which: str) -> None:
+    """A linear axis from 0 to 1, told in per cent."""
+    own = axis.xaxis if which == "x" else axis.yaxis
+    (axis.set_xlim if which == "x" else axis.set_ylim)(-0.04, 1.04)
+    own.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+
+
+def size_text(value: int) -> str:
+    """A length in few characters, and exactly: 1000, 16Ki for 16384, 1M for a million, 128256."""
+    value = int(value)
+    if value >= 10 * KIBI and value % KIBI == 0 and value & (value - 1) == 0:
+        return f"{value // MEBI}Mi" if value % MEBI == 0 else f"{value // KIBI}Ki"
+    if value >= 10**4 and value % 1000 == 0:
+        return f"{value // 10**6}M" if value % 10**6 == 0 else f"{value // 1000}k"
+    return str(value)
+
+
+def sizes(axis: Any, values: Iterable[int]) -> None:
+    """A logarithmic x axis with a tick at each of these lengths, or at those for which there is room."""
+    ticks = sorted({int(each) for each in values})
+    axis.set_xscale("log", base=2)
+    axis.margins(x=0.1)  # or the last one of a panel stands on the first of the next
+    kept = ticks[-1:]
+    least = 0.75 * math.log(ticks[-1] / ticks[0]) / MOST_SIZES
+    for each in reversed(ticks[:-1]):
+        if math.log(kept[-1] / each) >= least:
+            kept.append(each)
+    axis.xaxis.set_major_locator(FixedLocator(kept))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: size_text(round(value))))
+    axis.xaxis.set_minor_locator(NullLocator())
+
+
+def rounded(value: float, low: float = math.nan, high: float = math.nan) -> str:
+    """A ratio with two digits, '~' before it where its interval does not tell the second: none, or wider than SURE."""
+    told = f"{value:.0f}x" if value >= 10 else f"{value:#.2g}x"
+    return told if high / low <= SURE else f"~{told}"
