@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.errors import UserError
 from harness.report.page.compared import Comparison
 from harness.report.page.document import Drawn, Reported, document
-from harness.scripts import SUMMARY, Picture, captions, draw_figures
+from harness.scripts import SUMMARY, UNDRAWN, Picture, captions, draw_figures
 from harness.tables import BASE, HEAD, Run, by_machine, has_verdicts, newest_result, read, read_verdicts, replace_text
 from harness.verdicts.comparison import compare_verdicts, gate_of
 
@@ -47,7 +47,13 @@ def publish(
 def _reported(run: Run, studies: Path, say: Callable[[str], None]) -> Reported:
     """A run with its figures, drawn anew: what the tables say now is what the page shows."""
     dark: dict[Path, Picture] = {}
-    made = draw_figures(run, studies, say, dark)
+    failed: list[str] = []
+
+    def heard(line: str) -> None:
+        failed.extend([line.removeprefix(UNDRAWN).partition(":")[0]] if line.startswith(UNDRAWN) else [])
+        say(line)
+
+    made = draw_figures(run, studies, heard, dark)
     told = captions(run.name, studies)
     figures = [
         Drawn(path.stem, _of_device(path, run) + told[path.stem], path, dark.get(path))
@@ -60,7 +66,7 @@ def _reported(run: Run, studies: Path, say: Callable[[str], None]) -> Reported:
         if path.name == SUMMARY
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
-    return Reported(run, figures, lines, sorted(told.keys() - {path.stem for path in made}))
+    return Reported(run, figures, lines, sorted(set(failed)))
 
 
 def _of_device(path: Path, run: Run) -> str:

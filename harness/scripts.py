@@ -1,7 +1,7 @@
 """The script beside a study: `FIGURES`, functions from a run to a figure, and, where it has one, `measure(study)`.
 
 The script is found by the name of the study in a folder that the caller names, never by a path in a results file.
-Beside them lies what draws a history, `history.py` with `TRENDS`.
+Beside the shipped ones lie what draws a study without one, `default.py`, and a history, `history.py` with `TRENDS`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from harness.errors import NotAsked, UserError, unknown
 from harness.report.dark import darken
 from harness.study import Study
 from harness.tables import FOLDER_NAME, Row, Run, by_device, replace_bytes, replace_text
-from harness.vocabulary import STUDIES
+from harness.vocabulary import SHIPPED, STUDIES
 
 FORMATS = ("svg", "png")
 PNG_DOTS_PER_INCH = 150
@@ -33,7 +33,12 @@ Picture = tuple[str, bytes]
 """One of FORMATS, and a file of that format."""
 
 SUMMARY = "summary.md"
+UNDRAWN = "no figure "
+"""What the line about a figure that could not be drawn begins with."""
+
 TRENDS_SCRIPT = "history"
+DEFAULT = "default"
+"""The shipped script that draws a study which has none."""
 
 _OFFERED: dict[str, Any] = {"FIGURES": (), "measure": None, "summary": None}
 
@@ -64,11 +69,19 @@ def find_study(word: str, folder: Path = STUDIES) -> Path:
 
 
 def load_script(name: str, folder: Path) -> Script:
-    """The script of a study; one without a script draws nothing and measures no facts."""
+    """The script of a study; one that says nothing of figures gets those of DEFAULT.
+
+    Raises UserError where the script cannot be run.
+    """
     if not re.fullmatch(FOLDER_NAME, name):
         raise UserError(f"{folder}: '{name}' is no name of a study")
     module = _module(name, folder)
-    return Script(folder / f"{name}.py", *(getattr(module, name, default) for name, default in _OFFERED.items()))
+    offered = {each: getattr(module, each, otherwise) for each, otherwise in _OFFERED.items()}
+    path = folder / f"{name}.py"
+    if not hasattr(module, "FIGURES"):
+        offered["FIGURES"] = getattr(_module(DEFAULT, SHIPPED), "FIGURES", ())
+        path = path if module else SHIPPED / f"{DEFAULT}.py"
+    return Script(path, *offered.values())
 
 
 def captions(name: str, folder: Path) -> dict[str, str]:
@@ -111,7 +124,7 @@ def _draw(run: Run, script: Script, say: Callable[[str], None], dark: dict[Path,
         except NotAsked:
             continue
         except UserError as error:
-            say(f"no figure {function.__name__}: {error}")
+            say(f"{UNDRAWN}{function.__name__}: {error}")
         else:
             made.append(_save(pictures, run.figures, function.__name__))
             if dark is not None and on_dark is not None:

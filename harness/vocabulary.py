@@ -52,6 +52,9 @@ cold."""
 STUDIES, RESULTS = Path("studies"), Path("results")
 """The folders of the studies and of the results, unless others are named."""
 
+SHIPPED = Path(__file__).parent.parent / "studies"
+"""The folder of the studies that come with the harness."""
+
 
 def studies_option(studies: Path) -> str:
     """' --studies FOLDER' for a command that needs it."""

@@ -8,7 +8,7 @@ none.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, NullLocator, PercentFormatter
@@ -16,9 +16,11 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, NullLocator,
 FEWEST, MOST = 3, 7
 
 DECADES = (12, 8, 6, 4, 3, 2)
-MANTISSAS: tuple[tuple[float, ...], ...] = ((1,), (1, 3), (1, 2, 5), (1, 1.25, 2, 3, 5, 8))
+MANTISSAS: tuple[tuple[float, ...], ...] = ((1,), (1, 3), (1, 2, 5))
+BETWEEN, BETWEEN_RATIOS = (1, 1.5, 2, 3, 5, 7), (1, 1.25, 2, 3, 5, 8)
 STEPS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
-"""Three series from coarse to fine: every so many decades, numbers of each decade, and equal steps about 1."""
+"""Series from coarse to fine: every so many decades, numbers of each decade, more of them (those of ratios so that 0.8x
+and 1.25x, as much slower as faster, are both there), and equal steps about 1."""
 
 KIBI, MEBI = 2**10, 2**20
 MOST_SIZES = 6
@@ -35,6 +37,9 @@ class RoundNumbers(Locator):
 
     axis: Any
 
+    def __init__(self, between: Sequence[float] = BETWEEN_RATIOS) -> None:
+        self.between = between
+
     def __call__(self) -> list[float]:
         low, high = sorted(self.axis.get_view_interval())
         return self.tick_values(low, high)
@@ -45,18 +50,21 @@ class RoundNumbers(Locator):
             return []
         most = max(FEWEST, min(MOST, self.axis.get_tick_space())) if self.axis else MOST
         chosen: list[float] = []
-        for ticks in _series(low, high):
+        for ticks in _series(low, high, self.between):
             if len(ticks) > most and chosen:
                 break
             chosen = ticks
         return chosen
 
 
-def _series(low: float, high: float) -> Iterator[list[float]]:
+def _series(low: float, high: float, between: Sequence[float]) -> Iterator[list[float]]:
     """The ticks of each series between low and high, from the coarsest that has any to the finest."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     made = [[10.0**each for each in range(first, last + 1) if each % step == 0] for step in DECADES]
-    made += [[m * 10.0**each for each in range(first, last + 1) for m in mantissas] for mantissas in MANTISSAS]
+    made += [
+        [m * 10.0**each for each in range(first, last + 1) for m in each_decade]
+        for each_decade in (*MANTISSAS, between)
+    ]
     if high / low < 10:
         made += [[step * each for each in range(math.ceil(low / step), int(high / step) + 1)] for step in STEPS]
     inside = ([float(f"{each:.6g}") for each in ticks if _between(low, each, high)] for ticks in made)
@@ -124,11 +132,12 @@ def log(
     (axis.set_xscale if which == "x" else axis.set_yscale)("log")
     own = axis.xaxis if which == "x" else axis.yaxis
     own.set_minor_locator(NullLocator())
+    between = BETWEEN_RATIOS if told is times else BETWEEN
     if zero is None:
-        own.set_major_locator(RoundNumbers())
+        own.set_major_locator(RoundNumbers(between))
         own.set_major_formatter(FuncFormatter(told))
         return
-    own.set_major_locator(_AndZero(zero))
+    own.set_major_locator(_AndZero(zero, between))
     own.set_major_formatter(
         FuncFormatter(lambda value, place: zero_text if value <= zero * (1 + 1e-6) else told(value, place))
     )
@@ -146,7 +155,8 @@ def zero_of(values: Any) -> float | None:
 class _AndZero(RoundNumbers):
     """A tick where 0 is drawn, and round numbers from ten times that on."""
 
-    def __init__(self, zero: float) -> None:
+    def __init__(self, zero: float, between: Sequence[float]) -> None:
+        super().__init__(between)
         self.zero = zero
 
     def tick_values(self, low: float, high: float) -> list[float]:
@@ -181,7 +191,7 @@ def sizes(axis: Any, values: Iterable[int]) -> None:
     for each in reversed(ticks[:-1]):
         if math.log(kept[-1] / each) >= least:
             kept.append(each)
-    axis.xaxis.set_major_locator(FixedLocator(kept))
+    axis.xaxis.set_major_locator(FixedLocator(sorted(kept)))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: size_text(round(value))))
     axis.xaxis.set_minor_locator(NullLocator())
 

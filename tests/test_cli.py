@@ -215,6 +215,7 @@ def test_more_launches_are_asked_for_and_are_kept_by_resume(call: Run, tmp_path:
 def test_a_script_that_draws_nothing_is_told(call: Run, tmp_path: Path) -> None:
     assert call("run", "tiny").exit_code == 0
     script = tmp_path / "tiny.py"
+    script.write_text("FIGURES = ()\n")
     none = call("plot", "tiny")
     assert (none.exit_code, none.stdout) == (0, f"tiny: nothing to draw: there are no FIGURES in {script}\n")
     script.write_text("def bad(run):\n    return run.bad\nFIGURES = (bad,)\n")

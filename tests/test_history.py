@@ -24,7 +24,7 @@ from harness.cli import cli
 from harness.errors import UserError
 from harness.machine import this_machine
 from harness.report.trend import history_lines
-from harness.scripts import draw_trends, load_script, load_trends
+from harness.scripts import draw_trends, load_trends
 from harness.tables import Run, append_history, history_columns, history_of, read_history
 from harness.verdicts.history import history_rows, record
 from harness.verdicts.steps import FEWEST_RUNS, TOLERANCE, change_points, steps, trends
@@ -447,7 +447,7 @@ def test_a_folder_of_studies_without_the_script_draws_nothing(tmp_path: Path) ->
 
 def test_what_draws_a_history_is_no_study() -> None:
     assert not Path("studies/history.toml").exists()
-    assert load_script("history", Path("studies")).figures == ()
+    assert not Path("studies/default.toml").exists()  # nor is what draws a study that has no script
 
 
 def test_the_verb_imports_no_torch(results: Path) -> None:

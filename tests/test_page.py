@@ -228,6 +228,13 @@ def test_a_figure_that_could_not_be_drawn_is_named(tmp_path: Path) -> None:
     assert said == [f"no figure bad: {tmp_path / 'recorded.py'}:2: ValueError: no"]
 
 
+def test_a_figure_of_what_was_never_asked_for_is_not_missed(tmp_path: Path) -> None:
+    run = record(tmp_path / "run")
+    script = "from harness.errors import NotAsked\n\ndef other(run):\n    raise NotAsked('no')\n\nFIGURES = (other,)\n"
+    (tmp_path / "recorded.py").write_text(script)
+    assert "Could not be drawn" not in publish([str(run)], tmp_path, tmp_path).read_text()
+
+
 def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     run = record(tmp_path / "run")
     with pytest.raises(UserError, match=re.escape(f"{tmp_path / 'no' / 'page.html'}: No such file")):

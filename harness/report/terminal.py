@@ -70,7 +70,7 @@ def next_commands(run: Run, studies: Path, *, drawn: bool) -> Iterator[str]:
     """What a person would do with a run: read it as a page, draw its figures, unless they are there."""
     word = shlex.quote(_word(run))
     yield f"`harness report {word}` (a page for the browser)"
-    if not drawn and (studies / f"{run.name}.py").is_file():
+    if not drawn:
         yield f"`harness plot {word}{studies_option(studies)}` (its figures)"
 
 

@@ -1,0 +1,135 @@
+"""Figures of a study that has no script of its own: time, speed-up over native, and error, over the axis it sweeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import style
+import ticks
+from matplotlib.figure import Figure
+
+from harness.errors import NotAsked
+from harness.tables import Run
+from harness.verdicts.ratios import speedups
+from harness.verdicts.wording import axes_of
+from harness.vocabulary import PHASES, YARDSTICKS
+
+SIZES = ("n", "k", "rows", "d", "threads")
+"""Axes over which is drawn, the first of them that has several values; else the first such parameter of the study."""
+
+NAMES = {"n": "n (length of y)", "k": "k (how many are kept)", "rows": "rows (vectors)", "d": "d (terms of W x)"}
+
+METRICS = ("rel_l2", "ulp_max", "abs_max")
+REFERENCES = ("exact", "original", "native")
+TENSORS = ("values", "dy", "dx", "dW", "dS")
+MEASURES = {"rel_l2": "relative error (2-norm)", "ulp_max": "largest error in ulps", "abs_max": "largest error"}
+
+
+def time(run: Run) -> Figure:
+    """Time of one call of every method, by phase and dtype; the band holds 90 % of the rounds."""
+    if run.timings.empty:
+        raise NotAsked("the study measures no time")
+    style.use()
+    rows, axis_name, at = _one_setting(run.timings, "phase")
+    grid = _grid(rows, axis_name, "seconds", estimator="median", errorbar=("pi", 90))
+    for axis in grid.axes.flat:
+        ticks.log(axis, "y", ticks.seconds)
+    grid.set_axis_labels(NAMES.get(axis_name, axis_name), "time of one call")
+    return style.titled(
+        grid, f"{run.name}: time of one call, {style.setting(run)}{at}; median, band: 90 % of the rounds"
+    )
+
+
+def speedup(run: Run) -> Figure:
+    """Speed-up over native of every method, by phase and dtype; bars are 95 % intervals over launches."""
+    if run.timings.empty or "native" not in set(run.timings["method"]):
+        raise NotAsked("the study measures no time beside native")
+    style.use()
+    rows = speedups(run.timings)
+    rows = rows[~rows["method"].isin(("native", *YARDSTICKS)) & rows["speedup"].notna()]
+    if rows.empty:
+        raise NotAsked("the study has no method beside native")
+    rows, axis_name, at = _one_setting(rows, "phase")
+    grid = _grid(rows, axis_name, "speedup", errorbar=None)
+    colours = style.methods(rows["method"])["palette"]
+    for (dtype, phase), axis in grid.axes_dict.items():
+        for method, each in rows[(rows["phase"] == phase) & (rows["dtype"] == dtype)].groupby("method"):
+            bars = np.maximum(0, [each["speedup"] - each["low"], each["high"] - each["speedup"]])
+            axis.errorbar(each[axis_name], each["speedup"], bars, fmt="none", ecolor=colours[str(method)], lw=0.9)
+        axis.axhline(1, color="black", lw=0.8)
+        ticks.log(axis, "y", ticks.times)
+    grid.set_axis_labels(NAMES.get(axis_name, axis_name), "times as fast as native")
+    title = (
+        f"{run.name}: speed-up over native, {style.setting(run)}{at}; above the line is faster; bars: 95 % intervals"
+    )
+    return style.titled(grid, title)
+
+
+def error(run: Run) -> Figure:
+    """Largest error of every method by tensor and dtype: against the exact answer, or else against native."""
+    rows = run.discrepancies
+    rows = rows[(rows["of"] == "method") & rows["metric"].isin(METRICS) & rows["tensor"].isin(TENSORS)]
+    if rows.empty:
+        raise NotAsked("the study measures no error")
+    style.use()
+    reference = next(each for each in REFERENCES if each in set(rows["reference"]))
+    rows = rows[rows["reference"] == reference]
+    metric = next(each for each in METRICS if each in set(rows["metric"]))
+    rows, axis_name, at = _one_setting(rows[rows["metric"] == metric], "launch")
+    finite = np.isfinite(rows["value"])
+    shown, zero = rows[finite], ticks.zero_of(rows.loc[finite, "value"])
+    shown = shown.assign(value=shown["value"].clip(lower=zero)) if zero else shown
+    grid = _grid(shown, axis_name, "value", col="tensor", estimator="max", errorbar=None)
+    for axis in grid.axes.flat:
+        if (shown["value"] > 0).any():
+            ticks.log(axis, "y", ticks.error, zero)
+    grid.set_axis_labels(NAMES.get(axis_name, axis_name), MEASURES[metric])
+    unlike = f"; {int((~finite).sum())} are not finite" if not finite.all() else ""
+    title = f"{run.name}: error against {'native' if reference == 'native' else f'the {reference} answer'}"
+    return style.titled(grid, f"{title}, largest of all cases{at}{unlike}")
+
+
+def _one_setting(rows: pd.DataFrame, first: str) -> tuple[pd.DataFrame, str, str]:
+    """The rows at the commonest value of every swept axis but the drawn one, dtype and seed; the drawn axis; and those
+    values in words, to follow others.
+
+    first: the column that follows the axes and the parameters of the study.
+    """
+    swept = [name for name in axes_of(dict.fromkeys(rows), first) if rows[name].nunique() > 1]
+    numbers = [name for name in swept if pd.api.types.is_numeric_dtype(rows[name]) and name != "seed"]
+    drawn = next((name for name in (*SIZES, *numbers) if name in numbers), "n")
+    told = ""
+    for name in swept:
+        if name not in (drawn, "dtype", "seed"):
+            usual = rows[name].mode().iloc[0]
+            rows, told = rows[rows[name] == usual], f"{told}, {name} = {usual}"
+    return rows, drawn, told
+
+
+def _grid(rows: pd.DataFrame, x: str, y: str, col: str = "phase", **options: Any) -> Any:
+    """A panel a dtype and phase, or another column, with a line a method."""
+    order = {"phase": PHASES, "tensor": TENSORS}[col]
+    grid = sns.relplot(
+        rows,
+        x=x,
+        y=y,
+        row="dtype",
+        row_order=style.present_dtypes(rows["dtype"]),
+        col=col,
+        col_order=[each for each in order if each in set(rows[col])],
+        kind="line",
+        height=2.3,
+        facet_kws={"sharey": col != "phase"},
+        **options,
+        **style.lines(rows["method"]),
+    )
+    for axis in grid.axes.flat:
+        if rows[x].min() > 0:
+            ticks.sizes(axis, rows[x]) if pd.api.types.is_integer_dtype(rows[x]) else ticks.log(axis, "x", ticks.number)
+    return grid.set_titles("{col_name}, {row_name}")
+
+
+FIGURES = (time, speedup, error)

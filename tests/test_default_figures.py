@@ -1,0 +1,99 @@
+"""A study without a script, a person's own first one, is drawn at once: time, speed-up and error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib import pyplot
+
+from harness.cells import Case
+from harness.errors import NotAsked
+from harness.scripts import captions, draw_figures, load_script
+from harness.tables import Run, read
+from harness.vocabulary import STUDIES
+from tests.recorded import record
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return read(record(tmp_path_factory.mktemp("default") / "run", launches=3))
+
+
+def names(run: Run, folder: Path) -> list[str]:
+    said: list[str] = []
+    made = draw_figures(run, folder, said.append)
+    assert said == []
+    assert all(path.is_file() for path in made)
+    return [path.stem for path in made]
+
+
+def test_a_study_without_a_script_is_drawn(run: Run, tmp_path: Path) -> None:
+    assert names(run, tmp_path) == ["time", "speedup", "error"]
+    assert list(captions("recorded", tmp_path)) == ["time", "speedup", "error"]
+
+
+def test_a_script_that_only_measures_is_drawn_too_and_one_that_wants_no_figures_is_not(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "recorded.py").write_text("def measure(study):\n    return []\n")
+    assert names(run, tmp_path) == ["time", "speedup", "error"]
+    assert load_script("recorded", tmp_path).measure is not None
+    (tmp_path / "recorded.py").write_text("FIGURES = ()\n")
+    assert names(run, tmp_path) == []
+
+
+def test_of_a_study_of_errors_only_its_errors_are_drawn(run: Run, tmp_path: Path) -> None:
+    untimed = Run(tmp_path / "untimed", run.info)
+    vars(untimed).update({name: getattr(run, name) for name in ("cells", "memory", "discrepancies", "facts")})
+    vars(untimed)["timings"] = run.timings.iloc[:0]
+    time, speedup, error = load_script("recorded", tmp_path).figures
+    for figure in (time, speedup):
+        with pytest.raises(NotAsked):
+            figure(untimed)
+    drawn = error(untimed)
+    assert "error against the exact answer" in drawn.get_suptitle()
+    pyplot.close(drawn)
+
+
+def test_what_is_planted_is_what_is_drawn(run: Run) -> None:
+    """gather takes twice as long as native; the axis is the one that is swept."""
+    _, speedup, _ = load_script("recorded", STUDIES).figures
+    figure = speedup(run)
+    (axis,) = figure.axes
+    assert axis.get_xlabel() == "n (length of y)"
+    (line,) = (each for each in axis.get_lines() if len(each.get_xdata()) == 2 and each.get_xdata()[0] == 64)
+    assert list(line.get_ydata()) == pytest.approx([0.5, 0.5], rel=0.02)
+    assert [each.get_text() for each in axis.get_xticklabels()] == ["64", "256"]
+    pyplot.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("cases", "axis"),
+    [
+        ([Case(n=64, k=k) for k in (1, 4)], "k (how many are kept)"),
+        ([Case(n=64, k=4, rows=rows) for rows in (1, 2, 8)], "rows (vectors)"),
+        ([Case(n=64, k=4)], "n (length of y)"),
+        ([Case(n=64, k=4, dtype=dtype) for dtype in ("float32", "bfloat16")], "n (length of y)"),
+    ],
+)
+def test_the_axis_that_is_swept_is_drawn_over(cases: Sequence[Case], axis: str, tmp_path: Path) -> None:
+    run = read(record(tmp_path / "run", launches=3, cases=cases))
+    for draw in load_script("recorded", tmp_path).figures:
+        figure = draw(run)
+        assert {each.get_xlabel() for each in figure.axes} - {""} == {axis}
+        assert {each.get_title().partition(", ")[2] for each in figure.axes} == {case.dtype for case in cases}
+        pyplot.close(figure)
+
+
+def test_what_is_not_finite_is_counted(run: Run) -> None:
+    unlike = Run(run.path, run.info)
+    vars(unlike).update(vars(run))
+    rows = run.discrepancies
+    values = rows["value"].where(rows.index != rows.index[0], float("nan"))
+    vars(unlike)["discrepancies"] = pd.DataFrame(rows.assign(value=values))
+    figure = load_script("recorded", STUDIES).figures[-1](unlike)
+    assert figure.get_suptitle().endswith("; 1 are not finite")
+    pyplot.close(figure)
