@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from harness.device.clock import Clock
 from harness.measure.process import cores_for_workers
 from harness.measure.rounds import in_rounds
 from harness.methods import method
+from harness.methods.blockmax import fitted_length
 from harness.verdicts.ratios import intervals
 from harness.vocabulary import ITEMSIZE
 from tests.acceptance.line import Line
@@ -41,31 +42,60 @@ SHARE, SECONDS = 0.05, 1e-6
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of the grid."""
+    """One point of the grid; pattern: of the values, one of PATTERNS."""
 
     dtype: str
     n: int
     k: int
     rows: int
+    pattern: str = "normal"
 
 
 TOLD = (Cell("float32", 1_000_000, 100, 1), Cell("float32", 10_000_000, 100, 1), Cell("bfloat16", 1_000_000, 100, 1))
 FASTER = dict(zip(TOLD, (5.0, 20.0, 4.0), strict=True))
 READS = 2.5
-BY = ("dtype", "n", "k", "rows")
+BY = ("dtype", "n", "k", "rows", "pattern")
+
+
+def _clustered(y: torch.Tensor, k: int) -> torch.Tensor:
+    """The k largest of each row lie side by side, so that few blocks hold them all."""
+    y[..., :k] = y[..., :k].abs() + 8
+    return y
+
+
+def _half_nan(y: torch.Tensor, _: int) -> torch.Tensor:
+    return y.masked_fill_(y < 0, torch.nan)
+
+
+PATTERNS: dict[str, Callable[[torch.Tensor, int], torch.Tensor]] = {
+    "normal": lambda y, _: y,
+    "constant": lambda y, _: y.fill_(1.0),
+    "ascending": lambda y, _: y.sort(-1).values,
+    "descending": lambda y, _: y.sort(-1, descending=True).values,
+    "clustered": _clustered,
+    "few values": lambda y, _: y.clamp_(-4, 4).round_(),
+    "half NaN": _half_nan,
+}
+"""Normal values and k -> the values of a pattern; torch.topk takes 0.1 to 20 times as long for one as for another."""
 
 
 def grid() -> list[Cell]:
-    """n = 16..1e7, k = 1..n, rows = 1..4096, y up to 1 GiB."""
+    """n = 16..1e7, k = 1..n, rows = 1..4096, y up to 1 GiB; every pattern where blockmax does not call torch.topk."""
     cells = {
         Cell(dtype, n, k, rows)
         for dtype in ("float32", "bfloat16")
         for n in (16, 1000, 16384, 65536, 1_000_000, 10_000_000)
         for rows in (1, 32, 1024, 4096)
-        for k in (1, 10, 100, n // 256, n // 16, n)
+        for k in (1, 10, 100, n // 256, n // 64, n // 16, n)
         if 1 <= k <= n and n * rows * ITEMSIZE[dtype] <= LARGEST_BYTES and k * rows <= 10_000_000
     }
-    return sorted({*cells, *TOLD}, key=lambda cell: (cell.n * cell.rows, cell.k, cell.dtype))
+    cells |= {
+        replace(cell, pattern=pattern)
+        for cell in cells
+        for pattern in PATTERNS
+        if fitted_length(ITEMSIZE[cell.dtype], cell.n * cell.rows, cell.n, cell.k)
+    }
+    return sorted({*cells, *TOLD}, key=lambda cell: (cell.n * cell.rows, cell.k, cell.dtype, cell.pattern))
 
 
 def measure() -> Iterator[Line]:
@@ -111,7 +141,8 @@ def main(cells: str) -> None:
     generator = torch.Generator().manual_seed(0)
     for cell in (Cell(*each) for each in json.loads(cells)):
         shape = (cell.n,) if cell.rows == 1 else (cell.rows, cell.n)
-        y = torch.empty(shape, dtype=getattr(torch, cell.dtype)).normal_(generator=generator)
+        normal = torch.empty(shape, dtype=getattr(torch, cell.dtype)).normal_(generator=generator)
+        y = PATTERNS[cell.pattern](normal, cell.k)
         print(json.dumps(asdict(cell) | timed(y, cell.k)), flush=True)  # noqa: T201  (a program's own output)
 
 
@@ -122,7 +153,7 @@ def timed(y: Any, k: int) -> dict[str, float]:
     calls |= {name: partial(method(name).forward, y, k) for name in ("native", "blockmax")}
     begin = time.monotonic()
     ours, theirs = (calls[name]()[0] for name in ("blockmax", "native"))
-    assert torch.equal(ours, theirs), "not the k largest"
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
     seconds = max(CELL_SECONDS, FEWEST_ROUNDS * 2 * (time.monotonic() - begin))
     times = {name: np.array(each) for name, each in in_rounds(calls, Clock(), ROUNDS, seconds, seed=0).items()}
     ratio, reads = (float(np.median(np.log(times["blockmax"] / times[name]))) for name in ("native", "read"))
