@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
 from harness.cells import Case
+from harness.device.devices import device_of
 from harness.measure import checks
 from harness.measure.checks import _product_bounds, same_bits, wrong_outcome
 from harness.measure.outcome import Outcome, run_once, selected_of
@@ -88,8 +90,13 @@ def test_what_a_device_without_float64_has_computed_is_checked_on_the_cpu(
     problem = draw(Case(n=64, k=4, d=8))
     native = run_once(method("native"), problem, "linear", with_dS=False)
     brought: list[str] = []
-    to_cpu, device = checks._on_cpu, checks.device_of("cpu")
+    to_cpu, device = checks._on_cpu, device_of("cpu")
+
+    def bring(held: Any) -> Any:
+        brought.append(type(held).__name__)
+        return to_cpu(held)
+
     monkeypatch.setattr(checks, "device_of", lambda _: replace(device, has_float64=lambda: has_float64))
-    monkeypatch.setattr(checks, "_on_cpu", lambda held: brought.append(type(held).__name__) or to_cpu(held))
+    monkeypatch.setattr(checks, "_on_cpu", bring)
     assert wrong_outcome(method("native"), native, problem, "linear") == ""
     assert brought == ([] if has_float64 else ["Outcome", "Problem"])
