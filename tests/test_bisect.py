@@ -6,6 +6,7 @@ import json
 import random
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from harness.bisect.search import Search
 from harness.errors import CannotRun, UserError
 from harness.measure.process import PROTOCOL
+from harness.tables import read
 from harness.vocabulary import EXIT_FAILED, EXIT_INCONCLUSIVE
 from tests.bisected import Start, fought, planted
 from tests.command_line import call, refused
@@ -66,6 +68,14 @@ def test_a_history_without_one_says_so(start: Start) -> None:
     assert lines[-1].startswith(made)
 
 
+def test_a_quantity_that_is_undecided_does_not_pass_for_one_that_is_no_worse(start: Start) -> None:
+    names = start([Commit(), planted(slower=0.02)])  # at the tolerance
+    code, lines = fought(names[0])
+    assert code == EXIT_INCONCLUSIVE
+    assert lines[-2] == "1 are undecided: fewer cells (--only) have more launches in the same time"
+    assert "1 inconclusive" in lines[-1]
+
+
 def test_only_the_quantity_that_is_asked_for_is_looked_for(start: Start) -> None:
     names = start([Commit(), planted(bytes=80000), planted(bytes=80000, error=3.0), Commit({"other": "1"})])
     assert fought(names[0])[1][-1].startswith(f"{names[1][:8]} ")  # the larger change of two
@@ -113,6 +123,9 @@ def test_what_cannot_be_measured_is_skipped_and_said(start: Start, fault: dict[s
     assert skipped
     assert all(re.search(why, line) for line in skipped), skipped
     assert f", {len(skipped)} commits skipped" in lines[-2]
+    begun = [read(path.parent) for path in Path("results").glob("*/short/*/head/run.json")]
+    mute = [run for run in begun if {"crashed", "unsupported"} & {*run.cells["status"]}]
+    assert all(set(run.cells["launch"]) == {1, 2} for run in mute)  # after which it is known that more say nothing
 
 
 def test_where_only_skipped_commits_are_left_they_are_listed(start: Start) -> None:
