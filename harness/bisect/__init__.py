@@ -106,16 +106,19 @@ def _search(search: Search, others: Iterable[str], quantity: str) -> int:
 
 
 def _nothing_found(search: Search, asked: pd.DataFrame) -> int:
-    """Say that no quantity is worse; where some are undecided, that a commit may have been missed."""
+    """Say that no quantity is worse, or, where some are undecided, that this is not known."""
     between = f"between {told(search.good[0])} and {told(search.bad)}"
     undecided = int((asked["verdict"] == "inconclusive").sum())
     if asked.empty:
         search.say(f"no duel measures this quantity: it cannot be told whether a commit {between} made it worse")
         return EXIT_INCONCLUSIVE
+    made = f"{between} made anything slower, larger or less exact: {counts_text(asked)}"
     if undecided:
-        search.say(f"{undecided} are undecided: fewer cells (--only) have more launches in the same time")
-    search.say(f"no commit {between} made anything slower, larger or less exact: {counts_text(asked)}")
-    return EXIT_INCONCLUSIVE if undecided else 0
+        search.say("fewer cells (--only) have more launches in the same time; so has a larger budget_seconds")
+        search.say(f"it cannot be told whether a commit {made}")
+        return EXIT_INCONCLUSIVE
+    search.say(f"no commit {made}")
+    return 0
 
 
 def _found(search: Search, left: list[str]) -> int:

@@ -25,7 +25,7 @@ DUELS = 7
 MINUTES = 15.0
 TRIALS = 3
 IDENTITY = ["-c", "user.name=planted", "-c", "user.email=planted@example.invalid"]
-ONLY = ["--only", "n=32768", "--only", "method=native,native_unsorted,gather,fused"]
+ONLY = ["--only", "n=32768", "--only", "method=native_unsorted,fused"]
 
 
 @dataclass(frozen=True)
