@@ -46,12 +46,13 @@ class Origin:
     revision: Revision
     packages: Packages | None = None
 
-    def spawn(self) -> Worker:
-        """A worker of this side that is starting. Raises UserError where there is no such interpreter."""
+    def spawn(self, counts: Path | None = None) -> Worker:
+        """A worker of this side that is starting; counts: one that counts instructions, in files that begin with this
+        path. Raises UserError where there is no such interpreter."""
         if self.packages is None:
-            return Worker.spawn(cores_for_workers(), self.interpreter, self.folder)
+            return Worker.spawn(cores_for_workers(), self.interpreter, self.folder, None, None, counts)
         variables = {"PYTHONPATH": os.pathsep.join(self.packages.path)}
-        return Worker.spawn(cores_for_workers(), self.interpreter, self.folder, variables, HOME)
+        return Worker.spawn(cores_for_workers(), self.interpreter, self.folder, variables, HOME, counts)
 
     def admit(self, worker: Worker, methods: Iterable[str], seconds: float = 120.0) -> dict[str, str]:
         """The packages of these methods on this side -> the version and a digest of the code of each.

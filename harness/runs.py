@@ -11,10 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from harness.cells import Plan
+from harness.counting import Counted, count_instructions, uncounted
 from harness.errors import Interrupted, UserError, refused
 from harness.loading import Say, load_study_of, on_present_devices, plan_of, refuse_nothing
 from harness.machine import Revision, code_digest, this_revision, utc_now
 from harness.measure.place import Place, ThisMachine
+from harness.measure.process import Worker
 from harness.outside_text import decoded
 from harness.report.earlier import earlier_run
 from harness.report.forecast import expected_seconds
@@ -189,19 +192,35 @@ def _measured(
                 writer.commit(rows)
         if line := sweep.budget_line():
             say(line)
+        if present.instructions is not None:
+            _count(present, plan, writer, folder, place, say)
         script = load_script(study.name, studies)
         if script.measure is not None and not place.is_this_machine:
             say(f"{script.path}: its measure() is of one machine, and left out on a cluster: facts.csv is empty")
         elif script.measure is not None:
             with script.blamed():
                 facts = list(script.measure(study))
-            writer.write_facts(facts)
+            writer.write_whole("facts", facts)
         read(folder).check()
         took = before + time.monotonic() - begun
         ended: dict[str, Any] = {"machine": _machines(info, place), "end": utc_now().isoformat(timespec="seconds")}
         ended["took_seconds"] = round(took, 3)
         write_info(folder, info | ended)
     return read(folder)
+
+
+def _count(study: Study, plan: Plan, writer: RunWriter, folder: Path, place: Place, say: Say) -> None:
+    """Count the instructions of every phase, unless an earlier part of the run has."""
+    if not place.is_this_machine:
+        say("instructions are counted on one machine, and left out on a cluster: instructions.csv is empty")
+        return
+    if (folder / "instructions.csv").exists():
+        return
+    counted = Counted(lambda prefix: Worker.spawn(counts=prefix), read(folder))
+    (rows,) = count_instructions(study, list(plan), [counted])
+    writer.write_whole("instructions", rows)
+    if line := uncounted(rows):
+        say(line)
 
 
 def _machines(info: Mapping[str, Any], place: Place) -> dict[str, Any]:

@@ -8,7 +8,18 @@ from typing import cast
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from harness.errors import UserError, shortened, unknown
-from harness.study_tables import MEMORY, Axes, BudgetSeconds, Gate, Limits, Precision, Shape, Strict, Timing
+from harness.study_tables import (
+    MEMORY,
+    Axes,
+    BudgetSeconds,
+    Gate,
+    Instructions,
+    Limits,
+    Precision,
+    Shape,
+    Strict,
+    Timing,
+)
 from harness.study_values import Name, Scalar, Some, Word, well_formed_k
 from harness.vocabulary import AXES, SHAPE, USUAL_PHASES, YARDSTICKS, Device, Phase
 
@@ -35,6 +46,8 @@ class Study(Strict):
     """A cell that matches every key of one of these is left out."""
     timing: Timing | None = None
     """How cells are timed; without this table nothing is."""
+    instructions: Instructions | None = None
+    """How instructions are counted; without this table none is, unless `duel --count` asks for it."""
     precision: Precision | None = None
     """What is compared with what; without this table a few figures against native are."""
     limits: Limits = Limits()
@@ -114,6 +127,10 @@ class Study(Strict):
         return self.model_copy(
             update={"timing": self.timing.model_copy(update=timing), "limits": self.limits.model_copy(update=limits)}
         )
+
+    def with_counts(self) -> Study:
+        """The same study, which counts instructions."""
+        return self.model_copy(update={"instructions": self.instructions or Instructions()})
 
     def told(self, name: str, text: str, only: tuple[str, ...] = ()) -> Study:
         """The study itself, with the name and the text of its file, and what it was narrowed to."""

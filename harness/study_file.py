@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from harness.errors import UserError, unknown
 from harness.outside_text import decoded
 from harness.study import Study
-from harness.study_tables import Axes, Gate, Limits, Precision, Shape, Timing
+from harness.study_tables import Axes, Gate, Instructions, Limits, Precision, Shape, Timing
 from harness.validation import one_line
 from harness.vocabulary import AXES, CACHE, CACHE_STATES, SHAPE
 
@@ -24,6 +24,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "axes": Axes,
     "shapes.*": Shape,
     "timing": Timing,
+    "instructions": Instructions,
     "precision": Precision,
     "limits": Limits,
     "gate": Gate,

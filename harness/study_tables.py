@@ -81,6 +81,13 @@ class Timing(Strict):
     """Whether every block has its tensors in new memory."""
 
 
+class Instructions(Strict):
+    """How the instructions of each phase are counted, beside its time."""
+
+    launches: Positive = 2
+    """Counting processes of a side. The second says how far two counts of equal code differ."""
+
+
 class Precision(Strict):
     """What is compared with what. The defaults are the few figures that a timing study writes all the same."""
 
@@ -121,3 +128,5 @@ class Gate(Strict):
     """Of the peak of a phase."""
     error: Share = 0.10
     """Of an error, and half an ulp at least."""
+    instructions: Share = 0.01
+    """Of the instructions of a phase."""

@@ -20,7 +20,7 @@ Clock = Literal["device", "wall"]
 CacheState = Literal["warm", "cold"]
 Status = Literal["ok", "unsupported", "out_of_memory", "skipped", "timeout", "crashed", "incorrect"]
 
-Verdict = Literal["same", "slower", "faster", "worse", "better", "inconclusive", "lost", "new"]
+Verdict = Literal["same", "slower", "faster", "worse", "better", "more", "fewer", "inconclusive", "lost", "new"]
 
 HOST: Device = "cpu"
 """The device that every machine has."""
@@ -60,6 +60,9 @@ def studies_option(studies: Path) -> str:
     """' --studies FOLDER' for a command that needs it."""
     return "" if studies == STUDIES else f" --studies {shlex.quote(str(studies))}"
 
+
+COUNTS = "counts"
+"""What a worker is asked to measure where instructions are counted, and the key of its answer."""
 
 EXPORTS = ("pytest-benchmark", "junit", "markdown")
 """The formats of others that a run can be had in."""

@@ -71,6 +71,9 @@ class FakeWorker:
     def stop(self) -> None:
         self.stopped = True
 
+    def kill(self) -> None:
+        self.stopped = True
+
     def ask(self, request: Reply, seconds: float) -> Reply:
         assert not self.stopped
         return self.answer(request) or usual(request)
@@ -94,7 +97,7 @@ def in_their_place(monkeypatch: pytest.MonkeyPatch, make: Callable[[], FakeWorke
     """Every worker of a run is made by `make` from now on; they are listed in the order of their start."""
     made: list[FakeWorker] = []
 
-    def start(*arguments: Any) -> Worker:
+    def start(*arguments: Any, **_: object) -> Worker:
         made.append(make())
         made[-1].folder = arguments[2] if len(arguments) > 2 else None
         return cast(Worker, made[-1])

@@ -34,6 +34,8 @@ def own(table: str, value: float, text: str, launch: int) -> dict[str, Any]:
             "metric": text,
             "value": value,
         },
+        "instructions": {"phase": "forward", "launch": launch, "calls": 7, "instructions": value}
+        | {"status": "ok", "reason": text},
         "facts": {"fact": text, "item": text, "value": value, "detail": text},
     }
     return rows[table]

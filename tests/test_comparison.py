@@ -142,7 +142,8 @@ def test_a_memory_that_cannot_be_had_here_has_no_verdict() -> None:
     ],
 )
 def test_the_first_exit_code_that_applies(status: str, word: str, strict: bool, code: int) -> None:
-    verdicts = Frame({"verdict": ["same", "inconclusive" if code == EXIT_FAILED else "same", word]})
+    words = ["same", "inconclusive" if code == EXIT_FAILED else "same", word]
+    verdicts = Frame({"verdict": words, "kind": ["time", "memory", "error"]})
     assert exit_code(verdicts, Frame({"status": ["ok", status]}), strict) == code
 
 

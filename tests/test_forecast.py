@@ -125,3 +125,9 @@ def test_a_run_records_what_was_expected_and_what_it_took(write_study: WriteStud
     assert first.info["expected_seconds"] == round(expected_seconds(plan_of(study)), 1)
     inside = first.cells["wall_seconds"].sum()
     assert inside < first.info["took_seconds"]
+
+
+def test_counts_of_instructions_come_on_top(write_study: WriteStudy) -> None:
+    assert not any("instructions" in line for line in forecast(plan_of(write_study(STUDY))))
+    *_, told = forecast(plan_of(write_study(f"{STUDY}\n[instructions]\nlaunches = 3\n")))
+    assert told == "instructions: counted under valgrind 3 times, which takes minutes on top of this time"

@@ -69,13 +69,17 @@ def test_a_duel_says_what_to_do_next() -> None:
     undecided = Frame(
         [row("inconclusive", "a"), row("inconclusive", "b"), row("inconclusive", "a"), row("slower", "c")]
     )
+    counting = f"next: `{repeat} --count` (counts instructions too, which no load of the machine changes)"
     assert list(next_after_duel(undecided, folder, repeat))[1:] == [
-        "next: `harness duel trial --base-rev=main --only method=a,b` (fewer cells have more launches in the same time)"
+        f"next: `{repeat} --only method=a,b` (fewer cells have more launches in the same time)",
+        counting,
     ]
     everywhere = Frame([row("inconclusive", "a"), row("same", "a")])
     assert list(next_after_duel(everywhere, folder, repeat))[1:] == [
-        "next: raise budget_seconds in the study: 12 launches do not decide 1 quantities"
+        "next: raise budget_seconds in the study: 12 launches do not decide 1 quantities",
+        counting,
     ]
+    assert counting not in list(next_after_duel(everywhere, folder, repeat, counted=True))
 
 
 def test_a_comparison_that_leaves_something_open_names_the_duel_that_would_not() -> None:
@@ -101,6 +105,7 @@ def test_a_comparison_that_leaves_something_open_names_the_duel_that_would_not()
         ({"kind": "memory", "base": 1e6, "head": 1.2e6, "low": 1.2, "high": 1.2}, "1000000 -> 1200000 bytes", None),
         ({"kind": "memory", "base": 0, "head": 8192, "ratio": math.inf, "low": math.inf, "high": math.inf},
          "0 -> 8192 bytes", None),
+        ({"kind": "instructions"}, "1.1000x (1.0500..1.1500)", None),
         ({"kind": "error", "base": 0.5, "head": 1.5, "low": 3.0, "high": 3.0}, "0.5 -> 1.5", None),
     ],
 )  # fmt: skip

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     8: ("cli", "__main__", "__init__"),
     7: ("distribute", "runs", "duel", "bisect", "doctor", "publish", "keep", "completion"),
-    6: ("sweep", "origin"),
+    6: ("sweep", "origin", "counting"),
     5: ("measure", "verdicts", "report", "scripts", "loading"),
     4: ("device",),
     3: ("methods", "precision", "problems"),
@@ -102,7 +102,7 @@ INSIDE = {"problems", "methods", "precision"}
 KERNELS = "harness.methods.kernels"
 """Modules that need torch and Triton to be imported at all; what imports them does so inside functions."""
 
-WITHOUT_TORCH = {"process", "sampler", "case", "turn", "place", "selfcheck"}
+WITHOUT_TORCH = {"process", "sampler", "case", "turn", "place", "selfcheck", "counting"}
 """Modules of measure that the parent process runs."""
 
 

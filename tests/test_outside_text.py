@@ -40,7 +40,7 @@ def test_no_cell_of_a_table_is_a_formula_and_each_is_read_back_as_it_was(tmp_pat
     with RunWriter(run, {}) as writer:
         writer.open()
         writer.commit(rows_of(CASES[0], 1, text=text))
-        writer.write_facts([key | {"fact": text, "item": text, "value": -1.5, "detail": text}])
+        writer.write_whole("facts", [key | {"fact": text, "item": text, "value": -1.5, "detail": text}])
     verdicts = verdicts_of(text)
     judged.mkdir()
     write_verdicts(judged, verdicts, {})

@@ -18,7 +18,7 @@ from harness.errors import UserError
 from harness.loading import load_study
 from harness.tables import Run, RunWriter, read
 from harness.tables.parsing import EXACT_FLOATS
-from harness.tables.schema import TABLES, column_kinds, schema
+from harness.tables.schema import TABLES, WHOLE, column_kinds, schema
 from tests.sidecar import write_info
 from tests.table_rows import APPENDED, METHODS, own, rows_of
 from tests.test_streams import TINY
@@ -37,9 +37,9 @@ def write_run(folder: Path, text: str = 'say "a, b", é') -> Path:
         writer.open()
         for launch, value in enumerate(FIGURES, 1):
             writer.commit(rows_of(FLAGGED, launch, value, text))
-        writer.write_facts(
-            {"case": FLAGGED.id, "method": "NA"} | FLAGGED.axes | own("facts", value, text, 1) for value in FIGURES
-        )
+        key = {"case": FLAGGED.id, "method": "NA"} | FLAGGED.axes
+        for table in WHOLE:
+            writer.write_whole(table, [key | own(table, value, text, 1) for value in FIGURES])
     return folder
 
 

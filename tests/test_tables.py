@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from harness.cells import Case
 from harness.errors import UserError
 from harness.tables import SCHEMA_VERSION, Row, RunWriter, newest_run, parameter_types, read, recover
-from harness.tables.schema import OLDEST_READ, TABLES, added_since, column_kinds, schema
+from harness.tables.schema import OLDEST_READ, TABLES, WHOLE, added_since, column_kinds, schema
 from tests.sidecar import SIDECAR, write_info
 from tests.table_rows import APPENDED, CASES, METHODS, own, rows_of
 
@@ -48,17 +48,19 @@ TEXTS = NASTY | st.text(st.characters(exclude_categories=["Cs"], exclude_charact
 @example(math.nan, "None")
 def test_every_table_is_read_back_as_it_was_written(value: float, text: str) -> None:
     written = rows_of(CASES[0], 1, value, text)
-    facts = [{"case": CASES[0].id, "method": text or "x"} | CASES[0].axes | own("facts", value, text, 1)]
+    key = {"case": CASES[0].id, "method": text or "x"} | CASES[0].axes
+    whole = {table: [key | own(table, value, text, 1)] for table in WHOLE}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_info(folder)
         with RunWriter(folder, {}) as writer:
             writer.open()
             writer.commit(written)
-            writer.write_facts(facts)
+            for table, own_rows in whole.items():
+                writer.write_whole(table, own_rows)
         run = read(folder)
         run.check()
-        for table, rows in (written | {"facts": facts}).items():
+        for table, rows in (written | whole).items():
             frame = getattr(run, table)
             assert list(frame.columns) == list(rows[0])
             for back, row in zip(frame.to_dict("records"), rows, strict=True):
@@ -103,8 +105,8 @@ def test_the_writer_coerces_by_the_schema(tmp_path: Path) -> None:
     with RunWriter(tmp_path, {}) as writer:
         writer.open()
         writer.commit(rows | {"memory": memory})
-        writer.write_facts(
-            [{"case": CASES[0].id, "method": "x"} | CASES[0].axes | {"fact": "f", "item": 1, "value": 2}]
+        writer.write_whole(
+            "facts", [{"case": CASES[0].id, "method": "x"} | CASES[0].axes | {"fact": "f", "item": 1, "value": 2}]
         )
     line = (tmp_path / "memory.csv").read_text().splitlines()[1]
     assert line.endswith(",16,4096.0")

@@ -63,6 +63,9 @@ QUANTITY = click.option(
     help="Of what is measured only this decides: time, memory, error, or part of a quantity such as 'time of forward'.",
 )
 FOR_BISECT = "--for-bisect"
+STRICT_COUNTS = click.option(
+    "--strict-counts", is_flag=True, help="Where a time is inconclusive, its count of instructions decides."
+)
 RESULTS_FOLDER = click.option(
     "--results", type=click.Path(path_type=Path), default=RESULTS, help="Folder of the results."
 )

@@ -11,7 +11,17 @@ from typing import Any
 import click
 
 from harness import completion
-from harness.cli.group import FOR_BISECT, ONLY, QUANTITY, RESULTS_FOLDER, STRICT, STUDIES_FOLDER, cli, tell
+from harness.cli.group import (
+    FOR_BISECT,
+    ONLY,
+    QUANTITY,
+    RESULTS_FOLDER,
+    STRICT,
+    STRICT_COUNTS,
+    STUDIES_FOLDER,
+    cli,
+    tell,
+)
 from harness.errors import UserError
 from harness.vocabulary import EXIT_INCONCLUSIVE, studies_option
 
@@ -24,7 +34,15 @@ from harness.vocabulary import EXIT_INCONCLUSIVE, studies_option
 @ONLY
 @QUANTITY
 @click.option(FOR_BISECT, is_flag=True, help="Exit with what `git bisect run` understands: 0 good, 1 bad, 125 skip.")
+@click.option("--count", is_flag=True, help="Count instructions too, by valgrind: no load of the machine changes them.")
+@click.option(
+    "--until-decided",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MINUTES",
+    help="Go on until everything is decided, so many minutes at most, whatever the study's budget.",
+)
 @STRICT
+@STRICT_COUNTS
 @STUDIES_FOLDER
 @RESULTS_FOLDER
 def duel(
@@ -35,7 +53,10 @@ def duel(
     only: tuple[str, ...],
     quantity: str,
     for_bisect: bool,
+    count: bool,
+    until_decided: float | None,
     strict: bool,
+    strict_counts: bool,
     studies: Path,
     results: Path,
 ) -> None:
@@ -61,15 +82,19 @@ def duel(
         raise UserError("duel: name a --base-rev or a --base-path, not both")
     loaded = load_study(find_study(study, studies), only)
     refuse_unmeant(loaded, quantity)
+    if count or strict_counts:
+        loaded = loaded.with_counts()
+    seconds = None if until_decided is None else until_decided * 60
     with base_origin(base_rev, base_python, base_path, loaded.methods) as base:
-        fought = fight(loaded, base, results, studies, tell)
+        fought = fight(loaded, base, results, studies, tell, until_decided=seconds)
     again = ["harness", "duel", study]
     options = {"rev": base_rev, "path": base_path, "python": base_python}
     again += [f"--base-{name}={value}" for name, value in options.items() if value]
     repeat = shlex.join(again) + studies_option(studies)
     tell(f"{loaded.name}: {fought.path}")
-    advice = next_after_duel(fought.verdicts, fought.path, repeat)
-    _judged(fought.verdicts, fought.base, fought.head, results, strict or for_bisect, advice, quantity)
+    advice = next_after_duel(fought.verdicts, fought.path, repeat, loaded.instructions is not None)
+    strict = strict or for_bisect
+    _judged(fought.verdicts, fought.base, fought.head, results, strict, advice, quantity, strict_counts)
 
 
 @cli.command()
@@ -99,8 +124,9 @@ def bisect(study: str, good: str, bad: str, only: tuple[str, ...], quantity: str
 @click.argument("bases", metavar="BASE...", nargs=-1, required=True, shell_complete=completion.base_names)
 @click.argument("head", shell_complete=completion.base_names)
 @STRICT
+@STRICT_COUNTS
 @RESULTS_FOLDER
-def compare(bases: tuple[str, ...], head: str, strict: bool, results: Path) -> None:
+def compare(bases: tuple[str, ...], head: str, strict: bool, strict_counts: bool, results: Path) -> None:
     """A recorded run against one or several that are pooled: folders, or names of studies for their newest run.
 
     STUDY/baseline stands for the runs that `make baseline` recorded.
@@ -115,7 +141,7 @@ def compare(bases: tuple[str, ...], head: str, strict: bool, results: Path) -> N
     of_head = of_one_machine(read(newest_run(results, head)))
     verdicts = compare_verdicts(of_base, of_head, gate_of(of_head))
     advice = next_after_comparison(verdicts, of_base[-1])
-    _judged(verdicts, of_base[-1], of_head, results, strict, advice)
+    _judged(verdicts, of_base[-1], of_head, results, strict, advice, strict_counts=strict_counts)
 
 
 @cli.command()
@@ -147,12 +173,20 @@ def history(machine: str | None, studies: Path, results: Path) -> None:
 
 
 def _judged(
-    verdicts: Any, base: Any, head: Any, results: Path, strict: bool, advice: Iterable[str], quantity: str = ""
+    verdicts: Any,
+    base: Any,
+    head: Any,
+    results: Path,
+    strict: bool,
+    advice: Iterable[str],
+    quantity: str = "",
+    strict_counts: bool = False,
 ) -> None:
     """Print the verdicts and the advice, add the verdicts to the history, and end with the exit code of those of this
     quantity, or of all."""
     from harness.report.judgement import judgement_lines
     from harness.verdicts.comparison import exit_code
+    from harness.verdicts.counts import decided_by_counts
     from harness.verdicts.history import record
     from harness.verdicts.quantities import of_quantity
     from harness.verdicts.sides import sides_text
@@ -163,6 +197,6 @@ def _judged(
         record(results, verdicts, base, head)
     except (OSError, UserError) as error:  # the verdicts hold all the same
         click.echo(f"harness: not added to the history: {error}", err=True)
-    asked = of_quantity(verdicts, quantity)
+    asked = of_quantity(decided_by_counts(verdicts) if strict_counts else verdicts, quantity)
     code = exit_code(asked, head.cells, strict)
     sys.exit(EXIT_INCONCLUSIVE if code == 0 and quantity and asked.empty else code)  # it was not measured

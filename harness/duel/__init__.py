@@ -37,13 +37,15 @@ def duel(
     *,
     head: Origin | None = None,
     question: Question | None = None,
+    until_decided: float | None = None,
 ) -> Duel:
     """Measure a study on both sides into a new folder of `results`, and judge.
 
     The head is the working tree under this interpreter, unless another is given; this process's study, sampler and
     judge drive both sides. question: the one quantity that is asked for; only its cell is measured, until the question
-    is answered. Raises UserError where the study times nothing, CannotRun where a side cannot be measured or speaks
-    another protocol, and Interrupted at Ctrl-C once there is a folder.
+    is answered. until_decided: seconds that the duel may take, in place of the study's budget, until everything is
+    decided. Raises UserError where the study times nothing, CannotRun where a side cannot be measured or speaks another
+    protocol, and Interrupted at Ctrl-C once there is a folder.
     """
     if study.timing is None:
         raise UserError(f"{study.name}: a duel needs a study with a [timing] table")
@@ -79,7 +81,9 @@ def duel(
         runner = stack.enter_context(CaseRunner(study, sides))
         known = first[0].greeting["methods"]
         gone = {} if question else base_only(base, study, studies, plan)
-        launches = Launches(study, question.cells(plan) if question else list(plan), runner, runs, folder, known, gone)
+        cases = question.cells(plan) if question else list(plan)
+        spawns = (base.spawn, head.spawn)
+        launches = Launches(study, cases, runner, runs, folder, known, gone, say, until_decided, spawns)
         try:
             return launches.answer(question) if question else launches.fight()
         except KeyboardInterrupt:

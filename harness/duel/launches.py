@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cells import Case, Cell
+from harness.counting import Counted, count_instructions, uncounted
+from harness.duel.outlook import EARLY, outlook
 from harness.duel.question import Question
+from harness.loading import Say
 from harness.machine import utc_now
 from harness.measure.case import CaseResult, CaseRunner
+from harness.measure.process import Worker
 from harness.measure.turn import rows_of
 from harness.progress import progress_bar
 from harness.runs import write_info
 from harness.study import Study
 from harness.sweep import at_hand
 from harness.tables import BASE, HEAD, Run, RunWriter, parameter_types, read, write_sides, write_verdicts
-from harness.verdicts.comparison import duel_verdicts, judged_so_far
+from harness.verdicts.comparison import changes_so_far, duel_verdicts, judged_so_far, tolerances
 from harness.verdicts.judge import FEWEST_LAUNCHES
 from harness.verdicts.sides import side_facts
 
@@ -30,6 +34,9 @@ LOOKS = (12, 16, 20, 26, 32, 40, 50)
 """Numbers of launches after which it is asked whether more are needed, 12 at least. The answer depends on the spread of
 the quantities alone, never on an effect. That a set may end because a spread happens to be small costs little: a true
 change of just the tolerance is `same` in under 5 % of duels, all looks included (tests/acceptance/verdicts.py)."""
+
+LATER_LOOKS = (64, 80, 100, 128, 160, 200, 256, 320, 400, 512)
+"""The same of a duel that goes on until it is decided."""
 
 SHARE_OF_FIRST = 0.6
 """Of the budget: what the first set may use. The second set is of the cases in which something was found, so mostly of
@@ -63,6 +70,13 @@ class Launches:
     folder: Path
     known: Sequence[str]
     base_only: Mapping[str, Sequence[Cell]]
+    say: Say = print
+    """Takes a line for the person who waits."""
+    until_decided: float | None = None
+    """Seconds that the duel may take in place of the study's budget, to go on where the launches of LOOKS decide
+    nothing; None: the budget holds."""
+    spawns: Sequence[Callable[[Path], Worker]] = ()
+    """What starts a counting worker of each side."""
 
     def __post_init__(self) -> None:
         self.begun = time.monotonic()
@@ -71,15 +85,18 @@ class Launches:
         """Cases whose errors differ between launches, so that they are measured in every launch."""
         self.launch = 0
         """The number of the launch at hand, counted over both sets."""
+        self.too_busy = False
+        """Whether the times will not be decided at this load, and the instructions are counted instead."""
 
     def fight(self) -> Duel:
         """Both sets of launches, and the verdicts."""
-        first = self._set_of(self.cases, self._first_set_ends, partial(next_look, least=self.study.launches))
+        first = self._set_of(self.cases, self._first_set_ends, self._next_look)
         judged = self._judged(first)
         doubtful = set(judged.loc[judged["found"], "case"])
         again = [each for each in self.cases if each[0].id in doubtful]
         ends = partial(self._second_set_ends, first=len(first))
         second = self._set_of(again, ends, lambda _: len(first)) if again else []
+        self._count()
         return self._ended(duel_verdicts(*self._sides(), first, second, self.study.gate))
 
     def answer(self, question: Question) -> Duel:
@@ -160,10 +177,39 @@ class Launches:
 
     def _first_set_ends(self, done: int) -> bool:
         """When no launch is needed any more, or no time is left."""
-        budget = self.study.total_budget
-        if budget is not None and done and self._left() < budget * (1 - SHARE_OF_FIRST):
+        budget = self._budget()
+        if done and self._left() < budget * (1 - SHARE_OF_FIRST):
             return True
-        return enough(done, self.study.launches, lambda: self._judged(range(1, done + 1)))
+        if done == EARLY:
+            self._look_ahead(done)
+        if self.too_busy and done >= max(self.study.launches, LOOKS[0]):
+            return True
+        return enough(done, self.study.launches, lambda: self._judged(range(1, done + 1)), self._looks())
+
+    def _next_look(self, done: int) -> int:
+        return next_look(done, self.study.launches, self._looks())
+
+    def _look_ahead(self, done: int) -> None:
+        """Say what the duel takes at this load, where that is more than it has."""
+        seconds, gate = time.monotonic() - self.begun, self.study.gate
+        found = outlook(changes_so_far(*self._sides(), range(1, done + 1)), tolerances(gate), seconds, SHARE_OF_FIRST)
+        counted = self.study.instructions is not None and self.until_decided is None
+        option = "--until-decided" if self.until_decided is None else ""
+        if line := found.told(self._budget(), counted, option):
+            self.say(line)
+            self.too_busy = counted
+
+    def _count(self) -> None:
+        """Count the instructions of both sides, where the study or the command asks for it."""
+        if self.study.instructions is None:
+            return
+        self.runner.rest()
+        sides = [Counted(spawn, run) for spawn, run in zip(self.spawns, self._sides(), strict=True)]
+        counted = count_instructions(self.study, self.cases, sides)
+        for name, writer, rows in zip((BASE, HEAD), self.writers, counted, strict=True):
+            writer.write_whole("instructions", rows)
+            if line := uncounted(rows):
+                self.say(f"{name}: {line}")
 
     def _second_set_ends(self, done: int, first: int) -> bool:
         """As many launches as the first set had; when the budget ends, still as many as can decide."""
@@ -174,23 +220,31 @@ class Launches:
         return judged_so_far(*self._sides(), launches, self.study.gate)
 
     def _left(self) -> float:
-        budget = self.study.total_budget
-        return UNLIMITED if budget is None else budget - (time.monotonic() - self.begun)
+        return self._budget() - (time.monotonic() - self.begun)
+
+    def _budget(self) -> float:
+        """Seconds of the whole duel."""
+        budget = self.study.total_budget if self.until_decided is None else self.until_decided
+        return UNLIMITED if budget is None else budget
+
+    def _looks(self) -> Sequence[int]:
+        return LOOKS if self.until_decided is None else (*LOOKS, *LATER_LOOKS)
 
     def _sides(self) -> tuple[Run, Run]:
         """Both runs, read anew."""
         return read(self.folder / BASE), read(self.folder / HEAD)
 
 
-def next_look(done: int, least: int) -> int:
+def next_look(done: int, least: int, looks: Sequence[int] | None = None) -> int:
     """After how many launches it is asked next whether they are enough; `least`: as many as the study wants."""
-    first = max(least, LOOKS[0])
-    return min((look for look in (first, *LOOKS) if look > done and look >= first), default=done)
+    looks = looks or LOOKS
+    first = max(least, looks[0])
+    return min((look for look in (first, *looks) if look > done and look >= first), default=done)
 
 
-def enough(done: int, least: int, judge_so_far: Callable[[], pd.DataFrame]) -> bool:
+def enough(done: int, least: int, judge_so_far: Callable[[], pd.DataFrame], looks: Sequence[int] | None = None) -> bool:
     """Whether a first set of launches needs no more: at a look at which the spread of every quantity is small enough,
     or after the last look. judge_so_far: what `judge` says of the launches until now, asked at looks only."""
-    if done != next_look(done - 1, least):
+    if done != next_look(done - 1, least, looks):
         return False
-    return next_look(done, least) == done or bool(judge_so_far()["settled"].all())
+    return next_look(done, least, looks) == done or bool(judge_so_far()["settled"].all())

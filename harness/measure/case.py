@@ -16,7 +16,7 @@ from harness.measure.pace import ROUNDS_AGAIN, measured_again, too_fast
 from harness.measure.process import Worker, WorkerLost, opening
 from harness.measure.sampler import Arm, Block, sample
 from harness.study import Study
-from harness.vocabulary import WALL
+from harness.vocabulary import COUNTS, WALL
 
 UNTIMED = float("nan")
 """Placeholder time of a block whose cell failed in an earlier round, or that could not be timed."""
@@ -32,6 +32,7 @@ class CellResult:
     opening the case, its check, its blocks and what is prepared for them), and of these on compiling (NaN: nothing was
     compiled); why the device was throttled meanwhile.
 
+    counts: [phase, calls, instructions a call] of each phase that was counted; None of a worker that cannot count.
     calls: phase -> clock -> calls of a block. void: (phase, why) -> blocks of the device clock that told no time.
     """
 
@@ -45,13 +46,14 @@ class CellResult:
     least_bytes: dict[str, int] = field(default_factory=dict)
     memory: list[list[Any]] = field(default_factory=list)
     figures: list[list[Any]] = field(default_factory=list)
+    counts: list[list[Any]] | None = None
     throttling: set[str] = field(default_factory=set)
     void: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def end(self, status: str, reason: str) -> None:
         """Give the cell up: nothing of it is kept but the reason."""
         self.status, self.reason = status, reason
-        self.calls, self.memory, self.figures = {}, [], []
+        self.calls, self.memory, self.figures, self.counts = {}, [], [], None
         self.throttling, self.void, self.compile_seconds = set(), Counter(), float("nan")
 
     def told(self) -> str:
@@ -91,6 +93,11 @@ class Side:
         if self._worker is not None:
             self._worker.stop()
             self._worker, self._used = None, False
+
+    def kill(self) -> None:
+        """End the process of the worker while another thread waits for its reply: that thread gets a WorkerLost."""
+        if (worker := self._worker) is not None:
+            worker.kill()
 
     def running(self) -> Worker:
         """The worker, spawned if there is none, once it has greeted."""
@@ -134,6 +141,11 @@ class CaseRunner:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for side in self._sides:
+            side.drop()
+
+    def rest(self) -> None:
+        """End the workers; the next case begins others."""
         for side in self._sides:
             side.drop()
 
@@ -248,7 +260,8 @@ class CaseRunner:
             return
         at = cells[0].side
         begin = time.monotonic()
-        opened = self._ask(at, self._opening(case, self._sides[at].running().cores), deadline)
+        request = self._opening(case, self._sides[at].running().cores, with_phases=COUNTS in measure)
+        opened = self._ask(at, request, deadline)
         opening_of_each = (time.monotonic() - begin) / len(cells)
         for each in cells:
             if opened["status"] != "ok":
@@ -267,6 +280,7 @@ class CaseRunner:
                 }
                 each.least_bytes = reply.get("least_bytes", {})
                 each.memory, each.figures = reply["memory"], reply["figures"]
+                each.counts = reply.get(COUNTS)
                 each.compile_seconds = reply.get("compile_seconds", float("nan"))
             else:
                 each.end(reply["status"], reply["reason"])
@@ -288,12 +302,13 @@ class CaseRunner:
             raise WorkerLost(reply["status"], _in_phase(request.get("phase", ""), reply["reason"]), answered=True)
         return reply
 
-    def _opening(self, case: Case, cores: Sequence[int]) -> dict[str, Any]:
+    def _opening(self, case: Case, cores: Sequence[int], with_phases: bool) -> dict[str, Any]:
+        """The request that opens a case. with_phases: of a study that times nothing too, since they are counted."""
         timing, compared = self._study.timing, self._study.comparison
         return opening(
             case,
             cores,
-            phases=self._study.phases if timing else (),
+            phases=self._study.phases if timing or with_phases else (),
             loss=compared.loss,
             tensors=compared.tensors,
             references=compared.references,

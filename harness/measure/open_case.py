@@ -15,6 +15,7 @@ from harness.device.clock import Call, Clock
 from harness.device.definition import Device
 from harness.device.devices import device_of
 from harness.measure.assessment import Assessment
+from harness.measure.callgrind import count
 from harness.measure.checks import changed, restore, same_bits, wrong_outcome, wrong_yardstick
 from harness.measure.compiler import compilations, compiling
 from harness.measure.contents import Content
@@ -33,7 +34,7 @@ from harness.measure.state.watch import Watch
 from harness.measure.transforms import as_run, load_transforms
 from harness.methods import Method, method
 from harness.problems import Draws, Problem
-from harness.vocabulary import CACHE, DERIVATIVES, DEVICE_CLOCK, WALL, YARDSTICK_PHASES, YARDSTICKS
+from harness.vocabulary import CACHE, COUNTS, DERIVATIVES, DEVICE_CLOCK, WALL, YARDSTICK_PHASES, YARDSTICKS
 
 TIMED_OVER_PREPARED = 3.0
 """A block lasts at least so many times what must be prepared for it (copies, one untimed call): most of the wall time
@@ -98,7 +99,8 @@ class OpenCase:
         spare_bytes: float = math.inf,
         calls: Mapping[str, int] = MappingProxyType({}),
     ) -> dict[str, Any]:
-        """Run a method once, hold it to what is right, prepare its phases; `measure`: of errors, memory, repeats.
+        """Run a method once, hold it to what is right, prepare its phases; `measure`: of errors, memory, repeats,
+        counts.
 
         Where it is compiled, that is done here, and the reply has the seconds of it. spare_bytes: how much of the
         memory limit the method leaves to copies of earlier blocks. calls: of a block by the wall clock, of the phases
@@ -130,7 +132,7 @@ class OpenCase:
 
     def _check(self, name: str, chosen: Method, measure: Collection[str]) -> dict[str, Any]:
         reply: dict[str, Any] = {"status": "ok", "reason": "", "calls": {}, "memory": [], "figures": []}
-        reply["least_bytes"] = {}
+        reply["least_bytes"], reply[COUNTS] = {}, []
         if name in YARDSTICKS:
             wrong = wrong_yardstick(chosen, self.problem)
         else:
@@ -151,9 +153,12 @@ class OpenCase:
                 reply["reason"] = "; ".join(filter(None, (reply["reason"], f"no {phase}: {told(error)}")))
                 continue
             if isinstance(checked, str):
-                nothing: dict[str, Any] = {"calls": {}, "memory": [], "figures": []}
+                nothing: dict[str, Any] = {"calls": {}, "memory": [], "figures": [], COUNTS: []}
                 return reply | {"status": "incorrect", "reason": _in_phase(phase, checked)} | nothing
             self.prepared[name, phase], self.checked[name, phase] = prepared, checked
+            if COUNTS in measure:  # valgrind makes everything slow: nothing is timed in a worker that counts
+                reply[COUNTS].append([phase, *count(self._fresh_call(name, prepared))])
+                continue
             if "memory" in measure:
                 peak = self.device.peak_bytes(self._fresh_call(name, prepared))
                 reply["memory"].append([phase, chosen.least_bytes(phase, self.problem.case), peak])

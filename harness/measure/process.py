@@ -20,9 +20,13 @@ from typing import Any
 from harness.cells import Case
 from harness.errors import UserError
 from harness.git import unbound
+from harness.measure.counting import callgrind, counting_environment
 
 START_SECONDS = 120.0
 """A worker that has not greeted by then never will: importing torch takes seconds, on a cold disk tens of them."""
+
+COUNTING_START_SECONDS = 10 * START_SECONDS
+"""The same of a worker that counts: importing torch under callgrind takes ten times as long, and others may be busy."""
 
 END_SECONDS = 10.0
 """A worker that has closed its output is ending; one that has not ended by then never will."""
@@ -65,6 +69,7 @@ class Worker:
     interpreter: str = sys.executable
     folder: Path | None = None
     greeting: dict[str, Any] = field(default_factory=dict)
+    start_seconds: float = START_SECONDS
     _unread: bytes = b""
 
     @classmethod
@@ -85,20 +90,24 @@ class Worker:
         folder: Path | None = None,
         environment: Mapping[str, str] | None = None,
         home: Path | None = None,
+        counts: Path | None = None,
     ) -> Worker:
         """A worker that is starting: importing torch takes seconds, which several can spend at once.
 
         environment: variables that it has besides those of this process; home: the folder of the harness that it is a
-        worker of, unless that is the one in `folder`. A worker inherits none of the variables by which a git hook names
-        its repository: a method may call git, which would then write there.
+        worker of, unless that is the one in `folder`; counts: it runs under callgrind, is pinned to no core, and counts
+        instructions in files that begin with this path. A worker inherits none of the variables by which a git hook
+        names its repository: a method may call git, which would then write there.
         """
+        if counts is not None:
+            cores, environment = (), {**(environment or {}), **counting_environment(counts)}
         try:
             log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by stop)
         except OSError as error:
             raise UserError(f"worker: {error.strerror}") from None
         try:
             process = subprocess.Popen(
-                [interpreter, *_program(home), *_ends_with()],
+                [*(callgrind(counts) if counts else ()), interpreter, *_program(home), *_ends_with()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -109,13 +118,14 @@ class Worker:
         except OSError as error:
             log.close()
             raise UserError(f"worker: {interpreter}: {error.strerror}") from None
-        return cls(process, cores, log, interpreter, home or folder)
+        start_seconds = START_SECONDS if counts is None else COUNTING_START_SECONDS
+        return cls(process, cores, log, interpreter, home or folder, start_seconds=start_seconds)
 
     def greet(self) -> Worker:
         """Wait for its greeting, unless it has greeted. Raises UserError where there is none."""
         if not self.greeting:
             try:
-                greeting = self._reply(START_SECONDS)
+                greeting = self._reply(self.start_seconds)
                 home = Path(greeting.pop("home"))  # told to us alone: no result names a path
             except WorkerLost as error:
                 self.stop()
@@ -147,6 +157,10 @@ class Worker:
         except ValueError:  # of a method that has written where answers are
             self.process.kill()
             raise WorkerLost("crashed", "the worker's answer was no JSON") from None
+
+    def kill(self) -> None:
+        """End the process, and leave the rest to whoever waits for its reply."""
+        self.process.kill()
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""

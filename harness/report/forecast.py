@@ -94,6 +94,9 @@ def forecast(plan: Plan, earlier: Earlier = UNKNOWN) -> Iterator[str]:
         yield f"skip {more} more, for {over}{len(skips) - SHOWN_SKIPS} more reasons"
     if cells > skipped:
         yield _time_text(tally, study, earlier)
+    if study.instructions and cells > skipped:
+        processes = study.instructions.launches
+        yield f"instructions: counted under valgrind {processes} times, which takes minutes on top of this time"
 
 
 def _tally(plan: Plan, earlier: Earlier) -> _Tally:

@@ -29,8 +29,9 @@ def judgement_lines(verdicts: pd.DataFrame, head: pd.DataFrame) -> Iterator[str]
     yield counts_text(verdicts)
 
 
-def next_after_duel(verdicts: pd.DataFrame, folder: Path, repeat: str) -> Iterator[str]:
-    """What a person would do with a duel. repeat: the command that fights it again, without --only."""
+def next_after_duel(verdicts: pd.DataFrame, folder: Path, repeat: str, counted: bool = False) -> Iterator[str]:
+    """What a person would do with a duel. repeat: the command that fights it again, without --only; counted: whether
+    instructions were counted, or it was tried."""
     yield f"next: `harness report {shlex.quote(str(folder))}` (a page for the browser)"
     undecided = verdicts[(verdicts["verdict"] == "inconclusive") & (verdicts["launches"] > 0)]
     methods = undecided["method"].unique()
@@ -40,6 +41,8 @@ def next_after_duel(verdicts: pd.DataFrame, folder: Path, repeat: str) -> Iterat
     elif len(methods):
         launches = int(undecided["launches"].max())
         yield f"next: raise budget_seconds in the study: {launches} launches do not decide {len(undecided)} quantities"
+    if (undecided["kind"] == "time").any() and not counted:
+        yield f"next: `{repeat} --count` (counts instructions too, which no load of the machine changes)"
 
 
 def next_after_comparison(verdicts: pd.DataFrame, base: Run) -> Iterator[str]:

@@ -56,10 +56,12 @@ VERDICT_COLOUR = {
     "lost": "#882255",
     "worse": "#CC3311",
     "slower": "#D55E00",
+    "more": "#E69F00",
     "inconclusive": "#999999",
     "new": "#AA4499",
     "better": "#117733",
     "faster": "#009E73",
+    "fewer": "#44AA99",
     "same": "#56B4E9",
 }
 

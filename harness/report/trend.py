@@ -12,7 +12,7 @@ from harness.verdicts.steps import FEWEST_RUNS, OF, trends
 from harness.verdicts.wording import quantity_name
 
 COMMIT_DIGITS = 8
-UNITS = {"time": " reads of y", "memory": " bytes", "error": ""}
+UNITS = {"time": " reads of y", "memory": " bytes", "instructions": " instructions", "error": ""}
 
 
 def history_lines(history: pd.DataFrame, found: pd.DataFrame) -> Iterator[str]:

@@ -13,7 +13,7 @@ import pandas as pd
 from harness.errors import UserError
 from harness.tables.clocks import clocks_of, shown_by
 from harness.tables.reading import Run
-from harness.tables.schema import FOLDER_NAME
+from harness.tables.schema import FOLDER_NAME, WHOLE
 from harness.vocabulary import DEVICE_CLOCK, WALL
 
 
@@ -38,7 +38,7 @@ class Part(Run):
 
     def _read(self, table: str) -> pd.DataFrame:
         rows: pd.DataFrame = getattr(self.whole, table)
-        if self.alone or table == "facts":
+        if self.alone or table in WHOLE:
             return rows
         if table == "cells":
             return rows[rows["machine"] == self.slug].reset_index(drop=True)

@@ -68,6 +68,10 @@ class Run:
         return self._read("discrepancies")
 
     @cached_property
+    def instructions(self) -> pd.DataFrame:
+        return self._read("instructions")
+
+    @cached_property
     def facts(self) -> pd.DataFrame:
         return self._read("facts")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.tables.files import cut_half_line, replacing
-from harness.tables.schema import CASE, LOG, TABLES
+from harness.tables.schema import CASE, LOG, TABLES, WHOLE
 
 csv.field_size_limit(sys.maxsize)  # a reason may be of any length
 
@@ -31,7 +31,7 @@ def recover(folder: Path, planned: Mapping[str, int]) -> set[tuple[int, str]]:
         if count > planned.get(case, 0):
             raise UserError(f"{folder / LOG}.csv: case {case} has {count} cells, planned are {planned.get(case, 0)}")
     committed = {key for key, count in counted.items() if count == planned.get(key[1])}
-    for table in (each for each in TABLES if each != "facts"):
+    for table in (each for each in TABLES if each not in WHOLE):
         path = folder / f"{table}.csv"
         if any(key not in committed for _, key in _keyed_lines(path)):
             _keep(path, (line for line, key in _keyed_lines(path) if key in committed))

@@ -8,7 +8,8 @@ Schema history
    none there, and is read alike.
 4  timings.csv has the column clock, and device_seconds is gone: it held launches, so it is not taken for a time of the
    device clock, and every time of an earlier version is of the wall clock. discrepancies.csv says of which launch a
-   figure is: before it was always the first.
+   figure is: before it was always the first. Later instructions.csv was added, and a verdict of its counts; the version
+   is the same, since every older run is read as one that counted nothing.
 """
 
 from __future__ import annotations
@@ -104,6 +105,16 @@ _OWN = {
         "metric": pa.Column(str, description="the figure, its unit in its name"),
         "value": pa.Column(float, nullable=True, description="its value; NaN: it has none here"),
     },
+    "instructions": {
+        "phase": pa.Column(str, pa.Check.isin(PHASES), description="what was counted"),
+        "launch": pa.Column(int, pa.Check.ge(1), description="which counting process, from 1"),
+        "calls": pa.Column(int, pa.Check.ge(0), description="calls in the loop that was counted; 0: nothing was"),
+        "instructions": pa.Column(
+            float, nullable=True, description="instructions a call, those of an empty loop taken off; NaN: not counted"
+        ),
+        "status": pa.Column(str, pa.Check.isin(STATUSES), description="what became of the count"),
+        "reason": pa.Column(str, description="why, in one line"),
+    },
     "facts": {
         "fact": pa.Column(str, description="what was established, beside the cells"),
         "item": pa.Column(str, description="of what"),
@@ -112,10 +123,12 @@ _OWN = {
     },
 }
 
+KINDS = ("time", "memory", "error", "instructions", "cell")
+"""Of what is judged."""
 
 _QUANTITY = {
-    "kind": pa.Column(str, pa.Check.isin(("time", "memory", "error", "cell")), description="what is judged"),
-    "phase": pa.Column(str, description="of time and memory: which phase"),
+    "kind": pa.Column(str, pa.Check.isin(KINDS), description="what is judged"),
+    "phase": pa.Column(str, description="of time, memory and instructions: which phase"),
     "clock": pa.Column(str, pa.Check.isin(("", *CLOCKS)), description="of time: by which clock"),
     "tensor": pa.Column(str, description="of an error: what is compared"),
     "reference": pa.Column(str, description="of an error: what it is compared with"),
@@ -123,12 +136,24 @@ _QUANTITY = {
 }
 
 _JUDGED = {
-    "base": pa.Column(float, nullable=True, description="median of the base: seconds a call, bytes, or the figure"),
+    "base": pa.Column(
+        float,
+        nullable=True,
+        description="median of the base: seconds a call, bytes, instructions a call, or the figure",
+    ),
     "head": pa.Column(float, nullable=True, description="the same of the head"),
     "ratio": pa.Column(float, nullable=True, description="head over base: the geometric mean over launches"),
-    "low": pa.Column(float, nullable=True, description="lower end of the ratio's 95 % interval"),
-    "high": pa.Column(float, nullable=True, description="upper end of the ratio's 95 % interval"),
-    "launches": pa.Column(int, pa.Check.ge(0), description="launches a side that the ratio is of"),
+    "low": pa.Column(
+        float,
+        nullable=True,
+        description="lower end of the ratio's 95 % interval; of instructions the smallest ratio of two counts",
+    ),
+    "high": pa.Column(
+        float,
+        nullable=True,
+        description="upper end of the ratio's 95 % interval; of instructions the largest ratio of two counts",
+    ),
+    "launches": pa.Column(int, pa.Check.ge(0), description="launches a side, or counts, that the ratio is of"),
     "verdict": pa.Column(str, pa.Check.isin(VERDICTS), description="what became of it"),
 }
 
@@ -153,6 +178,9 @@ _HISTORY = {
 
 
 TABLES = tuple(_OWN)
+WHOLE = ("instructions", "facts")
+"""The tables that are written once, whole; to the others each case of a launch is appended."""
+
 KEY = tuple(_KEY)
 """The columns that every table has, and before those of its own."""
 

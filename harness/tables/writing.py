@@ -29,6 +29,7 @@ from harness.tables.schema import (
     SIDES_FILE,
     TABLES,
     VERDICTS_FILE,
+    WHOLE,
     Row,
     column_kinds,
     history_schema,
@@ -65,7 +66,7 @@ class RunWriter:
 
     def open(self) -> None:
         """Open the tables to append to; what was not committed must have been cut off before."""
-        for table in (each for each in TABLES if each != "facts"):
+        for table in (each for each in TABLES if each not in WHOLE):
             # Unbuffered: what a full disk has refused must not be written later, when others had their turn.
             file = self._files[table] = (self._folder / f"{table}.csv").open("ab", buffering=0)
             if file.tell() == 0:
@@ -76,14 +77,14 @@ class RunWriter:
         in_turn = sorted(self._files, key=lambda table: table == LOG)
         self._append((table, _lines(rows.get(table, ()), self._kinds[table])) for table in in_turn)
 
-    def write_facts(self, rows: Iterable[Row]) -> None:
-        """Write facts.csv, whole."""
-        kinds = self._kinds["facts"]
+    def write_whole(self, table: str, rows: Iterable[Row]) -> None:
+        """Write one of the tables WHOLE; what a row leaves out is empty, or 0."""
+        kinds = self._kinds[table]
         defaults = {name: kind() for name, kind in kinds.items()}
         text = _lines([dict.fromkeys(kinds)], kinds, header=True) + _lines(
             (defaults | dict(row) for row in rows), kinds
         )
-        replace_text(self._folder / "facts.csv", text)
+        replace_text(self._folder / f"{table}.csv", text)
 
     def _append(self, texts: Iterable[tuple[str, str]]) -> None:
         """Append to (table, text) in this order; where one cannot be written, take back what was."""

@@ -29,12 +29,13 @@ from harness.verdicts.changes import (
     unvarying_pairs,
     without,
 )
+from harness.verdicts.counts import INSTRUCTIONS, judge_counts, with_counts_told
 from harness.verdicts.judge import JUDGED_METRICS, confirm, judge, judge_unvarying
 from harness.vocabulary import BROKEN, EXIT_CELLS, EXIT_FAILED, EXIT_INCONCLUSIVE
 
 FAILING = ("slower", "worse", "lost")
 
-ORDER = ("lost", "worse", "slower", "inconclusive", "new", "better", "faster", "same")
+ORDER = ("lost", "worse", "slower", "more", "inconclusive", "new", "better", "faster", "fewer", "same")
 """Of the verdicts: what matters most comes first."""
 
 PROTOCOL = ("block_seconds", "rounds", "fresh_memory")
@@ -52,13 +53,20 @@ def duel_verdicts(base: Run, head: Run, first: Launches, second: Launches, gate:
         found = pd.MultiIndex.from_frame(judged.loc[judged["found"], IDENTITY])
         again = _pairs(base, head, second)
         again = again[pd.MultiIndex.from_frame(again[IDENTITY]).isin(found)]
-        judged = confirm(judged, judge(changes_of_pairs(again), _tolerances(gate)))
-    return _table([base], head, judged, judge_unvarying(unvarying_pairs(pairs), _tolerances(gate)))
+        judged = confirm(judged, judge(changes_of_pairs(again), tolerances(gate)))
+    counted = judge_counts(base.instructions, head.instructions, gate.instructions)
+    return _table([base], head, judged, judge_unvarying(unvarying_pairs(pairs), tolerances(gate)), counted)
 
 
 def judged_so_far(base: Run, head: Run, launches: Launches, gate: Gate) -> pd.DataFrame:
     """What is judged of these launches of a duel: the quantities that vary between launches, not yet confirmed."""
     return _judged_pairs(_pairs(base, head, launches), gate)
+
+
+def changes_so_far(base: Run, head: Run, launches: Launches) -> pd.DataFrame:
+    """The changes that `judged_so_far` judges."""
+    pairs = _pairs(base, head, launches)
+    return changes_of_pairs(without(pairs, unvarying_pairs(pairs)))
 
 
 def compare_verdicts(bases: Sequence[Run], head: Run, gate: Gate) -> pd.DataFrame:
@@ -76,8 +84,11 @@ def compare_verdicts(bases: Sequence[Run], head: Run, gate: Gate) -> pd.DataFram
         for runs in (bases, [head])
     )
     unvarying = unvarying_levels(before, after)
-    judged = judge(changes_of_levels(without(before, unvarying), without(after, unvarying)), _tolerances(gate))
-    return _table(bases, head, judged, judge_unvarying(unvarying, _tolerances(gate)))
+    judged = judge(changes_of_levels(without(before, unvarying), without(after, unvarying)), tolerances(gate))
+    counted = judge_counts(
+        pd.concat([base.instructions for base in bases], ignore_index=True), head.instructions, gate.instructions
+    )
+    return _table(bases, head, judged, judge_unvarying(unvarying, tolerances(gate)), counted)
 
 
 def refuse_unlike(base: Run, head: Run) -> None:
@@ -109,12 +120,17 @@ def counts(verdicts: pd.DataFrame) -> dict[str, int]:
 
 def exit_code(verdicts: pd.DataFrame, head: pd.DataFrame, strict: bool) -> int:
     """The first that applies: 4 crashed or incorrect cells of the head, 1 something failed, 3 inconclusive under
-    strict, 0. What the base had broken does not stand in the way of a head that mends it."""
+    strict, 0. What the base had broken does not stand in the way of a head that mends it.
+
+    Time decides: the rows of counts of instructions themselves say nothing here, but a time may have been decided by
+    its count (`decided_by_counts`), and then `more` fails.
+    """
     if head["status"].isin(BROKEN).any():
         return EXIT_CELLS
-    if verdicts["verdict"].isin(FAILING).any():
+    words = verdicts["verdict"][verdicts["kind"] != INSTRUCTIONS]
+    if words.isin((*FAILING, "more")).any():
         return EXIT_FAILED
-    if strict and (verdicts["verdict"] == "inconclusive").any():
+    if strict and (words == "inconclusive").any():
         return EXIT_INCONCLUSIVE
     return 0
 
@@ -131,7 +147,7 @@ def _pairs(base: Run, head: Run, launches: Launches) -> pd.DataFrame:
 
 
 def _judged_pairs(pairs: pd.DataFrame, gate: Gate) -> pd.DataFrame:
-    return judge(changes_of_pairs(without(pairs, unvarying_pairs(pairs))), _tolerances(gate))
+    return judge(changes_of_pairs(without(pairs, unvarying_pairs(pairs))), tolerances(gate))
 
 
 def _levels(run: Run) -> pd.DataFrame:
@@ -140,7 +156,8 @@ def _levels(run: Run) -> pd.DataFrame:
     return pd.concat(levels, ignore_index=True)
 
 
-def _tolerances(gate: Gate) -> dict[str, float]:
+def tolerances(gate: Gate) -> dict[str, float]:
+    """kind -> relative change that does not matter, of what varies between launches."""
     return {"time": gate.time, "memory": gate.memory, "error": gate.error}
 
 
@@ -156,7 +173,8 @@ def _table(bases: Sequence[Run], head: Run, *judged: pd.DataFrame) -> pd.DataFra
     with np.errstate(divide="ignore"):
         size = np.abs(np.log(rows["ratio"].to_numpy(dtype=float)))
     gravity = rows["verdict"].map({word: place for place, word in enumerate(ORDER)})
-    return rows.iloc[np.lexsort((-np.nan_to_num(size, nan=np.inf), gravity))].reset_index(drop=True)
+    rows = rows.iloc[np.lexsort((-np.nan_to_num(size, nan=np.inf), gravity))].reset_index(drop=True)
+    return with_counts_told(rows)
 
 
 def _of_launches(run: Run, launches: Launches) -> Mapping[str, pd.DataFrame]:

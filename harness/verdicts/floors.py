@@ -42,9 +42,9 @@ def exact_floors(rows: pd.DataFrame) -> np.ndarray:
     return _by_kind(rows, time=TIME_FLOOR, memory=PAGE, error=1.0)
 
 
-def _by_kind(rows: pd.DataFrame, *, time: float, memory: float, error: float) -> np.ndarray:
+def _by_kind(rows: pd.DataFrame, *, time: float, memory: float, error: float, instructions: float = 0.0) -> np.ndarray:
     """Per row the figure of its kind; that of an error is in half units."""
-    figures = {"time": time, "memory": memory}
+    figures = {"time": time, "memory": memory, "instructions": instructions}
     return np.array(
         [
             error * half_unit(metric, dtype) if kind == "error" else figures.get(kind, np.nan)

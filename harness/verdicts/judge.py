@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from scipy import stats
 
 from harness.verdicts.changes import IDENTITY
 from harness.verdicts.floors import added, exact_floors, floors
+from harness.verdicts.pooling import pooled_variances
 from harness.verdicts.ratios import CONFIDENCE, WIDEST
 from harness.verdicts.ratios import FEWEST_LAUNCHES as FEWEST_WITH_INTERVAL
 
@@ -23,6 +25,10 @@ FEWEST_LAUNCHES = 8
 POWER = 0.9
 DETECTABLE = 0.03
 """Launches go on until a change this far beyond the tolerance would be found with this power."""
+
+LAUNCHES_TRIED = tuple(sorted({math.ceil(12 * 1.1**step) for step in range(64)}))
+"""Numbers of launches of which it is asked whether they would be enough: each a tenth more than the one before, up to
+some five thousand, which is days."""
 
 GROWN = {"time": "slower", "memory": "worse", "error": "worse"}
 SHRUNK = {"time": "faster", "memory": "better", "error": "better"}
@@ -73,6 +79,25 @@ def judge(changes: pd.DataFrame, tolerance: Mapping[str, float]) -> pd.DataFrame
         verdict=np.select([found, within & np.isfinite(size) & ~few], [words, "same"], "inconclusive"),
     )
     return judged.assign(reason=[_reason(row) for row in judged.to_dict("records")])
+
+
+def launches_needed(changes: pd.DataFrame, tolerance: Mapping[str, float]) -> int | None:
+    """How many launches settle all of these changes, by the spread of those that there are; None: over the most
+    of LAUNCHES_TRIED.
+
+    The variances of a few launches are known badly, and the largest of many is too large: each is shrunk towards what
+    the quantities have in common, as those between runs are (`pooled_variances`). Effects are not asked.
+    """
+    table = changes[np.isfinite(changes["error"])].reset_index(drop=True)
+    variance = table["error"] ** 2 * table["launches"]
+    pooled, _ = pooled_variances(variance, variance * 0.0, table["launches"].astype(float), table)
+    beyond = np.log1p(table["kind"].map(tolerance).to_numpy(dtype=float))
+    for launches in LAUNCHES_TRIED:
+        error, freedom = np.sqrt(pooled.to_numpy(dtype=float) / launches), np.full(len(table), launches - 1.0)
+        detectable = (_one_of_all(len(table), freedom) + stats.t.ppf(POWER, freedom)) * error
+        if _settled(table, beyond, detectable, error, freedom).all():
+            return launches
+    return None
 
 
 def judge_unvarying(figures: pd.DataFrame, tolerance: Mapping[str, float]) -> pd.DataFrame:

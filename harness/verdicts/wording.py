@@ -86,8 +86,8 @@ def quantity_of(row: Row) -> str:
     kind = str(row["kind"])
     if kind == "time":
         return f"{row['clock']} time of {row['phase']}"
-    if kind == "memory":
-        return f"memory of {row['phase']}"
+    if kind in ("memory", "instructions"):
+        return f"{kind} of {row['phase']}"
     return f"{row['metric']} of {row['tensor']} against {row['reference']}" if kind == "error" else "the cell"
 
 
@@ -95,12 +95,13 @@ def figures_text(row: Row) -> str:
     """The ratio with its interval; the two figures of an error, and of a peak that every launch repeats; or ''."""
     if row["kind"] == "error":
         return f"{row['base']:.4g} -> {row['head']:.4g}"
-    if row["kind"] not in ("time", "memory") or row["ratio"] != row["ratio"]:
+    if row["kind"] not in ("time", "memory", "instructions") or row["ratio"] != row["ratio"]:
         return ""
     if row["kind"] == "memory" and row["low"] == row["high"]:
         return f"{row['base']:.0f} -> {row['head']:.0f} bytes"
-    interval = "" if row["low"] != row["low"] else f" ({row['low']:.3f}..{row['high']:.3f})"
-    return f"{row['ratio']:.3f}x{interval}"
+    digits = 4 if row["kind"] == "instructions" else 3  # counts differ by less
+    interval = "" if row["low"] != row["low"] else f" ({row['low']:.{digits}f}..{row['high']:.{digits}f})"
+    return f"{row['ratio']:.{digits}f}x{interval}"
 
 
 def ratio_text(row: Row) -> str:

@@ -175,7 +175,7 @@ def _write_what_is_judged(base: Path, head: Path, duel: Path, history: Path) -> 
     """Facts of the head, and a duel and a history of the two."""
     key = {str(name): value for name, value in read(head).cells.iloc[0, :13].items()}
     with RunWriter(head, {}) as writer:
-        writer.write_facts([key | {"fact": "wins", "item": "ties", "value": 1.0, "detail": "-2 of them"}])
+        writer.write_whole("facts", [key | {"fact": "wins", "item": "ties", "value": 1.0, "detail": "-2 of them"}])
     for side, run in ((BASE, base), (HEAD, head)):
         shutil.copytree(run, duel / side)
     verdicts = compare_verdicts([read(base)], read(head), Gate())

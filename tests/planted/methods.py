@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from itertools import repeat
 from typing import Any
 
 from harness.cells import Case
@@ -71,6 +72,19 @@ def wrong_gradient() -> Any:
     def select(y: Any, k: int) -> Any:
         values, indices = y.topk(k)
         return values + (values - values.detach()) / 1000, indices
+
+    return select
+
+
+@selector()
+def more_instructions(*, loops: int = 0) -> Any:
+    """torch.topk, then an empty loop of so many turns."""
+
+    def select(y: Any, k: int) -> Any:
+        selected = y.topk(k)
+        for _ in repeat(None, loops):
+            pass
+        return selected
 
     return select
 

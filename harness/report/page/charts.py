@@ -119,7 +119,7 @@ def error_chart(run: Run) -> Spec | None:
 def changes_chart(verdicts: pd.DataFrame) -> Spec | None:
     """Ratios of head to base with their intervals, in the colours of their verdicts; None where there are none."""
     rows = verdicts[np.isfinite(verdicts["ratio"])]
-    rows = rows[rows["kind"].isin(("time", "memory"))].head(SHOWN_CHANGES)
+    rows = rows[rows["kind"].isin(("time", "memory", "instructions"))].head(SHOWN_CHANGES)
     if rows.empty:
         return None
     shown = rows[["kind", "ratio", "low", "high", "verdict"]].assign(
