@@ -227,7 +227,7 @@ def block_lengths(run: Run) -> Figure:
         ticks.log(axis, "x", ticks.number)
         ticks.log(axis, "y", ticks.times)
         axis.set_title(f"{dtype}, n = {ticks.size_text(int(n))}")
-    grid.set_axis_labels("n/k", "time in times of native's")
+    grid.set_axis_labels("n/k", "time (native's is 1x)")
     return style.titled(
         grid, "Which block length of blockmax is best: the circle is the one that its table takes; no circle: native"
     )

@@ -122,7 +122,7 @@ def _grid(rows: pd.DataFrame, x: str, y: str, col: str = "phase", **options: Any
         col_order=[each for each in order if each in set(rows[col])],
         kind="line",
         height=2.3,
-        facet_kws={"sharey": col != "phase"},
+        facet_kws={"sharey": False if col == "phase" else "row"},
         **options,
         **style.lines(rows["method"]),
     )

@@ -43,7 +43,7 @@ def changes(history: pd.DataFrame, steps: pd.DataFrame) -> Figure:
     """The same over the median of each quantity: steps of a few per cent can be seen."""
     rows = _by_run(history)
     rows = rows.assign(change=rows["level"] / rows.groupby(SERIES)["level"].transform("median"))
-    figure = _panels(rows, steps, "change", "time in times of its median", shared=True)
+    figure = _panels(rows, steps, "change", "time (its median is 1x)", shared=True)
     for axis in figure.axes:
         axis.axhline(1, color="black", lw=0.6)
         axis.yaxis.set_major_formatter(ticks.times)

@@ -126,9 +126,7 @@ def _dark_map(colours: Any) -> Any:
     changed = []
     for colour in table:
         hue, light, saturation = colorsys.rgb_to_hls(*colour)
-        changed.append(
-            colorsys.hls_to_rgb(hue, ground + (1 - light) * (0.9 - ground), saturation * min(1.0, 2 - light))
-        )
+        changed.append(colorsys.hls_to_rgb(hue, ground + (1 - light) * (LIGHTEST - ground), saturation))
     return ListedColormap(changed)
 
 
