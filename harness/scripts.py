@@ -176,12 +176,15 @@ def _module(name: str, folder: Path) -> ModuleType | None:
 
 @contextmanager
 def _blamed(path: Path) -> Iterator[None]:
-    """Whatever is raised inside is the fault of this script: its last line that took part, and what was raised."""
+    """A UserError for whatever the script raises inside: its last line that took part, and what was raised.
+
+    So is a script that ends the program: its exit code would be taken for a verdict.
+    """
     try:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
         message = str(error)

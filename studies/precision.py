@@ -84,7 +84,7 @@ def exponents(run: Run) -> Figure:
     for place, dtype in enumerate(style.present_dtypes(rows["dtype"])):
         each = rows[rows["dtype"] == dtype]
         at = each["axis"].map(GROWTHS.index) + 0.12 * (place - 1.5)
-        bars = [each["exponent"] - each["low"], each["high"] - each["exponent"]]
+        bars = np.maximum(0, [each["exponent"] - each["low"], each["high"] - each["exponent"]])
         axis.errorbar(at, each["exponent"], bars, fmt="o", capsize=2, color=style.DTYPE_COLOUR[dtype], label=dtype)
     axis.axhline(0, color="black", lw=0.8)
     axis.axhline(0.5, color="black", lw=0.8, ls=":")

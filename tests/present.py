@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,6 +10,11 @@ import pytest
 
 from harness.errors import UserError
 from harness.methods import Method, Unsupported
+
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="some environments of `make test-versions` have no torch"
+)
+"""Of a test among those that need none."""
 
 REFUSED = {
     ("csr_at", "float16"),

@@ -16,6 +16,7 @@ from harness.report.earlier import START_SECONDS, Earlier, earlier_run
 from harness.report.forecast import RUN_SECONDS, expected_seconds, forecast
 from harness.study import Study
 from harness.tables import Run, read
+from tests.present import needs_torch
 from tests.recorded import record
 
 WriteStudy = Callable[[str], Study]
@@ -116,6 +117,7 @@ def test_exact_answers_that_take_longer_than_a_case_may_are_told(write_study: Wr
         assert not [each for each in forecast(plan_of(write_study(text))) if "exact answers" in each]
 
 
+@needs_torch
 def test_a_run_records_what_was_expected_and_what_it_took(write_study: WriteStudy, tmp_path: Path) -> None:
     """The second run is told by the first: within a factor of two, unless the machine changed its pace meanwhile."""
     study = write_study(STUDY)

@@ -377,6 +377,8 @@ def test_every_figure_is_drawn_and_the_same_rows_give_the_same_bytes(smoke: Run,
         ("import nowhere", "smoke.py:1: ModuleNotFoundError: No module named 'nowhere'"),
         ("def f(:\n", "smoke.py:1: SyntaxError: "),
         ("x = 1\nx.y\n", "smoke.py:2: AttributeError: "),
+        ("import sys\nsys.exit(0)\n", "smoke.py:2: SystemExit: 0"),
+        ("raise SystemExit('no licence')", "smoke.py:1: SystemExit: no licence"),
     ],
 )
 def test_a_script_that_fails_is_the_fault_of_its_author_and_says_where(
@@ -392,8 +394,9 @@ def test_a_figure_that_fails_is_told_with_its_line_and_the_others_are_drawn(smok
         "from matplotlib import pyplot\n"
         "def bad(run):\n    return run.timings['no_such_column']\n"
         "def none(run):\n    pass\n"
+        "def ends(run):\n    raise SystemExit\n"
         "def good(run):\n    return pyplot.figure()\n"
-        "FIGURES = (bad, none, good)\n"
+        "FIGURES = (bad, none, ends, good)\n"
     )
     said: list[str] = []
     made = draw_figures(read(shutil.copytree(smoke.path, tmp_path / "run")), tmp_path, said.append)
@@ -401,6 +404,7 @@ def test_a_figure_that_fails_is_told_with_its_line_and_the_others_are_drawn(smok
     assert said == [
         f"no figure bad: {tmp_path / 'smoke.py'}:3: KeyError: 'no_such_column'",
         f"no figure none: {tmp_path / 'smoke.py'}: TypeError: none returned NoneType, not a matplotlib Figure",
+        f"no figure ends: {tmp_path / 'smoke.py'}:7: SystemExit: ",
     ]
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli import streams
 from harness.progress import progress_bar
 from harness.tables import read
 from harness.vocabulary import EXIT_UNREAD, EXIT_USAGE
+from tests.present import needs_torch
 
 ROOT = Path(__file__).parent.parent
 
@@ -58,6 +60,7 @@ def test_a_stream_is_closed_or_full_or_read_by_nobody(command: str, code: int, e
     assert "/dev/full" not in command or errors == 0 or ended.stderr.startswith("harness: ")
 
 
+@needs_torch
 def test_a_run_that_nobody_reads_is_whole_without_a_standard_error_too(tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(TINY)
     ended = shell("harness run tiny --studies . 2>&- <&- | head -1; exit ${PIPESTATUS[0]}", tmp_path)
@@ -79,3 +82,34 @@ def test_a_bar_without_a_standard_error_is_silent(stream: str | None, monkeypatc
     with progress_bar(3) as bar:
         bar.update()
     assert bar.disable
+
+
+def test_a_stream_that_somebody_put_in_place_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook, or whoever calls `main` and keeps what it prints."""
+    theirs = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", theirs)
+    monkeypatch.setattr(sys, "stderr", theirs)
+    streams.prepare()
+    assert sys.stdout is sys.stderr is theirs
+    assert not streams.unread()
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "errors"),
+    [
+        ("sys.exit('no licence\\nfound')", EXIT_USAGE, "harness: a package ended the program: no licence\\nfound\n"),
+        ("sys.exit(['no', 'licence'])", EXIT_USAGE, "harness: a package ended the program: ['no', 'licence']\n"),
+        ("sys.exit()", 0, ""),
+        ("sys.exit(3)", 3, ""),
+    ],
+)
+def test_whatever_a_package_ends_the_program_with_is_one_line(ending: str, code: int, errors: str) -> None:
+    script = f"import sys\nfrom harness.cli import cli, main\ncli.main = lambda **_: {ending}\nmain()"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, text=True, capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (code, errors)
+
+
+def test_a_current_folder_that_no_longer_exists_is_one_line(tmp_path: Path) -> None:
+    ended = shell(f"mkdir {tmp_path}/gone && cd {tmp_path}/gone && rmdir {tmp_path}/gone && harness list")
+    assert ended.returncode == EXIT_USAGE
+    assert ended.stderr == "harness: the current folder no longer exists: change to another\n"

@@ -20,6 +20,7 @@ from scipy import stats
 from harness.cells import Case
 from harness.errors import UserError
 from harness.scripts import captions, load_script
+from tests.present import needs_torch
 
 STUDIES = Path("studies")
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -547,6 +548,7 @@ def test_where_all_are_selected_there_is_no_case_of_a_rule() -> None:
     ]
 
 
+@needs_torch
 @pytest.mark.parametrize("layout", ["dense", "coo", "csr", "csc", "bsr"])
 def test_a_gradient_works_where_it_is_right(layout: str) -> None:
     probe, case = CAPABILITY["_probe"], Case(n=64, k=8)

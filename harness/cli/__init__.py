@@ -13,6 +13,7 @@ from harness.cli import judging, measuring, reading, streams
 from harness.cli.group import FOR_BISECT, cli
 from harness.errors import refused
 from harness.git import forget_repository
+from harness.outside_text import printable
 from harness.vocabulary import EXIT_FAILED, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_SKIP, EXIT_UNREAD, EXIT_USAGE
 
 __all__ = ["cli", "judging", "main", "measuring", "reading"]
@@ -46,7 +47,10 @@ def _code() -> int:
     try:
         return int(cli.main(prog_name="harness", standalone_mode=False) or 0)
     except SystemExit as ended:
-        return int(ended.code or 0)
+        if ended.code is None or isinstance(ended.code, int):
+            return ended.code or 0
+        click.echo(f"harness: a package ended the program: {printable(ended.code)}", err=True)
+        return EXIT_USAGE
     except click.ClickException as error:
         click.echo(f"harness: {error.format_message()}", err=True)
         return EXIT_USAGE

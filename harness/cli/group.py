@@ -77,4 +77,7 @@ def cli() -> None:
 
     Example: python -m harness run smoke --plot
     """
-    sys.path.insert(0, str(Path.cwd()))  # methods may be named by an import path from here
+    try:
+        sys.path.insert(0, str(Path.cwd()))  # methods may be named by an import path from here
+    except FileNotFoundError:
+        raise UserError("the current folder no longer exists: change to another") from None

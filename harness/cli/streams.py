@@ -43,8 +43,10 @@ def prepare() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
     sys.stdin = sys.stdin or io.TextIOWrapper(io.FileIO(0, closefd=False))
-    sys.stdout = _text(sys.stdout, _Unfailing(1, "standard output", raises=True))
-    sys.stderr = _text(sys.stderr, _Unfailing(2, "standard error", raises=False), line_buffering=True)
+    if sys.stdout is sys.__stdout__:  # else whoever put another there knows what becomes of it
+        sys.stdout = _text(sys.stdout, _Unfailing(1, "standard output", raises=True))
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = _text(sys.stderr, _Unfailing(2, "standard error", raises=False), line_buffering=True)
 
 
 def unread() -> bool:

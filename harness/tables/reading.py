@@ -231,8 +231,9 @@ def _disallowed(error: pa.errors.SchemaError, path: Path) -> str:
         line = line_of(file, int(cases["index"].iloc[0]))
     if error.reason_code is SchemaErrorReason.SERIES_CONTAINS_NULLS:
         return f"line {line}, column '{column}': no value"
-    value = shortened(repr(cases["failure_case"].iloc[0]))
-    return f"line {line}, column '{column}': {value} is not allowed: {rule}"
+    value = cases["failure_case"].iloc[0]
+    why = rule if value != "" else "whoever saved the table again took its text for a missing value"
+    return f"line {line}, column '{column}': {shortened(repr(value))} is not allowed: {why}"
 
 
 def _restored(frame: pd.DataFrame, kinds: Mapping[str, Any]) -> pd.DataFrame:
