@@ -11,10 +11,10 @@ BIN := .venv/bin
 STAMP := .venv/installed-$(subst =,-,$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench plots report regress baseline test lint microbench acceptance clean
+.PHONY: help setup bench plots report regress baseline test test-versions lint microbench acceptance clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv with the package and its tools; every other target does so by itself
 
@@ -45,6 +45,9 @@ baseline: $(STAMP) ## record runs that `harness compare regression/baseline RUN`
 test: $(STAMP) ## the tests, seven minutes on two cores
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -p no:benchmark
 
+test-versions: $(STAMP) ## the tests that read, write, judge and draw, under other versions: pandas, pyarrow, Python
+	$(BIN)/python -m tests.versions
+
 lint: $(STAMP) ## ruff and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -60,6 +63,6 @@ microbench: $(STAMP) ## pytest-benchmark over the harness's hot paths and each m
 acceptance: $(STAMP) ## the long demonstrations: each bound beside what was measured
 	$(BIN)/python -m tests.acceptance
 
-clean: ## remove .venv and caches; results stay
-	rm -rf .venv .mypy_cache .ruff_cache .hypothesis .benchmarks
+clean: ## remove .venv, .venvs and caches; results stay
+	rm -rf .venv .venvs .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

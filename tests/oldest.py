@@ -25,8 +25,9 @@ def constraints(text: str) -> Iterator[str]:
     project = tomllib.loads(text)["project"]
     for requirement in sum(project["optional-dependencies"].values(), project["dependencies"]):
         name, _, version = requirement.partition(";")[0].partition(">=")
-        if version and name.strip() not in LEFT_OUT:
-            yield f"{name.strip()}=={version.strip()}"
+        package = name.partition("[")[0].strip()  # pip allows no extras in a constraint
+        if version and package not in LEFT_OUT:
+            yield f"{package}=={version.strip()}"
 
 
 if __name__ == "__main__":

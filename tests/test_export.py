@@ -358,14 +358,14 @@ def test_every_command_of_a_workflow_exists(path: Path) -> None:
     assert "\t" not in text
     listed = [names.split(",") for names in re.findall(r"tests/test_\{([\w,]+)\}\.py", text)]
     called = {
-        "target": set(" ".join(re.findall(r"\bmake((?: [a-z]+)+)", text)).split()),
+        "target": set(" ".join(re.findall(r"\bmake((?: [a-z-]+)+)", text)).split()),
         "verb": {*re.findall(r"\bharness ([a-z]+)", text)},
         "format": {*re.findall(r"--to (\S+)", text)},
         "file": {*re.findall(r"\b(?:bash|python) ([\w./]+)", text)},
     }
     called["file"] |= {f"tests/test_{name}.py" for names in listed for name in names}
     assert {kind for kind, words in called.items() if words} == CALLED[path.name]
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert called["target"] <= {*targets}
     assert called["verb"] <= {*cli.commands}
     assert called["format"] <= {*FORMATS}
