@@ -16,7 +16,7 @@ import sysconfig
 import time
 import tomllib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +91,7 @@ OLD_PYPARSING = "pyparsing<3.3"
 ENVIRONMENTS = (
     Environment("oldest", [OLD_PYPARSING], constrained=True, tests=f"{READING} {DRAWING}"),
     Environment("newest", ["pyarrow", "polars", "duckdb"], pythons=PYTHONS, tests=f"{READING} {DRAWING} streams"),
-    Environment("pandas-2", ["pandas<3", "pyarrow"], borrows=True),
+    Environment("pandas-2", ["pandas<3", "pytz", "pyarrow"], borrows=True),
     Environment("torch", ["pyarrow"], borrows=True, tests=MEASURING),
 )
 
@@ -163,11 +163,12 @@ print(", ".join([f"Python {platform.python_version()}", *(f"{each} {have.version
 """
 
 
-def tested(environment: Environment, measured: Path) -> tuple[bool, str]:
+def tested(environment: Environment, measuring: Future[Path]) -> tuple[bool, str]:
     """Whether the tests pass in an environment, and what there is to say of it."""
     begin = time.monotonic()
     try:
         make(environment)
+        measured = measuring.result()
     except Failed as error:
         return False, f"{environment.name}: {error}"
     ready = time.monotonic()
@@ -188,15 +189,11 @@ def tested(environment: Environment, measured: Path) -> tuple[bool, str]:
 def main(names: Sequence[str]) -> int:
     """Exit code 1 where anything fails in any environment."""
     chosen = [each for each in ENVIRONMENTS if not names or each.name in names]
-    try:
-        measured = measure()
-    except Failed as error:
-        print(error)  # noqa: T201  (a program's own output)
-        return 1
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        ended = [pool.submit(tested, each, measured) for each in chosen]
+        measuring = pool.submit(measure)  # first: the others wait for it
+        ended = [pool.submit(tested, each, measuring) for each in chosen]
         for each in ended:
-            print(each.result()[1], flush=True)  # noqa: T201
+            print(each.result()[1], flush=True)  # noqa: T201  (a program's own output)
     return 0 if all(each.result()[0] for each in ended) else 1
 
 
