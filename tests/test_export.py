@@ -33,7 +33,7 @@ from harness.vocabulary import EXIT_USAGE
 from tests.sidecar import SIDECAR
 
 ROOT = Path(__file__).parent.parent
-BENCHMARK = Path(sys.prefix) / "bin" / "pytest-benchmark"
+BENCHMARK = (sys.executable, "-m", "pytest_benchmark")
 
 STATUSES = {"ok": None, "unsupported": Skipped, "skipped": Skipped, "out_of_memory": Skipped} | dict.fromkeys(
     ("timeout", "crashed", "incorrect"), Error
@@ -146,7 +146,7 @@ def test_pytest_benchmark_compares_two_exported_files(smoke: Run, duel: Path, tm
     for source, file in zip((smoke.path, duel), files, strict=True):
         assert exported(source, "pytest-benchmark", "--output", file).exit_code == 0
     done = subprocess.run(
-        [BENCHMARK, "compare", *files, "--group-by", "fullname", "--csv", tmp_path / "table.csv"],
+        [*BENCHMARK, "compare", *files, "--group-by", "fullname", "--csv", tmp_path / "table.csv"],
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "Failed to load" not in done.stderr

@@ -42,6 +42,7 @@ MEASURING = "run report resume pandas_versions"
 LONG = (
     "bad_method",
     "every_figure_is_drawn",
+    "expected_and_what_it_took",
     "five_per_cent",
     "5_percent",
     "imports_no_torch",
@@ -176,7 +177,7 @@ def tested(environment: Environment, measuring: Future[Path]) -> tuple[bool, str
     variables = dict(os.environ) | {MEASURED: str(measured)}
     variables.pop("BROWSER", None)  # whose driver is in .venv alone
     short = " and ".join(f"not ({each})" for each in LONG)
-    command = [environment.python, "-m", "pytest", "-q", "-p", "no:benchmark", "-k", short]
+    command: list[str | Path] = [environment.python, "-m", "pytest", "-q", "-p", "no:benchmark", "-k", short]
     command += [f"tests/test_{each}.py" for each in environment.tests.split()]
     ended = subprocess.run(command, cwd=ROOT, env=variables, text=True, capture_output=True, check=False)
     last = (ended.stdout.splitlines() or [""])[-1]
