@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.oldest import PYPROJECT, constraints
-from tests.versions import DRAWING, ENVIRONMENTS, MEASURING, READING, base_python, requirements
+from tests.versions import ENVIRONMENTS, base_python, requirements
 
 
 def test_the_oldest_versions_are_constraints_as_pip_takes_them() -> None:
@@ -28,7 +28,7 @@ def test_pyarrow_is_in_some_environments_and_torch_is_asked_for_in_none() -> Non
 
 
 def test_every_file_of_tests_that_is_named_is_there() -> None:
-    names = f"{READING} {DRAWING} {MEASURING}".split()
+    names = {name for each in ENVIRONMENTS for name in each.tests.split()}
     assert [each for each in names if not (Path(__file__).parent / f"test_{each}.py").is_file()] == []
 
 

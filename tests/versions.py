@@ -28,13 +28,16 @@ FOLDER = ROOT / ".venvs"
 AT_ONCE = 2
 
 READING = (
-    "answer by_device compare comparison completion degenerate export forecast history hostile_text judgement keep "
-    "machines outside_text page pandas_versions plausible ratios report results saved_again sides sizes tables trust"
+    "answer by_device compare comparison degenerate export forecast history judgement pandas_versions ratios report "
+    "results saved_again sizes tables"
 )
 """Tests that may end otherwise under another pandas or pyarrow; they need no torch."""
 
-DRAWING = "fastest judge study_figures style_of_figures"
-"""Tests that may end otherwise under another NumPy, SciPy or matplotlib; they need no torch."""
+SHOWING = (
+    "completion fastest hostile_text judge keep machines outside_text page plausible sides study_figures "
+    "style_of_figures trust"
+)
+"""Tests that may end otherwise under another of the other packages; they need no torch."""
 
 MEASURING = "run report resume pandas_versions"
 """Tests that measure, and read what they have measured."""
@@ -90,8 +93,8 @@ OLD_PYPARSING = "pyparsing<3.3"
 """A newer one warns of what the oldest matplotlib calls."""
 
 ENVIRONMENTS = (
-    Environment("oldest", [OLD_PYPARSING], constrained=True, tests=f"{READING} {DRAWING}"),
-    Environment("newest", ["pyarrow", "polars", "duckdb"], pythons=PYTHONS, tests=f"{READING} {DRAWING} streams"),
+    Environment("oldest", [OLD_PYPARSING], constrained=True, tests=f"{READING} {SHOWING}"),
+    Environment("newest", ["pyarrow", "polars", "duckdb"], pythons=PYTHONS, tests=f"{READING} {SHOWING} streams"),
     Environment("pandas-2", ["pandas<3", "pytz", "pyarrow"], borrows=True),
     Environment("torch", ["pyarrow"], borrows=True, tests=MEASURING),
 )
