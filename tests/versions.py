@@ -34,8 +34,8 @@ READING = (
 """Tests that may end otherwise under another pandas or pyarrow; they need no torch."""
 
 SHOWING = (
-    "completion fastest hostile_text judge keep machines outside_text page plausible sides study_figures "
-    "style_of_figures trust"
+    "completion default_figures fastest hostile_text judge keep machines outside_text page plausible sides "
+    "study_figures style_of_figures ticks trust"
 )
 """Tests that may end otherwise under another of the other packages; they need no torch."""
 
