@@ -28,8 +28,8 @@ FOLDER = ROOT / ".venvs"
 AT_ONCE = 2
 
 READING = (
-    "answer by_device compare comparison degenerate export forecast history judgement pandas_versions ratios report "
-    "results saved_again sizes tables"
+    "answer by_device compare comparison counts degenerate export forecast history judgement pandas_versions ratios "
+    "report results saved_again sizes tables"
 )
 """Tests that may end otherwise under another pandas or pyarrow; they need no torch."""
 
