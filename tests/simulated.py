@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.duel.launches import enough
+from harness.duel.sets import enough
 from harness.tables import read
 from harness.verdicts.changes import IDENTITY, changes_of_levels
 from harness.verdicts.judge import confirm, judge

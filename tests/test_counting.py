@@ -17,7 +17,7 @@ import pytest
 import harness
 from harness import duel as duel_room
 from harness.counting import uncounted
-from harness.duel import Duel, launches
+from harness.duel import Duel, launches, sets
 from harness.errors import Interrupted
 from harness.machine import Revision
 from harness.origin import Origin
@@ -222,7 +222,7 @@ def test_a_duel_counts_both_sides_and_tells_it_with_undecided_times(
     said: list[str] = []
     base, head = of_side(1e6, noisy(0.5, 1)), of_side(1.05e6, noisy(0.5, 2))
     monkeypatch.setattr(launches, "EARLY", 2)
-    monkeypatch.setattr(launches, "LOOKS", (4, 50))
+    monkeypatch.setattr(sets, "LOOKS", (4, 50))
     fought = duelled(tmp_path, monkeypatch, base, head, BUSY, say=said.append)
     assert set(fought.base.instructions["instructions"]) == {1e6}
     assert set(fought.head.instructions["instructions"]) == {1.05e6}

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 import harness
 from harness.cells import Case, Cell
 from harness.cli import cli
-from harness.duel import Duel, duel, launches
+from harness.duel import Duel, duel, sets
 from harness.duel.launches import Launches
 from harness.errors import UserError
 from harness.machine import Revision
@@ -77,7 +77,7 @@ def fought(other: Path, tmp_path_factory: pytest.TempPathFactory) -> Duel:
     (folder / "short.toml").write_text(STUDY, encoding="utf-8")
     base = Origin(other, sys.executable, Revision("0123456789abcdef", dirty=False))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(launches, "LOOKS", (2,))
+        patched.setattr(sets, "LOOKS", (2,))
         return duel(harness.load_study(folder / "short.toml"), base, folder, studies=Path(), say=lambda _: None)
 
 

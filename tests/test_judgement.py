@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from harness.duel.launches import LOOKS, enough, next_look
+from harness.duel.sets import LOOKS, enough, next_look
 from harness.report.judgement import SHOWN, judgement_lines, next_after_comparison, next_after_duel
 from harness.tables import Run
 from harness.verdicts.wording import change_text, figures_text

@@ -531,7 +531,7 @@ def test_no_verb_changes_the_repository(world: World, monkeypatch: pytest.Monkey
     (world.folder / "results").mkdir()
     in_their_place(monkeypatch, worker_of_a_duel)
     monkeypatch.setattr(duels, "this_machine", lambda accelerator="": MACHINE)
-    monkeypatch.setattr(duels.launches, "LOOKS", (2,))
+    monkeypatch.setattr("harness.duel.sets.LOOKS", (2,))
     monkeypatch.setattr(doctor, "examine", lambda: iter(()))
     before = world.enter(monkeypatch)
     for verb, words in VERBS.items():

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 from typing import Any
 
@@ -58,9 +59,13 @@ class Clock:
 
     def calls_for(self, call: Call, seconds: float) -> int:
         """How many calls last about `seconds`, at least one."""
+        return self.calls_lasting(partial(self.block, call), seconds)
+
+    def calls_lasting(self, block: Callable[[int], float], seconds: float) -> int:
+        """The same of calls that are timed by `block`, which returns the seconds of a call over so many."""
         calls = 1
         while True:
-            each = self.undisturbed(lambda: self.block(call, calls) * calls) / calls  # noqa: B023  (called at once)
+            each = self.undisturbed(lambda: block(calls) * calls) / calls  # noqa: B023  (called at once)
             enough = min(CALIBRATION_SECONDS, seconds)
             if each * calls >= enough:
                 return max(1, math.ceil(seconds / each))

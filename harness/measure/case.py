@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from harness.cells import Case, Cell
 from harness.errors import UserError
+from harness.measure.asked import Asked, Opened, Planned
 from harness.measure.pace import ROUNDS_AGAIN, measured_again, too_fast
 from harness.measure.process import Worker, WorkerLost, opening
 from harness.measure.sampler import Arm, Block, sample
-from harness.study import Study
 from harness.vocabulary import COUNTS, WALL
 
 UNTIMED = float("nan")
@@ -36,7 +35,7 @@ class CellResult:
     calls: phase -> clock -> calls of a block. void: (phase, why) -> blocks of the device clock that told no time.
     """
 
-    cell: Cell
+    cell: Planned
     side: int = 0
     status: str = "skipped"
     reason: str = ""
@@ -126,14 +125,14 @@ class Side:
 class CaseRunner:
     """Measures cases one after the other, all methods of all sides in one set of rounds."""
 
-    def __init__(self, study: Study, sides: Sequence[Side]) -> None:
+    def __init__(self, study: Asked, sides: Sequence[Side]) -> None:
         self._study, self._sides = study, sides
         self._asked: tuple[int, str] = (0, "")
         self._longest: dict[tuple[int, str], float] = {}
         """(side, method) -> seconds of its longest request in this attempt at a case; '' is what opens it."""
         self._spoilers: dict[tuple[int, str], str] = {}
         """(side, method) -> what it changed of what all methods share, in this launch."""
-        self._known_calls: dict[tuple[Case, int, str], dict[str, int]] = {}
+        self._known_calls: dict[tuple[Opened, int, str], dict[str, int]] = {}
         """(case, side, method) -> phase -> calls of a block by the wall clock: one launch calibrates for all."""
         self._watch_blocks = False
 
@@ -156,7 +155,7 @@ class CaseRunner:
             side.renew()
 
     def run(
-        self, case: Case, cells: Sequence[Sequence[Cell]], seed: int, seconds: float, *, measure: Sequence[str]
+        self, case: Opened, cells: Sequence[Sequence[Planned]], seed: int, seconds: float, *, measure: Sequence[str]
     ) -> list[CaseResult]:
         """Measure a case in about `seconds`, one round at least; `measure`: which of errors and memory.
 
@@ -203,7 +202,7 @@ class CaseRunner:
 
     def _measure(
         self,
-        case: Case,
+        case: Opened,
         cells: list[CellResult],
         seed: int,
         seconds: float,
@@ -228,7 +227,10 @@ class CaseRunner:
                     blocks.append(block)
             self._refuse_too_fast(arms, blocks, by_arm, seed, deadline)
             for side in {each.side for each in cells}:
-                self._ask(side, {"op": "close"}, time.monotonic() + CLOSE_SECONDS)
+                closed = self._ask(side, {"op": "close"}, time.monotonic() + CLOSE_SECONDS)
+                for each in cells if closed["status"] != "ok" else ():
+                    if each.side == side and each.status == "ok":
+                        each.end(closed["status"], closed.get("reason", ""))
 
     def _refuse_too_fast(
         self,
@@ -254,7 +256,7 @@ class CaseRunner:
                 reason = f"moved its bytes {pace:.2g} times as fast as {yardstick}"
                 result.end("incorrect", _in_phase(arm.phase, reason))
 
-    def _check(self, case: Case, cells: list[CellResult], deadline: float, measure: Sequence[str]) -> None:
+    def _check(self, case: Opened, cells: list[CellResult], deadline: float, measure: Sequence[str]) -> None:
         """Open the case on the worker of these cells' side, and hold each method to what is right."""
         if not cells:
             return
@@ -302,7 +304,7 @@ class CaseRunner:
             raise WorkerLost(reply["status"], _in_phase(request.get("phase", ""), reply["reason"]), answered=True)
         return reply
 
-    def _opening(self, case: Case, cores: Sequence[int], with_phases: bool) -> dict[str, Any]:
+    def _opening(self, case: Opened, cores: Sequence[int], with_phases: bool) -> dict[str, Any]:
         """The request that opens a case. with_phases: of a study that times nothing too, since they are counted."""
         timing, compared = self._study.timing, self._study.comparison
         return opening(

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from harness.tables import Run
 from harness.verdicts.changes import IDENTITY, NOT_JUDGED, QUANTITY, errors
 from harness.verdicts.judge import JUDGED_METRICS
+from harness.verdicts.measured import Measured
 
 NOT_IN_HEAD, NOT_IN_BASE = "it is not in the head", "not in the base"
 
@@ -31,7 +31,9 @@ def cells_of_one_side(base: pd.DataFrame, head: pd.DataFrame, key: list[str]) ->
     return rows[rows["verdict"] != ""]
 
 
-def quantities_of_one_side(bases: Sequence[Run], head: Run, key: list[str], known: list[pd.DataFrame]) -> pd.DataFrame:
+def quantities_of_one_side(
+    bases: Sequence[Measured], head: Measured, key: list[str], known: list[pd.DataFrame]
+) -> pd.DataFrame:
     """Quantities that one side has and the other has not, of cells that both have: `lost` or `new`.
 
     What both have, but never in the same rounds, is inconclusive.
@@ -48,7 +50,7 @@ def quantities_of_one_side(bases: Sequence[Run], head: Run, key: list[str], know
     return rows.drop(columns="side").assign(launches=0, verdict=verdict, reason=reason)
 
 
-def _quantities(runs: Sequence[Run], key: list[str]) -> pd.DataFrame:
+def _quantities(runs: Sequence[Measured], key: list[str]) -> pd.DataFrame:
     """What was measured in any of these runs, and errors in the last: the key and QUANTITY, each once."""
     tables = [errors(runs[-1].discrepancies, JUDGED_METRICS)]
     for run in runs:

@@ -31,6 +31,7 @@ from harness.verdicts.changes import (
 )
 from harness.verdicts.counts import INSTRUCTIONS, judge_counts, with_counts_told
 from harness.verdicts.judge import JUDGED_METRICS, confirm, judge, judge_unvarying
+from harness.verdicts.measured import Measured
 from harness.vocabulary import BROKEN, EXIT_CELLS, EXIT_FAILED, EXIT_INCONCLUSIVE
 
 FAILING = ("slower", "worse", "lost")
@@ -44,7 +45,7 @@ PROTOCOL = ("block_seconds", "rounds", "fresh_memory")
 Launches = Sequence[int]
 
 
-def duel_verdicts(base: Run, head: Run, first: Launches, second: Launches, gate: Gate) -> pd.DataFrame:
+def duel_verdicts(base: Measured, head: Measured, first: Launches, second: Launches, gate: Gate) -> pd.DataFrame:
     """The verdicts of a duel: a change that the `first` launches found stands only where the `second` confirm it."""
     pairs = _pairs(base, head, first)
     judged = _judged_pairs(pairs, gate)
@@ -58,12 +59,12 @@ def duel_verdicts(base: Run, head: Run, first: Launches, second: Launches, gate:
     return _table([base], head, judged, judge_unvarying(unvarying_pairs(pairs), tolerances(gate)), counted)
 
 
-def judged_so_far(base: Run, head: Run, launches: Launches, gate: Gate) -> pd.DataFrame:
+def judged_so_far(base: Measured, head: Measured, launches: Launches, gate: Gate) -> pd.DataFrame:
     """What is judged of these launches of a duel: the quantities that vary between launches, not yet confirmed."""
     return _judged_pairs(_pairs(base, head, launches), gate)
 
 
-def changes_so_far(base: Run, head: Run, launches: Launches) -> pd.DataFrame:
+def changes_so_far(base: Measured, head: Measured, launches: Launches) -> pd.DataFrame:
     """The changes that `judged_so_far` judges."""
     pairs = _pairs(base, head, launches)
     return changes_of_pairs(without(pairs, unvarying_pairs(pairs)))
@@ -135,7 +136,7 @@ def exit_code(verdicts: pd.DataFrame, head: pd.DataFrame, strict: bool) -> int:
     return 0
 
 
-def _pairs(base: Run, head: Run, launches: Launches) -> pd.DataFrame:
+def _pairs(base: Measured, head: Measured, launches: Launches) -> pd.DataFrame:
     """Every quantity of both sides of a duel in each of these launches."""
     one, two = (_of_launches(run, launches) for run in (base, head))
     paired = [
@@ -161,7 +162,7 @@ def tolerances(gate: Gate) -> dict[str, float]:
     return {"time": gate.time, "memory": gate.memory, "error": gate.error}
 
 
-def _table(bases: Sequence[Run], head: Run, *judged: pd.DataFrame) -> pd.DataFrame:
+def _table(bases: Sequence[Measured], head: Measured, *judged: pd.DataFrame) -> pd.DataFrame:
     """verdicts.csv: cells that one side lacks, and the quantities of the others; the gravest first, and of these the
     largest change."""
     key = list(head.cells.columns[: head.cells.columns.get_loc("launch")])
@@ -177,7 +178,7 @@ def _table(bases: Sequence[Run], head: Run, *judged: pd.DataFrame) -> pd.DataFra
     return with_counts_told(rows)
 
 
-def _of_launches(run: Run, launches: Launches) -> Mapping[str, pd.DataFrame]:
+def _of_launches(run: Measured, launches: Launches) -> Mapping[str, pd.DataFrame]:
     tables = {"timings": run.timings, "memory": run.memory, "errors": errors(run.discrepancies, JUDGED_METRICS)}
     return {name: table[table["launch"].isin(list(launches))] for name, table in tables.items()}
 
