@@ -131,16 +131,20 @@ def _in_folder(path: Path, interpreter: str, methods: Iterable[str]) -> Origin:
 
 
 def _packages_of(folder: Path, methods: Iterable[str]) -> Packages | None:
-    """How the counterpart of the current folder finds its packages; None where the current one has its own harness.
+    """How the counterpart of the current folder finds its packages; None where the current one has its own harness."""
+    return None if has_worker(Path.cwd()) else packages_of(folder, _homes_of(methods))
+
+
+def packages_of(folder: Path, homes: Iterable[str]) -> Packages:
+    """How the counterpart of the current folder finds its packages; homes: folders that packages of the current one lie
+    in, beside those of sys.path.
 
     A package lies in the folder itself, or where the counterpart is of what this process finds in the working tree, by
     PYTHONPATH or by an editable installation, or in `src`.
     """
     here = Path.cwd()
-    if has_worker(here):
-        return None
     tree = _top_of(here)
-    known = [*sys.path, *_homes_of(methods)]
+    known = [*sys.path, *homes]
     counterparts = [_counterpart(Path(each), here, folder) for each in known if _inside(each, tree)]
     found = [str(each) for each in (folder, *counterparts, folder / "src") if each.is_dir()]
     others = [each for each in _inherited() if not _inside(each, tree)]

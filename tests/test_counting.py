@@ -242,7 +242,8 @@ def test_a_duel_counts_both_sides_and_tells_it_with_undecided_times(
 
 def test_a_duel_that_shall_go_on_until_it_is_decided_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the last look of others, and until the seconds that it was given are spent."""
-    monkeypatch.setattr(launches, "LOOKS", (4,))
+    for each in (launches, sets):
+        monkeypatch.setattr(each, "LOOKS", (4,))
     monkeypatch.setattr(launches, "LATER_LOOKS", (6, 9))
     noise = [of_side(1e6, noisy(0.5, seed)) for seed in (1, 2)]
     quiet = [of_side(1e6, noisy(0.001, seed)) for seed in (1, 2)]

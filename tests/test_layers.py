@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     8: ("cli", "__main__", "__init__"),
     7: ("distribute", "runs", "duel", "bisect", "doctor", "publish", "keep", "completion"),
-    6: ("sweep", "origin", "counting"),
+    6: ("sweep", "suite", "origin", "counting"),
     5: ("measure", "verdicts", "report", "scripts", "loading"),
     4: ("device",),
     3: ("methods", "precision", "problems"),
@@ -91,7 +91,8 @@ HOMES = {
     "dask": {"distribute"},
     "distributed": {"distribute"},
     "matplotlib": {"scripts", "report"},
-    "pytest_benchmark": {"verdicts"},  # the statistics of an export are its own
+    "pytest": {"suite"},
+    "pytest_benchmark": {"verdicts", "suite"},  # the statistics of an export are its own; its fixture a suite's
     "junitparser": {"verdicts"},
 }
 """Dependency -> the rooms that may import it; any other belongs to the studies."""
@@ -102,7 +103,7 @@ INSIDE = {"problems", "methods", "precision"}
 KERNELS = "harness.methods.kernels"
 """Modules that need torch and Triton to be imported at all; what imports them does so inside functions."""
 
-WITHOUT_TORCH = {"process", "sampler", "case", "turn", "place", "selfcheck", "counting"}
+WITHOUT_TORCH = {"asked", "process", "sampler", "case", "turn", "place", "selfcheck", "counting"}
 """Modules of measure that the parent process runs."""
 
 
@@ -277,13 +278,28 @@ def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-BLOCKED = """
+OF_A_SUITE = {"harness.suite.worker", "harness.suite.fixture", "harness.suite.names"}
+"""What runs inside the pytest of a suite, and nowhere else."""
+
+
+def test_only_the_worker_of_a_suite_imports_pytest() -> None:
+    found = {each.module for each in IMPORTS if each.target.partition(".")[0] in ("pytest", "pytest_benchmark")}
+    assert found == {*OF_A_SUITE, "harness.verdicts.export.benchmark"}
+    assert {each.module for each in IMPORTS if each.target in OF_A_SUITE} <= OF_A_SUITE
+
+
+BLOCKER = """
 import sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in sys.argv[1:]:
             raise ImportError(f"{name} is blocked")
 sys.meta_path.insert(0, Blocker())
+"""
+
+BLOCKED = (
+    BLOCKER
+    + """
 import harness.measure.worker
 from harness.errors import UserError
 from harness.methods import registered
@@ -293,6 +309,7 @@ for each in registered().values():
     except UserError as error:
         print(each.name, error)
 """
+)
 
 
 def test_the_worker_needs_torch_numpy_and_the_standard_library_only() -> None:
@@ -310,6 +327,12 @@ def test_the_worker_needs_torch_numpy_and_the_standard_library_only() -> None:
         "softtorch_softsort softtorch is blocked: pip install '.[peers]'",
     ]
     assert "numpy is blocked" in run_python(BLOCKED, *blocked, "numpy").stderr
+
+
+def test_the_worker_of_a_suite_needs_pytest_and_the_standard_library_only() -> None:
+    blocked = [each for each in HOMES if each not in ("pytest", "pytest_benchmark")] + ["matplotlib", "seaborn"]
+    done = run_python(f"{BLOCKER}\nimport harness.suite.worker", *blocked)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 READING = """

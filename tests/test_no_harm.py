@@ -545,6 +545,28 @@ def test_no_verb_changes_the_repository(world: World, monkeypatch: pytest.Monkey
     assert list(world.folder.glob("results/*/small/*_vs_*/verdicts.csv"))
 
 
+def test_a_duel_of_a_suite_changes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real workers, in a linked worktree with changes and hooks that would write; pytest and its plugins leave nothing
+    beside the tests either."""
+    module = world.repository / "weighed.py"
+    for text in ("", "\n"):
+        module.write_text(f"def total(numbers):\n    return sum(numbers)\n{text}", encoding="utf-8")
+        commit_all(world.repository, f"four{text}\n")
+    linked(world)
+    hooked(world)
+    (world.folder / "bench").mkdir()
+    test = "from weighed import total\n\n\ndef test_total(benchmark):\n    assert benchmark(total, [1, 2]) == 3\n"
+    (world.folder / "bench" / "test_total.py").write_text(test, encoding="utf-8")  # it is not known to git
+    (world.folder / "results").mkdir()
+    monkeypatch.setattr("harness.duel.sets.LOOKS", (1,))
+    before = world.enter(monkeypatch)
+    result = call("duel", "--pytest", "bench", "--base-rev", "HEAD~1", "--strict")
+    assert result.exit_code == 3, result.output
+    assert digest(world.home) == before
+    assert not world.trap.exists()
+    assert list((world.home / "temporary").iterdir()) == []
+
+
 def worker_of_a_duel() -> FakeWorker:
     """A worker whose methods need more memory from the second commit on."""
 

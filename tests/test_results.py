@@ -17,6 +17,7 @@ from harness import scripts
 from harness.scripts import draw_figures, load_script
 from harness.tables import TABLES, by_machine, read
 from harness.tables.schema import KEY, column_kinds, history_schema, schema, verdicts_schema
+from harness.tables.suites import suite_schema
 from harness.vocabulary import RESULTS, STUDIES
 
 ROOT = Path(__file__).parent.parent
@@ -49,6 +50,15 @@ def test_every_column_of_every_table_is_explained() -> None:
         want = [[name, kinds[name].__name__, column.description] for name, column in declared.columns.items()]
         assert [row for row in want if row[0] in KEY] == told["The key"], table
         assert [row for row in want if row[0] not in KEY] == told[f"{table}.csv"], table
+
+
+def test_every_column_of_a_suite_is_explained() -> None:
+    told = explained((ROOT / RESULTS / "README.md").read_text(encoding="utf-8"))
+    for table in ("tests", "timings", "verdicts"):
+        declared = suite_schema(table, ["name"])
+        kinds = column_kinds(declared)
+        want = [[name, kinds[name].__name__, column.description] for name, column in declared.columns.items()]
+        assert want == told[f"{table}.csv of a suite"], table
 
 
 def test_every_study_has_a_reference() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from harness import completion
+from harness.cli import suites
 from harness.cli.group import (
     FOR_BISECT,
     ONLY,
@@ -31,6 +32,9 @@ from harness.vocabulary import EXIT_INCONCLUSIVE, studies_option
 @click.option("--base-rev", metavar="REV", help="The base is this commit, checked out beside the working tree.")
 @click.option("--base-path", metavar="FOLDER", type=click.Path(path_type=Path), help="The base is this other checkout.")
 @click.option("--base-python", metavar="PATH", help="The base runs under this interpreter, so under its torch.")
+@suites.PYTEST
+@suites.BUDGET
+@suites.TOLERANCE
 @ONLY
 @QUANTITY
 @click.option(FOR_BISECT, is_flag=True, help="Exit with what `git bisect run` understands: 0 good, 1 bad, 125 skip.")
@@ -50,6 +54,9 @@ def duel(
     base_rev: str | None,
     base_path: Path | None,
     base_python: str | None,
+    pytest_path: str | None,
+    budget: float | None,
+    tolerance: float | None,
     only: tuple[str, ...],
     quantity: str,
     for_bisect: bool,
@@ -64,6 +71,8 @@ def duel(
 
     In a folder without a harness of its own the installed one measures the methods that the study names by import path:
     the base has those of the commit, the folder or the interpreter.
+
+    With --pytest the tests of a suite that have the fixture `benchmark` are measured instead of a study.
 
     Exit code: 4 crashed or incorrect cells, 1 slower, worse or lost quantities, 3 inconclusive ones under --strict.
 
@@ -80,6 +89,10 @@ def duel(
         raise UserError("duel: name a --base-rev or a --base-path, a --base-python, or both")
     if base_rev is not None and base_path is not None:
         raise UserError("duel: name a --base-rev or a --base-path, not both")
+    suites.refuse_mixed(pytest_path, budget, tolerance, bool(quantity or count or strict_counts or until_decided))
+    named = suites.Base(base_rev, base_path, base_python)
+    if pytest_path is not None:
+        sys.exit(suites.duel_suite(pytest_path, named, only, budget, tolerance, results, strict or for_bisect))
     loaded = load_study(find_study(study, studies), only)
     refuse_unmeant(loaded, quantity)
     if count or strict_counts:
@@ -87,10 +100,7 @@ def duel(
     seconds = None if until_decided is None else until_decided * 60
     with base_origin(base_rev, base_python, base_path, loaded.methods) as base:
         fought = fight(loaded, base, results, studies, tell, until_decided=seconds)
-    again = ["harness", "duel", study]
-    options = {"rev": base_rev, "path": base_path, "python": base_python}
-    again += [f"--base-{name}={value}" for name, value in options.items() if value]
-    repeat = shlex.join(again) + studies_option(studies)
+    repeat = shlex.join(["harness", "duel", study, *named.options]) + studies_option(studies)
     tell(f"{loaded.name}: {fought.path}")
     advice = next_after_duel(fought.verdicts, fought.path, repeat, loaded.instructions is not None)
     strict = strict or for_bisect

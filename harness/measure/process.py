@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.cells import Case
 from harness.errors import UserError
 from harness.git import unbound
+from harness.measure.asked import Opened
 from harness.measure.counting import callgrind, counting_environment
 
 START_SECONDS = 120.0
@@ -91,13 +91,15 @@ class Worker:
         environment: Mapping[str, str] | None = None,
         home: Path | None = None,
         counts: Path | None = None,
+        program: Sequence[str] = (),
     ) -> Worker:
         """A worker that is starting: importing torch takes seconds, which several can spend at once.
 
         environment: variables that it has besides those of this process; home: the folder of the harness that it is a
         worker of, unless that is the one in `folder`; counts: it runs under callgrind, is pinned to no core, and counts
-        instructions in files that begin with this path. A worker inherits none of the variables by which a git hook
-        names its repository: a method may call git, which would then write there.
+        instructions in files that begin with this path; program: what the interpreter runs instead of the worker of a
+        study. A worker inherits none of the variables by which a git hook names its repository: a method may call git,
+        which would then write there.
         """
         if counts is not None:
             cores, environment = (), {**(environment or {}), **counting_environment(counts)}
@@ -107,7 +109,7 @@ class Worker:
             raise UserError(f"worker: {error.strerror}") from None
         try:
             process = subprocess.Popen(
-                [*(callgrind(counts) if counts else ()), interpreter, *_program(home), *_ends_with()],
+                [*(callgrind(counts) if counts else ()), interpreter, *(program or _program(home)), *_ends_with()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -225,7 +227,7 @@ def end_with_parent(arguments: Sequence[str]) -> None:
 
 
 def opening(
-    case: Case,
+    case: Opened,
     cores: Sequence[int] = (),
     *,
     phases: Sequence[str] = (),

@@ -26,6 +26,7 @@ from harness.tables.schema import (
     DROPPED,
     OLDEST_READ,
     SCHEMA_VERSION,
+    SUITE_FILE,
     TABLES,
     VERDICTS_FILE,
     added_since,
@@ -155,6 +156,8 @@ def _read_judged(path: Path, declared: pa.DataFrameSchema, lacking: Mapping[str,
 def read_info(folder: Path) -> dict[str, Any]:
     """run.json of a folder."""
     path = folder / "run.json"
+    if (folder / SUITE_FILE).is_file():
+        raise UserError(f"{folder}: a side of a duel of a pytest suite, which only verdicts.csv beside it tells of")
     try:
         info = json.loads(decoded(path.read_bytes()))
     except OSError as error:

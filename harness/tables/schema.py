@@ -189,6 +189,9 @@ TAKEN = frozenset({*_KEY, *(name for own in _OWN.values() for name in own)})
 
 VERDICTS_FILE = "verdicts.csv"
 SIDES_FILE = "verdicts.json"
+SUITE_FILE = "suite.json"
+"""What a side of a duel of a suite has in place of run.json."""
+
 HISTORY_FILE = "history.csv"
 LOG = "cells"
 """The table that commits: written last."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pandera.pandas as pa
 
 from harness.errors import UserError
 from harness.outside_text import neutral
@@ -48,10 +49,20 @@ class RunWriter:
     What cannot be written raises OSError with the name of the file, and leaves the tables as they were before.
     """
 
-    def __init__(self, folder: Path, parameters: Mapping[str, type]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        parameters: Mapping[str, type],
+        tables: Mapping[str, pa.DataFrameSchema] | None = None,
+        log: str = LOG,
+    ) -> None:
+        """parameters: those of a study, with their types; tables: what is written instead of the tables of cells, and
+        `log`, which of them commits."""
         self._folder = folder
         self._lock = _locked(folder / ".lock")
-        self._kinds = {table: column_kinds(schema(table, parameters)) for table in TABLES}
+        declared = tables or {table: schema(table, parameters) for table in TABLES}
+        self._kinds = {table: column_kinds(each) for table, each in declared.items()}
+        self._log = log
         self._files: dict[str, io.FileIO] = {}
 
     def __enter__(self) -> RunWriter:
@@ -66,7 +77,7 @@ class RunWriter:
 
     def open(self) -> None:
         """Open the tables to append to; what was not committed must have been cut off before."""
-        for table in (each for each in TABLES if each not in WHOLE):
+        for table in (each for each in self._kinds if each not in WHOLE):
             # Unbuffered: what a full disk has refused must not be written later, when others had their turn.
             file = self._files[table] = (self._folder / f"{table}.csv").open("ab", buffering=0)
             if file.tell() == 0:
@@ -74,7 +85,7 @@ class RunWriter:
 
     def commit(self, rows: Mapping[str, Iterable[Row]]) -> None:
         """Append all rows of one (case, launch), the commit log last."""
-        in_turn = sorted(self._files, key=lambda table: table == LOG)
+        in_turn = sorted(self._files, key=lambda table: table == self._log)
         self._append((table, _lines(rows.get(table, ()), self._kinds[table])) for table in in_turn)
 
     def write_whole(self, table: str, rows: Iterable[Row]) -> None:
@@ -102,7 +113,7 @@ class RunWriter:
 def write_verdicts(folder: Path, verdicts: pd.DataFrame, parameters: Mapping[str, type]) -> None:
     """Write verdicts.csv, whole, coerced by its declaration; reading it checks it."""
     kinds = column_kinds(verdicts_schema(parameters))
-    replace_text(folder / VERDICTS_FILE, _table_text(verdicts, kinds))
+    replace_text(folder / VERDICTS_FILE, table_text(verdicts, kinds))
 
 
 def write_sides(folder: Path, sides: Mapping[str, Mapping[str, Any]]) -> None:
@@ -125,10 +136,10 @@ def append_history(path: Path, rows: pd.DataFrame) -> None:
             cut_half_line(path)
         before = path.stat().st_size
         if before and first != header:
-            replace_text(path, _table_text(pd.concat([_history_to_go_on(path), rows], ignore_index=True), kinds))
+            replace_text(path, table_text(pd.concat([_history_to_go_on(path), rows], ignore_index=True), kinds))
             return
         try:
-            write_all(file, _table_text(rows, kinds, header=before == 0), path)
+            write_all(file, table_text(rows, kinds, header=before == 0), path)
         except OSError:
             file.truncate(before)
             raise
@@ -172,7 +183,8 @@ def _locked(path: Path) -> io.TextIOWrapper:
         lock.close()  # that of a run which has just ended: a third may hold a new one by this name
 
 
-def _table_text(table: pd.DataFrame, kinds: Mapping[str, Any], header: bool = True) -> str:
+def table_text(table: pd.DataFrame, kinds: Mapping[str, Any], header: bool = True) -> str:
+    """A table as it is written: its columns of `kinds`, coerced."""
     rows = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
     return (_lines([dict.fromkeys(kinds)], kinds, header=True) if header else "") + _lines(rows, kinds)
 

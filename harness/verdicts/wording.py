@@ -77,7 +77,9 @@ def axes_of(row: Row, first: str) -> dict[str, Any]:
 
 
 def quantity_name(row: Row) -> str:
-    """What a verdict is of, in words."""
+    """What a verdict is of, in words; of a test of a suite its id."""
+    if "test" in row:
+        return str(row["test"])
     return f"{row['method']} {case_name(axes_of(row, 'kind'))}, {quantity_of(row)}"
 
 

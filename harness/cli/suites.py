@@ -1,0 +1,91 @@
+"""A duel of a pytest suite from the command line: the options that only it has, and what is printed of it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from harness.cli.group import tell
+from harness.errors import UserError
+
+PYTEST = click.option(
+    "--pytest",
+    "pytest_path",
+    metavar="PATH",
+    help="Measure the tests of this file or folder that have the fixture `benchmark`, instead of a study.",
+)
+BUDGET = click.option(
+    "--budget",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="With --pytest: for all launches [300].",
+)
+TOLERANCE = click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="SHARE",
+    help="With --pytest: a time may differ by so much [0.02].",
+)
+
+
+@dataclass(frozen=True)
+class Base:
+    """The base as it is named on the command line."""
+
+    revision: str | None
+    path: Path | None
+    python: str | None
+
+    @property
+    def options(self) -> list[str]:
+        named = {"rev": self.revision, "path": self.path, "python": self.python}
+        return [f"--base-{name}={value}" for name, value in named.items() if value]
+
+
+def refuse_mixed(path: str | None, budget: float | None, tolerance: float | None, of_study: bool) -> None:
+    """Raise UserError where options of a study and of a suite are named together."""
+    has_study = click.get_current_context().get_parameter_source("study") != ParameterSource.DEFAULT
+    if path is None and (budget is not None or tolerance is not None):
+        raise UserError(
+            "duel: --budget and --tolerance are for --pytest: a study says so itself, in [timing] and [gate]"
+        )
+    if path is not None and (has_study or of_study):
+        raise UserError(
+            "duel: --pytest takes the place of a study: its tests have one quantity each, the time of a call"
+        )
+
+
+def duel_suite(
+    path: str,
+    base: Base,
+    only: tuple[str, ...],
+    budget: float | None,
+    tolerance: float | None,
+    results: Path,
+    strict: bool,
+) -> int:
+    """Duel a suite, print the verdicts, and return the exit code."""
+    from harness.duel.suites import duel_suite as fight
+    from harness.origin import base_origin
+    from harness.report.judgement import judgement_lines
+    from harness.report.suites import next_after_suite, suite_sides_text
+    from harness.suite.definition import Suite
+    from harness.verdicts.comparison import exit_code
+    from harness.verdicts.suites import as_cells
+
+    suite = Suite.of(path, only, budget, tolerance)
+    with base_origin(base.revision, base.python, base.path) as origin:
+        fought = fight(suite, origin, results, tell, is_clone=base.revision is not None)
+    again = shlex.join(["harness", "duel", "--pytest", path, *base.options])
+    cells = as_cells(fought.head).cells
+    tell(f"{path}: {fought.path}")
+    for line in judgement_lines(fought.verdicts, cells):
+        tell(line)
+    tell(suite_sides_text(fought.base.info, fought.head.info))
+    for line in next_after_suite(fought.verdicts, again):
+        tell(line)
+    return exit_code(fought.verdicts, cells, strict)

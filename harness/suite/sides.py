@@ -1,0 +1,139 @@
+"""The two sides of a duel of a suite: where each finds the suite and what it imports, and what its worker found."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import CannotRun, UserError
+from harness.measure.process import ELSEWHERE, Worker, WorkerLost, cores_for_workers
+from harness.suite.definition import SuiteTest, tests_of
+
+HOME = Path(__file__).parents[2]
+"""The folder that this harness lies in."""
+
+WORKER = "harness.suite.worker"
+PROGRAM = ELSEWHERE.format(home=str(HOME), worker=WORKER)
+ASK_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class SuiteSide:
+    """Where a side lies, and how it runs the suite at `path`.
+
+    temporary: a folder for what its tests write; modules: the entries of its PYTHONPATH, or None for those that this
+    process has. own: the folder that something that the tests import must lie in; never_from: the working tree, which
+    nothing may come from unless it is in `own`. Both are None where the base is the working tree too.
+    """
+
+    name: str
+    folder: Path
+    interpreter: str
+    path: str
+    temporary: Path
+    modules: tuple[str, ...] | None = None
+    own: Path | None = None
+    never_from: Path | None = None
+
+    def spawn(self, hash_seed: int = 0) -> Worker:
+        """A worker that is starting; one hash seed gives the same order of sets on both sides.
+
+        Nothing that Python caches is written: the folder is the user's.
+        """
+        cores = cores_for_workers()[:1]
+        variables = {"PYTHONHASHSEED": str(hash_seed), "PYTHONDONTWRITEBYTECODE": "1"}
+        if self.modules is not None:
+            variables["PYTHONPATH"] = os.pathsep.join(self.modules)
+        words = [str(HOME), self.path, str(self.temporary), ",".join(map(str, cores))]
+        program = ["-c", PROGRAM, *words]
+        return Worker.spawn(cores, self.interpreter, self.folder, variables, HOME, program=program)
+
+    def greeted(self, worker: Worker) -> Worker:
+        """The worker, once it has told its tests. Raises CannotRun, which names the side, where it cannot."""
+        try:
+            return worker.greet()
+        except UserError as error:
+            raise CannotRun(f"duel: the {self.name}'s {error}") from None
+
+    def imported(self, worker: Worker) -> tuple[dict[str, str], dict[str, str]]:
+        """What its tests have imported: modules (name -> file) that are not installed, packages (-> version) that are.
+        Raises CannotRun where the worker has been lost."""
+        try:
+            found = worker.ask({"op": "imported"}, ASK_SECONDS)
+            return found["modules"], found["packages"]
+        except WorkerLost as error:
+            raise CannotRun(f"duel: the {self.name}'s worker: {error.reason}") from None
+
+    def not_collected(self, worker: Worker, test: SuiteTest) -> str:
+        """Why a worker has not found a test."""
+        file = test.id.partition("::")[0]
+        failed: dict[str, str] = dict(worker.greeting["failed"])
+        return f"the {self.name} cannot collect {file}: {failed[file]}" if file in failed else ""
+
+
+def tests_to_run(side: SuiteSide, worker: Worker) -> list[SuiteTest]:
+    """The tests that a worker has found. Raises CannotRun, with why, where there is none."""
+    if tests := tests_of(worker.greeting):
+        return tests
+    for place, reason in worker.greeting["failed"]:
+        raise CannotRun(f"duel: the {side.name} cannot collect {place}: {reason}")
+    raise CannotRun(f"duel: {side.path}: no test here has the fixture `benchmark` (on the {side.name}'s side)")
+
+
+def files_of_suite(path: str, folder: Path) -> Iterator[Path]:
+    """What a suite is, relative to its folder: the file or folder of this path, and every conftest.py above it."""
+    yield Path(path)
+    for above in Path(path).parents:
+        if (folder / above / "conftest.py").is_file():
+            yield above / "conftest.py"
+
+
+def put_suite(path: str, source: Path, clone: Path) -> None:
+    """Have a clone of the base run the suite as the head has it: what is compared is the code that the suite measures,
+    not two suites."""
+    for relative in files_of_suite(path, source):
+        there, here = clone / relative, source / relative
+        if there.is_dir():
+            shutil.rmtree(there)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        if here.is_dir():
+            shutil.copytree(here, there, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(here, there)
+
+
+def refuse_same_code(side: SuiteSide, modules: dict[str, str]) -> None:
+    """Raise CannotRun where a base in a folder of its own would measure the head's code, or nothing that lies there.
+
+    modules: what its tests have imported, and is not installed.
+    """
+    if side.own is None or side.never_from is None:
+        return
+    suite = [side.folder / each for each in files_of_suite(side.path, side.folder)]
+    own = []
+    for name, file in modules.items():
+        if inside(file, side.own):
+            own += [] if any(inside(file, each) for each in suite) else [name]
+        elif inside(file, side.never_from):
+            raise CannotRun(f"duel: the base has no module {name}: that of the working tree would be measured, {file}")
+    if not own:
+        why = f"the tests import nothing that lies in the base's folder outside {side.path}"
+        raise CannotRun(f"duel: {why}: install the base for another interpreter, and name that with --base-python")
+
+
+def inside(path: str | Path, folder: Path) -> bool:
+    """Whether a path lies in a folder, or is it."""
+    return Path(path).resolve().is_relative_to(folder.resolve())
+
+
+def homes_of(modules: dict[str, str]) -> Sequence[str]:
+    """The folders from which these modules (name -> file) are imported."""
+    homes = []
+    for name, file in modules.items():
+        place = Path(file).parent if Path(file).name == "__init__.py" else Path(file).with_suffix("")
+        if place.parts[-len(name.split(".")) :] == tuple(name.split(".")):
+            homes.append(str(Path(*place.parts[: -len(name.split("."))])))
+    return list(dict.fromkeys(homes))

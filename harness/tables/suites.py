@@ -1,0 +1,144 @@
+"""What a duel of a suite writes: tables of tests, which have no dtype, n or k, declared as those of cells are.
+
+Each side's folder has suite.json, tests.csv (the commit log) and timings.csv, the duel's folder verdicts.csv.
+
+Schema history
+1  first version.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+
+from harness.errors import UserError
+from harness.outside_text import decoded
+from harness.tables.files import replace_text
+from harness.tables.reading import HEAD, read_table
+from harness.tables.schema import SUITE_FILE, VERDICTS_FILE, column_kinds
+from harness.tables.writing import RunWriter, table_text
+from harness.vocabulary import STATUSES, VERDICTS
+
+SUITE_SCHEMA = 1
+LOG_OF_TESTS = "tests"
+
+PARAMETER = "param_"
+"""What the name of a parameter's column begins with: a parameter may have any name, that of another column too."""
+
+_TEST = {"test": pa.Column(str, pa.Check.str_length(min_value=1), description="pytest's id of the test")}
+
+_LAUNCH = {"launch": pa.Column(int, pa.Check.ge(1), description="which fresh worker process, from 1")}
+
+_OWN = {
+    "tests": _LAUNCH
+    | {
+        "status": pa.Column(str, pa.Check.isin(STATUSES), description="what became of the test in this launch"),
+        "reason": pa.Column(str, description="why, in one line: pytest's own words where they are pytest's"),
+        "machine": pa.Column(str, description="slug of the machine"),
+        "wall_seconds": pa.Column(float, description="seconds spent on the test: its fixtures, checking, timing"),
+    },
+    "timings": _LAUNCH
+    | {
+        "round": pa.Column(int, pa.Check.ge(0), description="which round of the launch, from 0"),
+        "position": pa.Column(int, pa.Check.ge(0), description="place of the block in its round, from 0"),
+        "calls": pa.Column(int, pa.Check.ge(1), description="calls in the block"),
+        "seconds": pa.Column(float, pa.Check.gt(0), description="seconds per call"),
+    },
+}
+
+_VERDICT = {
+    "kind": pa.Column(str, pa.Check.isin(("time", "test")), description="what is judged: its time, or the test itself"),
+    "base": pa.Column(float, nullable=True, description="median of the base: seconds a call"),
+    "head": pa.Column(float, nullable=True, description="the same of the head"),
+    "ratio": pa.Column(float, nullable=True, description="head over base: the geometric mean over launches"),
+    "low": pa.Column(float, nullable=True, description="lower end of the ratio's 95 % interval"),
+    "high": pa.Column(float, nullable=True, description="upper end of the ratio's 95 % interval"),
+    "launches": pa.Column(int, pa.Check.ge(0), description="launches a side that the ratio is of"),
+    "verdict": pa.Column(str, pa.Check.isin(VERDICTS), description="what became of it"),
+    "detectable": pa.Column(
+        float, nullable=True, description="smallest relative change beyond the tolerance that would be found"
+    ),
+    "reason": pa.Column(str, description="why, where the verdict needs it: of an undecided one where it lies"),
+}
+
+
+def suite_schema(table: str, parameters: Sequence[str] = ()) -> pa.DataFrameSchema:
+    """The declaration of `tests`, `timings` or `verdicts`; parameters: the names of those that any test has."""
+    own = _VERDICT if table == "verdicts" else _OWN[table]
+    text = "value of this parameter of the test, as text; empty where the test has no such parameter"
+    columns = {parameter_column(name): pa.Column(str, description=text) for name in parameters}
+    return pa.DataFrameSchema(_TEST | columns | own, strict=True, ordered=True, name=table)
+
+
+def parameter_column(name: str) -> str:
+    """The column of a parameter."""
+    return f"{PARAMETER}{name}"
+
+
+@dataclass(frozen=True)
+class SuiteRun:
+    """One side of a duel of a suite as it lies on disk."""
+
+    path: Path
+    info: Mapping[str, Any]
+
+    @cached_property
+    def tests(self) -> pd.DataFrame:
+        return self._read("tests")
+
+    @cached_property
+    def timings(self) -> pd.DataFrame:
+        return self._read("timings")
+
+    def check(self) -> None:
+        """Read every table; raises UserError for the first that is not what the schema says."""
+        for table in _OWN:
+            getattr(self, table)
+
+    def _read(self, table: str) -> pd.DataFrame:
+        return read_table(self.path / f"{table}.csv", suite_schema(table, self.info["parameters"]))
+
+
+def suite_writer(folder: Path, parameters: Sequence[str]) -> RunWriter:
+    """Appends to the tables of one side, one (test, launch) at a time."""
+    return RunWriter(folder, {}, {table: suite_schema(table, parameters) for table in _OWN}, LOG_OF_TESTS)
+
+
+def write_suite_info(folder: Path, info: Mapping[str, Any]) -> None:
+    """Write suite.json, whole."""
+    replace_text(folder / SUITE_FILE, json.dumps(info, indent=1) + "\n")
+
+
+def read_suite(folder: Path) -> SuiteRun:
+    """One side of a duel of a suite. Raises UserError where there is none, or one of an unknown schema."""
+    path = folder / SUITE_FILE
+    try:
+        info = json.loads(decoded(path.read_bytes()))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON: {error}") from None
+    if not isinstance(info, dict) or info.get("schema") != SUITE_SCHEMA:
+        raise UserError(f"{path}: this version reads schema {SUITE_SCHEMA} of suites")
+    if not isinstance(info.get("parameters"), list) or not all(isinstance(each, str) for each in info["parameters"]):
+        raise UserError(f"{path}: parameters: must be a list of names")
+    return SuiteRun(folder, info)
+
+
+def write_suite_verdicts(folder: Path, verdicts: pd.DataFrame, parameters: Sequence[str]) -> None:
+    """Write verdicts.csv of a suite, whole."""
+    kinds = column_kinds(suite_schema("verdicts", parameters))
+    replace_text(folder / VERDICTS_FILE, table_text(verdicts, kinds))
+
+
+def read_suite_verdicts(folder: Path) -> pd.DataFrame:
+    """The verdicts of a duel of a suite. Raises UserError where they are not what the schema says."""
+    info = read_suite(folder / HEAD).info
+    return read_table(folder / VERDICTS_FILE, suite_schema("verdicts", info["parameters"]))

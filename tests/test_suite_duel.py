@@ -1,0 +1,208 @@
+"""Duels of a suite: which code each side runs, which suite, what only one side has, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from harness.duel import sets
+from harness.errors import UserError
+from harness.suite.definition import SuiteTest, narrowed
+from harness.suite.sides import homes_of
+from harness.tables import read_suite, read_suite_verdicts
+from harness.vocabulary import EXIT_FAILED, EXIT_INCONCLUSIVE
+from tests.command_line import call, refused
+from tests.weighed import weighed
+
+HERE = ("--base-python", sys.executable)
+TESTS = {
+    "test_weighed.py::test_total[10]",
+    "test_weighed.py::test_total[1000]",
+    "test_weighed.py::test_sorted",
+    "test_weighed.py::test_added",
+    "test_newest.py::test_newest",
+}
+
+
+@pytest.fixture(scope="module")
+def fought(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Any]]:
+    """The duel of both commits, and what its command printed; two launches a side."""
+    folder = tmp_path_factory.mktemp("weighed")
+    weighed(folder)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sets, "LOOKS", (2,))
+        patched.chdir(folder)
+        result = call("duel", "--pytest", "bench", "--base-rev", "HEAD~1")
+        (path,) = (each.parent for each in folder.glob("results/*/pytest-bench/*/verdicts.csv"))
+        yield path, result
+
+
+def short(tests: pd.Series) -> set[str]:
+    return {each.removeprefix("bench/") for each in tests}
+
+
+def test_both_sides_run_the_suite_of_the_head_each_with_its_own_package(fought: tuple[Path, Any]) -> None:
+    """total() takes twice as long in the head; a test that only the head's suite has is measured on both sides."""
+    base, head = (read_suite(fought[0] / side) for side in ("base", "head"))
+    assert short(head.tests["test"]) == TESTS
+    assert set(head.tests["status"]) == {"ok"}
+    medians = [run.timings.groupby("test")["seconds"].median() for run in (base, head)]
+    ratio = medians[1] / medians[0]
+    assert ratio["bench/test_weighed.py::test_total[1000]"] > 1.5
+    assert "bench/test_weighed.py::test_added" in ratio
+    assert list(head.timings.columns[:2]) == ["test", "param_n"]
+    values = head.timings.drop_duplicates("test").set_index("test")["param_n"]
+    assert values["bench/test_weighed.py::test_total[1000]"] == "1000"
+    assert values["bench/test_weighed.py::test_sorted"] == ""
+
+
+def test_both_sides_take_turns_in_the_same_rounds(fought: tuple[Path, Any]) -> None:
+    base, head = (read_suite(fought[0] / side).timings for side in ("base", "head"))
+    both = pd.concat([base[base["test"].isin(head["test"])], head[head["test"].isin(base["test"])]])
+    assert set(both["launch"]) == {1, 2}
+    for _, positions in both.groupby(["test", "launch", "round"])["position"]:
+        assert sorted(positions) == [0, 1]
+    calls = both.groupby(["test", "launch"])["calls"].nunique()
+    assert (calls == 1).all()
+
+
+def test_what_only_one_side_has_is_new_or_lost(fought: tuple[Path, Any]) -> None:
+    verdicts = read_suite_verdicts(fought[0])
+    told = verdicts[verdicts["kind"] == "test"].set_index("test")
+    assert told["verdict"].to_dict() == {
+        "bench/test_weighed.py::test_gone": "lost",
+        "bench/test_newest.py::test_newest": "new",
+    }
+    assert told["reason"]["bench/test_weighed.py::test_gone"] == "it is not in the head"
+    assert "cannot import name 'newest' from 'weighed'" in told["reason"]["bench/test_newest.py::test_newest"]
+    assert set(verdicts.loc[verdicts["kind"] == "time", "verdict"]) == {"inconclusive"}  # two launches decide nothing
+
+
+def test_the_command_prints_the_verdicts_and_the_sides(fought: tuple[Path, Any]) -> None:
+    result = fought[1]
+    assert result.exit_code == EXIT_FAILED, result.output
+    lines = result.stdout.splitlines()
+    assert lines[1] == "lost         bench/test_weighed.py::test_gone: it is not in the head"
+    assert any("inconclusive bench/test_weighed.py::test_total[1000]: " in line for line in lines)
+    assert any(line.startswith("6 quantities: 1 lost, 4 inconclusive, 1 new") for line in lines)
+    python = ".".join(map(str, sys.version_info[:3]))
+    assert any(line.startswith("base ") and line.count(f"Python {python}") == 2 for line in lines)
+    assert "budget" in lines[-1]
+
+
+def test_what_reads_runs_says_where_the_verdicts_of_a_suite_are(fought: tuple[Path, Any], tmp_path: Path) -> None:
+    for verb in (["report", fought[0], "--output", tmp_path / "page.html"], ["export", fought[0], "--to", "junit"]):
+        assert "a side of a duel of a pytest suite, which only verdicts.csv beside it tells of" in refused(call(*verb))
+
+
+def test_nothing_of_the_repository_is_touched(fought: tuple[Path, Any]) -> None:
+    folder = fought[0].parents[3]
+    names = sorted(each.name for each in folder.iterdir())
+    assert names == [".git", ".gitignore", "bench", "results", "weighed"]
+    assert sorted(each.name for each in (folder / "bench").iterdir()) == ["test_newest.py", "test_weighed.py"]
+    assert sorted(each.name for each in (folder / "weighed").iterdir()) == ["__init__.py"]
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The repository of both commits, the current folder."""
+    weighed(tmp_path / "repository")
+    monkeypatch.chdir(tmp_path / "repository")
+    monkeypatch.setattr(sets, "LOOKS", (1,))
+    return tmp_path / "repository"
+
+
+def test_a_package_in_src_is_found_in_the_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working tree is found by PYTHONPATH, as an editable installation is."""
+    weighed(tmp_path / "repository", root="src/")
+    monkeypatch.chdir(tmp_path / "repository")
+    monkeypatch.setattr(sets, "LOOKS", (1,))
+    paths = os.pathsep.join(filter(None, (str(tmp_path / "repository/src"), os.environ.get("PYTHONPATH"))))
+    monkeypatch.setenv("PYTHONPATH", paths)
+    result = call("duel", "--pytest", "bench", "--base-rev", "HEAD~1", "--only", "n=1000", "--strict")
+    assert result.exit_code == EXIT_INCONCLUSIVE, result.output
+    (path,) = (each.parent for each in Path().glob("results/*/pytest-bench/*/verdicts.csv"))
+    base, head = (read_suite(path / side).timings["seconds"].median() for side in ("base", "head"))
+    assert head > 1.5 * base
+
+
+def test_another_folder_runs_its_own_suite(package: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(package, other, ignore=shutil.ignore_patterns(".git"))
+    (other / "bench" / "test_newest.py").unlink()
+    result = call("duel", "--pytest", "bench", "--base-path", other, "--only", "test=test_newest,test_sorted")
+    assert "new          bench/test_newest.py::test_newest: skipped: the base does not have it" in result.stdout
+    assert "inconclusive bench/test_weighed.py::test_sorted" in result.stdout
+    assert sorted(each.name for each in (other / "bench").iterdir()) == ["test_weighed.py"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--pytest", "nowhere"], "--pytest nowhere: no such file or folder"),
+        (["--pytest", "."], "name the folder of the benchmarks alone"),
+        (["--pytest", ".."], "must be named from the current folder, and lie in it"),
+        (["--pytest", "weighed"], "weighed: no test here has the fixture `benchmark`"),
+        (["--pytest", "bench", "--only", "m=3"], "--only m=3: unknown axis 'm' (allowed: test, n)"),
+        (["--pytest", "bench", "--only", "n=11"], "unknown n '11' (allowed: 10, 1000); did you mean '10'?"),
+        (["--pytest", "bench", "--only", "test=test_totl"], "did you mean 'test_total'?"),
+        (["--pytest", "bench", "--quantity", "time"], "--pytest takes the place of a study"),
+        (["--pytest", "bench", "--count"], "--pytest takes the place of a study"),
+        (["regression", "--pytest", "bench"], "--pytest takes the place of a study"),
+        (["--budget", "3"], "--budget and --tolerance are for --pytest"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(arguments: list[str], words: str, package: Path) -> None:
+    assert words in refused(call("duel", *arguments, *HERE))
+
+
+def test_a_base_whose_code_is_not_found_is_refused(package: Path) -> None:
+    """The suite finds the package of the working tree by a path of its own, whichever side it is on."""
+    conftest = f"import sys\nsys.path.insert(0, {str(package)!r})\n"
+    (package / "bench" / "conftest.py").write_text(conftest, encoding="utf-8")
+    line = refused(call("duel", "--pytest", "bench", "--base-rev", "HEAD~1"))
+    assert "the base has no module weighed: that of the working tree would be measured" in line
+
+
+def test_a_suite_that_imports_nothing_of_its_folder_is_refused(package: Path) -> None:
+    (package / "bench" / "test_weighed.py").write_text("def test(benchmark):\n    benchmark(int)\n", encoding="utf-8")
+    (package / "bench" / "test_newest.py").unlink()
+    line = refused(call("duel", "--pytest", "bench", "--base-rev", "HEAD~1"))
+    assert "the tests import nothing that lies in the base's folder outside bench" in line
+    assert "--base-python" in line
+
+
+def test_a_suite_that_cannot_be_collected_is_refused_with_its_error(package: Path) -> None:
+    (package / "bench" / "test_weighed.py").write_text("import no_such_module\n", encoding="utf-8")
+    (package / "bench" / "test_newest.py").unlink()
+    line = refused(call("duel", "--pytest", "bench", *HERE))
+    assert "the head cannot collect bench/test_weighed.py: ModuleNotFoundError: No module named 'no_such" in line
+
+
+SOME = [SuiteTest("a.py::test_one[3-x]", (("n", "3"), ("kind", "x"))), SuiteTest("a.py::T::test_two")]
+
+
+@pytest.mark.parametrize(
+    ("only", "kept"),
+    [((), [0, 1]), (("n=3",), [0]), (("test=test_two",), [1]), (("test=a.py::T::test_two,test_one",), [0, 1])],
+)
+def test_tests_are_narrowed_by_name_and_by_parameters(only: tuple[str, ...], kept: list[int]) -> None:
+    assert narrowed(SOME, only) == [SOME[each] for each in kept]
+
+
+@pytest.mark.parametrize("only", [("n=4",), ("n",), ("kind=x", "test=test_two"), ("test=",), ("=",)])
+def test_what_no_test_has_is_refused(only: tuple[str, ...]) -> None:
+    with pytest.raises(UserError):
+        narrowed(SOME, only)
+
+
+def test_the_folder_of_a_package_is_told_from_its_modules() -> None:
+    files = {"a": "/t/src/a/__init__.py", "a.b.c": "/t/src/a/b/c.py", "d": "/t/d.so", "conftest": "/t/x/y.py"}
+    assert homes_of(files) == ["/t/src", "/t"]

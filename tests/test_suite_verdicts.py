@@ -1,0 +1,162 @@
+"""The verdicts of a suite: its tables in the columns of cells, judged as those are, and read back by their schema."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.errors import UserError
+from harness.report.judgement import judgement_lines
+from harness.report.suites import next_after_suite, suite_sides_text
+from harness.study_tables import Gate
+from harness.tables import (
+    Row,
+    SuiteRun,
+    read_suite,
+    read_suite_verdicts,
+    suite_writer,
+    write_suite_info,
+    write_suite_verdicts,
+)
+from harness.verdicts.comparison import exit_code
+from harness.verdicts.suites import as_cells, suite_judged_so_far, suite_verdicts
+from harness.vocabulary import EXIT_CELLS, EXIT_FAILED
+
+LAUNCHES, ROUNDS = 12, 3
+EFFECT = {"test_same": 1.0, "test_slower": 1.1, "test_faster": 0.8, "test_unsure": 1.0}
+SPREAD = {"test_unsure": 0.2}
+INFO: dict[str, Any] = {
+    "schema": 1,
+    "parameters": ["n"],
+    "commit": "1" * 40,
+    "dirty": False,
+    "python": "3.11.7",
+    "packages": {"pluggy": "1.5.0", "pytest": "9"},
+}
+
+
+def written(folder: Path, tests: list[Row], timings: list[Row], **info: Any) -> SuiteRun:
+    folder.mkdir()
+    write_suite_info(folder, INFO | info)
+    with suite_writer(folder, INFO["parameters"]) as writer:
+        writer.open()
+        writer.commit({"tests": tests, "timings": timings})
+    return read_suite(folder)
+
+
+def side(folder: Path, head: bool, statuses: dict[str, str] | None = None) -> SuiteRun:
+    """24 launches of the tests of EFFECT, ok but for `statuses`, which may name other tests."""
+    rng = np.random.default_rng(7 if head else 8)
+    tests: list[Row] = []
+    timings: list[Row] = []
+    became = dict.fromkeys(EFFECT, "ok") | (statuses or {})
+    for launch in range(1, 2 * LAUNCHES + 1):
+        for name, status in became.items():
+            key = {"test": f"a.py::{name}[3]", "param_n": "3", "launch": launch}
+            reason = "" if status == "ok" else "why"
+            tests.append(key | {"status": status, "reason": reason, "machine": "m", "wall_seconds": 0.1})
+            level = (EFFECT.get(name, 1.0) if head else 1.0) * math.exp(rng.normal(0, SPREAD.get(name, 0.004)))
+            own = {"position": 0, "calls": 5}
+            blocks = [key | own | {"round": number, "seconds": 1e-5 * level} for number in range(ROUNDS)]
+            timings += blocks if status == "ok" else []
+    return written(folder, tests, timings)
+
+
+FIRST, SECOND = range(1, LAUNCHES + 1), range(LAUNCHES + 1, 2 * LAUNCHES + 1)
+
+
+def test_verdicts_are_those_of_the_judge_and_keep_only_what_a_test_has(tmp_path: Path) -> None:
+    base = side(tmp_path / "base", head=False, statuses={"test_old": "ok", "test_bad": "crashed"})
+    head = side(tmp_path / "head", head=True, statuses={"test_new": "ok", "test_bad": "crashed"})
+    lost = {"a.py::test_gone[4]": {"param_n": "4"}}
+    verdicts = suite_verdicts(base, head, FIRST, SECOND, Gate(), lost)
+    found = {row["test"].removeprefix("a.py::"): row["verdict"] for row in verdicts.to_dict("records")}
+    assert found == {
+        "test_old[3]": "lost",
+        "test_gone[4]": "lost",
+        "test_slower[3]": "slower",
+        "test_bad[3]": "inconclusive",
+        "test_unsure[3]": "inconclusive",
+        "test_new[3]": "new",
+        "test_faster[3]": "faster",
+        "test_same[3]": "same",
+    }
+    assert list(verdicts["verdict"])[:3] == ["lost", "lost", "slower"]
+    slower = verdicts[verdicts["verdict"] == "slower"].iloc[0]
+    assert slower["low"] < 1.1 < slower["high"]
+    assert slower["param_n"] == "3"
+    assert list(verdicts.columns) == [
+        *("test", "param_n", "kind", "base", "head", "ratio", "low", "high", "launches", "verdict", "detectable"),
+        "reason",
+    ]
+    assert exit_code(verdicts, as_cells(head).cells, strict=False) == EXIT_CELLS
+    write_suite_verdicts(tmp_path, verdicts, INFO["parameters"])
+    back = read_suite_verdicts(tmp_path)
+    assert back["verdict"].tolist() == verdicts["verdict"].tolist()
+    assert back["ratio"].notna().sum() == len(EFFECT)
+    lines = list(judgement_lines(verdicts, as_cells(head).cells))
+    assert lines[0] == "test_bad: 1 cell crashed: why"
+    assert lines[2] == "lost         a.py::test_gone[4]: it is not in the head"
+    assert any(line.startswith("slower       a.py::test_slower[3]: 1.") for line in lines)
+    assert lines[-1] == "8 quantities: 2 lost, 1 slower, 2 inconclusive, 1 new, 1 faster, 1 same"
+
+
+def test_a_change_that_the_second_set_does_not_confirm_is_inconclusive(tmp_path: Path) -> None:
+    base, head = side(tmp_path / "base", head=False), side(tmp_path / "head", head=True)
+    verdicts = suite_verdicts(base, head, FIRST, (), Gate(), {}).set_index("test")
+    assert verdicts["verdict"]["a.py::test_slower[3]"] == "inconclusive"
+    assert "no second set of launches" in verdicts["reason"]["a.py::test_slower[3]"]
+    assert exit_code(verdicts, as_cells(head).cells, strict=False) == 0
+    judged = suite_judged_so_far(base, head, FIRST, Gate())
+    assert set(judged.loc[judged["found"], "case"]) == {"a.py::test_slower[3]", "a.py::test_faster[3]"}
+
+
+def test_sides_without_a_test_in_common_are_judged(tmp_path: Path) -> None:
+    nothing = written(tmp_path / "base", [], [])
+    head = side(tmp_path / "head", head=True)
+    assert suite_judged_so_far(nothing, head, FIRST, Gate()).empty
+    verdicts = suite_verdicts(nothing, head, FIRST, (), Gate(), {"a.py::test_gone[4]": {"param_n": "4"}})
+    assert sorted(verdicts["verdict"]) == ["lost", "new", "new", "new", "new"]
+    assert exit_code(verdicts, as_cells(head).cells, strict=False) == EXIT_FAILED
+
+
+def test_the_sides_are_told_by_what_differs() -> None:
+    head = INFO | {"commit": "2" * 40, "dirty": True, "packages": {"pluggy": "1.6.0", "pytest": "9", "rich": "14"}}
+    assert suite_sides_text(INFO, head) == (
+        "base 11111111, Python 3.11.7, pluggy 1.5.0, rich not imported; "
+        "head 22222222-dirty, Python 3.11.7, pluggy 1.6.0, rich 14"
+    )
+
+
+def test_the_advice_narrows_or_asks_for_more_time(tmp_path: Path) -> None:
+    base, head = side(tmp_path / "base", head=False), side(tmp_path / "head", head=True)
+    verdicts = suite_verdicts(base, head, FIRST, SECOND, Gate(), {})
+    (line,) = next_after_suite(verdicts, "harness duel --pytest a.py")
+    assert line.startswith("next: `harness duel --pytest a.py --only test=test_unsure` ")
+    (line,) = next_after_suite(verdicts[verdicts["verdict"] == "inconclusive"], "x")
+    assert line == "next: raise --budget: 12 launches do not decide 1 tests"
+    assert list(next_after_suite(verdicts[verdicts["verdict"] == "same"], "x")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not JSON"),
+        ("[]", "this version reads schema 1 of suites"),
+        (json.dumps(INFO | {"schema": 2}), "this version reads schema 1 of suites"),
+        (json.dumps(INFO | {"parameters": "n"}), "parameters: must be a list of names"),
+        (None, "No such file"),
+    ],
+)
+def test_a_side_that_cannot_be_read_is_one_line(text: str | None, words: str, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "suite.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"suite\.json: ") as caught:
+        read_suite(tmp_path)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,271 @@
+"""The worker of a suite: what becomes of each kind of test, and what a test sees of its fixture `benchmark`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.measure.process import Worker
+from harness.suite.sides import SuiteSide
+
+SUITE = """import random
+
+import pytest
+
+STEPS = []
+
+
+@pytest.fixture(scope="module")
+def shared():
+    STEPS.append("module set up")
+    yield
+    STEPS.append("module torn down")
+
+
+@pytest.fixture
+def own(shared):
+    STEPS.append("test set up")
+    yield 7
+    STEPS.append("test torn down")
+
+
+@pytest.mark.parametrize(("function", "n", "made"), [(sum, 10, object()), (len, 3, object())])
+def test_parameters(benchmark, own, function, n, made):
+    assert benchmark(function, [1] * n) == n
+    STEPS.append("asserted")
+
+
+def test_wrong(benchmark):
+    assert benchmark(lambda: 3) == 4
+
+
+def test_right_at_first(benchmark):
+    calls = []
+
+    def count():
+        calls.append(0)
+        return len(calls)
+
+    assert benchmark(count) < 5
+
+
+def test_raises(benchmark):
+    benchmark(int, "x")
+
+
+def test_raises_later(benchmark):
+    calls = []
+
+    def count():
+        calls.append(0)
+        if len(calls) > 5:
+            raise KeyError("enough")
+
+    benchmark(count)
+
+
+def test_skipped(benchmark):
+    pytest.skip("not today")
+
+
+@pytest.mark.xfail(reason="known")
+def test_known_to_fail(benchmark):
+    raise RuntimeError
+
+
+def test_never_calls(benchmark):
+    pass
+
+
+def test_calls_twice(benchmark):
+    benchmark(int)
+    benchmark(int)
+
+
+def test_broken_fixture(benchmark, nowhere):
+    pass
+
+
+def test_prepared(benchmark):
+    made, ended = [], []
+
+    def setup():
+        made.append([3, 1, 2])
+        return (made[-1],), {"reverse": True}
+
+    def target(numbers, reverse):
+        assert numbers == [3, 1, 2]
+        numbers.sort(reverse=reverse)
+        return numbers
+
+    found = benchmark.pedantic(target, setup=setup, teardown=lambda numbers, reverse: ended.append(numbers), rounds=2)
+    assert found == [3, 2, 1]
+    assert len(made) == len(ended) > 10
+
+
+def test_prepared_in_place(benchmark):
+    state = []
+    assert benchmark.pedantic(lambda more: state + [more], args=(5,), setup=state.clear) == [5]
+
+
+def test_too_many_iterations(benchmark):
+    benchmark.pedantic(int, setup=list, iterations=3)
+
+
+def test_arguments_twice(benchmark):
+    benchmark.pedantic(int, args=(1,), setup=lambda: ((2,), {}))
+
+
+@pytest.fixture
+def benchmark_of_the_suite(benchmark):
+    benchmark.group = "sums"
+    benchmark.extra_info["n"] = 3
+    return benchmark
+
+
+def test_of_the_fixture(benchmark_of_the_suite):
+    assert benchmark_of_the_suite.name == "test_of_the_fixture"
+
+    @benchmark_of_the_suite
+    def found():
+        return 11
+
+    assert found == 11
+
+
+DRAWN = []
+
+
+def test_drawn(benchmark):
+    benchmark(DRAWN.append, random.random())
+
+
+def test_steps(benchmark):
+    benchmark(int)
+    raise RuntimeError(f"{STEPS} {DRAWN[0]}")
+"""
+CONFIGURATION = "[pytest]\naddopts = --benchmark-skip --strict-markers\nfilterwarnings = error\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("suite")
+    (made / "test_kinds.py").write_text(SUITE, encoding="utf-8")
+    (made / "test_broken.py").write_text("import no_such_module\n", encoding="utf-8")
+    (made / "pytest.ini").write_text(CONFIGURATION, encoding="utf-8")
+    return made
+
+
+def started(folder: Path, temporary: Path) -> Worker:
+    side = SuiteSide("head", folder, sys.executable, ".", temporary)
+    return side.greeted(side.spawn())
+
+
+@pytest.fixture(scope="module")
+def worker(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    with started(folder, tmp_path_factory.mktemp("temporary")) as live:
+        yield live
+
+
+def ask(worker: Worker, **request: Any) -> dict[str, Any]:
+    return worker.ask(request, 60.0)
+
+
+def opened(worker: Worker, test: str, following: str = "") -> dict[str, Any]:
+    names = {"test": f"test_kinds.py::{test}", "following": following and f"test_kinds.py::{following}"}
+    return ask(worker, op="open", case=names, block_seconds=0.0001)
+
+
+def run(worker: Worker, test: str, following: str = "") -> tuple[str, str, str]:
+    """Run a test with two blocks, as far as it goes; the request that ended it, its status and its reason."""
+    reply = opened(worker, test, following)
+    if reply["status"] != "ok":
+        return "open", reply["status"], reply["reason"]
+    reply = ask(worker, op="check")
+    if reply["status"] != "ok":
+        return "check", reply["status"], reply["reason"]
+    for _ in range(2):
+        reply = ask(worker, op="time", calls=reply["calls"]["call"]["wall"] if "calls" in reply else 3)
+        assert 0 < reply["seconds"] < 1
+    reply = ask(worker, op="close")
+    return "close", reply["status"], reply["reason"]
+
+
+@pytest.mark.parametrize(
+    ("test", "ended", "status", "words"),
+    [
+        ("test_parameters[sum-10-made0]", "close", "ok", ""),
+        ("test_wrong", "close", "incorrect", "assert 3 == 4"),
+        ("test_right_at_first", "close", "incorrect", "< 5"),
+        ("test_raises", "open", "crashed", "ValueError: invalid literal"),
+        ("test_raises_later", "check", "crashed", "KeyError: 'enough'"),
+        ("test_skipped", "open", "skipped", "not today"),
+        ("test_known_to_fail", "open", "skipped", "it is expected to fail: known"),
+        ("test_never_calls", "open", "unsupported", "it passed without a call of `benchmark`"),
+        ("test_calls_twice", "close", "crashed", "RuntimeError: the fixture can be used once in a test"),
+        ("test_broken_fixture", "open", "crashed", "setup: fixture 'nowhere' not found"),
+        ("test_prepared", "close", "ok", ""),
+        ("test_prepared_in_place", "close", "ok", ""),
+        ("test_too_many_iterations", "open", "crashed", "ValueError: pedantic: with a setup there is one iteration"),
+        ("test_arguments_twice", "open", "crashed", "TypeError: pedantic: where setup returns the arguments"),
+        ("test_of_the_fixture", "close", "ok", ""),
+    ],
+)
+def test_what_becomes_of_a_test(worker: Worker, test: str, ended: str, status: str, words: str) -> None:
+    found = run(worker, test)
+    assert found[:2] == (ended, status), found
+    assert words in found[2]
+    assert bool(found[2]) == bool(words)
+
+
+def test_the_greeting_names_tests_their_parameters_and_what_failed(worker: Worker) -> None:
+    tests = {each["id"].removeprefix("test_kinds.py::"): each["parameters"] for each in worker.greeting["tests"]}
+    assert tests["test_parameters[sum-10-made0]"] == {"function": "sum", "n": "10", "made": "made0"}
+    assert tests["test_wrong"] == {}
+    assert [place for place, _ in worker.greeting["failed"]] == ["test_broken.py"]
+    assert "No module named 'no_such_module'" in worker.greeting["failed"][0][1]
+    assert worker.greeting["python"] == ".".join(map(str, sys.version_info[:3]))
+
+
+def test_fixtures_are_outside_the_blocks_and_last_as_long_as_pytest_has_them(folder: Path, tmp_path: Path) -> None:
+    """What two tests of a module share is set up once, and torn down after the last of them that is asked for."""
+    with started(folder, tmp_path) as live:
+        assert run(live, "test_parameters[sum-10-made0]", "test_parameters[len-3-made1]")[1] == "ok"
+        assert run(live, "test_parameters[len-3-made1]")[1] == "ok"
+        assert run(live, "test_drawn")[1] == "ok"
+        ended, status, reason = run(live, "test_steps")
+    assert (ended, status) == ("close", "crashed")
+    one = "'test set up', 'asserted', 'test torn down'"
+    assert f"['module set up', {one}, {one}, 'module torn down']" in reason
+
+
+def test_a_test_that_is_opened_anew_is_left_first(worker: Worker) -> None:
+    """As when the other side has lost its worker in the middle of it."""
+    assert opened(worker, "test_prepared")["status"] == "ok"
+    assert opened(worker, "test_prepared")["status"] == "ok"
+    assert ask(worker, op="check")["status"] == "ok"
+    assert opened(worker, "test_wrong")["status"] == "ok"
+    assert ask(worker, op="close")["status"] == "incorrect"
+    assert ask(worker, op="close")["status"] == "ok"
+    assert ask(worker, op="time")["status"] == "crashed"
+
+
+def test_nothing_is_written_beside_the_tests(worker: Worker, folder: Path) -> None:
+    assert run(worker, "test_of_the_fixture")[1] == "ok"
+    assert sorted(each.name for each in folder.iterdir()) == ["pytest.ini", "test_broken.py", "test_kinds.py"]
+
+
+def test_random_numbers_are_the_same_in_every_process(folder: Path, tmp_path: Path) -> None:
+    found = []
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        with started(folder, tmp_path / str(number)) as live:
+            assert run(live, "test_drawn")[1] == "ok"
+            found.append(json.dumps(run(live, "test_steps")))
+    assert found[0] == found[1]
+    assert "0." in found[0]
