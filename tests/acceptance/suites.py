@@ -25,6 +25,9 @@ from tests.acceptance.line import Line
 ROOT = Path(__file__).parents[2]
 PACKAGE, BASE, HEAD = "pluggy", "1.5.0", "1.6.0"
 SUITE = "testing/benchmark.py"
+TOOLS = ("pytest==9.1.1", "pytest-benchmark==5.3.1")
+"""The same on both sides: later ones of pytest do not run with the older release."""
+
 FEWEST_TESTS = 15
 TIMES = 3
 DUELS = 20
@@ -116,7 +119,7 @@ def environment(folder: Path, release: str) -> Path:
     home = folder / f"{PACKAGE}-{release}"
     run([sys.executable, "-m", "venv", str(home)], folder)
     python = home / "bin" / "python"
-    run([str(python), "-m", "pip", "install", "--quiet", f"{PACKAGE}=={release}", "pytest", "pytest-benchmark"], folder)
+    run([str(python), "-m", "pip", "install", "--quiet", f"{PACKAGE}=={release}", *TOOLS], folder)
     (site,) = (home / "lib").glob("python*/site-packages")
     (site / "shared.pth").write_text(f"{sysconfig.get_path('purelib')}\n{ROOT}\n", encoding="utf-8")
     return python
