@@ -15,6 +15,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from harness.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from harness.cells import Case as Case
     from harness.loading import load_study as load_study

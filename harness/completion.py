@@ -14,15 +14,17 @@ from typing import Any
 from click import Context, Parameter
 from click.shell_completion import CompletionItem
 
+from harness.errors import UserError
 from harness.outside_text import decoded
+from harness.study_folders import find_study, study_files
 from harness.vocabulary import AXES, EXPORTS, RESULTS, SHAPE, STUDIES
 
 Completion = Callable[[Context, Parameter, str], list[CompletionItem]]
 
 
 def study_names(context: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
-    """The studies of the folder; else a file."""
-    found = (path.stem for path in _folder(context, "studies", STUDIES).glob("*.toml"))
+    """The studies of the folder, and those that are shipped; else a file."""
+    found = study_files(_folder(context, "studies", STUDIES))
     return _beginning(incomplete, found) or [CompletionItem(incomplete, type="file")]
 
 
@@ -76,14 +78,14 @@ def _swept(context: Context) -> dict[str, list[Any]]:
     # At an option that still lacks its value click has not told arguments apart: they are in args.
     named = [*context.args, context.params.get("study"), *(context.params.get("studies_named") or ())]
     word = next(filter(None, named), "")
-    path = Path(word) if word.endswith(".toml") else _folder(context, "studies", STUDIES) / f"{word}.toml"
     try:
+        path = find_study(word, _folder(context, "studies", STUDIES))
         study = tomllib.loads(decoded(path.read_bytes()))
         shapes = study.get("shapes", {})
         own = {key for shape in shapes.values() for key in shape}
         swept = {axis: study["axes"][axis] for axis in AXES if axis in study["axes"] and axis not in own}
         swept |= {"method": study["methods"], **({SHAPE: list(shapes)} if shapes else {})}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+    except (UserError, OSError, ValueError, KeyError, AttributeError, TypeError):
         return {axis: [] for axis in (*AXES, "method")}
     return {axis: values if isinstance(values, list) else [values] for axis, values in swept.items()}
 

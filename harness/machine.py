@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import re
 import subprocess
@@ -13,8 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.git import ask_git
+from harness.vocabulary import SHIPPED
 
 GIB = 2**30
+
+PACKAGE = Path(__file__).parent
+COMMIT_FILE = "commit.json"
+"""In the package, where it was built into a wheel: the revision that it was built from."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +70,47 @@ class Revision:
         return self.commit[:8] + ("-dirty" if self.dirty else "")
 
 
+UNKNOWN = Revision("none", dirty=False)
+
+
+def measured_revision(outside: bool) -> Revision:
+    """The revision of the code that a run measures.
+
+    It is that of the harness, whose methods it measures. Where methods come from outside it is that of the repository
+    that the current folder lies in, if there is one: whoever measures their own package stands in it.
+    """
+    here = this_revision() if outside else UNKNOWN
+    return package_revision() if here == UNKNOWN else here
+
+
+def package_revision() -> Revision:
+    """The revision of the harness itself: what its wheel was built from, or that of the clone that it lies in.
+
+    A package that was installed below somebody's repository is of no commit there: git does not know its files.
+    """
+    try:
+        built = json.loads((PACKAGE / COMMIT_FILE).read_bytes())
+        return Revision(str(built["commit"]), bool(built["dirty"]))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, TypeError):
+        return UNKNOWN
+    try:
+        ask_git("ls-files", "--error-unmatch", "__init__.py", folder=PACKAGE)
+    except (OSError, subprocess.CalledProcessError):
+        return UNKNOWN
+    return this_revision(PACKAGE)
+
+
 def this_revision(folder: Path | None = None) -> Revision:
-    """The revision of the repository that a folder (default: the current one) lies in: of its worktree, where it has
-    several."""
+    """The revision of the repository that a folder (default: the current one) lies in, or UNKNOWN outside of one.
+
+    Of a repository with several worktrees it is that of the worktree.
+    """
     try:
         commit = ask_git("rev-parse", "--verify", "HEAD", folder=folder)
     except (OSError, subprocess.CalledProcessError):
-        return Revision("none", dirty=False)
+        return UNKNOWN
     try:
         changes = ask_git("status", "--porcelain", "--untracked-files=normal", folder=folder)
     except (OSError, subprocess.CalledProcessError):  # a bare repository has no files that could have changed
@@ -80,11 +120,15 @@ def this_revision(folder: Path | None = None) -> Revision:
 
 @cache
 def code_digest() -> str:
-    """First 12 hex digits of a SHA-256 over the sources of the harness: of what a run is measured by."""
+    """First 12 hex digits of a SHA-256 over the sources of the harness: of what a run is measured by.
+
+    It is the same for a clone and for the wheel that was built from it: the studies, which only a wheel has inside the
+    package, are left out.
+    """
     digest = hashlib.sha256()
-    home = Path(__file__).parent
-    for path in sorted(home.rglob("*.py")):
-        digest.update(str(path.relative_to(home)).encode() + path.read_bytes())
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if not path.is_relative_to(SHIPPED):
+            digest.update(str(path.relative_to(PACKAGE)).encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 

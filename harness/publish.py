@@ -10,6 +10,7 @@ from harness.errors import UserError
 from harness.report.page.compared import Comparison
 from harness.report.page.document import Drawn, Reported, document
 from harness.scripts import SUMMARY, UNDRAWN, Picture, captions, draw_figures
+from harness.study_folders import home_named
 from harness.tables import BASE, HEAD, Run, by_machine, has_verdicts, newest_result, read, read_verdicts, replace_text
 from harness.verdicts.comparison import compare_verdicts, gate_of
 
@@ -27,15 +28,18 @@ def publish(
     """
     runs: list[Run] = []
     comparisons: list[Comparison] = []
-    for folder in dict.fromkeys(newest_result(results, word) for word in words):
+    homes: list[Path] = []
+    named = {newest_result(results, word): home_named(word, studies) for word in words}
+    for folder, home in named.items():
         if has_verdicts(folder):
             base, head = read(folder / BASE), read(folder / HEAD)
             comparisons.append(Comparison(base, head, read_verdicts(folder)))
             runs += [base, head]
         else:
             runs += by_machine(read(folder))
+        homes += [home] * (len(runs) - len(homes))
     comparisons += _of_pairs(runs, comparisons)
-    page = document([_reported(run, studies, say) for run in runs], comparisons)
+    page = document([_reported(run, home, say) for run, home in zip(runs, homes, strict=True)], comparisons)
     path = output or results / REPORT
     try:
         replace_text(path, page)

@@ -8,6 +8,7 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from harness.cells import Plan
 from harness.counting import Counted, count_instructions, uncounted
 from harness.errors import Interrupted, UserError, refused
 from harness.loading import Say, load_study_of, on_present_devices, plan_of, refuse_nothing
-from harness.machine import Revision, code_digest, this_revision, utc_now
+from harness.machine import Revision, code_digest, measured_revision, package_revision, utc_now
 from harness.measure.place import Place, ThisMachine
 from harness.measure.process import Worker
 from harness.outside_text import decoded
@@ -23,6 +24,7 @@ from harness.report.earlier import earlier_run
 from harness.report.forecast import expected_seconds
 from harness.scripts import load_script
 from harness.study import Study
+from harness.study_folders import home_of
 from harness.sweep import Sweep
 from harness.tables import (
     BASE,
@@ -37,13 +39,14 @@ from harness.tables import (
     recover,
     replace_text,
 )
+from harness.version import __version__
 from harness.vocabulary import RESULTS, STUDIES, studies_option
 
 
 def run(
     study: Study,
     results: str | Path = RESULTS,
-    studies: Path = STUDIES,
+    studies: Path | None = None,
     say: Say = print,
     *,
     baseline: bool = False,
@@ -51,19 +54,20 @@ def run(
 ) -> Run:
     """Measure a study into a new folder of `results`, and read it back.
 
-    studies: where its script lies; say: takes a line for the person who waits; baseline: whether it is one to be
-    compared with; place: this machine, unless another is given.
+    studies: where its script lies (default: beside the file that it was read from); say: takes a line for the person
+    who waits; baseline: whether it is one to be compared with; place: this machine, unless another is given.
 
     Raises UserError where nothing can be measured, and Interrupted at Ctrl-C once there is a folder.
     """
     begun = time.monotonic()
     plan_of(study)
+    studies = studies or study.folder or STUDIES
     load_script(study.name, studies)
     with _opened(place) as there:
         present = on_present_devices(study, there.devices, lambda _: None)
         refuse_nothing(present)
         there.admit(study)
-        revision = this_revision()
+        revision = measured_revision(outside=any(":" in method for method in study.methods))
         info = sidecar(study, there.machine, revision, there.torch, there.pinned_to)
         info["digests"]["code"] = code_digest()
         earlier = earlier_run(Path(results), present, there.machine["slug"])
@@ -87,7 +91,7 @@ def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print, *, pla
         raise UserError(f"{path}: begun with schema {info['schema']}, this version writes {SCHEMA_VERSION}")
     if info["end"]:
         raise UserError(f"{path}: this run is complete")
-    source = studies / f"{info['study']}.toml"
+    source = home_of(info["study"], studies) / f"{info['study']}.toml"
     if source.is_file() and not _says(source, info["text"]):
         raise UserError(f"{source}: has changed since {path.name} began: restore it, or begin a new run")
     if path.name in (BASE, HEAD) and (path.parent / (HEAD if path.name == BASE else BASE)).is_dir():
@@ -126,7 +130,8 @@ def sidecar(
 ) -> dict[str, Any]:
     """run.json of a run that begins now: what is measured, where, and by what.
 
-    machine: its facts; torch: the greeting of its worker; pinned_to: the core that one thread is pinned to.
+    machine: its facts; revision: of the code that is measured; torch: the greeting of its worker; pinned_to: the core
+    that one thread is pinned to. The package that measures adds its own version and revision.
     """
     return {
         "schema": SCHEMA_VERSION,
@@ -136,6 +141,7 @@ def sidecar(
         "parameters": {name: kind.__name__ for name, kind in parameter_types(study.own_axes).items()},
         "commit": revision.commit,
         "dirty": revision.dirty,
+        "harness": {"version": __version__, **asdict(package_revision())},
         "machine": machine,
         "torch": torch,
         "pinned_to": list(pinned_to),

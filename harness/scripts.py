@@ -1,7 +1,7 @@
 """The script beside a study: `FIGURES`, functions from a run to a figure, and, where it has one, `measure(study)`.
 
-The script is found by the name of the study in a folder that the caller names, never by a path in a results file.
-Beside the shipped ones lie what draws a study without one, `default.py`, and a history, `history.py` with `TRENDS`.
+harness/study_folders.py says where a script is looked for. Beside the shipped ones lie what draws a study without one,
+`default.py`, and a history, `history.py` with `TRENDS`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.errors import NotAsked, UserError, unknown
+from harness.errors import NotAsked, UserError
 from harness.report.dark import darken
 from harness.study import Study
+from harness.study_folders import find_study as find_study
+from harness.study_folders import home_of
 from harness.tables import FOLDER_NAME, Row, Run, by_device, replace_bytes, replace_text
-from harness.vocabulary import SHIPPED, STUDIES
+from harness.vocabulary import SHIPPED
 
 FORMATS = ("svg", "png")
 PNG_DOTS_PER_INCH = 150
@@ -60,27 +62,20 @@ class Script:
             yield
 
 
-def find_study(word: str, folder: Path = STUDIES) -> Path:
-    """The study file that a word means: a path, or a name in the folder of studies."""
-    path = Path(word) if word.endswith(".toml") else folder / f"{word}.toml"
-    if not path.is_file():
-        raise unknown(str(folder), "study", word, sorted(each.stem for each in folder.glob("*.toml")))
-    return path
-
-
 def load_script(name: str, folder: Path) -> Script:
-    """The script of a study; one that says nothing of figures gets those of DEFAULT.
+    """The script of a study in `folder`, or of a shipped one; one that says nothing of figures gets those of DEFAULT.
 
     Raises UserError where the script cannot be run.
     """
     if not re.fullmatch(FOLDER_NAME, name):
         raise UserError(f"{folder}: '{name}' is no name of a study")
-    module = _module(name, folder)
+    path = home_of(name, folder) / f"{name}.py"
+    module = _module(path)
     offered = {each: getattr(module, each, otherwise) for each, otherwise in _OFFERED.items()}
-    path = folder / f"{name}.py"
     if not hasattr(module, "FIGURES"):
-        offered["FIGURES"] = getattr(_module(DEFAULT, SHIPPED), "FIGURES", ())
-        path = path if module else SHIPPED / f"{DEFAULT}.py"
+        default = SHIPPED / f"{DEFAULT}.py"
+        offered["FIGURES"] = getattr(_module(default), "FIGURES", ())
+        path = path if module else default
     return Script(path, *offered.values())
 
 
@@ -92,7 +87,12 @@ def captions(name: str, folder: Path) -> dict[str, str]:
 
 def load_trends(folder: Path) -> tuple[Callable[[Any, Any], Any], ...]:
     """What draws a history: functions (rows of one study, steps) -> figure."""
-    return getattr(_module(TRENDS_SCRIPT, folder), "TRENDS", ())
+    return getattr(_module(_trends_script(folder)), "TRENDS", ())
+
+
+def _trends_script(folder: Path) -> Path:
+    own = folder / f"{TRENDS_SCRIPT}.py"
+    return own if own.is_file() else SHIPPED / own.name
 
 
 def draw_figures(
@@ -144,34 +144,49 @@ def _draw(run: Run, script: Script, say: Callable[[str], None], dark: dict[Path,
 def draw_trends(history: Any, steps: Any, target: Path, folder: Path) -> list[Path]:
     """Draw the trends of a history, as SVG and PNG, a figure a study and function of TRENDS, into `target`.
 
-    Returns the paths of the PNG files; none where the folder of studies has no history.py.
+    Returns the paths of the PNG files. `folder` may hold a history.py, which then draws instead of the shipped one.
     """
     made = []
     for function in load_trends(folder):
         for study, rows in history[(history["kind"] == "time") & (history["level"] > 0)].groupby("study"):
             target.mkdir(exist_ok=True)
-            with _blamed(folder / f"{TRENDS_SCRIPT}.py"), _without_settings():
+            with _blamed(_trends_script(folder)), _without_settings():
                 pictures, _ = _pictures(function(rows, steps[steps["study"] == study]), function.__name__)
             made.append(_save(pictures, target, f"{study}_{function.__name__}"))
     return made
 
 
-def _module(name: str, folder: Path) -> ModuleType | None:
-    """The module of that name in a folder, run; None where there is none."""
-    path = folder / f"{name}.py"
+def _module(path: Path) -> ModuleType | None:
+    """The module in a file, run; None where there is no such file."""
     if not path.is_file():
         return None
-    sys.path.insert(0, str(folder.resolve()))  # a script may share code with those beside it
-    try:
-        spec = importlib.util.spec_from_file_location(f"study_{name}", path)
+    with _sharing_code(path.parent.resolve()):
+        spec = importlib.util.spec_from_file_location(f"study_{path.stem}", path)
         if spec is None or spec.loader is None:
             raise UserError(f"{path}: cannot be imported")
         module = importlib.util.module_from_spec(spec)
         with _blamed(path):
             spec.loader.exec_module(module)
-    finally:
-        sys.path.pop(0)
     return module
+
+
+@contextmanager
+def _sharing_code(folder: Path) -> Iterator[None]:
+    """Inside, a script can import the modules beside it, and behind them the shipped ones, such as `style`.
+
+    Afterwards they are forgotten: a script in another folder may mean another module by the same name.
+    """
+    places = [str(folder), str(SHIPPED.resolve())]
+    known = set(sys.modules)
+    sys.path[:0] = places
+    try:
+        yield
+    finally:
+        for place in places:
+            sys.path.remove(place)
+        for name in sys.modules.keys() - known:
+            if str(Path(getattr(sys.modules[name], "__file__", None) or "").parent) in places:
+                del sys.modules[name]
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import cast
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
@@ -58,6 +59,7 @@ class Study(Strict):
     _name: str = PrivateAttr(default="unnamed")
     _text: str = PrivateAttr(default="")
     _only: tuple[str, ...] = PrivateAttr(default=())
+    _folder: Path | None = PrivateAttr(default=None)
 
     @property
     def name(self) -> str:
@@ -71,6 +73,11 @@ class Study(Strict):
     def only(self) -> tuple[str, ...]:
         """What it was narrowed to: items such as 'dtype=float16,float32'."""
         return self._only
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of its file, where its script lies too; None for a study that was not read from a file."""
+        return self._folder
 
     @property
     def own_axes(self) -> dict[str, tuple[Scalar, ...]]:
@@ -135,6 +142,11 @@ class Study(Strict):
     def told(self, name: str, text: str, only: tuple[str, ...] = ()) -> Study:
         """The study itself, with the name and the text of its file, and what it was narrowed to."""
         self._name, self._text, self._only = name, text, only
+        return self
+
+    def found_in(self, folder: Path) -> Study:
+        """The study itself, which knows from then on the folder of its file."""
+        self._folder = folder
         return self
 
     @model_validator(mode="after")

@@ -75,7 +75,7 @@ def read_study(path: Path, known: Known) -> Study:
         raise UserError(f"{path}: {error.strerror}") from None
     except ValueError as error:
         raise UserError(f"{path}: {error}") from None
-    return parse_study(text, path.stem, str(path), known)
+    return parse_study(text, path.stem, str(path), known).found_in(path.parent)
 
 
 def _unseen(text: str, message: str) -> str:

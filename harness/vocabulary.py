@@ -50,15 +50,19 @@ CACHE = "cache"
 cold."""
 
 STUDIES, RESULTS = Path("studies"), Path("results")
-"""The folders of the studies and of the results, unless others are named."""
+"""The folders of a person's studies and results below the current folder, unless others are named."""
 
-SHIPPED = Path(__file__).parent.parent / "studies"
-"""The folder of the studies that come with the harness."""
+STUDY_SUFFIX = ".toml"
+"""What the name of a study file ends with."""
+
+_PACKAGE = Path(__file__).parent
+SHIPPED = _PACKAGE / "studies" if (_PACKAGE / "studies").is_dir() else _PACKAGE.parent / "studies"
+"""The folder of the studies that come with the harness: a wheel has them inside the package, a clone beside it."""
 
 
 def studies_option(studies: Path) -> str:
-    """' --studies FOLDER' for a command that needs it."""
-    return "" if studies == STUDIES else f" --studies {shlex.quote(str(studies))}"
+    """' --studies FOLDER' for a command that would not look in this folder without it."""
+    return "" if studies in (STUDIES, SHIPPED) else f" --studies {shlex.quote(str(studies))}"
 
 
 COUNTS = "counts"

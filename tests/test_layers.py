@@ -26,12 +26,13 @@ FLOORS = {
     4: ("device",),
     3: ("methods", "precision", "problems"),
     2: ("tables",),
-    1: ("cells", "study_file", "budget", "checkout"),
+    1: ("cells", "study_file", "study_folders", "budget", "checkout"),
     0: (
         "outside_text",
         "errors",
         "vocabulary",
         "validation",
+        "version",
         "study",
         "study_tables",
         "study_values",
@@ -55,6 +56,7 @@ NEIGHBOURS = {
     ("study_tables", "vocabulary"),
     ("study_values", "vocabulary"),
     ("study_values", "outside_text"),
+    ("machine", "vocabulary"),  # where the shipped studies lie
     ("machine", "git"),  # the commit is a fact of where it ran
     ("bisect", "duel"),  # which tells a good commit from a bad one
     ("duel", "runs"),  # each side of a duel is written as a run is

@@ -13,7 +13,9 @@ import click
 
 from harness import completion
 from harness.errors import UserError, refused
+from harness.machine import UNKNOWN, package_revision
 from harness.outside_text import printable
+from harness.version import __version__
 from harness.vocabulary import EXIT_INTERRUPTED, EXIT_USAGE, RESULTS, STUDIES
 
 
@@ -52,8 +54,21 @@ LAUNCHES = click.option(
     metavar="N",
     help="Of what is timed, not as many as the study says: more for narrower intervals. Its budget grows with them.",
 )
+
+
+def _there(_: click.Context, __: click.Parameter, folder: Path) -> Path:
+    """The folder that was named. Raises UserError where there is none; the usual one may be missing."""
+    if folder != STUDIES and not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    return folder
+
+
 STUDIES_FOLDER = click.option(
-    "--studies", type=click.Path(path_type=Path), default=STUDIES, help="Folder of the studies."
+    "--studies",
+    type=click.Path(path_type=Path),
+    default=STUDIES,
+    callback=_there,
+    help="Folder of the studies; those that come with the harness are found behind it.",
 )
 STRICT = click.option("--strict", is_flag=True, help="Exit with 3 where something is inconclusive.")
 QUANTITY = click.option(
@@ -71,7 +86,16 @@ RESULTS_FOLDER = click.option(
 )
 
 
+def _tell_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    """Print the version and the commit of this package, and end."""
+    if asked:
+        revision = package_revision()
+        tell(f"harness {__version__}" + (f", commit {revision.label}" if revision != UNKNOWN else ""))
+        context.exit()
+
+
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_tell_version, help="Tell it.")
 def cli() -> None:
     """Benchmark and numerical precision of top-k selection in PyTorch.
 

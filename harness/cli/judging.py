@@ -82,7 +82,7 @@ def duel(
     from harness.loading import load_study
     from harness.origin import base_origin
     from harness.report.judgement import next_after_duel
-    from harness.scripts import find_study
+    from harness.study_folders import find_study
     from harness.verdicts.quantities import refuse_unmeant
 
     if base_rev is None and base_path is None and base_python is None:
@@ -99,7 +99,7 @@ def duel(
         loaded = loaded.with_counts()
     seconds = None if until_decided is None else until_decided * 60
     with base_origin(base_rev, base_python, base_path, loaded.methods) as base:
-        fought = fight(loaded, base, results, studies, tell, until_decided=seconds)
+        fought = fight(loaded, base, results, loaded.folder or studies, tell, until_decided=seconds)
     repeat = shlex.join(["harness", "duel", study, *named.options]) + studies_option(studies)
     tell(f"{loaded.name}: {fought.path}")
     advice = next_after_duel(fought.verdicts, fought.path, repeat, loaded.instructions is not None)

@@ -76,11 +76,13 @@ def run(
     if folder is not None and (only or launches is not None or baseline):
         raise UserError("run: --resume goes on as the run began, without --only, --launches and --baseline")
     loaded = [_asked_for(word, only, launches, studies) for word in studies_named]
+    homes = [study.folder or studies for study in loaded] or [studies]
     broken = False
     with _place(scheduler, local) as place:
-        begun = (runs.run(study, results, studies, tell, baseline=baseline, place=place) for study in loaded)
-        for finished in begun if folder is None else (runs.resume(folder, studies, tell, place=place),):
-            _close(finished, studies, drawn)
+        begun = (runs.run(study, results, None, tell, baseline=baseline, place=place) for study in loaded)
+        measured = begun if folder is None else (runs.resume(folder, studies, tell, place=place),)
+        for finished, home in zip(measured, homes, strict=True):
+            _close(finished, home, drawn)
             broken |= bool(finished.cells["status"].isin(BROKEN).any())
     if broken:
         sys.exit(EXIT_CELLS)
@@ -106,7 +108,7 @@ def doctor() -> None:
 def _asked_for(word: str, only: tuple[str, ...], launches: int | None, studies: Path) -> Study:
     """The study that a word means, narrowed, with so many launches if any number is told."""
     from harness.loading import load_study
-    from harness.scripts import find_study
+    from harness.study_folders import find_study
 
     study = load_study(find_study(word, studies), only)
     return study if launches is None else study.with_launches(launches)

@@ -24,24 +24,27 @@ def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
 
     Example: python -m harness plot speed
     """
-    from harness.scripts import captions, draw_figures
+    from harness.scripts import draw_figures, load_script
+    from harness.study_folders import home_named
     from harness.tables import by_machine, newest_run, read, studies_with_runs
 
     words = words or tuple(studies_with_runs(results))
     if not words:
         raise UserError(f"{results}: no run yet: `harness run STUDY` makes one")
     for word in words:
+        home = home_named(word, studies)
         run = read(newest_run(results, word))
-        made = [path for each in by_machine(run) for path in draw_figures(each, studies, tell)]
+        made = [path for each in by_machine(run) for path in draw_figures(each, home, tell)]
         for path in made:
             tell(path)
             if path.suffix == ".md":
                 for line in path.read_text(encoding="utf-8").splitlines():
                     tell(line)
-        if not made and captions(run.name, studies):
-            raise UserError(f"{word}: nothing was drawn: of FIGURES of {studies / run.name}.py this run can show none")
+        script = load_script(run.name, home)
+        if not made and script.figures:
+            raise UserError(f"{word}: nothing was drawn: of FIGURES of {script.path} this run can show none")
         if not made:
-            tell(f"{word}: nothing to draw: there are no FIGURES in {studies / run.name}.py")
+            tell(f"{word}: nothing to draw: there are no FIGURES in {script.path}")
 
 
 @cli.command()
@@ -56,10 +59,11 @@ def keep(words: tuple[str, ...], studies: Path, results: Path) -> None:
     Example: python -m harness keep speed
     """
     from harness.keep import keep as kept
+    from harness.study_folders import home_named
     from harness.tables import newest_run
 
     for word in words:
-        tell(kept(newest_run(results, word), studies))
+        tell(kept(newest_run(results, word), home_named(word, studies)))
 
 
 @cli.command()

@@ -14,11 +14,12 @@ from harness.precision.metrics import METRICS
 from harness.precision.repeats import DIGEST, DIGEST_SUMMARY, REPEAT_METRICS
 from harness.precision.selection import SELECTION_METRICS
 from harness.problems import DISTRIBUTIONS
+from harness.study_folders import study_files
 
 
 def listing(studies: Path) -> Iterator[str]:
     """Lines: a heading a kind, then each name with its first line."""
-    found = {path.stem: _title(path) for path in sorted(studies.glob("*.toml"))}
+    found = {name: _title(path) for name, path in study_files(studies).items()}
     functions: dict[str, Any] = {**METRICS, **SELECTION_METRICS, **REPEAT_METRICS}
     metrics = {name: (each.__doc__ or "").strip().partition("\n")[0] for name, each in functions.items()}
     metrics[DIGEST] = DIGEST_SUMMARY

@@ -68,10 +68,10 @@ def _lines(rows: pd.DataFrame) -> list[str]:
 
 def next_commands(run: Run, studies: Path, *, drawn: bool) -> Iterator[str]:
     """What a person would do with a run: read it as a page, draw its figures, unless they are there."""
-    word = shlex.quote(_word(run))
+    word = shlex.quote(_word(run)) + studies_option(studies)
     yield f"`harness report {word}` (a page for the browser)"
     if not drawn:
-        yield f"`harness plot {word}{studies_option(studies)}` (its figures)"
+        yield f"`harness plot {word}` (its figures)"
 
 
 def broken_cells(run: Run) -> Iterator[str]:

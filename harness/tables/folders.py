@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
-from harness.errors import UserError, unknown
+from harness.errors import UserError, shortened, unknown
 from harness.machine import this_machine
 from harness.tables.schema import FOLDER_NAME, HISTORY_FILE, VERDICTS_FILE
+from harness.vocabulary import STUDY_SUFFIX
 
 BASELINE = "baseline"
 """The folder of the runs that are recorded to be compared with."""
@@ -22,7 +24,7 @@ def studies_with_runs(results: Path) -> list[str]:
 
 
 def newest_run(results: Path, word: str) -> Path:
-    """The folder that a word means: a run folder itself, or the newest run of the study of that name.
+    """The folder that a word means: a run folder itself, or the newest run of the study of that name, or of that file.
 
     A committed `reference` is older than any run of one's own.
     """
@@ -30,8 +32,19 @@ def newest_run(results: Path, word: str) -> Path:
         return Path(word)
     found = sorted(_folders(results, word, "*/run.json"), key=_age)
     if not found:
-        raise unknown(str(results), "run", word, studies_with_runs(results))
+        raise _no_run(results, word)
     return found[-1]
+
+
+def _no_run(results: Path, word: str) -> UserError:
+    """Why a word means no run."""
+    if Path(word).is_dir():
+        return UserError(f"{word}: not the folder of a run: no run.json is in it")
+    if os.sep in word and not word.endswith((STUDY_SUFFIX, f"/{BASELINE}")):
+        return UserError(f"{word}: no such file")
+    if known := studies_with_runs(results):
+        return unknown(str(results), "run", word, known)
+    return UserError(f"{results}: unknown run '{shortened(word)}': no run is there yet: `harness run STUDY` makes one")
 
 
 def newest_result(results: Path, word: str) -> Path:
@@ -51,8 +64,12 @@ def baseline_runs(results: Path, word: str) -> list[Path]:
 
 
 def _folders(results: Path, study: str, file: str) -> list[Path]:
-    """The folders of a study that hold such a file; a word that is no name of a study has none, and is no pattern."""
-    return [path.parent for path in results.glob(f"*/{study}/{file}")] if re.fullmatch(FOLDER_NAME, study) else []
+    """The folders that hold such a file, of a study by its name, or by the path of its file.
+
+    A word that is no name of a study has none, and is no pattern.
+    """
+    name = Path(study).stem if study.endswith(STUDY_SUFFIX) else study
+    return [path.parent for path in results.glob(f"*/{name}/{file}")] if re.fullmatch(FOLDER_NAME, name) else []
 
 
 def _age(folder: Path) -> tuple[bool, str]:

@@ -21,6 +21,16 @@ class MachineFacts(BaseModel):
     slug: _FolderName
 
 
+class HarnessFacts(BaseModel):
+    """Of run.json: the package that wrote it; runs of before say nothing of it."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    version: str = ""
+    commit: str = ""
+    dirty: bool = False
+
+
 class TorchFacts(BaseModel):
     """Of run.json: what readers ask of torch."""
 
@@ -54,6 +64,7 @@ class Sidecar(BaseModel):
     end: str | None
     commit: str = ""
     dirty: bool = False
+    harness: HarnessFacts = HarnessFacts()
     torch: TorchFacts = TorchFacts()
     timing: TimingFacts | None = None
     digests: dict[str, str] = {}
