@@ -3,6 +3,7 @@
     study = harness.load_study("studies/smoke.toml")
     run = harness.run(study)            # measure into results/
     run.timings, run.discrepancies      # data frames with typed columns; harness.read(folder) reads a run again
+    harness.answer(run)                 # which method to take where; harness.verdicts(base, head): what changed
 
 By hand:
 
@@ -22,25 +23,29 @@ if TYPE_CHECKING:
     from harness.loading import load_study as load_study
     from harness.methods import method as method
     from harness.problems import draw as draw
+    from harness.report.notebook import read as read
     from harness.runs import resume as resume
     from harness.runs import run as run
-    from harness.tables import read as read
+    from harness.verdicts.answers import answer as answer
 
 _HOMES = {
+    "answer": "harness.verdicts.answers",
     "Case": "harness.cells",
     "draw": "harness.problems",
     "load_study": "harness.loading",
     "method": "harness.methods",
-    "read": "harness.tables",
+    "read": "harness.report.notebook",
     "resume": "harness.runs",
     "run": "harness.runs",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = sorted([*_HOMES, "__version__", "verdicts"])
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use: `--help` needs none of these."""
+    if name == "verdicts":
+        return importlib.import_module("harness.verdicts")
     if name not in _HOMES:
         raise AttributeError(f"module 'harness' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -22,6 +22,7 @@ from harness.measure.process import Worker
 from harness.outside_text import decoded
 from harness.report.earlier import earlier_run
 from harness.report.forecast import expected_seconds
+from harness.report.notebook import read
 from harness.scripts import load_script
 from harness.study import Study
 from harness.study_folders import home_of
@@ -35,7 +36,6 @@ from harness.tables import (
     Run,
     RunWriter,
     parameter_types,
-    read,
     recover,
     replace_text,
 )

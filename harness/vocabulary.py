@@ -68,8 +68,8 @@ def studies_option(studies: Path) -> str:
 COUNTS = "counts"
 """What a worker is asked to measure where instructions are counted, and the key of its answer."""
 
-EXPORTS = ("pytest-benchmark", "junit", "markdown")
-"""The formats of others that a run can be had in."""
+EXPORTS = ("json", "pytest-benchmark", "junit", "markdown")
+"""The formats that a run can be had in besides its tables."""
 
 BROKEN = ("crashed", "incorrect")
 """Of the statuses: a fault of the method, not a limit of the machine."""

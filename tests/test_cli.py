@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 import harness
 from harness import runs
 from harness.cli import cli
-from harness.vocabulary import EXIT_CELLS, EXIT_INTERRUPTED, EXIT_USAGE
+from harness.vocabulary import EXIT_CELLS, EXIT_INTERRUPTED, EXIT_USAGE, SHIPPED
 from tests.command_line import refused
 from tests.sidecar import SIDECAR
 
@@ -62,7 +62,7 @@ def test_every_verb_has_help_with_an_example(verb: list[str]) -> None:
 
 
 def test_the_verbs_are_those_of_the_design() -> None:
-    verbs = "plan run plot keep compare duel bisect report history export list doctor"
+    verbs = "new plan run plot keep compare duel bisect report history export list doctor"
     assert sorted(cli.commands) == sorted(verbs.split())
 
 
@@ -93,7 +93,11 @@ def test_a_bad_study_is_refused_before_anything_is_measured(call: Run, tmp_path:
     ("arguments", "words"),
     [
         (("plan", "tinny"), ("unknown study 'tinny'", "tiny", "did you mean 'tiny'?")),
-        (("plan", "no/such.toml"), ("no/such.toml",)),
+        (("plan", "no/such.toml"), ("no/such.toml: no such file",)),
+        (("plan", "no/such"), ("no/such.toml: no such file",)),
+        (("plot", "no/such"), ("no/such: no such file",)),
+        (("plot", "tests"), ("tests: not the folder of a run",)),
+        (("plot", "no/such.toml"), ("no/such.toml: no such file",)),
         (("plan", "tiny", "--only", "n=65"), ("--only n=65", "'65'", "64")),
         (("plan", "tiny", "--only", "m=1"), ("unknown axis 'm'", "dtype")),
         (("run",), ("--resume",)),
@@ -150,7 +154,8 @@ def test_the_process_ends_with_that_one_line_too(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "harness", "plan", "tinny", "--studies", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == EXIT_USAGE
-    assert done.stderr == f"harness: {tmp_path}: unknown study 'tinny' (allowed: )\n"
+    shipped = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.toml")))
+    assert done.stderr == f"harness: {tmp_path}: unknown study 'tinny' (allowed: {shipped})\n"
     assert done.stdout == ""
 
 
@@ -172,7 +177,8 @@ def test_a_plan_prints_cases_cells_bytes_skips_and_time(call: Run, tmp_path: Pat
 def test_a_listing_has_the_studies_of_the_folder(call: Run) -> None:
     result = call("list")
     assert result.exit_code == 0
-    assert {"studies:", "  tiny  Tiny", "methods:", "distributions:", "metrics:"} <= set(result.stdout.splitlines())
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert {"studies:", "tiny Tiny", "smoke Everything, small", "methods:", "distributions:", "metrics:"} <= set(lines)
 
 
 def test_a_run_is_written_closed_with_a_table_and_drawn(call: Run, tmp_path: Path) -> None:
@@ -184,7 +190,7 @@ def test_a_run_is_written_closed_with_a_table_and_drawn(call: Run, tmp_path: Pat
     *_, native, files, following = result.stdout.splitlines()
     assert native.split() == ["native", "0.0e+00", "1", "ok"]
     assert files == f"files: {folder}, 1 files in figures/"
-    assert following == f"next: `harness report {folder}` (a page for the browser)"
+    assert following == f"next: `harness report {folder} --studies {tmp_path}` (a page for the browser)"
     written = harness.read(folder)
     assert len(written.timings) == 2 * 3  # rounds x (native and the yardsticks)
     assert set(written.cells["method"]) == {"native", "copy", "read"}

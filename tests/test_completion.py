@@ -75,14 +75,15 @@ def offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Offered:
 
 @pytest.mark.parametrize("verb", ["plan", "run", "duel"])
 def test_names_of_studies(offered: Offered, verb: str) -> None:
-    assert offered(verb, "") == ["broken", "shaped", "trial"]
+    names = [path.stem for path in SHIPPED]
+    assert offered(verb, "") == sorted(["broken", "shaped", "trial", *names])
     assert offered(verb, "tr") == ["trial"]
-    assert offered(verb, "--studies", "mine", "") == ["own"]
+    assert offered(verb, "--studies", "mine", "") == sorted(["own", *names])
     assert offered(verb, "mine/o") == ["a file"]
 
 
 def test_a_run_is_of_several_studies(offered: Offered) -> None:
-    assert offered("run", "trial", "s") == ["shaped"]
+    assert offered("run", "trial", "sh") == ["shaped"]
 
 
 def test_names_of_runs(offered: Offered) -> None:
@@ -180,7 +181,7 @@ finally:
         ("harness plan tr", ["plain,trial"]),
         ("harness plot s", ["plain,shaped"]),
         ("harness plan trial --only dt", ["plain,dtype="]),
-        ("harness export trial --to j", ["plain,junit"]),
+        ("harness export trial --to ju", ["plain,junit"]),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
 )

@@ -441,8 +441,11 @@ def test_figures_show_a_readable_number_of_panels_and_name_what_is_left_out() ->
     pyplot.close(figure)
 
 
-def test_a_folder_of_studies_without_the_script_draws_nothing(tmp_path: Path) -> None:
-    assert draw_trends(planted(), steps(planted()), tmp_path, tmp_path) == []
+def test_the_shipped_script_draws_unless_the_folder_of_studies_has_one_of_its_own(tmp_path: Path) -> None:
+    shipped = draw_trends(planted(), steps(planted()), tmp_path / "a", tmp_path)
+    assert {path.name for path in shipped} >= {"trial_levels.png", "trial_changes.png"}
+    (tmp_path / "history.py").write_text("TRENDS = ()\n", encoding="utf-8")
+    assert draw_trends(planted(), steps(planted()), tmp_path / "b", tmp_path) == []
 
 
 def test_what_draws_a_history_is_no_study() -> None:

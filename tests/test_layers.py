@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 
 FLOORS = {
     8: ("cli", "__main__", "__init__"),
-    7: ("distribute", "runs", "duel", "bisect", "doctor", "publish", "keep", "completion"),
+    7: ("distribute", "runs", "duel", "bisect", "doctor", "publish", "keep", "new_study", "completion"),
     6: ("sweep", "suite", "origin", "counting"),
     5: ("measure", "verdicts", "report", "scripts", "loading"),
     4: ("device",),

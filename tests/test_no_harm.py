@@ -505,6 +505,7 @@ def test_git_is_asked_in_one_place() -> None:
 VERBS = {
     "plan": ["small"],
     "list": ["--schema"],
+    "new": ["results/fresh.toml"],
     "run": ["small", "--plot"],
     "doctor": [],
     "plot": ["small"],
@@ -533,6 +534,7 @@ def test_no_verb_changes_the_repository(world: World, monkeypatch: pytest.Monkey
     monkeypatch.setattr(duels, "this_machine", lambda accelerator="": MACHINE)
     monkeypatch.setattr("harness.duel.sets.LOOKS", (2,))
     monkeypatch.setattr(doctor, "examine", lambda: iter(()))
+    monkeypatch.setattr("harness.runs.measured_revision", lambda outside: this_revision())
     before = world.enter(monkeypatch)
     for verb, words in VERBS.items():
         result = call(verb, *words)

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -24,7 +24,7 @@ from harness.cli.group import (
     tell,
 )
 from harness.errors import UserError
-from harness.vocabulary import EXIT_INCONCLUSIVE, studies_option
+from harness.vocabulary import EXIT_INCONCLUSIVE, EXPORTS, studies_option
 
 
 @cli.command()
@@ -125,21 +125,24 @@ def bisect(study: str, good: str, bad: str, only: tuple[str, ...], quantity: str
     """
     from harness.bisect import bisect as search
     from harness.loading import load_study
-    from harness.scripts import find_study
+    from harness.study_folders import find_study
 
     sys.exit(search(load_study(find_study(study, studies), only), good, bad, quantity, results, tell))
 
 
 @cli.command()
-@click.argument("bases", metavar="BASE...", nargs=-1, required=True, shell_complete=completion.base_names)
-@click.argument("head", shell_complete=completion.base_names)
+@click.argument("words", metavar="BASE... HEAD", nargs=-1, required=True, shell_complete=completion.base_names)
+@click.option(
+    "--to", metavar="FORMAT", help=f"Print it as {', '.join(EXPORTS)}.", shell_complete=completion.export_formats
+)
 @STRICT
 @STRICT_COUNTS
 @RESULTS_FOLDER
-def compare(bases: tuple[str, ...], head: str, strict: bool, strict_counts: bool, results: Path) -> None:
+def compare(words: tuple[str, ...], to: str | None, strict: bool, strict_counts: bool, results: Path) -> None:
     """A recorded run against one or several that are pooled: folders, or names of studies for their newest run.
 
-    STUDY/baseline stands for the runs that `make baseline` recorded.
+    STUDY/baseline stands for the runs that `make baseline` recorded. The folder of a duel, alone, tells its verdicts
+    again.
 
     Example: python -m harness compare regression/baseline regression
     """
@@ -147,11 +150,15 @@ def compare(bases: tuple[str, ...], head: str, strict: bool, strict_counts: bool
     from harness.tables import baseline_runs, newest_run, of_one_machine, read
     from harness.verdicts.comparison import compare_verdicts, gate_of
 
+    *bases, last = words
+    if not bases:
+        base, head, verdicts = _fought(Path(last))
+        _judged(verdicts, base, head, None, strict, (), strict_counts=strict_counts, to=to)
     of_base = [of_one_machine(read(folder)) for word in bases for folder in baseline_runs(results, word)]
-    of_head = of_one_machine(read(newest_run(results, head)))
+    of_head = of_one_machine(read(newest_run(results, last)))
     verdicts = compare_verdicts(of_base, of_head, gate_of(of_head))
     advice = next_after_comparison(verdicts, of_base[-1])
-    _judged(verdicts, of_base[-1], of_head, results, strict, advice, strict_counts=strict_counts)
+    _judged(verdicts, of_base[-1], of_head, results, strict, advice, strict_counts=strict_counts, to=to)
 
 
 @cli.command()
@@ -182,29 +189,45 @@ def history(machine: str | None, studies: Path, results: Path) -> None:
         tell(made)
 
 
+def _fought(folder: Path) -> tuple[Any, Any, Any]:
+    """Base, head and verdicts of a duel. Raises UserError where the folder holds none."""
+    from harness.tables import BASE, HEAD, has_verdicts, read, read_verdicts
+
+    if not has_verdicts(folder):
+        raise UserError(f"compare: {folder} is no folder of a duel; else name a base and a head")
+    return read(folder / BASE), read(folder / HEAD), read_verdicts(folder)
+
+
 def _judged(
     verdicts: Any,
     base: Any,
     head: Any,
-    results: Path,
+    results: Path | None,
     strict: bool,
     advice: Iterable[str],
     quantity: str = "",
     strict_counts: bool = False,
-) -> None:
-    """Print the verdicts and the advice, add the verdicts to the history, and end with the exit code of those of this
-    quantity, or of all."""
+    *,
+    to: str | None = None,
+) -> NoReturn:
+    """Print the verdicts and the advice, or what is judged in the format `to`; add the verdicts to the history in
+    `results`, unless they are there already; and end with the exit code of those of this quantity, or of all."""
     from harness.report.judgement import judgement_lines
     from harness.verdicts.comparison import exit_code
     from harness.verdicts.counts import decided_by_counts
+    from harness.verdicts.export import Results, text_of
     from harness.verdicts.history import record
     from harness.verdicts.quantities import of_quantity
     from harness.verdicts.sides import sides_text
 
-    for line in (*judgement_lines(verdicts, head.cells), sides_text(base.info, head.info), *advice):
-        tell(line)
+    if to is not None:
+        click.echo(text_of(Results(head, base, verdicts), to).encode(), nl=False)
+    else:
+        for line in (*judgement_lines(verdicts, head.cells), sides_text(base.info, head.info), *advice):
+            tell(line)
     try:
-        record(results, verdicts, base, head)
+        if results is not None:
+            record(results, verdicts, base, head)
     except (OSError, UserError) as error:  # the verdicts hold all the same
         click.echo(f"harness: not added to the history: {error}", err=True)
     asked = of_quantity(decided_by_counts(verdicts) if strict_counts else verdicts, quantity)

@@ -1,8 +1,9 @@
-"""The verbs that show what there is, or keep it: plot, keep, report, export, list."""
+"""The verbs that show what there is, keep it, or begin a study: plot, keep, report, export, new, list."""
 
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ import click
 from harness import completion
 from harness.cli.group import RESULTS_FOLDER, STUDIES_FOLDER, cli, tell
 from harness.errors import UserError
-from harness.vocabulary import EXPORTS
+from harness.vocabulary import EXPORTS, studies_option
 
 
 @cli.command()
@@ -93,6 +94,7 @@ def report(words: tuple[str, ...], output: Path | None, studies: Path, results: 
 def export(word: str, to: str, output: Path | None, results: Path) -> None:
     """A run or a duel for other tools: a folder, or the name of a study for its newest run or duel.
 
+    json: the closing table and the answer, or the verdicts, for programs; `harness list --schema results` describes it.
     pytest-benchmark: its JSON, which `pytest-benchmark compare` reads; of a duel the head's times.
     junit: JUnit XML. markdown: a summary for the page of a job.
 
@@ -111,10 +113,36 @@ def export(word: str, to: str, output: Path | None, results: Path) -> None:
         raise UserError(f"{output}: {error.strerror}") from None
 
 
-@cli.command(name="list")
-@click.option("--schema", is_flag=True, help="A JSON Schema of a study file instead.")
+@cli.command()
+@click.argument("name")
 @STUDIES_FOLDER
-def list_(schema: bool, studies: Path) -> None:
+def new(name: str, studies: Path) -> None:
+    """Write a study to start from, with comments, and a script that draws it: NAME.toml and NAME.py.
+
+    NAME is a name in the folder of the studies, or a path. Files that are there already are left as they are.
+
+    Example: python -m harness new mine
+    """
+    from harness.new_study import new_study
+    from harness.study_folders import is_path
+
+    made = new_study(name, studies)
+    for path in made:
+        tell(path)
+    word = shlex.quote(str(made[0]) if is_path(name) else name) + studies_option(studies)
+    tell(f"next: `harness plan {word}` (what it would cost), `harness run {word} --plot` (measure it and draw it)")
+
+
+@cli.command(name="list")
+@click.option(
+    "--schema",
+    is_flag=False,
+    flag_value="study",
+    type=click.Choice(["study", "results"]),
+    help="A JSON Schema instead: of a study file, or of what `export --to json` writes.",
+)
+@STUDIES_FOLDER
+def list_(schema: str | None, studies: Path) -> None:
     """What there is: studies, methods, distributions, metrics.
 
     With --schema: what a study file may say, for editors. Print it into studies/study.schema.json, and begin a study
@@ -126,7 +154,12 @@ def list_(schema: bool, studies: Path) -> None:
     from harness.report.listing import listing
     from harness.report.study_schema import study_schema
 
-    if schema:
+    if schema == "results":
+        from harness.verdicts.export.json_schema import results_schema
+
+        click.echo(json.dumps(results_schema(), indent=1))
+        return
+    if schema == "study":
         click.echo(json.dumps(study_schema(known_names()), indent=1))
         return
     for line in listing(studies):

@@ -24,6 +24,7 @@ from harness.tables.schema import (
     Row,
     history_columns,
     parameter_types,
+    verdict_columns,
 )
 from harness.tables.suites import (
     SUITE_SCHEMA,
@@ -81,6 +82,7 @@ __all__ = [
     "stored",
     "studies_with_runs",
     "suite_writer",
+    "verdict_columns",
     "write_sides",
     "write_suite_info",
     "write_suite_verdicts",

@@ -38,7 +38,7 @@ def newest_run(results: Path, word: str) -> Path:
 
 def _no_run(results: Path, word: str) -> UserError:
     """Why a word means no run."""
-    if Path(word).is_dir():
+    if word and Path(word).is_dir():
         return UserError(f"{word}: not the folder of a run: no run.json is in it")
     if os.sep in word and not word.endswith((STUDY_SUFFIX, f"/{BASELINE}")):
         return UserError(f"{word}: no such file")

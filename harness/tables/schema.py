@@ -233,6 +233,12 @@ def verdicts_schema(parameters: Mapping[str, type] | None = None) -> pa.DataFram
     return pa.DataFrameSchema(_KEY | _parameters(parameters) | _VERDICTS, strict=True, ordered=True, name="verdicts")
 
 
+def verdict_columns() -> dict[str, tuple[type, str]]:
+    """What verdicts.csv says of a quantity after the key: column -> the type of its values, and what they are."""
+    kinds = column_kinds(pa.DataFrameSchema(_VERDICTS))
+    return {name: (kinds[name], str(column.description)) for name, column in _VERDICTS.items()}
+
+
 def history_schema() -> pa.DataFrameSchema:
     """The declaration of history.csv: one row is a quantity of one judged run, whatever its study."""
     level = {"level": pa.Column(float, nullable=True, description="the head's: of time in reads of y, else as it is")}

@@ -24,6 +24,9 @@ WHOLE = ("forward", "backward", "pipeline")
 
 BASE = "native"
 
+TOGETHER = " or "
+"""Between the names of methods that are not told apart."""
+
 FASTEST, SHARED, FASTER = "fastest", "among the fastest", "faster than native"
 ALIKE, SLOWER, UNRANKED = "not told from native", "slower than native", "too few launches"
 """Standings of a method in a case and phase. FASTEST: surely faster than native and than every other method. SHARED:
@@ -88,7 +91,7 @@ def _answer(rows: pd.DataFrame) -> Iterator[dict[Hashable, Any]]:
     leader = first if len(first) else rows[rows["method"] == BASE]
     if len(rows) > 1 and len(leader):
         (best,) = leader.nlargest(1, "speedup").to_dict("records")
-        yield best | {"fastest": " or ".join(sorted(leader["method"]))}
+        yield best | {"fastest": TOGETHER.join(sorted(leader["method"]))}
 
 
 def _standings(log_ratios: np.ndarray, tail: float) -> Iterator[tuple[float, float, float, int, str]]:

@@ -22,11 +22,13 @@ WITHOUT_NAME = ("dtype", "device")
 
 @dataclass(frozen=True)
 class BySize:
-    """columns: header -> method -> text; sizes: of the headers that are a size each, its axes, the smallest first;
-    spare: headers that a narrow page can do without, the first to go first; launches: the fewest and the most;
-    clock: which clock the times are of, in words."""
+    """columns: header -> method -> text; shown: header -> the rows of speedups() whose figures the text has.
+
+    sizes: of the headers that are a size each, its axes, the smallest first; spare: headers that a narrow page can do
+    without, the first to go first; launches: the fewest and the most; clock: which clock the times are of, in words."""
 
     columns: Mapping[str, pd.Series]
+    shown: Mapping[str, pd.DataFrame]
     sizes: Mapping[str, Mapping[str, Any]]
     spare: tuple[str, ...]
     launches: tuple[int, int]
@@ -85,6 +87,7 @@ def by_size(timings: pd.DataFrame) -> BySize | None:
     launches = pd.concat(shown.values())["launches"] if shown else rest["launches"]
     return BySize(
         {header: _texts(rows) for header, rows in shown.items()},
+        shown,
         {header: axes for header, axes in sizes.items() if header in shown},
         (*spare, *[header for header in sizes if header in shown][-2:0:-1]),
         (int(launches.min()), int(launches.max())),

@@ -10,7 +10,7 @@ import pandas as pd
 from harness.precision.ulp import FORMATS
 from harness.tables import SCHEMA_VERSION, Run, clock_words
 from harness.verdicts.closing import worst_launch
-from harness.verdicts.fastest import BASE, SHARED, WHOLE, fastest, relaxations
+from harness.verdicts.fastest import BASE, SHARED, TOGETHER, WHOLE, fastest, relaxations
 from harness.verdicts.plausible import believed, doubts
 from harness.verdicts.ratios import FEWEST_LAUNCHES, without_interval
 from harness.verdicts.wording import status_lines
@@ -35,7 +35,7 @@ def which_method(run: Run) -> Iterator[Table]:
         return
     phases = [phase for phase in WHOLE if phase in set(best["phase"])]
     cases = best.groupby("phase")["case"].nunique()
-    named = best.assign(method=best["fastest"].str.split(" or ")).explode("method")
+    named = best.assign(method=best["fastest"].str.split(TOGETHER)).explode("method")
     rows = []
     for name in named["method"].value_counts().index:
         mine = named[named["method"] == name]

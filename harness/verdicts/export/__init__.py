@@ -1,4 +1,4 @@
-"""Runs and duels in the formats of others: pytest-benchmark's JSON, JUnit XML, Markdown."""
+"""Runs and duels for programs and for other tools: JSON, pytest-benchmark's JSON, JUnit XML, Markdown."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from pathlib import Path
 
 from harness.errors import unknown
 from harness.tables import BASE, HEAD, has_verdicts, of_one_machine, read, read_verdicts
+from harness.verdicts.export.as_json import json_text
 from harness.verdicts.export.benchmark import benchmark_json
 from harness.verdicts.export.junit import junit_xml
 from harness.verdicts.export.markdown import markdown
 from harness.verdicts.export.results import Results
+
+__all__ = ["FORMATS", "Results", "export", "text_of"]
 
 
 def export(folder: Path, to: str) -> str:
@@ -18,14 +21,20 @@ def export(folder: Path, to: str) -> str:
 
     Raises UserError where there is no such format, the folder holds neither, or several machines measured the run.
     """
-    if to not in FORMATS:
-        raise unknown("export --to", "format", to, FORMATS)
     if has_verdicts(folder):
-        return FORMATS[to](Results(read(folder / HEAD), read(folder / BASE), read_verdicts(folder)))
-    return FORMATS[to](Results(of_one_machine(read(folder))))
+        return text_of(Results(read(folder / HEAD), read(folder / BASE), read_verdicts(folder)), to)
+    return text_of(Results(of_one_machine(read(folder))), to)
+
+
+def text_of(results: Results, to: str) -> str:
+    """A run, a duel or a comparison in the format `to`. Raises UserError where there is no such format."""
+    if to not in FORMATS:
+        raise unknown("--to", "format", to, FORMATS)
+    return FORMATS[to](results)
 
 
 FORMATS: dict[str, Callable[[Results], str]] = {
+    "json": json_text,
     "pytest-benchmark": benchmark_json,
     "junit": junit_xml,
     "markdown": markdown,

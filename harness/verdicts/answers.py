@@ -1,0 +1,46 @@
+"""What a program asks of runs: which method is the fastest where, and what changed between two of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from harness.errors import UserError
+from harness.tables import BASE, HEAD, Run, has_verdicts, of_one_machine, read, read_verdicts
+from harness.verdicts.comparison import compare_verdicts, gate_of
+from harness.verdicts.fastest import fastest
+from harness.verdicts.plausible import believed
+
+
+def answer(run: Run | str | Path) -> pd.DataFrame:
+    """Which method to take: a row for each case and phase of a run, or of the folder of one, that allows an answer.
+
+    Columns: the key of every table; `phase clock`; `fastest`, the names of the fastest methods, which are those that
+    are not told apart, joined by ' or '; and of the method that looks fastest of these `speedup low high` over native
+    (intervals that hold simultaneously with 95 % for all methods of a case), `launches` and `standing`. It is native
+    unless another method is surely faster. Without at least 3 launches there is no row. Raises UserError where several
+    machines measured the run, or a table cannot be read.
+    """
+    return fastest(believed(of_one_machine(_run(run))))
+
+
+def verdicts(base: Run | str | Path, head: Run | str | Path | None = None) -> pd.DataFrame:
+    """What changed from one run to another, or in a duel: a row for each quantity, as in verdicts.csv.
+
+    base, head: runs or their folders; or the folder of a duel alone, or the two sides of one duel, whose verdicts were
+    made when it was fought. Raises UserError where two runs are not comparable, or a folder holds no run.
+    """
+    if head is None:
+        return read_verdicts(base.path if isinstance(base, Run) else Path(base))
+    one, two = of_one_machine(_run(base)), of_one_machine(_run(head))
+    duel = two.path.parent
+    if (one.path.resolve(), two.path.resolve()) == ((duel / BASE).resolve(), (duel / HEAD).resolve()):
+        if not has_verdicts(duel):
+            raise UserError(f"{duel}: this duel has not come to its end")
+        return read_verdicts(duel)
+    return compare_verdicts([one], two, gate_of(two))
+
+
+def _run(run: Run | str | Path) -> Run:
+    return run if isinstance(run, Run) else read(run)

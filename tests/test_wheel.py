@@ -1,0 +1,101 @@
+"""The wheel in an empty folder: what a person has who installed it and never saw the repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness.machine import code_digest, package_revision
+from harness.tables import newest_run, read
+from harness.vocabulary import SHIPPED
+
+ROOT = Path(__file__).parent.parent
+NARROW = ("--only", "n=1024", "--only", "k=8", "--launches", "1")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds what the wheel of this working tree holds, as an installation would."""
+    pytest.importorskip("hatchling", reason="it builds the wheel; the extra `dev` has it")
+    built, site = tmp_path_factory.mktemp("built"), tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(built)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(site)
+    return site
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the person stands in, at first empty."""
+    return tmp_path_factory.mktemp("empty")
+
+
+def call(site: Path, folder: Path, *words: str) -> str:
+    """What python -m harness prints there, which ends well; the repository is not on its path."""
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *words],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_wheel_has_the_package_the_studies_and_the_commit_and_nothing_else(site: Path) -> None:
+    assert {each.name for each in site.iterdir()} == {"harness", f"topk_harness-{harness.__version__}.dist-info"}
+    assert json.loads((site / "harness" / "commit.json").read_text()) == asdict(package_revision())
+    own = {str(each.relative_to(ROOT / "harness")) for each in (ROOT / "harness").rglob("*") if each.is_file()}
+    packed = {str(each.relative_to(site / "harness")) for each in (site / "harness").rglob("*") if each.is_file()}
+    studies = {f"studies/{each.name}" for each in SHIPPED.iterdir() if each.is_file() and each.stem != "instrument"}
+    assert packed == {each for each in own if "__pycache__" not in each} | studies | {"commit.json"}
+
+
+def test_what_is_shipped_is_listed_told_and_of_the_same_code(site: Path, folder: Path) -> None:
+    revision = package_revision()
+    assert call(site, folder, "--version") == f"harness {harness.__version__}, commit {revision.label}\n"
+    listed = call(site, folder, "list").partition("methods:")[0].split()
+    assert {path.stem for path in SHIPPED.glob("*.toml")} - {"instrument"} <= set(listed)
+    code = "from harness.machine import code_digest; import harness; print(harness.__file__, code_digest())"
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.split() == [str(site / "harness" / "__init__.py"), code_digest()]
+    assert list(folder.iterdir()) == []
+
+
+def test_a_study_begun_there_is_measured_drawn_and_reported_beside_a_shipped_one(site: Path, folder: Path) -> None:
+    assert call(site, folder, "new", "mine").splitlines()[:2] == ["studies/mine.toml", "studies/mine.py"]
+    drawn = call(site, folder, "run", "mine", *NARROW, "--plot")
+    assert "4 files in figures/" not in drawn
+    assert "2 files in figures/" in drawn
+    call(site, folder, "run", "smoke", "--only", "dtype=float32", "--only", "n=64", "--only", "k=1", "--launches", "1")
+    run = read(newest_run(folder / "results", "mine"))
+    assert run.path.is_relative_to(folder / "results")
+    revision = asdict(package_revision())
+    assert run.info["harness"] == {"version": harness.__version__} | revision
+    assert {name: run.info[name] for name in revision} == revision
+    assert set(run.cells["status"]) == {"ok"}
+    assert {path.name for path in run.figures.glob("*.png")} == {"speed.png", "errors.png"}
+    assert call(site, folder, "report", "mine", "smoke").strip() == "results/report.html"
+    page = (folder / "results" / "report.html").read_text(encoding="utf-8")
+    assert "<b>speed</b>: Speed-up over native by n" in page
+    assert "<b>agreement</b>" in page
+    assert {each.name for each in folder.iterdir()} == {"studies", "results"}
