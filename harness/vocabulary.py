@@ -12,7 +12,7 @@ Mode = Literal[
     "ieee", "torch-default", "deterministic", "autocast-bfloat16", "autocast-float16", "tf32", "reduced-reductions"
 ]
 Transform = Literal["eager", "compile", "graph", "inference", "vmap"]
-Phase = Literal["build", "apply", "forward", "backward", "jvp", "vjp", "pipeline"]
+Phase = Literal["build", "apply", "forward", "backward", "step", "jvp", "vjp", "pipeline"]
 Tensor = Literal["values", "dy", "dx", "dW", "dS", "selection"]
 Reference = Literal["native", "exact", "conditional", "original"]
 Loss = Literal["linear", "square"]
@@ -104,7 +104,7 @@ USUAL_PHASES: tuple[Phase, ...] = ("build", "apply", "forward", "backward", "pip
 DERIVATIVES = ("jvp", "vjp")
 """Phases of torch.func: forward and its derivative in one call, along a tangent or back from a cotangent."""
 
-DIFFERENTIATED = ("backward", *DERIVATIVES, "pipeline")
+DIFFERENTIATED = ("backward", "step", *DERIVATIVES, "pipeline")
 """Phases that need gradients: there are none in inference mode."""
 
 BASE_PHASE = {
@@ -112,6 +112,7 @@ BASE_PHASE = {
     "apply": "forward",
     "forward": "forward",
     "backward": "backward",
+    "step": "step",
     "jvp": "jvp",
     "vjp": "vjp",
     "pipeline": "pipeline",

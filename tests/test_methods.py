@@ -173,6 +173,7 @@ def at_least_bytes(chosen: Method, phase: str, case: Case) -> int:
         "apply": prepared + 2 * values,
         "forward": forward,
         "backward": values + y,
+        "step": forward + values + y,
         "jvp": forward + 2 * values,
         "vjp": forward + values + y,
         "pipeline": 2 * case.itemsize * case.d * (case.n + case.rows),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ import torch
 
 from harness.cells import Case
 from harness.measure.checks import wrong_derivative
+from harness.measure.phases import prepare
 from harness.measure.process import Worker
 from harness.measure.transforms import as_run
 from harness.methods import method, registered
+from harness.methods.definition import Implementation
 from harness.problems import draw
 from tests.asking import checked
 from tests.present import absent
@@ -54,7 +57,7 @@ def test_in_inference_mode_nothing_is_differentiated(worker: Worker, d: int) -> 
     for name, reply in zip(present, checked(worker, case, *present), strict=True):
         phases = registered()[name].phases_for(case)
         assert (reply["status"], reply["reason"], tuple(reply["calls"])) == ("ok", "", phases)
-        assert not {"backward", "jvp", "vjp", "pipeline"} & set(phases)
+        assert not {"backward", "step", "jvp", "vjp", "pipeline"} & set(phases)
         assert {row[0] for row in reply["figures"]} <= {"values", "selection"}
 
 
@@ -89,7 +92,27 @@ def test_the_derivatives_of_registered_methods_are_right(worker: Worker, loss: s
     present = [name for name in OWN if "jvp" in registered()[name].phases]
     for name, reply in zip(present, checked(worker, case, *present, loss=loss), strict=True):
         assert (name, reply["status"], reply["reason"]) == (name, "ok", "")
-        assert {"jvp", "vjp"} <= set(reply["calls"])
+        assert {"step", "jvp", "vjp"} <= set(reply["calls"])
+
+
+@pytest.mark.parametrize("d", [0, 8])
+def test_a_step_is_forward_and_backward_anew_in_every_call(d: int) -> None:
+    problem, called = draw(Case(n=64, k=4, rows=3, d=d)), []
+
+    def counted(y: torch.Tensor, k: int) -> Any:
+        called.append(y)
+        return method("native").forward(y, k)
+
+    counting = replace(method("native"), make=lambda: Implementation(forward=counted))
+    ((_, step),) = prepare(counting, ["step"], problem, "square")
+    call = step.bind(*(each.clone() for each in step.reads))
+    assert called == []
+    for number in (1, 2, 3):
+        values, dy, indices = call()
+        assert len(called) == number
+        assert torch.equal(values, problem.y.gather(-1, indices))
+        want = torch.zeros_like(problem.y).scatter_(-1, indices, 2 * values.detach())
+        assert torch.equal(dy, want)
 
 
 def test_a_derivative_that_torch_refuses_is_left_out_and_the_cell_says_why(worker: Worker) -> None:
@@ -119,6 +142,11 @@ def test_a_wrong_jvp_is_found_before_it_is_timed(worker: Worker) -> None:
         ("vjp", 1, lambda g: g + 1, "vjp: 64 entries of dy"),
         ("vjp", 1, lambda g: g * float("nan"), "vjp: 64 entries of dy"),
         ("vjp", 2, lambda i: i - 32, "vjp: an index is outside"),
+        ("step", 0, lambda v: v * float("nan"), "step: 8 values are not y"),
+        ("step", 1, lambda g: g * float("nan"), "step: 64 entries of dy"),
+        ("step", 1, lambda g: -g, "step: 8 entries of dy"),
+        ("step", 1, lambda g: g[..., :31], "step: "),
+        ("step", 2, lambda i: i - 32, "step: an index is outside"),
     ],
 )
 def test_a_changed_result_of_a_derivative_is_found(phase: str, at: int, change: Any, said: str, loss: str) -> None:
@@ -128,7 +156,11 @@ def test_a_changed_result_of_a_derivative_is_found(phase: str, at: int, change: 
     given = problem.weights
     if phase == "vjp":
         given = problem.weights.gather(-1, indices) if loss == "linear" else 2 * values
-    result = list(getattr(native.implementation, phase)(problem.y, given, 4))
+    if phase == "step":
+        ((_, step),) = prepare(native, ["step"], problem, loss)
+        result = list(step.bind(*(each.clone() for each in step.reads))())
+    else:
+        result = list(getattr(native.implementation, phase)(problem.y, given, 4))
     assert wrong_derivative(native, phase, result, problem, loss) == ""
     result[at] = change(result[at])
     assert wrong_derivative(native, phase, result, problem, loss).startswith(said)

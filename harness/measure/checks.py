@@ -59,12 +59,12 @@ def wrong_outcome(method: Method, outcome: Outcome, problem: Problem, loss: str)
 
 
 def wrong_derivative(method: Method, phase: str, result: Any, problem: Problem, loss: str) -> str:
-    """Why what the phase jvp or vjp returned, (values, derivative, indices), is wrong, or ''.
+    """Why what the phase jvp, vjp or step returned, (values, derivative, indices), is wrong, or ''.
 
-    jvp: the tangent, which is the weights, at the selected indices. vjp: the cotangent of the loss, at theirs.
+    jvp: the tangent, which is the weights, at the selected indices. vjp and step: the cotangent of the loss, at theirs.
     """
     values, derivative, indices = result
-    dy = derivative if phase == "vjp" else None
+    dy = None if phase == "jvp" else derivative
     wrong = wrong_outcome(method, Outcome(indices, problem.y, values, dy, None, None), problem, loss)
     if not wrong and derivative.shape != (values if phase == "jvp" else problem.y).shape:
         wrong = f"the derivative is {_kind(derivative)}"

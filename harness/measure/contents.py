@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from harness.measure.checks import wrong_derivative, wrong_move, wrong_outcome
-from harness.measure.outcome import Outcome, run_once
+from harness.measure.outcome import Outcome, cotangent_of, run_once
 from harness.measure.results import Remembered
 from harness.measure.transforms import as_product
 from harness.methods import Method
@@ -112,6 +112,14 @@ class Asked:
         values = self.content.problem.y.gather(-1, self.selected)
         wrong = self._wrong_outcome(values, self.selected, dy=dy, weights=self._weights(self.selected), loss="linear")
         return "" if wrong and self._is_another_selection(dy) else wrong
+
+    def _wrong_step(self, values: torch.Tensor, dy: torch.Tensor, indices: torch.Tensor) -> str:
+        problem = self.content.problem
+        if self._is_selection(values, indices):
+            cotangent = cotangent_of(values, indices, problem.weights, self.loss)
+            if _equal(dy, _scattered(cotangent, indices, dy)):
+                return ""
+        return wrong_derivative(self.method, "step", (values, dy, indices), problem, self.loss)
 
     def _wrong_jvp(self, values: torch.Tensor, derivative: torch.Tensor, indices: torch.Tensor) -> str:
         problem = self.content.problem

@@ -67,7 +67,7 @@ def follow(
     if wrong := not_plain(found, device):
         return wrong
     if wrong := asked.wrong(found):
-        return wrong if phase in (*DERIVATIVES, "pipeline") else f"a later call differs: {wrong}"
+        return wrong if phase in (*DERIVATIVES, "step", "pipeline") else f"a later call differs: {wrong}"
     checked = Checked(asked, Remembered(found.values()))
     del found
     other, rewritten = _rewritten(asked, read)

@@ -97,6 +97,22 @@ class _Phases:
             self._indices,
         )
 
+    def step(self) -> PreparedPhase:
+        """Forward, the loss, and the gradient of y, as a training step pays for them: nothing is prepared outside."""
+        forward, k, loss = self._closure("forward"), self.problem.case.k, self.loss
+
+        def bind(y: torch.Tensor, weights: torch.Tensor) -> Callable[[], Any]:
+            y.requires_grad_()
+
+            def call() -> Any:
+                values, indices = forward(y, k)
+                (dy,) = torch.autograd.grad(loss_of(values, indices, weights, loss), y)
+                return values, dy, indices
+
+            return call
+
+        return PreparedPhase((self.problem.y, self.problem.weights), bind, ("y", "weights"))
+
     def jvp(self) -> PreparedPhase:
         """Forward, and its derivative along the weights."""
         jvp, k = self._closure("jvp"), self.problem.case.k

@@ -14,6 +14,7 @@ PARTS = {
     "apply": ("values",),
     "forward": ("values", "indices"),
     "backward": ("dy",),
+    "step": ("values", "dy", "indices"),
     "jvp": ("values", "derivative", "indices"),
     "vjp": ("values", "derivative", "indices"),
     "pipeline": ("dW", "dx"),

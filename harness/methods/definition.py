@@ -125,6 +125,7 @@ class Method:
             "apply": apply,
             "forward": forward,
             "backward": backward,
+            "step": forward + backward,
             "jvp": forward + apply,
             "vjp": forward + backward,
         }
@@ -151,7 +152,7 @@ def selector(
             return Implementation(forward=select)
         return Implementation(forward=select, project=lambda W, x, k: select(x @ W.mT, k))
 
-    phases = ("forward", "backward", "jvp", "vjp", "pipeline") if gradient else ("forward",)
+    phases = ("forward", "backward", "step", "jvp", "vjp", "pipeline") if gradient else ("forward",)
     return _decorator(implement, phases, exact=exact, mask=mask, matrix_bytes=matrix_bytes)
 
 
@@ -159,7 +160,7 @@ def matrix(*, matrix_bytes: Bytes, gradient_bytes: Bytes | None = None, reads_al
     """The function returns build(indices, n, dtype) -> S and apply(S, y) -> values."""
     return _decorator(
         _through_map,
-        ("build", "apply", "forward", "backward", "jvp", "vjp", "pipeline"),
+        ("build", "apply", "forward", "backward", "step", "jvp", "vjp", "pipeline"),
         matrix_bytes=matrix_bytes,
         gradient_bytes=gradient_bytes or matrix_bytes,
         reads_all=reads_all,
@@ -168,7 +169,7 @@ def matrix(*, matrix_bytes: Bytes, gradient_bytes: Bytes | None = None, reads_al
 
 def index_map() -> Decorator:
     """The function returns build and apply, where the prepared map is the indices: there is no matrix to build."""
-    return _decorator(_through_map, ("apply", "forward", "backward", "jvp", "vjp", "pipeline"))
+    return _decorator(_through_map, ("apply", "forward", "backward", "step", "jvp", "vjp", "pipeline"))
 
 
 def product() -> Decorator:

@@ -19,7 +19,7 @@ from harness.tables import first_clock
 from harness.verdicts.ratios import CONFIDENCE, FEWEST_LAUNCHES, WIDEST, launch_medians, paired_log_ratios
 from harness.vocabulary import YARDSTICKS
 
-WHOLE = ("forward", "backward", "pipeline")
+WHOLE = ("forward", "backward", "step", "pipeline")
 """Phases that native has too, so that a ratio compares like with like."""
 
 BASE = "native"
