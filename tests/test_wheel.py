@@ -21,17 +21,22 @@ ROOT = Path(__file__).parent.parent
 NARROW = ("--only", "n=1024", "--only", "k=8", "--launches", "1")
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds what the wheel of this working tree holds, as an installation would."""
+def build(target: str, folder: Path) -> Path:
+    """What a build of this working tree holds, unpacked into a folder as an installation would do it."""
     pytest.importorskip("hatchling", reason="it builds the wheel; the extra `dev` has it")
-    built, site = tmp_path_factory.mktemp("built"), tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(built)]
+    built = folder / "built"
+    command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(built)]
     subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as packed:
-        packed.extractall(site)
-    return site
+        packed.extractall(folder / "site")
+    return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, unpacked."""
+    return build("wheel", tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +66,13 @@ def test_the_wheel_has_the_package_the_studies_and_the_commit_and_nothing_else(s
     packed = {str(each.relative_to(site / "harness")) for each in (site / "harness").rglob("*") if each.is_file()}
     studies = {f"studies/{each.name}" for each in SHIPPED.iterdir() if each.is_file() and each.stem != "instrument"}
     assert packed == {each for each in own if "__pycache__" not in each} | studies | {"commit.json"}
+
+
+def test_an_editable_install_is_a_link_to_the_working_tree(tmp_path: Path) -> None:
+    site = build("wheel:editable", tmp_path)
+    (link,) = site.glob("*.pth")
+    assert link.read_text(encoding="utf-8").splitlines() == [str(ROOT)]
+    assert not (site / "harness").exists()
 
 
 def test_what_is_shipped_is_listed_told_and_of_the_same_code(site: Path, folder: Path) -> None:
