@@ -1,6 +1,6 @@
 """A benchmark and numerical-precision harness for top-k selection in PyTorch.
 
-    study = harness.load_study("studies/smoke.toml")
+    study = harness.load_study("smoke")  # a name, or the path of a study file
     run = harness.run(study)            # measure into results/
     run.timings, run.discrepancies      # data frames with typed columns; harness.read(folder) reads a run again
     harness.answer(run)                 # which method to take where; harness.verdicts(base, head): what changed

@@ -14,6 +14,7 @@ from harness.precision import registered_metrics
 from harness.problems import DISTRIBUTIONS
 from harness.study import Study
 from harness.study_file import Known, narrow, parse_study, read_study
+from harness.study_folders import find_study
 from harness.tables import Run
 from harness.vocabulary import CACHE
 
@@ -29,9 +30,13 @@ def known_names() -> Known:
 
 
 def load_study(path: str | Path, only: Iterable[str] = ()) -> Study:
-    """The study in a TOML file, narrowed to `only` (such as 'dtype=float16'). Raises UserError, one line."""
+    """The study in a TOML file, or of that name, narrowed to `only` (such as 'dtype=float16').
+
+    A name is looked for in the folder `studies`, then among the shipped studies. Raises UserError, one line.
+    """
     items = tuple(only)
-    study = narrow(read_study(Path(path), known_names()), items)
+    path = path if isinstance(path, Path) else find_study(path)
+    study = narrow(read_study(path, known_names()), items)
     _check_weights(study, str(path))
     return study.told(study.name, study.text, items)
 

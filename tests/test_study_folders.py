@@ -124,6 +124,14 @@ def test_in_python_the_script_lies_beside_the_file_too(away: Path) -> None:
     assert narrowed.folder == Path("other")
 
 
+def test_in_python_a_study_is_named_as_on_the_command_line(away: Path) -> None:
+    assert harness.load_study("smoke").folder == SHIPPED
+    begin(away / "studies", "smoke")
+    assert harness.load_study("smoke").title == "Small"
+    with pytest.raises(UserError, match="unknown study 'smokes'"):
+        harness.load_study("smokes")
+
+
 def test_a_stopped_run_of_a_study_at_a_path_says_how_it_goes_on(away: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begin(away / "other place", "mine")
     monkeypatch.setattr("harness.sweep.Sweep.rows", stopped)
