@@ -202,7 +202,8 @@ def test_every_line_of_a_new_study_that_is_commented_out_is_right_once_it_is_not
         line = lines[place].replace("# ", "", 1)
         if "my_package" not in line:
             lines[place] = line
-    (away / "studies" / "mine.toml").write_text("\n".join(lines).replace("\nn = [1024, 4096, 16384]", ""), encoding="utf-8")
+    text = "\n".join(lines).replace("\nn = [1024, 4096, 16384]", "")  # which the shape has
+    (away / "studies" / "mine.toml").write_text(text, encoding="utf-8")
     study = harness.load_study("studies/mine.toml")
     assert len(list(plan_of(study))) > 10
     assert set(tomllib.loads(study.text)) >= {"shapes", "exclude", "timing", "precision", "limits", "gate"}
