@@ -247,7 +247,8 @@ def test_nothing_is_measured_without_a_folder(write_study: WriteStudy, tmp_path:
 
 
 def test_the_package_offers_what_a_notebook_needs() -> None:
-    assert {"Case", "draw", "load_study", "method", "read", "resume", "run"} == set(harness.__all__)
+    functions = {"answer", "draw", "load_study", "method", "read", "resume", "run", "verdicts"}
+    assert {"Case", "__version__", *functions} == set(harness.__all__)
     assert harness.resume is runs.resume
     problem = harness.draw(harness.Case(n=64, k=4, dtype="bfloat16"))
     values, indices = harness.method("dense").forward(problem.y, 4)

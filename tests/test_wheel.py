@@ -46,9 +46,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(site: Path, folder: Path, *words: str) -> str:
-    """What python -m harness prints there, which ends well; the repository is not on its path."""
+    """What `harness` prints there, which ends well; the repository is not on its path."""
+    script = site.parent / "bin" / "harness"  # as pip writes it
+    script.parent.mkdir(exist_ok=True)
+    script.write_text("from harness.cli import main\nmain()\n", encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "harness", *words],
+        [sys.executable, str(script), *words],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(site)},
         capture_output=True,
@@ -95,8 +98,9 @@ def test_what_is_shipped_is_listed_told_and_of_the_same_code(site: Path, folder:
 
 def test_a_study_begun_there_is_measured_drawn_and_reported_beside_a_shipped_one(site: Path, folder: Path) -> None:
     assert call(site, folder, "new", "mine").splitlines()[:2] == ["studies/mine.toml", "studies/mine.py"]
+    (folder / "harness").mkdir()  # a package of theirs has the same name
+    (folder / "harness" / "__init__.py").write_text("raise ImportError('not this one')\n", encoding="utf-8")
     drawn = call(site, folder, "run", "mine", *NARROW, "--plot")
-    assert "4 files in figures/" not in drawn
     assert "2 files in figures/" in drawn
     call(site, folder, "run", "smoke", "--only", "dtype=float32", "--only", "n=64", "--only", "k=1", "--launches", "1")
     run = read(newest_run(folder / "results", "mine"))
@@ -110,4 +114,4 @@ def test_a_study_begun_there_is_measured_drawn_and_reported_beside_a_shipped_one
     page = (folder / "results" / "report.html").read_text(encoding="utf-8")
     assert "<b>speed</b>: Speed-up over native by n" in page
     assert "<b>agreement</b>" in page
-    assert {each.name for each in folder.iterdir()} == {"studies", "results"}
+    assert {each.name for each in folder.iterdir()} == {"studies", "results", "harness"}

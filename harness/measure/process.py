@@ -43,6 +43,9 @@ WORKER = "harness.measure.worker"
 ELSEWHERE = "import sys; sys.path.insert(0, {home!r}); import harness; del sys.path[0]; import {worker} as w; w.main()"
 """What a worker runs of a harness that lies in another folder than its own: nothing else that lies there is found."""
 
+HOME = Path(__file__).parents[2]
+"""The folder that this harness lies in."""
+
 WITH_PARENT = "--end-with-parent"
 PR_SET_PDEATHSIG = 1
 
@@ -96,11 +99,13 @@ class Worker:
         """A worker that is starting: importing torch takes seconds, which several can spend at once.
 
         environment: variables that it has besides those of this process; home: the folder of the harness that it is a
-        worker of, unless that is the one in `folder`; counts: it runs under callgrind, is pinned to no core, and counts
-        instructions in files that begin with this path; program: what the interpreter runs instead of the worker of a
-        study. A worker inherits none of the variables by which a git hook names its repository: a method may call git,
-        which would then write there.
+        worker of, unless that is the one in `folder`, or without a folder this one, whatever the current folder has
+        under the name `harness`; counts: it runs under callgrind, is pinned to no core, and counts instructions in
+        files that begin with this path; program: what the interpreter runs instead of the worker of a study. A worker
+        inherits none of the variables by which a git hook names its repository: a method may call git, which would
+        then write there.
         """
+        own = HOME if folder is None else None
         if counts is not None:
             cores, environment = (), {**(environment or {}), **counting_environment(counts)}
         try:
@@ -109,7 +114,12 @@ class Worker:
             raise UserError(f"worker: {error.strerror}") from None
         try:
             process = subprocess.Popen(
-                [*(callgrind(counts) if counts else ()), interpreter, *(program or _program(home)), *_ends_with()],
+                [
+                    *(callgrind(counts) if counts else ()),
+                    interpreter,
+                    *(program or _program(home or own)),
+                    *_ends_with(),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
