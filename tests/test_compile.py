@@ -36,7 +36,7 @@ def test_each_compiled_cell_tells_its_seconds_also_in_the_next_case(worker: Work
     for k in (4, 5):
         native, copy = checked(worker, Case(n=64, k=k, transform="compile"), "native", "copy")
         assert (native["status"], native["reason"]) == ("ok", "")
-        assert tuple(native["calls"]) == ("forward", "backward", "jvp", "vjp")
+        assert tuple(native["calls"]) == ("forward", "backward", "step", "jvp", "vjp")
         assert native["compile_seconds"] > 0
         assert "compile_seconds" not in copy
     assert "compile_seconds" not in checked(worker, Case(n=64, k=4), "native")[0]

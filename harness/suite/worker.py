@@ -25,6 +25,7 @@ from harness.measure.process import end_with_parent
 from harness.suite.fixture import CLOCK, FixturePlugin, Timed
 from harness.suite.lines import Lines
 from harness.suite.names import failure_reason, imported, parameters_of
+from harness.vocabulary import HOST
 
 PROTOCOL = 1
 """Raised when a request or a reply changes its meaning."""
@@ -189,7 +190,7 @@ def main() -> None:
     sys.dont_write_bytecode = True
     for name in [each for each in os.environ if each in OF_OTHERS]:
         del os.environ[name]
-    greeting = {"protocol": PROTOCOL, "home": home, "devices": ["cpu"], "python": platform.python_version()}
+    greeting = {"protocol": PROTOCOL, "home": home, "devices": [HOST], "python": platform.python_version()}
     for name in [each for each in sys.modules if each.partition(".")[0] == "harness"]:
         del sys.modules[name]  # the suite may be that of another version of it
     os.environ[REPOSITORY] = os.devnull
