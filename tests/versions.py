@@ -28,13 +28,13 @@ FOLDER = ROOT / ".venvs"
 AT_ONCE = 2
 
 READING = (
-    "answer by_device compare comparison counts degenerate export forecast history judgement pandas_versions ratios "
+    "answer by_device compare comparison counts export forecast history judgement pandas_versions ratios "
     "report results saved_again sizes tables"
 )
 """Tests that may end otherwise under another pandas or pyarrow; they need no torch."""
 
 SHOWING = (
-    "completion default_figures fastest hostile_text judge keep machines outside_text page plausible sides "
+    "completion default_figures degenerate fastest hostile_text judge keep machines outside_text page plausible sides "
     "study_figures style_of_figures ticks trust"
 )
 """Tests that may end otherwise under another of the other packages; they need no torch."""
@@ -54,6 +54,7 @@ LONG = (
     "narrow",
     "seldom",
     "swapped",
+    "two_runs_of_a_study",
     "writes_over",
     "committed_figures and not (capability or exceptions or seed or smoke or ties)",
 )
