@@ -15,6 +15,7 @@ from harness.cells import Case
 from harness.measure import callgrind
 from harness.measure.counting import PREFIX, without_counts
 from harness.measure.process import Worker
+from harness.study_tables import Gate
 from tests.asking import opening
 
 SECONDS = 300
@@ -51,7 +52,8 @@ def test_a_count_is_the_same_again_and_sees_an_empty_loop(tmp_path: Path) -> Non
     assert first.keys() == {(method, phase) for method in ("native", PLANTED) for phase in ("forward", "backward")}
     for quantity, (calls, instructions) in first.items():
         assert 1 <= calls <= callgrind.MOST_CALLS
-        assert second[quantity][1] == pytest.approx(instructions, rel=0.003)
+        # What a duel is judged by: two processes once differed by 0.5 %, where few calls were counted.
+        assert second[quantity][1] == pytest.approx(instructions, rel=Gate().instructions)
     native, planted = (first[method, "forward"][1] for method in ("native", PLANTED))
     assert 4096 < native < 4096 * 1000
     assert 5 * LOOPS < planted - native < 200 * LOOPS
