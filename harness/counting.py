@@ -18,9 +18,11 @@ from typing import Any
 
 from harness.cells import Case, Cell
 from harness.errors import UserError
-from harness.measure.case import CaseRunner, CellResult, Side
+from harness.measure.case import CaseRunner
+from harness.measure.case_result import CellResult
 from harness.measure.counting import not_countable, without_counts
 from harness.measure.process import Worker, cores_for_workers
+from harness.measure.side import Side
 from harness.methods import named
 from harness.progress import progress_bar
 from harness.study import Study

@@ -29,8 +29,9 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from harness.cells import Case, Cell, cases
-from harness.measure.case import CaseRunner, Side
+from harness.measure.case import CaseRunner
 from harness.measure.process import Worker, cores_for_workers
+from harness.measure.side import Side
 from harness.study import Study
 from harness.tables import Row, Run
 from harness.verdicts.ratios import paired_log_ratios

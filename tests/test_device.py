@@ -31,11 +31,12 @@ from harness.device.devices import DEVICES, device_of, present
 from harness.device.gate import DeviceTimeout
 from harness.loading import plan_of
 from harness.measure import worker
-from harness.measure.case import CaseRunner, Side
+from harness.measure.case import CaseRunner
 from harness.measure.heap import Heap
 from harness.measure.open_case import OpenCase
 from harness.measure.place import Measure
 from harness.measure.process import Worker
+from harness.measure.side import Side
 from harness.measure.turn import rows_of
 from harness.study import Study
 from harness.sweep import Sweep

@@ -22,7 +22,7 @@ from harness.duel import Duel, duel, sets
 from harness.duel.launches import Launches
 from harness.errors import UserError
 from harness.machine import Revision
-from harness.measure.case import CaseResult, CellResult
+from harness.measure.case_result import CaseResult, CellResult
 from harness.measure.process import PROTOCOL
 from harness.origin import Origin, base_origin
 from harness.tables import read_verdicts

@@ -19,9 +19,9 @@ from harness.cells import Case
 from harness.device.devices import device_of
 from harness.errors import UserError
 from harness.measure import worker
-from harness.measure.case import Side
 from harness.measure.failures import Unusable
 from harness.measure.process import Worker, opening
+from harness.measure.side import Side
 from harness.study import Study
 from harness.tables import read
 from tests.fake_worker import SMALL, FakeWorker, Reply, in_their_place, lost, measured

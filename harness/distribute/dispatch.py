@@ -16,7 +16,7 @@ from distributed import Client, Future, KilledWorker
 from harness.distribute.roster import GONE, LOOK_AGAIN_SECONDS, Roster, answering
 from harness.distribute.workshop import TIMING, take
 from harness.errors import UserError
-from harness.measure.case import CaseResult, CellResult
+from harness.measure.case_result import CaseResult, CellResult
 from harness.measure.turn import Rows, Turn, rows_of
 from harness.study import Study
 

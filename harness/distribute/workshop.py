@@ -21,8 +21,9 @@ from distributed import Reschedule, WorkerPlugin, get_worker
 
 from harness.errors import UserError
 from harness.machine import code_digest, this_machine
-from harness.measure.case import CaseRunner, Side
+from harness.measure.case import CaseRunner
 from harness.measure.process import Worker, cores_for_workers
+from harness.measure.side import Side
 from harness.measure.turn import Rows, Turn, take_turn
 from harness.study import Study
 

@@ -16,8 +16,9 @@ from harness.duel.question import Question
 from harness.errors import CannotRun, Interrupted, UserError
 from harness.loading import Say, on_present_devices, plan_of, refuse_nothing
 from harness.machine import this_machine
-from harness.measure.case import CaseRunner, Side
+from harness.measure.case import CaseRunner
 from harness.measure.process import PROTOCOL, Worker, WorkerLost
+from harness.measure.side import Side
 from harness.origin import Origin, working_tree
 from harness.runs import new_folder, sidecar, write_info
 from harness.study import Study

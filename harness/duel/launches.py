@@ -14,7 +14,8 @@ from harness.duel.question import Question
 from harness.duel.sets import LATER_LOOKS, LOOKS, SHARE_OF_FIRST, UNLIMITED, Sets
 from harness.loading import Say
 from harness.machine import utc_now
-from harness.measure.case import CaseResult, CaseRunner
+from harness.measure.case import CaseRunner
+from harness.measure.case_result import CaseResult
 from harness.measure.process import Worker
 from harness.measure.turn import rows_of
 from harness.runs import write_info

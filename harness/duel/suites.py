@@ -15,8 +15,9 @@ from harness.duel.suite_launches import PlannedTest, SuiteDuel, SuiteLaunches
 from harness.errors import Interrupted, UserError
 from harness.loading import Say
 from harness.machine import Revision, this_machine, utc_now
-from harness.measure.case import CaseRunner, Side
+from harness.measure.case import CaseRunner
 from harness.measure.process import Worker
+from harness.measure.side import Side
 from harness.origin import Origin, packages_of, working_tree
 from harness.runs import new_folder
 from harness.suite.definition import Planned, Suite, SuiteTest, narrowed, tests_of

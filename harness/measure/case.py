@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from harness.errors import UserError
 from harness.measure.asked import Asked, Opened, Planned
+from harness.measure.case_result import CaseResult, CellResult
 from harness.measure.pace import ROUNDS_AGAIN, measured_again, too_fast
-from harness.measure.process import Worker, WorkerLost, opening
+from harness.measure.process import WorkerLost, opening
 from harness.measure.sampler import Arm, Block, sample
+from harness.measure.side import Side
 from harness.vocabulary import COUNTS, WALL
 
 UNTIMED = float("nan")
@@ -23,103 +22,6 @@ UNTIMED = float("nan")
 
 CLOSE_SECONDS = 60.0
 """A worker that has not closed its case by then hangs. It compares its global state, and runs no method."""
-
-
-@dataclass
-class CellResult:
-    """What became of a cell in a launch: status, reason, figures, memory, seconds of wall time spent on it (its part of
-    opening the case, its check, its blocks and what is prepared for them), and of these on compiling (NaN: nothing was
-    compiled); why the device was throttled meanwhile.
-
-    counts: [phase, calls, instructions a call] of each phase that was counted; None of a worker that cannot count.
-    calls: phase -> clock -> calls of a block. void: (phase, why) -> blocks of the device clock that told no time.
-    """
-
-    cell: Planned
-    side: int = 0
-    status: str = "skipped"
-    reason: str = ""
-    wall_seconds: float = 0.0
-    compile_seconds: float = float("nan")
-    calls: dict[str, dict[str, int]] = field(default_factory=dict)
-    least_bytes: dict[str, int] = field(default_factory=dict)
-    memory: list[list[Any]] = field(default_factory=list)
-    figures: list[list[Any]] = field(default_factory=list)
-    counts: list[list[Any]] | None = None
-    throttling: set[str] = field(default_factory=set)
-    void: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def end(self, status: str, reason: str) -> None:
-        """Give the cell up: nothing of it is kept but the reason."""
-        self.status, self.reason = status, reason
-        self.calls, self.memory, self.figures, self.counts = {}, [], [], None
-        self.throttling, self.void, self.compile_seconds = set(), Counter(), float("nan")
-
-    def told(self) -> str:
-        """The reason, and what must be said of a cell that is ok all the same."""
-        throttled = f"the device's clock was throttled: {', '.join(sorted(self.throttling))}" if self.throttling else ""
-        void = [f"{phase}: {count} blocks without device time: {why}" for (phase, why), count in self.void.items()]
-        return "; ".join(filter(None, (self.reason, throttled, *void)))
-
-
-@dataclass
-class CaseResult:
-    """The cells of a case in one launch, and the blocks of those that are ok."""
-
-    cells: list[CellResult]
-    blocks: list[Block] = field(default_factory=list)
-
-
-class Side:
-    """Where the cells of one side run: a worker at a time, fresh in every launch, replaced when a case kills it.
-
-    A sweep has one side; a duel has two, whose workers are of two commits or two interpreters.
-    """
-
-    def __init__(self, spawn: Callable[[], Worker], first: Worker | None = None) -> None:
-        self._spawn, self._worker = spawn, first
-        self._used = False
-        self._devices: set[str] = set()
-
-    def renew(self) -> None:
-        """Begin a launch: the next case runs in a fresh worker, which begins to start here."""
-        if self._used:
-            self.drop()
-            self._worker = self._spawn()
-
-    def drop(self) -> None:
-        """End the worker, if there is one."""
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker, self._used = None, False
-
-    def kill(self) -> None:
-        """End the process of the worker while another thread waits for its reply: that thread gets a WorkerLost."""
-        if (worker := self._worker) is not None:
-            worker.kill()
-
-    def running(self) -> Worker:
-        """The worker, spawned if there is none, once it has greeted."""
-        if self._worker is None:
-            self._worker = self._spawn()
-        return self._worker.greet()
-
-    def running_on(self, device: str) -> Worker:
-        """The same; raises UserError where an earlier worker had the device and this one has not.
-
-        Rows that say 'unsupported' would be kept, though nothing is wrong with the methods.
-        """
-        worker = self.running()
-        there = worker.greeting["devices"]
-        if device in self._devices and device not in there:
-            raise UserError(f"{device} has disappeared: a worker that began now does not see it any more")
-        self._devices.update(there)
-        return worker
-
-    def ask(self, request: dict[str, Any], deadline: float) -> dict[str, Any]:
-        """The worker's reply; raises WorkerLost where there is none by the deadline (of time.monotonic)."""
-        self._used = True
-        return self.running().ask(request, max(0.001, deadline - time.monotonic()))
 
 
 class CaseRunner:
@@ -140,8 +42,7 @@ class CaseRunner:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for side in self._sides:
-            side.drop()
+        self.rest()
 
     def rest(self) -> None:
         """End the workers; the next case begins others."""

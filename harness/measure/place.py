@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from harness.machine import Machine, this_machine
-from harness.measure.case import CaseRunner, Side
+from harness.measure.case import CaseRunner
 from harness.measure.process import Worker, cores_for_workers
+from harness.measure.side import Side
 from harness.measure.turn import Rows, Turn, take_turn
 from harness.study import Study
 

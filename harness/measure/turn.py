@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.cells import Case, Cell
-from harness.measure.case import CaseResult, CaseRunner
+from harness.measure.case import CaseRunner
+from harness.measure.case_result import CaseResult
 from harness.tables import Row
 
 Rows = dict[str, list[Row]]
