@@ -51,11 +51,19 @@ def checked_out(commit: str, told_as: str = "") -> Iterator[Path]:
     told_as: how the user named the commit. Raises UserError where the current folder is in no working tree, or a file
     of the commit cannot be had.
     """
-    inside = git("rev-parse", "--show-prefix", failing="the current folder is in no working tree")
+    within = git("rev-parse", "--show-prefix", failing="the current folder is in no working tree")
     with tempfile.TemporaryDirectory(prefix="topk-base-", ignore_cleanup_errors=True) as parent:
         clone = Path(parent) / "base"
-        _check_out(commit, clone, failing=f"cannot check out '{told_as or commit}'")
-        yield clone / inside
+        failing = f"cannot check out '{told_as or commit}'"
+        _check_out(commit, clone, failing=failing)
+        if not (clone / within).is_dir():
+            raise UserError(f"{failing}: it has no folder {within}")
+        yield clone / within
+
+
+def inside(path: str | Path, folder: Path) -> bool:
+    """Whether a path lies in a folder, or is it; links are followed."""
+    return Path(path).resolve().is_relative_to(folder.resolve())
 
 
 def git(*arguments: str, folder: Path | None = None, failing: str) -> str:

@@ -103,7 +103,11 @@ class _Counter:
     def _spawn(self) -> Worker:
         if self._stopped.is_set():
             raise UserError("counting instructions was stopped")
-        return self._counted.spawn(Path(self._folder.name) / "counts")
+        # A folder each: a process that is killed may leave a file of counts, which is not the next one's.
+        worker = self._counted.spawn(Path(tempfile.mkdtemp(dir=self._folder.name)) / "counts")
+        if self._stopped.is_set():  # meanwhile, when `stop` did not see it yet
+            worker.kill()
+        return worker
 
     def rows(self, done: Callable[[], Any]) -> list[Row]:
         """The rows of this process; done() is called after each case."""

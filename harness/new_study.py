@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,5 +42,5 @@ def _refuse_name(name: str) -> None:
         raise UserError(f"new: '{name}' is no name of a study: letters, digits, '_' and '-', the first no '-'")
     if any((SHIPPED / f"{name}{suffix}").exists() for suffix in TEMPLATES):
         raise UserError(f"new: '{name}' comes with the harness: take another name")
-    if find_spec(name) is not None:
+    if name in sys.modules or find_spec(name) is not None:
         raise UserError(f"new: '{name}' is a Python module, which scripts beside {name}.py could not import any more")

@@ -14,13 +14,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.checkout import checked_out, commit_of, git
+from harness.checkout import checked_out, commit_of, git, inside
 from harness.errors import CannotRun, UserError
 from harness.machine import Revision, this_revision
-from harness.measure.process import Worker, cores_for_workers, has_worker
-
-HOME = Path(__file__).parents[1]
-"""The folder that this harness lies in."""
+from harness.measure.process import HOME, Worker, cores_for_workers, has_worker
 
 
 @dataclass(frozen=True)
@@ -66,9 +63,9 @@ class Origin:
         found = worker.ask({"op": "locate", "methods": own}, seconds)
         forbidden, home = self.packages.never_from, self.packages.own
         for module, file in found.get("files", {}).items():
-            if forbidden and home and _inside(file, forbidden) and not _inside(file, home):
+            if forbidden and home and inside(file, forbidden) and not inside(file, home):
                 raise CannotRun(f"it has no module {module}: that of the working tree would be measured, {file}")
-        if home and not any(_inside(file, home) for file in found.get("methods", {}).values()):
+        if home and not any(inside(file, home) for file in found.get("methods", {}).values()):
             found_elsewhere = [*found.get("failed", {}).values(), *found.get("methods", {}).values()]
             why = next(iter(found_elsewhere), "the study names none by import path")
             raise CannotRun(f"no method of the study comes from its folder: {why}")
@@ -145,9 +142,9 @@ def packages_of(folder: Path, homes: Iterable[str]) -> Packages:
     here = Path.cwd()
     tree = _top_of(here)
     known = [*sys.path, *homes]
-    counterparts = [_counterpart(Path(each), here, folder) for each in known if _inside(each, tree)]
+    counterparts = [_counterpart(Path(each), here, folder) for each in known if inside(each, tree)]
     found = [str(each) for each in (folder, *counterparts, folder / "src") if each.is_dir()]
-    others = [each for each in _inherited() if not _inside(each, tree)]
+    others = [each for each in _inherited() if not inside(each, tree)]
     own = _counterpart(tree, here, folder)
     return Packages(tuple(dict.fromkeys([*found, *others])), own, never_from=tree)
 
@@ -178,7 +175,3 @@ def _counterpart(path: Path, here: Path, there: Path) -> Path:
 def _inherited() -> list[str]:
     """The entries of PYTHONPATH, absolute."""
     return [str(Path.cwd() / each) for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
-
-
-def _inside(path: str | Path, folder: Path) -> bool:
-    return Path(path).resolve().is_relative_to(folder.resolve())

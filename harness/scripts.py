@@ -58,7 +58,7 @@ class Script:
     @contextmanager
     def blamed(self) -> Iterator[None]:
         """Whatever the script raises inside is a UserError that says where."""
-        with _blamed(self.path):
+        with _sharing_code(self.path.parent.resolve()), _blamed(self.path):
             yield
 
 
@@ -150,7 +150,8 @@ def draw_trends(history: Any, steps: Any, target: Path, folder: Path) -> list[Pa
     for function in load_trends(folder):
         for study, rows in history[(history["kind"] == "time") & (history["level"] > 0)].groupby("study"):
             target.mkdir(exist_ok=True)
-            with _blamed(_trends_script(folder)), _without_settings():
+            script = _trends_script(folder)
+            with _sharing_code(script.parent.resolve()), _blamed(script), _without_settings():
                 pictures, _ = _pictures(function(rows, steps[steps["study"] == study]), function.__name__)
             made.append(_save(pictures, target, f"{study}_{function.__name__}"))
     return made

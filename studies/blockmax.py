@@ -108,7 +108,7 @@ def speedup(run: Run) -> Figure:
         axis.set_visible(False)
     planes.colour_bar(figure, axes, scale, "times as fast as native", rows["speedup"], shrink=0.7, aspect=25)
     figure.suptitle(
-        f"blockmax: speed-up of forward over torch.topk, {style.setting(run, 'threads')}\n{_how_sure(rows)}"
+        f"blockmax: speed-up of forward over torch.topk, {style.setting(run.timings, 'threads')}\n{_how_sure(rows)}"
     )
     return figure
 
@@ -137,7 +137,10 @@ def _how_sure(rows: pd.DataFrame) -> str:
     """How many cells have an interval, and what the sign of the others means."""
     bounded, faster = int(rows["low"].notna().sum()), int((rows["low"] > 1).sum())
     without = f" ({len(rows) - bounded} have none)" if bounded < len(rows) else ""
-    return f"surely faster (95 %) in {faster} of the {bounded} cells with an interval{without}; ~: 10 % or more unsure"
+    return (
+        f"surely faster (95 %) in {faster} of the {bounded} cells with an interval{without}; "
+        "~: no interval, or 10 % or more unsure"
+    )
 
 
 def contestants(run: Run) -> Figure:
@@ -160,7 +163,9 @@ def contestants(run: Run) -> Figure:
         axis.axhline(1, color="black", lw=0.8)
         ticks.log(axis, "y", ticks.number)
         ticks.sizes(axis, rows["n"])
-    return style.titled(grid, f"How many reads of y a top-{kept} takes; at least one is needed")
+    return style.titled(
+        grid, f"How many reads of y a top-{kept} takes, {style.setting(timings, 'threads')}; line: one read"
+    )
 
 
 def clock_of(rows: pd.DataFrame) -> pd.Series:
@@ -182,8 +187,11 @@ def read_multiples(run: Run) -> Figure:
         axis.axhline(1, color="black", lw=0.8)
         ticks.log(axis, "y", ticks.number)
         ticks.sizes(axis, rows["n"])
-    where = style.setting(run, "threads")
-    return style.titled(grid, f"How many reads of y a forward of one row takes, {where}; one is the least possible")
+    where = style.setting(run.timings, "threads")
+    return style.titled(
+        grid,
+        f"How many reads of y a forward of one row takes, {where}\nline: one read, at small n mostly the call itself",
+    )
 
 
 def worst_cases(run: Run) -> Figure:
@@ -201,7 +209,7 @@ def worst_cases(run: Run) -> Figure:
         axis.axhline(1, color="black", lw=0.8)
         ticks.log(axis, "y", ticks.times)
         ticks.sizes(axis, rows["n"])
-    where = style.setting(run, "threads")
+    where = style.setting(run.timings, "threads")
     return style.titled(
         grid, f"blockmax on values that are hard for it or for native, float32, one row, {where}; below 1x it is slower"
     )

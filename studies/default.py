@@ -12,7 +12,7 @@ import ticks
 from matplotlib.figure import Figure
 
 from harness.errors import NotAsked
-from harness.tables import Run
+from harness.tables import Run, first_clock
 from harness.verdicts.ratios import speedups
 from harness.verdicts.wording import axes_of
 from harness.vocabulary import PHASES, YARDSTICKS
@@ -33,13 +33,14 @@ def time(run: Run) -> Figure:
     if run.timings.empty:
         raise NotAsked("the study measures no time")
     style.use()
-    rows, axis_name, at = _one_setting(run.timings, "phase")
+    timings = first_clock(run.timings)
+    rows, axis_name, at = _one_setting(timings, "phase")
     grid = _grid(rows, axis_name, "seconds", estimator="median", errorbar=("pi", 90))
     for axis in grid.axes.flat:
         ticks.log(axis, "y", ticks.seconds)
     grid.set_axis_labels(NAMES.get(axis_name, axis_name), "time of one call")
     return style.titled(
-        grid, f"{run.name}: time of one call, {style.setting(run)}{at}; median, band: 90 % of the rounds"
+        grid, f"{run.name}: time of one call, {style.setting(timings)}{at}; median, band: 90 % of the rounds"
     )
 
 
@@ -48,7 +49,8 @@ def speedup(run: Run) -> Figure:
     if run.timings.empty or "native" not in set(run.timings["method"]):
         raise NotAsked("the study measures no time beside native")
     style.use()
-    rows = speedups(run.timings)
+    timings = first_clock(run.timings)
+    rows = speedups(timings)
     rows = rows[~rows["method"].isin(("native", *YARDSTICKS)) & rows["speedup"].notna()]
     if rows.empty:
         raise NotAsked("the study has no method beside native")
@@ -62,9 +64,8 @@ def speedup(run: Run) -> Figure:
         axis.axhline(1, color="black", lw=0.8)
         ticks.log(axis, "y", ticks.times)
     grid.set_axis_labels(NAMES.get(axis_name, axis_name), "times as fast as native")
-    title = (
-        f"{run.name}: speed-up over native, {style.setting(run)}{at}; above the line is faster; bars: 95 % intervals"
-    )
+    where = style.setting(timings)
+    title = f"{run.name}: speed-up over native, {where}{at}; above the line is faster; bars: 95 % intervals"
     return style.titled(grid, title)
 
 
@@ -80,7 +81,7 @@ def error(run: Run) -> Figure:
     metric = next(each for each in METRICS if each in set(rows["metric"]))
     rows, axis_name, at = _one_setting(rows[rows["metric"] == metric], "launch")
     finite = np.isfinite(rows["value"])
-    shown, zero = rows[finite], ticks.zero_of(rows.loc[finite, "value"])
+    shown, zero = style.some(rows[finite], "finite error"), ticks.zero_of(rows.loc[finite, "value"])
     shown = shown.assign(value=shown["value"].clip(lower=zero)) if zero else shown
     grid = _grid(shown, axis_name, "value", col="tensor", estimator="max", errorbar=None)
     for axis in grid.axes.flat:
@@ -89,7 +90,9 @@ def error(run: Run) -> Figure:
     grid.set_axis_labels(NAMES.get(axis_name, axis_name), MEASURES[metric])
     unlike = f"; {int((~finite).sum())} are not finite" if not finite.all() else ""
     title = f"{run.name}: error against {'native' if reference == 'native' else f'the {reference} answer'}"
-    return style.titled(grid, f"{title}, largest of all cases{at}{unlike}")
+    return style.titled(
+        grid, f"{title}, largest of all cases{at}\nof equal lines the last of the legend is seen{unlike}"
+    )
 
 
 def _one_setting(rows: pd.DataFrame, first: str) -> tuple[pd.DataFrame, str, str]:

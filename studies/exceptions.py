@@ -95,7 +95,8 @@ def causes_by_method(run: Run) -> Figure:
     modes = list(rows["mode"].unique())
     present = style.methods(run.cells["method"])["hue_order"]
     methods = [each for each in present if each in set(rows["method"])]
-    equal = [each for each in present if each not in (*methods, "native")]
+    ran = set(run.cells.loc[run.cells["status"] == "ok", "method"])
+    equal = [each for each in present if each in ran and each not in (*methods, "native")]
     causes = [each for each in (*CAUSES, UNEXPLAINED) if each in set(rows["cause"])]
     scale = planes.Scale(LinearSegmentedColormap.from_list("counts", GAIN_COLOURS), LogNorm(1, 1e6), ticks.number)
     size = (0.62 * len(methods) * len(modes) + 2.2, 0.34 * len(causes) + 1.1)
@@ -107,7 +108,10 @@ def causes_by_method(run: Run) -> Figure:
         planes.name_tiles(axis, methods, _in_words(causes))
         axis.set_title(mode)
     also = f"; no entry at all of {', '.join(equal)}" if equal else ""
-    figure.suptitle(f"How many entries have other bits than native's, by cause (blank: none{also})")
+    figure.suptitle(
+        "How many entries have other bits than native's, by cause\n"
+        f"blank: none, or the method does not run in that mode{also}"
+    )
     return figure
 
 

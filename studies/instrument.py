@@ -214,7 +214,7 @@ def detection(run: Run) -> Figure:
             axis.errorbar(each["effort"], share, bars, fmt="none", ecolor=look["palette"][tool], lw=0.8, capsize=1.5)
         ticks.log(axis, "x", ticks.seconds)
         ticks.shares(axis, "y")
-    grid.set_axis_labels("seconds a cell, both sides", "found").set_titles("{col_name}, {row_name}")
+    grid.set_axis_labels("time of a cell, both sides", "found").set_titles("{col_name}, {row_name}")
     each_point = shares.span(rows["comparisons"])
     return style.titled(
         grid,
@@ -242,7 +242,7 @@ def noise(run: Run) -> Figure:
             )
         ticks.log(axis, "x", ticks.seconds)
         ticks.log(axis, "y", ticks.percent)
-    grid.set_axis_labels("seconds a cell, both sides", "difference (root mean square)").set_titles("{col_name}")
+    grid.set_axis_labels("time of a cell, both sides", "difference (root mean square)").set_titles("{col_name}")
     each_point = shares.span(rows["comparisons"])
     return style.titled(
         grid,
@@ -272,12 +272,12 @@ def same_kernel(run: Run) -> Figure:
     rows = rows.assign(difference=np.expm1(rows["log_ratio"].abs().clip(lower=SMALLEST)) * 100)
     order = [IN_ONE_PROCESS, *(each for each in _TOOLS if each in set(rows["tool"]))]
     grid = sns.catplot(
-        rows, x="difference", y="tool", col="load", kind="strip", order=order, color="#0072B2", alpha=0.5, size=4,
-        height=2.6, aspect=1.7,
+        rows, x="difference", y="tool", row="load", kind="strip", order=order, color="#0072B2", alpha=0.5, size=4,
+        height=2, aspect=4,
     )  # fmt: skip
     for axis in grid.axes.flat:
-        ticks.log(axis, "x", ticks.percent)
-    grid.set_axis_labels("difference of the same kernel", "").set_titles("{col_name}")
+        ticks.log(axis, "x", ticks.percent, 100 * np.expm1(SMALLEST), f"≤ {100 * SMALLEST:g} %")
+    grid.set_axis_labels("difference of the same kernel", "").set_titles("{row_name}")
     return style.titled(
         grid, "The same kernel under two names; a point: a case in one process (quiet only), or one unit a side"
     )

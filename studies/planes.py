@@ -78,9 +78,9 @@ def colour_bar(figure: Figure, axes: Any, scale: Scale, label: str, values: Any,
     """The bar of a scale beside some axes, no longer than the values need."""
     bar = figure.colorbar(ScalarMappable(scale.norm, scale.colours), ax=axes, label=label, **options)
     low, high = (float(each(np.concatenate([np.ravel(values), [1.0]]))) for each in (np.nanmin, np.nanmax))
-    own = bar.ax.xaxis if bar.orientation == "horizontal" else bar.ax.yaxis
+    own = bar.ax.yaxis
     if high / low >= LEAST_RANGE:
-        (bar.ax.set_xlim if bar.orientation == "horizontal" else bar.ax.set_ylim)(low, high)
+        bar.ax.set_ylim(low, high)
     own.set_major_locator(ticks.RoundNumbers())
     own.set_major_formatter(scale.told)
     bar.ax.minorticks_off()

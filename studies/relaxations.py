@@ -168,8 +168,8 @@ def bias_against_cost(run: Run) -> Figure:
         axis.margins(x=0.3)
         ticks.log(axis, "x", ticks.times)
         ticks.log(axis, "y", ticks.error, FLOOR, FLOOR_TEXT)
-    grid.set_axis_labels("time (native's is 1x)", "error of dy (2-norm, median)")
-    where = style.setting(run, "threads")
+    grid.set_axis_labels("time (native's is 1x)", "relative error of dy (median)")
+    where = style.setting(run.timings, "threads")
     return style.titled(grid, f"What a relaxation costs, and how far its gradient is off, {where}; colour: temperature")
 
 

@@ -156,7 +156,7 @@ def certified_share(run: Run) -> Figure:
     grid.set_titles("{col_name}").set_axis_labels("n (length of y)", "certified")
     each_point = shares.span(counts["selections"])
     return style.titled(
-        grid, f"How often the error bound of y alone proves the selection; a point: {each_point} selections"
+        grid, f"How often the error bound of y alone proves the selection; a point: {each_point} selections, bars: 95 %"
     )
 
 

@@ -14,8 +14,8 @@ import ticks
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from harness.tables import Run
-from harness.verdicts.fastest import WHOLE, fastest
+from harness.tables import Run, first_clock
+from harness.verdicts.fastest import TOGETHER, WHOLE, WORTH, fastest
 from harness.verdicts.plausible import believed
 from harness.verdicts.ratios import CONFIDENCE, multiples_of_read, speedups
 from harness.vocabulary import PHASES, YARDSTICKS
@@ -29,16 +29,13 @@ QUESTIONS = {
 }
 """Phase -> what somebody needs who pays for all of it. Nobody takes a method for its backward alone."""
 
-WORTH = 1.05
-"""Times as fast as native from which another method is worth to be taken."""
-
 ANSWERED_DTYPES = ("float32", "bfloat16")
 
 
 def which_method(run: Run) -> Figure:
-    """The method to take in the plane of n and k, by dtype and need, with its speed-up over native and both times."""
+    """The method to take in the plane of n and k, by dtype and need, and what it makes of native's time."""
     style.use()
-    timings = believed(run)
+    timings = first_clock(believed(run))
     best = style.some(fastest(timings), "case of three launches")
     asked = set(QUESTIONS) & set(best["phase"]) or set(best["phase"])  # of a run narrowed to backward: that
     phases = [phase for phase in WHOLE if phase in asked]
@@ -61,10 +58,10 @@ def which_method(run: Run) -> Figure:
     for line, dtype in enumerate(dtypes):
         axes[line, 0].set_ylabel(f"{dtype}\nk (how many are kept)")
     planes.colour_bar(figure, axes, scale, "times as fast as native", best["speedup"], shrink=0.6, aspect=25)
-    where = style.setting(run, "threads", "rows", "d")
+    where = style.setting(timings, "threads", "rows", "d")
     figure.suptitle(
-        "Which method to take, and how much faster than torch.topk it is (time of native → its own)\n"
-        f"{where}; native unless another is surely faster, and by 5 %; ~: 10 % unsure"
+        "Which method to take, and how much faster than torch.topk it is (time of native → at this speed-up)\n"
+        f"{where}; native unless another is surely faster, and by {100 * (WORTH - 1):.0f} %; ~: 10 % or more unsure"
     )
     return figure
 
@@ -84,7 +81,7 @@ def _answers(best: pd.DataFrame, timings: pd.DataFrame) -> list[str]:
         if row["method"] == "native" or row["speedup"] < WORTH:
             told.append(f"native\n{ticks.rounded_seconds(before)}")
             continue
-        others = row["fastest"].count(" or ")
+        others = row["fastest"].count(TOGETHER)
         name = row["method"] + (f"\nor {others} other{'s' if others > 1 else ''}" if others else "")
         after = ticks.rounded_seconds(before / row["speedup"])  # so that a reader who divides finds the speed-up again
         told.append(f"{name}\n{ticks.speedup(row)}\n{ticks.rounded_seconds(before)} → {after}")
@@ -94,7 +91,7 @@ def _answers(best: pd.DataFrame, timings: pd.DataFrame) -> list[str]:
 def matrices(run: Run) -> Figure:
     """What a selection matrix costs in the plane of n and k: the quickest one, and its speed-up over native."""
     style.use()
-    timings = believed(run)
+    timings = first_clock(believed(run))
     dtype = _shown_dtype(timings[timings["method"] == "native"])
     rows = speedups(timings[timings["dtype"] == dtype])
     rows = rows[rows["phase"].isin(WHOLE) & rows["method"].isin(MATRICES) & rows["speedup"].notna()]
@@ -115,7 +112,7 @@ def matrices(run: Run) -> Figure:
     planes.colour_bar(figure, axes, scale, "times as fast as native", rows["speedup"], aspect=15)
     figure.suptitle(
         f"What a selection matrix costs: the quickest of {', '.join(MATRICES)}; below 1x it is slower than native\n"
-        f"{dtype}, {style.setting(run, 'threads', 'rows', 'd')}; by the mean over launches; ~: 10 % or more unsure"
+        f"{dtype}, {style.setting(timings, 'threads', 'rows', 'd')}; by the mean over launches; ~: 10 % or more unsure"
     )
     return figure
 
@@ -138,7 +135,8 @@ def _name_axes(axes: Any) -> None:
 def time(run: Run) -> Figure:
     """Time of one call against n, every phase; the band holds 90 % of the rounds."""
     style.use()
-    rows = run.timings
+    rows = first_clock(run.timings)
+    where = style.setting(rows, "threads")
     dtype, (rows, k) = _shown_dtype(rows), _at_middle_k(rows, "native")
     rows = rows[rows["dtype"] == dtype]
     grid = sns.relplot(
@@ -158,14 +156,14 @@ def time(run: Run) -> Figure:
     for axis in grid.axes.flat:
         ticks.log(axis, "y", ticks.seconds)
         ticks.sizes(axis, rows["n"])
-    title = f"Time of one call, {dtype}, k = {k}, {style.setting(run, 'threads')}; median, band: 90 % of the rounds"
+    title = f"Time of one call, {dtype}, k = {k}, {where}; median, band: 90 % of the rounds"
     return style.titled(grid, title)
 
 
 def speedup(run: Run) -> Figure:
     """Speed-up over native against n, by dtype and phase; bars are 95 % intervals over launches."""
     style.use()
-    timings, k = _at_middle_k(run.timings, "native")
+    timings, k = _at_middle_k(first_clock(run.timings), "native")
     rows = speedups(timings)
     rows = rows[rows["phase"].isin(WHOLE) & ~rows["method"].isin(("native", *YARDSTICKS))]
     look = style.lines(rows["method"])
@@ -192,7 +190,7 @@ def speedup(run: Run) -> Figure:
         ticks.log(axis, "y", ticks.times)
         ticks.sizes(axis, rows["n"])
     grid.set_titles("{row_name}, {col_name}").set_axis_labels("n (length of y)", "times as fast as native")
-    where = style.setting(run, "threads")
+    where = style.setting(timings, "threads")
     return style.titled(
         grid, f"Speed-up over native, k = {k}, {where}\nabove the line is faster; bars: 95 % intervals over launches"
     )
@@ -201,7 +199,7 @@ def speedup(run: Run) -> Figure:
 def read_multiples(run: Run) -> Figure:
     """Forward time as a multiple of one read of y in the same round, against n."""
     style.use()
-    timings, k = _at_middle_k(run.timings, "read")
+    timings, k = _at_middle_k(first_clock(run.timings), "read")
     rows = multiples_of_read(timings)
     rows = rows[rows["phase"] == "forward"]
     grid = sns.relplot(
@@ -221,8 +219,11 @@ def read_multiples(run: Run) -> Figure:
         axis.axhline(1, color="black", lw=0.8)
         ticks.log(axis, "y", ticks.number)
         ticks.sizes(axis, rows["n"])
-    where = style.setting(run, "threads")
-    return style.titled(grid, f"How many reads of y a forward takes, k = {k}, {where}; one is the least possible")
+    where = style.setting(timings, "threads")
+    return style.titled(
+        grid,
+        f"How many reads of y a forward takes, k = {k}, {where}\nline: one read, at small n mostly the call itself",
+    )
 
 
 def _at_middle_k(timings: pd.DataFrame, base: str) -> tuple[pd.DataFrame, int]:

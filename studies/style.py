@@ -18,7 +18,6 @@ from harness.errors import UserError
 from harness.report.palette import DTYPE_COLOUR as DTYPE_COLOUR
 from harness.report.palette import METHOD_STYLE as METHOD_STYLE
 from harness.report.palette import VARIANTS, method_styles
-from harness.tables import Run
 from harness.vocabulary import DTYPES, YARDSTICKS
 
 UNIT_ROUNDOFF = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64": 2.0**-53}
@@ -83,12 +82,11 @@ def titled(grid: Any, title: str) -> Figure:
     return figure
 
 
-def setting(run: Run, *axes: str) -> str:
-    """Where the times of a run were measured, for a title: 'cpu, 1 thread, rows = 1, wall clock'.
+def setting(timings: pd.DataFrame, *axes: str) -> str:
+    """Where these times were measured, for a title: 'cpu, 1 thread, rows = 1, wall clock'.
 
     axes: what is told beside the device and the clock; one that has several values is told with all of them.
     """
-    timings = run.timings
     told = ["/".join(timings["device"].unique())]
     for axis in axes:
         values = "/".join(map(str, timings[axis].unique()))

@@ -13,7 +13,8 @@ from typing import Any
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, NullLocator, PercentFormatter
 
-FEWEST, MOST = 3, 7
+FEWEST, MOST, MOST_BELOW = 3, 7, 5
+"""Ticks of an axis; of one below a panel, whose labels stand beside one another, fewer."""
 
 DECADES = (12, 8, 6, 4, 3, 2)
 MANTISSAS: tuple[tuple[float, ...], ...] = ((1,), (1, 3), (1, 2, 5))
@@ -48,7 +49,8 @@ class RoundNumbers(Locator):
         """The ticks between two positive ends."""
         if not (0 < low < high < math.inf):
             return []
-        most = max(FEWEST, min(MOST, self.axis.get_tick_space())) if self.axis else MOST
+        room = MOST_BELOW if self.axis and self.axis.axis_name == "x" else MOST
+        most = max(FEWEST, min(room, self.axis.get_tick_space())) if self.axis else room
         chosen: list[float] = []
         for ticks in _series(low, high, self.between):
             if len(ticks) > most and chosen:
@@ -114,8 +116,8 @@ def percent(value: float, _: object = None) -> str:
 
 
 def error(value: float, _: object = None) -> str:
-    """2e-8 -> 2·10⁻⁸, as mathematics; between 0.01 and 100 as it is."""
-    if 1e-2 <= value <= 100:
+    """2e-8 -> 2·10⁻⁸, as mathematics; from 0.01 to below 10⁴ as it is."""
+    if 1e-2 <= value < 10**4:
         return f"{value:g}"
     exponent = math.floor(math.log10(value) + 1e-9)
     mantissa = f"{value / 10.0**exponent:.3g}"

@@ -20,7 +20,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from harness.errors import NotAsked
-from harness.tables import Run
+from harness.tables import Run, first_clock
+from harness.verdicts.fastest import WORTH
 from harness.verdicts.plausible import believed
 from harness.verdicts.ratios import CONFIDENCE, speedups
 from harness.vocabulary import YARDSTICKS
@@ -37,7 +38,7 @@ NEEDS = {
     "pipeline": "topk(W x), dW and dx (pipeline)",
 }
 CASE = ["shape", "n", "k", "rows", "d", "dtype"]
-NONE = "none differs"
+NONE = "native"
 GRADIENTS = ("dy", "dx", "dW")
 TIE = "cause_tie"
 
@@ -45,7 +46,7 @@ TIE = "cause_tie"
 def compared(run: Run) -> pd.DataFrame:
     """Speed-up over native with its interval, peak memory over native's, and the gradient's largest error against
     native, per shape, case, phase and method."""
-    timings = believed(run)
+    timings = first_clock(believed(run))
     methods = set(timings["method"]) - {"native", *YARDSTICKS}
     found = speedups(timings, confidence=1 - (1 - CONFIDENCE) / max(1, len(methods)))
     found = found[found["method"].isin(methods)]
@@ -66,10 +67,10 @@ def _gradient_errors(run: Run) -> pd.DataFrame:
 
 
 def recommended(run: Run) -> pd.DataFrame:
-    """A row per case and phase: the method to take and its figures, or `none differs` and those of the fastest."""
+    """A row per case and phase: the method to take and its figures, or `native` and those of the fastest other."""
     rows = []
     for key, each in compared(run).groupby([*CASE, "phase"], sort=False):
-        surely = each[each["low"] > 1]
+        surely = each[(each["low"] > 1) & (each["speedup"] >= WORTH)]
         ranked = surely.sort_values("low") if len(surely) else each.sort_values("speedup", na_position="first")
         best = ranked.iloc[-1]
         rows.append(dict(zip([*CASE, "phase"], key, strict=True)) | best.to_dict() | {"surely": bool(len(surely))})
@@ -100,9 +101,10 @@ def table(run: Run) -> Figure:
         planes.draw(axis, gain, told, scale, size=7.5)
         axis.set_title(NEEDS[phase])
     planes.colour_bar(figure, axes, scale, "times as fast as native", rows["gain"], shrink=0.6, aspect=30)
-    nothing = f"; in {', '.join(idle)} no method differs surely" if idle and differs else ""
+    nothing = f"; in {', '.join(idle)} none is taken instead of native" if idle and differs else ""
     figure.suptitle(
-        f"Which method to take, {style.setting(run, 'threads')}{nothing}\n"
+        f"Which method to take, {style.setting(run.timings, 'threads')}{nothing}; native unless another is surely "
+        f"faster, and by {100 * (WORTH - 1):.0f} %\n"
         "in brackets: its interval, together 95 % over the methods of a case and phase"
     )
     return figure
@@ -166,8 +168,9 @@ def _of(shape: str) -> Callable[[Run], Figure]:
         grid.tight_layout()  # again, for panels' titles of two lines
         return style.titled(
             grid,
-            f"{shape}, {style.setting(run, 'threads')}: to the right of the line is faster than native\n"
-            "bars: intervals, together 95 % over the methods of a case and phase; beside them: the ratio",
+            f"{shape}, {style.setting(run.timings, 'threads')}: to the right of the line is faster than native\n"
+            "bars: intervals, together 95 % over the methods of a case and phase; "
+            "beside them: the ratio (~: 10 % or more unsure)",
         )
 
     draw.__name__ = shape
@@ -220,7 +223,9 @@ def summary(run: Run) -> Iterator[str]:
         if row["surely"]:
             yield f"{where}: take {row['method']}, {interval}, {_memory(row)}, {_gradient(row)}."
         else:
-            yield f"{where}: none differs surely; at best {row['method']}, {interval}."
+            least = f"{100 * (WORTH - 1):.0f} %"
+            best = f"at best {row['method']}, {interval}"
+            yield f"{where}: take native, no other is surely faster and by {least}; {best}."
     rows = run.discrepancies.query("reference == 'exact' and of == 'method' and method == 'native'")
     for (shape, dtype), each in rows.groupby(["shape", "dtype"], sort=False):
         flips = each.loc[each["metric"] == "flips", "value"].sum()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import pandera.pandas as pa
 import pytest
 
 import harness
@@ -80,6 +81,8 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
         return cast(Worker, Planted(folder, rng))
 
     monkeypatch.setattr(Worker, "spawn", spawn)
+    # A bisection reads some three hundred tables; that their checks see what is wrong is asked in tests/test_tables.py.
+    monkeypatch.setattr(pa.DataFrameSchema, "validate", lambda schema, table, **_: table)
     monkeypatch.setattr(duels, "this_machine", lambda accelerator="": MACHINE)
 
     def begin(commits: Sequence[Commit]) -> list[str]:

@@ -16,7 +16,7 @@ from harness.errors import CannotRun, UserError
 from harness.measure.process import PROTOCOL
 from harness.tables import read
 from harness.vocabulary import EXIT_FAILED, EXIT_INCONCLUSIVE
-from tests.bisected import Start, fought, planted
+from tests.bisected import STUDY, Start, fought, planted
 from tests.command_line import call, refused
 from tests.scratch_history import Commit
 
@@ -124,7 +124,16 @@ def test_what_cannot_be_measured_is_skipped_and_said(start: Start, fault: dict[s
     assert f", {len(skipped)} commits skipped" in lines[-2]
     begun = [read(path.parent) for path in Path("results").glob("*/short/*/head/run.json")]
     mute = [run for run in begun if (run.cells["status"] == "crashed").any()]
+    assert bool(mute) == (fault.get("status") == "crashed")
     assert all(set(run.cells["launch"]) == {1, 2} for run in mute)  # after which it is known that more say nothing
+
+
+def test_a_method_that_the_study_no_longer_names_is_nothing_to_look_for(start: Start) -> None:
+    """Both sides have the study of the working tree, whatever the good commit's file says."""
+    narrower = Commit({"studies/short.toml": STUDY.replace('["native", "gather"]', '["gather"]')})
+    names = start([Commit(), planted(error=3.0), narrower, Commit({"other": "1"})])
+    code, lines = fought(names[0])
+    assert (code, lines[-1]) == (EXIT_FAILED, f"{names[1][:8]} Step 1: 1.500x (2 -> 3)")
 
 
 def test_where_only_skipped_commits_are_left_they_are_listed(start: Start) -> None:
@@ -133,7 +142,7 @@ def test_where_only_skipped_commits_are_left_they_are_listed(start: Start) -> No
     names = start(commits)
     code, lines = fought(names[0], quantity="error")
     assert code == EXIT_INCONCLUSIVE
-    assert lines[-1].startswith("the first bad commit is one of 4, the others of which were skipped: ")
+    assert lines[-1].startswith(f"the first bad commit is {names[5][:8]} or one of 3 that were skipped: ")
     assert {line.partition(" ")[0] for line in lines[-5:-1]} == {names[at][:8] for at in (2, 3, 4, 5)}
 
 
@@ -168,7 +177,7 @@ def test_where_it_was_stopped_it_says_how_to_go_on(start: Start, monkeypatch: py
     result = call("bisect", "short", "--good", names[0], "--quantity", "error")
     assert result.exit_code == 130
     known = f"--good {names[4][:8]} --bad {names[6][:8]}"
-    assert result.stderr == f"harness: interrupted; after 3 duels the first bad commit lies between {known}\n"
+    assert result.stderr == f"harness: interrupted; after 3 duels; go on with {known}\n"
 
 
 @pytest.mark.parametrize(("theirs", "age"), [(PROTOCOL - 1, "old"), (PROTOCOL + 1, "new")])

@@ -7,6 +7,8 @@ import random
 import re
 import shutil
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,11 +150,17 @@ def test_what_could_not_be_measured_is_not_counted(tmp_path: Path, monkeypatch: 
 
 def test_a_run_that_goes_on_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while it counts: no worker is left, the times are kept, and what was not counted is counted then."""
-    stopping = True
+    stopping, first = True, threading.Lock()
 
     def answer(request: Reply) -> Reply:
         if stopping and "counts" in request.get("measure", ()):
-            raise KeyboardInterrupt
+            if first.acquire(blocking=False):
+                raise KeyboardInterrupt
+            ends = time.monotonic() + 10  # the other process counts on until it is ended
+            while not made[-1].stopped and time.monotonic() < ends:
+                time.sleep(0.01)
+            assert made[-1].stopped
+            lost("crashed", "killed")
         return counted(request)
 
     made = in_their_place(monkeypatch, lambda: FakeWorker(answer))

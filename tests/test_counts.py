@@ -50,6 +50,7 @@ def judged(base: Sequence[float], head: Sequence[float], tolerance: float = 0.01
         ((1e4, 1e4), (1.021e4, 1.021e4), "more"),
         ((1e6, math.nan), (1e6, 1e6), "inconclusive"),
         ((1e6, 1e6), (math.nan, 2e6), "inconclusive"),
+        ((0.0, 0.0), (0.0, 0.0), "same"),
         ((0.0, 0.0), (1e6, 1e6), "more"),
         ((0.0, 0.0), (150.0, 150.0), "same"),
         ((-5.0, 1.0), (1e6, 1e6), "inconclusive"),

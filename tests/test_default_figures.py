@@ -97,3 +97,13 @@ def test_what_is_not_finite_is_counted(run: Run) -> None:
     figure = load_script("recorded", STUDIES).figures[-1](unlike)
     assert figure.get_suptitle().endswith("; 1 are not finite")
     pyplot.close(figure)
+
+
+def test_a_function_of_a_script_imports_what_lies_beside_it(smoke: Run, tmp_path: Path) -> None:
+    """Not only at the script's head, and also what is shipped."""
+    (tmp_path / "beside.py").write_text("TOLD = 'beside'\n")
+    told = "    import beside, style\n    yield f'{beside.TOLD} and {style.__name__}'\n"
+    (tmp_path / "smoke.py").write_text(f"FIGURES = ()\n\ndef summary(run):\n{told}")
+    script = load_script("smoke", tmp_path)
+    with script.blamed():
+        assert list(script.summary(smoke)) == ["beside and style"]  # type: ignore[misc]

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 import harness
 from harness.cells import Case, Cell
+from harness.checkout import checked_out
 from harness.cli import cli
 from harness.duel import Duel, duel, sets
 from harness.duel.launches import Launches
@@ -26,6 +27,7 @@ from harness.measure.case_result import CaseResult, CellResult
 from harness.measure.process import PROTOCOL
 from harness.origin import Origin, base_origin
 from harness.tables import read_verdicts
+from tests.scratch_history import Commit, make_history
 
 ROOT = Path(__file__).parent.parent
 STUDY = """
@@ -166,6 +168,15 @@ def test_it_is_a_verb(tmp_path: Path) -> None:
     assert result.exit_code == 3, result.output
     assert re.search(r"^\d+ quantities: .* inconclusive", result.stdout, re.MULTILINE)
     assert list((tmp_path / "results").glob("*/history.csv"))
+
+
+def test_a_commit_without_the_current_folder_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_history(tmp_path, [Commit({"a": "1"}), Commit({"later/b": "2"})])
+    monkeypatch.chdir(tmp_path / "later")
+    with checked_out("HEAD") as folder:
+        assert (folder / "b").read_text() == "2"
+    with pytest.raises(UserError, match=r"^cannot check out 'HEAD~1': it has no folder later/$"), checked_out("HEAD~1"):
+        raise AssertionError
 
 
 def test_a_commit_is_checked_out_and_put_away() -> None:

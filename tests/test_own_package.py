@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -93,7 +94,7 @@ def test_two_commits_of_the_example_are_duelled(tmp_path: Path, root: str) -> No
     codes = [run.info["torch"]["packages"]["topk_by_parts"] for run in (base, head)]
     assert codes[0] != codes[1]
     assert all(f"topk_by_parts {each}" in done.stdout for each in codes)
-    assert "new" in done.stdout
+    assert re.search(r"\d new\b", done.stdout)
     assert git(tmp_path / "mine", "status", "--porcelain") == ""
 
 
@@ -105,7 +106,7 @@ def test_two_checkouts_of_the_example_are_duelled(tmp_path: Path) -> None:
     assert done.returncode == EXIT_FAILED, done.stdout + done.stderr
     base, head = sides(tmp_path / "other")
     assert (statuses(base), statuses(head)) == ({"ok"}, {"unsupported", "ok"})
-    assert "lost" in done.stdout
+    assert re.search(r"\d lost\b", done.stdout)
 
 
 def test_two_installed_versions_of_the_example_are_duelled(tmp_path: Path) -> None:

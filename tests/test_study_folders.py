@@ -186,7 +186,9 @@ def test_a_new_study_is_written_once_and_nothing_is_overwritten(away: Path) -> N
     assert {path.name for path in (away / "deep" / "er").iterdir()} == {"mine.toml", "mine.py"}
 
 
-@pytest.mark.parametrize("name", ["speed", "style", "json", "torch", "", ".", "..", "a b", "-x", "a.b", "x" * 300, "é"])
+@pytest.mark.parametrize(
+    "name", ["speed", "style", "json", "torch", "__main__", "", ".", "..", "a b", "-x", "a.b", "x" * 300, "é"]
+)
 def test_a_name_that_would_do_harm_is_one_line_and_writes_nothing(away: Path, name: str) -> None:
     assert refused(call("new", "--", name)).startswith("harness: new: '")
     assert list(away.iterdir()) == []
@@ -206,7 +208,15 @@ def test_every_line_of_a_new_study_that_is_commented_out_is_right_once_it_is_not
     (away / "studies" / "mine.toml").write_text(text, encoding="utf-8")
     study = harness.load_study("studies/mine.toml")
     assert len(list(plan_of(study))) > 10
-    assert set(tomllib.loads(study.text)) >= {"shapes", "exclude", "timing", "precision", "limits", "gate"}
+    assert set(tomllib.loads(study.text)) >= {
+        "shapes",
+        "exclude",
+        "timing",
+        "precision",
+        "limits",
+        "gate",
+        "instructions",
+    }
 
 
 def test_a_new_script_draws_and_its_commented_functions_work(away: Path, smoke: harness.tables.Run) -> None:

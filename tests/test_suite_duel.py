@@ -13,12 +13,13 @@ import pandas as pd
 import pytest
 
 from harness.duel import sets
-from harness.errors import UserError
+from harness.errors import CannotRun, UserError
 from harness.suite.definition import SuiteTest, narrowed
-from harness.suite.sides import homes_of
+from harness.suite.sides import homes_of, put_suite
 from harness.tables import read_suite, read_suite_verdicts
 from harness.vocabulary import EXIT_FAILED, EXIT_INCONCLUSIVE
 from tests.command_line import call, refused
+from tests.scratch_history import git
 from tests.weighed import weighed
 
 HERE = ("--base-python", sys.executable)
@@ -99,7 +100,7 @@ def test_the_command_prints_the_verdicts_and_the_sides(fought: tuple[Path, Any])
 
 def test_what_reads_runs_says_where_the_verdicts_of_a_suite_are(fought: tuple[Path, Any], tmp_path: Path) -> None:
     for verb in (["report", fought[0], "--output", tmp_path / "page.html"], ["export", fought[0], "--to", "junit"]):
-        assert "a side of a duel of a pytest suite, which only verdicts.csv beside it tells of" in refused(call(*verb))
+        assert "a side of a duel of a pytest suite: read verdicts.csv in the folder above" in refused(call(*verb))
 
 
 def test_nothing_of_the_repository_is_touched(fought: tuple[Path, Any]) -> None:
@@ -108,6 +109,7 @@ def test_nothing_of_the_repository_is_touched(fought: tuple[Path, Any]) -> None:
     assert names == [".git", ".gitignore", "bench", "results", "weighed"]
     assert sorted(each.name for each in (folder / "bench").iterdir()) == ["test_newest.py", "test_weighed.py"]
     assert sorted(each.name for each in (folder / "weighed").iterdir()) == ["__init__.py"]
+    assert git(folder, "status", "--porcelain") == ""
 
 
 @pytest.fixture
@@ -133,9 +135,11 @@ def test_a_package_in_src_is_found_in_the_commit(tmp_path: Path, monkeypatch: py
     assert head > 1.5 * base
 
 
-def test_another_folder_runs_its_own_suite(package: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    shutil.copytree(package, other, ignore=shutil.ignore_patterns(".git"))
+@pytest.mark.parametrize("place", ["../other", "other"])
+def test_another_folder_runs_its_own_suite(package: Path, tmp_path: Path, place: str) -> None:
+    """Beside the working tree, or in it."""
+    copied = Path(shutil.copytree(package, tmp_path / "copied", ignore=shutil.ignore_patterns(".git")))
+    other = copied.rename(package / place)
     (other / "bench" / "test_newest.py").unlink()
     result = call("duel", "--pytest", "bench", "--base-path", other, "--only", "test=test_newest,test_sorted")
     assert "new          bench/test_newest.py::test_newest: skipped: the base does not have it" in result.stdout
@@ -156,6 +160,9 @@ def test_another_folder_runs_its_own_suite(package: Path, tmp_path: Path) -> Non
         (["--pytest", "bench", "--quantity", "time"], "--pytest takes the place of a study"),
         (["--pytest", "bench", "--count"], "--pytest takes the place of a study"),
         (["regression", "--pytest", "bench"], "--pytest takes the place of a study"),
+        (["--pytest", "bench", "--budget", "inf"], "--budget inf: must be a finite number"),
+        (["--pytest", "bench", "--budget", "nan"], "--budget nan: must be a finite number"),
+        (["--pytest", "bench", "--tolerance", "nan"], "--tolerance nan: must be a finite number"),
         (["--budget", "3"], "--budget and --tolerance are for --pytest"),
     ],
 )
@@ -206,3 +213,44 @@ def test_what_no_test_has_is_refused(only: tuple[str, ...]) -> None:
 def test_the_folder_of_a_package_is_told_from_its_modules() -> None:
     files = {"a": "/t/src/a/__init__.py", "a.b.c": "/t/src/a/b/c.py", "d": "/t/d.so", "conftest": "/t/x/y.py"}
     assert homes_of(files) == ["/t/src", "/t"]
+
+
+def test_the_suite_of_the_head_takes_the_place_of_a_file_and_of_a_folder(tmp_path: Path) -> None:
+    source, clone = tmp_path / "source", tmp_path / "clone"
+    for folder in (source / "bench", clone):
+        folder.mkdir(parents=True)
+    (source / "bench" / "test_one.py").write_text("new")
+    (clone / "bench").write_text("a file")
+    put_suite("bench", source, clone)
+    assert (clone / "bench" / "test_one.py").read_text() == "new"
+    (source / "bench" / "test_one.py").write_text("newer")
+    (clone / "bench" / "test_old.py").write_text("old")
+    put_suite("bench", source, clone)
+    assert {each.name: each.read_text() for each in (clone / "bench").iterdir()} == {"test_one.py": "newer"}
+
+
+@pytest.mark.parametrize("linked", ["bench", "bench/sub", "conftest.py"])
+def test_a_link_of_the_base_leads_to_nothing_that_is_written_or_removed(tmp_path: Path, linked: str) -> None:
+    """A commit may hold a link to a place outside, where the head has a folder or a file of the suite."""
+    source, clone, outside = (tmp_path / each for each in ("source", "clone", "outside"))
+    for folder in (source / "bench" / "sub", clone / "bench", outside / "sub"):
+        folder.mkdir(parents=True)
+    for file in (
+        source / "bench/sub/test_one.py",
+        source / "conftest.py",
+        outside / "sub/mine",
+        outside / "conftest.py",
+    ):
+        file.write_text(f"of {file.parent.name}")
+    if linked == "bench":
+        (clone / "bench").rmdir()
+    (clone / linked).symlink_to({"bench": outside, "bench/sub": outside / "sub"}.get(linked, outside / "conftest.py"))
+    if linked == "bench":
+        with pytest.raises(CannotRun, match=r"bench/sub behind a link that leads out of its folder"):
+            put_suite("bench/sub", source, clone)
+    else:
+        put_suite("bench/sub", source, clone)
+        assert (clone / "bench/sub/test_one.py").read_text() == "of sub"
+    kept = {str(each.relative_to(outside)) for each in outside.rglob("*") if each.is_file()}
+    assert kept == {"sub/mine", "conftest.py"}
+    assert (outside / "conftest.py").read_text() == "of outside"

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from harness.measure.installed import is_installed
 from harness.measure.process import Worker
+from harness.suite import worker as suite_worker
+from harness.suite.names import LONGEST_VALUE, _value
 from harness.suite.sides import SuiteSide
 
 SUITE = """import random
@@ -269,3 +272,27 @@ def test_random_numbers_are_the_same_in_every_process(folder: Path, tmp_path: Pa
             found.append(json.dumps(run(live, "test_steps")))
     assert found[0] == found[1]
     assert "0." in found[0]
+
+
+def test_a_long_value_of_a_parameter_is_told_by_its_place() -> None:
+    """It stands in every row of the tables."""
+    assert _value("text", "x" * LONGEST_VALUE, 3) == "x" * LONGEST_VALUE
+    assert _value("text", "x" * (LONGEST_VALUE + 1), 3) == "text3"
+    assert _value("number", 10**LONGEST_VALUE, 0) == "number0"
+
+
+def test_no_option_of_a_plugin_is_given_where_none_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite_worker, "find_spec", lambda module: module)
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", raising=False)
+    assert {*suite_worker.WITHOUT.values()} <= {*suite_worker.options("bench", "/tmp")}
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    assert {*suite_worker.WITHOUT.values()}.isdisjoint(suite_worker.options("bench", "/tmp"))
+
+
+def test_what_is_installed_is_told_from_a_project_beside_it() -> None:
+    """Also of a project whose environment lies in its own folder, or that lies below that of the interpreter."""
+    assert is_installed(Path(json.__file__))
+    assert is_installed(Path(pytest.__file__))
+    assert is_installed(Path("/elsewhere/lib/python3.12/site-packages/numpy/__init__.py"))
+    assert not is_installed(Path(sys.prefix, "src", "mine", "__init__.py"))
+    assert not is_installed(Path("/home/me/mine/__init__.py"))

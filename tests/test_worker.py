@@ -121,14 +121,14 @@ ELAPSED = [0]
 
 @selector()
 def late_at_first() -> Any:
-    """torch.topk, a microsecond a call and a second at the first: as torch, which imports modules at the first
+    """torch.topk, a microsecond a call and a second at the first two: as torch, which imports modules at the first
     gradient, and loads kernels on an accelerator."""
     called = 0
 
     def topk(y: torch.Tensor, k: int) -> Any:
         nonlocal called
         called += 1
-        ELAPSED[0] += 1000 if called > 1 else 10**9
+        ELAPSED[0] += 1000 if called > 2 else 10**9  # that of the comparison, and the first of the phase
         return torch.topk(y, k)
 
     return topk
@@ -144,9 +144,9 @@ def calls_of_a_block(calls: dict[str, int]) -> int:
 
 
 def test_what_happens_at_a_first_call_alone_does_not_lengthen_blocks() -> None:
-    assert calls_of_a_block({}) == pytest.approx(100, abs=1)
+    assert calls_of_a_block({}) in (100, 101)
 
 
 def test_calls_that_an_earlier_launch_has_found_are_not_calibrated_again() -> None:
     assert calls_of_a_block({"forward": 7}) == 7
-    assert calls_of_a_block({"backward": 7}) == pytest.approx(100, abs=1)
+    assert calls_of_a_block({"backward": 7}) in (100, 101)

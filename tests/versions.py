@@ -55,6 +55,7 @@ LONG = (
     "seldom",
     "swapped",
     "two_runs_of_a_study",
+    "degenerate and not whole",
     "writes_over",
     "committed_figures and not (capability or exceptions or seed or smoke or ties)",
 )

@@ -38,7 +38,7 @@ SHOWN = 20
 def bisect(
     study: Study, good: str, bad: str, quantity: str = "", results: str | Path = RESULTS, say: Say = print
 ) -> int:
-    """Tell which commit between two made a quantity of a study worse, in lines of which the last names it.
+    """Find the commit between two that made a quantity of a study worse. The last line that is said names it.
 
     good, bad: revisions; quantity: words of the quantities that are asked for, such as 'time of forward', or '' for
     all. Returns the exit code: 1 where a commit is found, 0 where no quantity is worse, 3 where it cannot be told.
@@ -60,7 +60,7 @@ def bisect(
             return _search(search, others, quantity)
         except KeyboardInterrupt:
             known = f"--good {told(search.good[-1])} --bad {told(search.bad)}"
-            raise Interrupted(f"after {search.duels} duels the first bad commit lies between {known}") from None
+            raise Interrupted(f"after {search.duels} duels; go on with {known}") from None
 
 
 def _ends(good: str, bad: str) -> tuple[str, str, list[str], list[str]]:
@@ -92,7 +92,8 @@ def _search(search: Search, others: Iterable[str], quantity: str) -> int:
     search.say(f"{change['verdict']}: {quantity_name(change)}: {change_text(change)}")
     if len(failing) > 1:
         more = len(failing) - 1
-        search.say(f"{more} more quantities are slower, worse or lost: --only and --quantity choose another")
+        are = "quantity is" if more == 1 else "quantities are"
+        search.say(f"{more} more {are} slower, worse or lost: --only and --quantity choose another")
     question = Question(change)
     for fork in others:
         answer = search.ask(question, fork)
@@ -128,8 +129,9 @@ def _found(search: Search, left: list[str]) -> int:
     if len(left) > 1:
         for commit in left[:SHOWN]:
             search.say(told_with_subject(commit))
-        more = f", {SHOWN} of which are listed" if len(left) > SHOWN else ""
-        search.say(f"the first bad commit is one of {len(left)}{more}, the others of which were skipped: {duels}")
+        more = f" ({SHOWN} of all are listed)" if len(left) > SHOWN else ""
+        others = f"one of {len(left) - 1} that were skipped{more}"
+        search.say(f"the first bad commit is {told(search.bad)} or {others}: {duels}")
         return EXIT_INCONCLUSIVE
     row: Any = search.rows[search.bad]
     search.say(f"the first bad commit, by {quantity_name(row)}, against {told(search.good[0])}: {duels}")

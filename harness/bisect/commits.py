@@ -12,16 +12,17 @@ from harness.checkout import FETCH_ALL, git, shallow_file
 from harness.errors import UserError
 from harness.machine import Revision
 
-FAILING = "the history cannot be read"
+UNREADABLE = "the history cannot be read"
 
 AWAY = (0.0, 0.25, 0.5, 0.125)
-"""Which share of the commits, of those that halve best, is passed over after no skip, one, two, three, and so on again.
-In a line of commits the one at a share s divides what is left as (1 - s) to (1 + s)."""
+"""The untried commits are sorted by how well they halve the rest: how far down that list to go, as a share of it, after
+0, 1, 2 and 3 skips, then again from the first. In a line of commits the one at a share s divides what is left as
+(1 - s) to (1 + s)."""
 
 
 def candidates(bad: str, good: Iterable[str]) -> list[str]:
     """The commits that `bad` has and none of `good` has, those first that halve them best; `bad` is one of them."""
-    lines = git("rev-list", "--bisect-all", bad, "--not", *good, failing=FAILING).splitlines()
+    lines = git("rev-list", "--bisect-all", bad, "--not", *good, failing=UNREADABLE).splitlines()
     return [line.partition(" ")[0] for line in lines]
 
 
@@ -68,7 +69,7 @@ def refuse_cut(left: Iterable[str]) -> None:
 
 def subject(commit: str) -> str:
     """The first line of its message."""
-    return git("show", "--no-patch", "--no-show-signature", "--format=%s", commit, failing=FAILING)
+    return git("show", "--no-patch", "--no-show-signature", "--format=%s", commit, failing=UNREADABLE)
 
 
 def told(commit: str) -> str:

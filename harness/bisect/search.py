@@ -66,8 +66,8 @@ class Search:
                 head = stack.enter_context(at_commit(commit, methods=study.methods))
             except UserError as error:
                 raise CannotRun(str(error)) from None
-            told = self.say if question is None else lambda _: None
-            fought = duel(study, self.reference, self.results, say=told, head=head, question=question)
+            say = self.say if question is None else lambda _: None
+            fought = duel(study, self.reference, self.results, None, say, head=head, question=question)
         self.duels += 1
         return fought
 

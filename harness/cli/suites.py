@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,9 @@ def refuse_mixed(path: str | None, budget: float | None, tolerance: float | None
         raise UserError(
             "duel: --budget and --tolerance are for --pytest: a study says so itself, in [timing] and [gate]"
         )
+    for name, value in (("--budget", budget), ("--tolerance", tolerance)):
+        if value is not None and not math.isfinite(value):
+            raise UserError(f"duel: {name} {value}: must be a finite number")
     if path is not None and (has_study or of_study):
         raise UserError(
             "duel: --pytest takes the place of a study: its tests have one quantity each, the time of a call"

@@ -63,10 +63,9 @@ class Clock:
 
     def calls_lasting(self, block: Callable[[int], float], seconds: float) -> int:
         """The same of calls that are timed by `block`, which returns the seconds of a call over so many."""
-        calls = 1
+        calls, enough = 1, min(CALIBRATION_SECONDS, seconds)
         while True:
             each = self.undisturbed(lambda: block(calls) * calls) / calls  # noqa: B023  (called at once)
-            enough = min(CALIBRATION_SECONDS, seconds)
             if each * calls >= enough:
                 return max(1, math.ceil(seconds / each))
             # the time of a few calls is a rough guess, so that it is not trusted for too many more

@@ -22,22 +22,13 @@ from distributed import Reschedule, WorkerPlugin, get_worker
 from harness.errors import UserError
 from harness.machine import code_digest, this_machine
 from harness.measure.case import CaseRunner
-from harness.measure.process import Worker, cores_for_workers
+from harness.measure.process import SIDE_BY_SIDE, Worker, cores_for_workers
 from harness.measure.side import Side
 from harness.measure.turn import Rows, Turn, take_turn
 from harness.study import Study
 
 TIMING = "timing"
 """The resource of a Dask worker that may take times: one worker a machine has one of it."""
-
-SIDE_BY_SIDE = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(2**32),
-}
-"""What a worker that times nothing is told. NumPy's threads would wait busily for the cores of the others: two workers
-on two cores then took as long as one. glibc would give back at once what is freed, and at n = 65536 a fifth of the time
-went into page faults."""
 
 LOCK = Path(tempfile.gettempdir()) / "topk-harness-timing.lock"
 

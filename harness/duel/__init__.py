@@ -33,7 +33,7 @@ def duel(
     study: Study,
     base: Origin,
     results: str | Path = RESULTS,
-    studies: Path = STUDIES,
+    studies: Path | None = STUDIES,
     say: Say = print,
     *,
     head: Origin | None = None,
@@ -42,6 +42,7 @@ def duel(
 ) -> Duel:
     """Measure a study on both sides into a new folder of `results`, and judge.
 
+    studies: the folder in which the base's own version of the study lies; None: both sides have this one.
     The head is the working tree under this interpreter, unless another is given; this process's study, sampler and
     judge drive both sides. question: the one quantity that is asked for; only its cell is measured, until the question
     is answered. until_decided: seconds that the duel may take, in place of the study's budget, until everything is
@@ -81,7 +82,7 @@ def duel(
         sides = [Side(origin.spawn, worker) for origin, worker in zip((base, head), first, strict=True)]
         runner = stack.enter_context(CaseRunner(study, sides))
         known = first[0].greeting["methods"]
-        gone = {} if question else base_only(base, study, studies, plan)
+        gone = {} if studies is None else base_only(base, study, studies, plan)
         cases = question.cells(plan) if question else list(plan)
         spawns = (base.spawn, head.spawn)
         launches = Launches(study, cases, runner, runs, folder, known, gone, say, until_decided, spawns)

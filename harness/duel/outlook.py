@@ -48,11 +48,11 @@ class Outlook:
         """
         if self.needed <= budget:
             return ""
-        has = f"and this duel has {minutes(budget)}"
+        has = f"and this duel has {duration_told(budget)}"
         if self.launches is None:
             line = f"at this load a change of {CHANGE} cannot be found in hours, {has}"
         else:
-            line = f"at this load a change of {CHANGE} takes {minutes(self.needed)} to find, {has}"
+            line = f"at this load a change of {CHANGE} takes {duration_told(self.needed)} to find, {has}"
         if counted:
             return f"{line}: fewer launches are timed, and instructions are counted"
         longer = [f"{option} {math.ceil(self.needed / 60)}"] if option and self.launches is not None else []
@@ -66,6 +66,6 @@ def outlook(changes: pd.DataFrame, tolerance: Mapping[str, float], seconds: floa
     return Outlook(launches_needed(times, tolerance), done, seconds, share)
 
 
-def minutes(seconds: float) -> str:
+def duration_told(seconds: float) -> str:
     """Seconds in words: '40 seconds', '14 minutes'."""
     return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"

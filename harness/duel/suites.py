@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from harness.checkout import inside
+from harness.duel.launches import FORGOTTEN
 from harness.duel.suite_launches import PlannedTest, SuiteDuel, SuiteLaunches
 from harness.errors import Interrupted, UserError
 from harness.loading import Say
@@ -21,10 +23,8 @@ from harness.measure.side import Side
 from harness.origin import Origin, packages_of, working_tree
 from harness.runs import new_folder
 from harness.suite.definition import Planned, Suite, SuiteTest, narrowed, tests_of
-from harness.suite.sides import SuiteSide, homes_of, inside, put_suite, refuse_same_code, tests_to_run
+from harness.suite.sides import SuiteSide, homes_of, put_suite, refuse_same_code, tests_to_run
 from harness.tables import BASE, HEAD, SUITE_SCHEMA, suite_writer, write_suite_info
-
-NOT_IN_BASE = "the base does not have it"
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def duel_suite(suite: Suite, base: Origin, results: Path, say: Say, *, is_clone:
         modules, packages = ours.imported(worker)
         head = _Live(ours, worker, working_tree().revision, packages)
         lost: list[SuiteTest] = []
-        if not inside(base.folder, ours.folder):
+        if base.folder.resolve() != ours.folder.resolve():
             found = packages_of(base.folder, homes_of(modules))
             theirs = replace(theirs, modules=found.path, own=found.own, never_from=found.never_from)
             lost = _lost(theirs, tests_of(worker.greeting), suite.only)
@@ -132,7 +132,7 @@ def _planned(tests: Sequence[SuiteTest], base: _Live) -> list[PlannedTest]:
     known = {each.id for each in tests_of(base.worker.greeting)}
     planned = []
     for test in tests:
-        why = "" if test.id in known else base.side.not_collected(base.worker, test) or NOT_IN_BASE
+        why = "" if test.id in known else base.side.not_collected(base.worker, test) or FORGOTTEN
         planned.append((test, [[Planned(test.id, why)], [Planned(test.id)]]))
     return planned
 

@@ -41,8 +41,8 @@ WARM_CALLS = 100
 
 FEWEST_INSTRUCTIONS = 1_000_000
 MOST_CALLS = 100
-"""A loop executes so many instructions or has so many calls: then what lies around it, some thousand instructions, is
-a thousandth or less."""
+"""A loop has as many calls as execute about so many instructions, but at most MOST_CALLS. What lies around it is taken
+off with an empty loop; what is left over is under the floor of a verdict (FLOOR of harness/verdicts/counts.py)."""
 
 LOOPS = 3
 """How many loops are counted; the median counts. What happens in one call of many, such as the growth of a table or of
@@ -78,10 +78,10 @@ def count(call: Callable[[], Any]) -> tuple[int, float]:
     gc.collect()
     gc.disable()  # else a collection would fall into one loop and not into the next
     try:
-        once = _counted(_loop, call, 1)
+        (once,) = _counted(_loop, call, 1)
         calls = min(MOST_CALLS, max(1, math.ceil(FEWEST_INSTRUCTIONS / max(1, once))))
-        loops = [_counted(_loop, call, calls) for _ in range(LOOPS)]
-        return calls, (median(loops) - _counted(_empty_loop, call, calls)) / calls
+        loops, (empty,) = _counted(_loop, call, calls, LOOPS), _counted(_empty_loop, call, calls)
+        return calls, (median(loops) - empty) / calls
     finally:
         gc.enable()
 
@@ -96,23 +96,29 @@ def _empty_loop(call: Callable[[], Any], calls: int) -> None:
         pass
 
 
-def _counted(loop: Callable[[Callable[[], Any], int], None], call: Callable[[], Any], calls: int) -> int:
-    """The instructions of one run of a loop, and of the requests around it."""
+def _counted(
+    loop: Callable[[Callable[[], Any], int], None], call: Callable[[], Any], calls: int, times: int = 1
+) -> list[int]:
+    """The instructions of each of so many runs of a loop, and of the requests around it."""
     request = _requests()
     request(START)
-    request(ZERO)
-    loop(call, calls)
-    request(DUMP)
+    loop(call, 1)  # pays for what other code left behind, such as freed memory that the heap has yet to merge
+    for _ in repeat(None, times):
+        request(ZERO)
+        loop(call, calls)
+        request(DUMP)
     request(STOP)
-    return _total_of_dump()
+    return _totals_of_dumps(times)
 
 
-def _total_of_dump() -> int:
-    """The sum of the one file that callgrind has written, which is removed."""
+def _totals_of_dumps(expected: int) -> list[int]:
+    """The sums of the files that callgrind has written, which are removed."""
     prefix = Path(os.environ[PREFIX])
-    (written,) = prefix.parent.glob(f"{prefix.name}.*")  # the file without a number is that of the end
-    total = TOTAL.search(written.read_bytes())
-    written.unlink()
-    if total is None:
-        raise RuntimeError("callgrind has written no total")
-    return int(total[1])
+    written = list(prefix.parent.glob(f"{prefix.name}.*"))  # the file without a number is that of the end
+    totals = [TOTAL.search(each.read_bytes()) for each in written]
+    for each in written:
+        each.unlink()
+    found = [int(total[1]) for total in totals if total]
+    if len(found) != expected:
+        raise RuntimeError(f"callgrind has written {len(found)} totals, not {expected}")
+    return found

@@ -129,7 +129,9 @@ class CaseRunner:
             self._refuse_too_fast(arms, blocks, by_arm, seed, deadline)
             for side in {each.side for each in cells}:
                 closed = self._ask(side, {"op": "close"}, time.monotonic() + CLOSE_SECONDS)
-                for each in cells if closed["status"] != "ok" else ():
+                if closed["status"] == "ok":
+                    continue
+                for each in cells:
                     if each.side == side and each.status == "ok":
                         each.end(closed["status"], closed.get("reason", ""))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
+from harness.measure.installed import is_installed
 from harness.methods import named
 
 DIGITS = 8
@@ -47,8 +48,7 @@ def _file(module: str) -> str:
 def _is_told(module: str, file: str) -> bool:
     """Not what is no file either: the modules that torch makes as it is imported have a made-up name of one."""
     of_harness = module.partition(".")[0] == "harness"
-    installed = any(Path(file).is_relative_to(each) for each in (sys.prefix, sys.base_prefix))
-    return Path(file).is_absolute() and not of_harness and not installed
+    return Path(file).is_absolute() and not of_harness and not is_installed(Path(file))
 
 
 def _version(package: str) -> str:

@@ -25,6 +25,15 @@ from harness.measure.counting import callgrind, counting_environment
 START_SECONDS = 120.0
 """A worker that has not greeted by then never will: importing torch takes seconds, on a cold disk tens of them."""
 
+SIDE_BY_SIDE = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(2**32),
+}
+"""What a worker that times nothing is told. NumPy's threads would wait busily for the cores of the others: two workers
+on two cores then took as long as one. glibc would give back at once what is freed, and at n = 65536 a fifth of the time
+went into page faults. Of a worker that counts, callgrind would add up the instructions of all threads."""
+
 COUNTING_START_SECONDS = 10 * START_SECONDS
 """The same of a worker that counts: importing torch under callgrind takes ten times as long, and others may be busy."""
 
@@ -107,7 +116,7 @@ class Worker:
         """
         own = HOME if folder is None else None
         if counts is not None:
-            cores, environment = (), {**(environment or {}), **counting_environment(counts)}
+            cores, environment = (), {**(environment or {}), **SIDE_BY_SIDE, **counting_environment(counts)}
         try:
             log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by stop)
         except OSError as error:

@@ -101,10 +101,10 @@ def weight_gradients(indices: torch.Tensor, dy: torch.Tensor, x: torch.Tensor, *
         some = slice(first, first + step)
         sums = torch.zeros(len(touched[some]), d, dtype=torch.float64, device=x.device)
         sizes = torch.zeros_like(sums)
-        begin, end = int(ends[first] - times[first]), int(ends[some][-1])
         if len(touched) <= step:  # all in one slab, so that x is read from its first row to its last
             parts = _by_rows(indices, dy, x, max(1, elements // (k * d)))
         else:
+            begin, end = int(ends[first] - times[first]), int(ends[some][-1])
             parts = _by_members(indices, dy, x, order[begin:end], step)
         for chosen_there, products in parts:
             into = torch.searchsorted(touched[some], chosen_there)

@@ -9,16 +9,19 @@ from typing import Any
 
 import pytest
 
-SITE = {"site-packages", "dist-packages"}
-"""Folders of what is installed, also of another environment that is added to this one."""
+from harness.measure.installed import is_installed
 
 PLAIN = (bool, int, float, str, type(None))
+
+LONGEST_VALUE = 100
+"""Characters of a value that is told as it is, since it stands in every row of the tables."""
 
 
 def parameters_of(item: pytest.Item) -> dict[str, str]:
     """name -> value of the parameters of a test, as text that is the same in every process.
 
-    A value that is no plain one has the name of what it is, or that of its parameter and its place among the values.
+    A value that is no plain one, or a long one, has the name of what it is, or that of its parameter and its place
+    among the values.
     """
     callspec = getattr(item, "callspec", None)
     if callspec is None:
@@ -28,8 +31,8 @@ def parameters_of(item: pytest.Item) -> dict[str, str]:
 
 
 def _value(name: str, value: Any, place: object) -> str:
-    if isinstance(value, PLAIN):
-        return str(value)
+    if isinstance(value, PLAIN) and len(text := str(value)) <= LONGEST_VALUE:
+        return text
     own = getattr(value, "__name__", None)
     return own if isinstance(own, str) else f"{name}{place}"
 
@@ -61,12 +64,7 @@ def imported() -> dict[str, Any]:
         "modules": {
             name: file
             for name, file in sorted(files.items())
-            if Path(file).is_absolute() and not _installed(Path(file))
+            if Path(file).is_absolute() and not is_installed(Path(file))
         },
         "packages": {name: metadata.version(name) for name in sorted(names)},
     }
-
-
-def _installed(file: Path) -> bool:
-    homes = {Path(each) for each in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
-    return any(file.is_relative_to(each) for each in homes) or not SITE.isdisjoint(file.parts)

@@ -8,12 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.checkout import inside
 from harness.errors import CannotRun, UserError
-from harness.measure.process import ELSEWHERE, Worker, WorkerLost, cores_for_workers
+from harness.measure.process import ELSEWHERE, HOME, Worker, WorkerLost, cores_for_workers
 from harness.suite.definition import SuiteTest, tests_of
-
-HOME = Path(__file__).parents[2]
-"""The folder that this harness lies in."""
 
 WORKER = "harness.suite.worker"
 PROGRAM = ELSEWHERE.format(home=str(HOME), worker=WORKER)
@@ -93,11 +91,15 @@ def files_of_suite(path: str, folder: Path) -> Iterator[Path]:
 
 def put_suite(path: str, source: Path, clone: Path) -> None:
     """Have a clone of the base run the suite as the head has it: what is compared is the code that the suite measures,
-    not two suites."""
+    not two suites. Raises CannotRun where the base has a link there that leads out of the clone."""
     for relative in files_of_suite(path, source):
         there, here = clone / relative, source / relative
-        if there.is_dir():
+        if not inside(there.parent, clone):
+            raise CannotRun(f"duel: the base has {relative} behind a link that leads out of its folder")
+        if there.is_dir() and not there.is_symlink():
             shutil.rmtree(there)
+        else:
+            there.unlink(missing_ok=True)
         there.parent.mkdir(parents=True, exist_ok=True)
         if here.is_dir():
             shutil.copytree(here, there, ignore=shutil.ignore_patterns("__pycache__"))
@@ -122,11 +124,6 @@ def refuse_same_code(side: SuiteSide, modules: dict[str, str]) -> None:
     if not own:
         why = f"the tests import nothing that lies in the base's folder outside {side.path}"
         raise CannotRun(f"duel: {why}: install the base for another interpreter, and name that with --base-python")
-
-
-def inside(path: str | Path, folder: Path) -> bool:
-    """Whether a path lies in a folder, or is it."""
-    return Path(path).resolve().is_relative_to(folder.resolve())
 
 
 def homes_of(modules: dict[str, str]) -> Sequence[str]:

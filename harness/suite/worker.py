@@ -174,7 +174,8 @@ def _seed(name: str) -> None:
 def options(path: str, temporary: str) -> list[str]:
     """The command line of pytest: nothing is written into the user's folder on our account."""
     known = WITHOUT | ONE_SEED
-    others = [option for module, option in known.items() if find_spec(module) is not None]
+    loads = not os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    others = [option for module, option in known.items() if loads and find_spec(module) is not None]
     places = ["-o", f"cache_dir={temporary}/cache", f"--basetemp={temporary}/tests"]
     return [path, *places, "--quiet", *others]
 

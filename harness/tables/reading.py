@@ -155,9 +155,13 @@ def _read_judged(path: Path, declared: pa.DataFrameSchema, lacking: Mapping[str,
 
 def read_info(folder: Path) -> dict[str, Any]:
     """run.json of a folder."""
-    path = folder / "run.json"
     if (folder / SUITE_FILE).is_file():
-        raise UserError(f"{folder}: a side of a duel of a pytest suite, which only verdicts.csv beside it tells of")
+        raise UserError(f"{folder}: a side of a duel of a pytest suite: read verdicts.csv in the folder above")
+    return read_object(folder / "run.json")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object in a file. Raises UserError where there is none."""
     try:
         info = json.loads(decoded(path.read_bytes()))
     except OSError as error:

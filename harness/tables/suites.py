@@ -19,9 +19,8 @@ import pandas as pd
 import pandera.pandas as pa
 
 from harness.errors import UserError
-from harness.outside_text import decoded
 from harness.tables.files import replace_text
-from harness.tables.reading import HEAD, read_table
+from harness.tables.reading import HEAD, read_object, read_table
 from harness.tables.schema import SUITE_FILE, VERDICTS_FILE, column_kinds
 from harness.tables.writing import RunWriter, table_text
 from harness.vocabulary import STATUSES, VERDICTS
@@ -119,13 +118,8 @@ def write_suite_info(folder: Path, info: Mapping[str, Any]) -> None:
 def read_suite(folder: Path) -> SuiteRun:
     """One side of a duel of a suite. Raises UserError where there is none, or one of an unknown schema."""
     path = folder / SUITE_FILE
-    try:
-        info = json.loads(decoded(path.read_bytes()))
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON: {error}") from None
-    if not isinstance(info, dict) or info.get("schema") != SUITE_SCHEMA:
+    info = read_object(path)
+    if info.get("schema") != SUITE_SCHEMA:
         raise UserError(f"{path}: this version reads schema {SUITE_SCHEMA} of suites")
     if not isinstance(info.get("parameters"), list) or not all(isinstance(each, str) for each in info["parameters"]):
         raise UserError(f"{path}: parameters: must be a list of names")

@@ -24,6 +24,9 @@ WHOLE = ("forward", "backward", "step", "pipeline")
 
 BASE = "native"
 
+WORTH = 1.05
+"""Times as fast as native from which another method is worth taking."""
+
 TOGETHER = " or "
 """Between the names of methods that are not told apart."""
 
