@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from harness.cells import Case
 from harness.methods import blockmax
@@ -32,6 +33,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blockmax, "LEAST_ELEMENTS", 1)
     monkeypatch.setattr(blockmax, "LEAST_IN_A_ROW", 1)
     monkeypatch.setattr(blockmax, "SMALLEST_NEED", 1)
+    monkeypatch.setattr(blockmax, "FILTERED_FROM", 1)
     for rules in ("ONE_ROW", "SEVERAL_ROWS"):
         monkeypatch.setattr(blockmax, rules, dict.fromkeys((2, 4, 8), ((64, 1, 32), (16, 1, 8), (4, 1, 2))))
 
@@ -180,12 +182,52 @@ def test_it_can_be_mapped_over_a_batch() -> None:
     assert torch.equal(squares, torch.zeros_like(y).scatter(-1, indices, 2 * values))
 
 
-def test_it_compiles_without_a_break() -> None:
-    y = torch.randn(2, 203, generator=torch.Generator().manual_seed(0)).requires_grad_()
+@over("shape", [(2, 203), (203,)])
+def test_it_compiles_without_a_break(shape: tuple[int, ...]) -> None:
+    y = torch.randn(shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
     compiled = torch.compile(lambda y: (topk(y, 4).values ** 2).sum(), fullgraph=True, backend="aot_eager")
     (gradient,) = torch.autograd.grad(compiled(y), y)
     (native,) = torch.autograd.grad((y.topk(4).values ** 2).sum(), y)
     assert torch.equal(gradient, native)
+
+
+SPREAD, EQUAL = torch.arange(400.0).roll(77), torch.ones(400)
+FEW_BLOCKS = torch.cat((torch.arange(400.0, 420.0), -torch.arange(380.0)))
+"""Of the blocks of 8 that hold the 5 largest, most entries are below all of these; none is; half are."""
+
+
+@over("y", [SPREAD, EQUAL, FEW_BLOCKS, SPREAD.where(SPREAD % 3 > 0, nan), torch.full((400,), nan)])
+@both_ends
+def test_survivors_below_what_was_chosen_are_left_out(y: Any, largest: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    y = y if largest else -y
+    indices = positions(y, 5, largest, 8)
+    assert_native(y, 5, largest, (y[indices], indices))
+    monkeypatch.setattr(blockmax, "FILTERED_FROM", 401)
+    assert torch.equal(positions(y, 5, largest, 8), indices) or len(y.unique()) < 400
+
+
+def test_little_of_what_the_chosen_blocks_hold_is_selected_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    right = blockmax.positions
+
+    def noted(y: Any, *arguments: Any, **settings: Any) -> Any:
+        sizes.append(y.shape[-1])
+        return right(y, *arguments, **settings)
+
+    monkeypatch.setattr(blockmax, "positions", noted)
+    monkeypatch.setattr(blockmax, "ONE_ROW", {})
+    y = torch.arange(1024.0).roll(500).view(32, 32).T.reshape(-1)
+    assert y[right(y, 16, True, 16)].tolist() == list(range(1023, 1007, -1))
+    blocks, left = sizes
+    assert blocks == 1024 // 16
+    assert 16 <= left <= 32 < 16 * 16
+
+
+@over("other", [EQUAL, FEW_BLOCKS, SPREAD.roll(9)])
+def test_what_was_recorded_of_one_input_is_right_for_others(other: Any) -> None:
+    recorded = make_fx(lambda y: positions(y, 5, True, 8))(SPREAD)
+    indices = recorded(other)
+    assert_native(other, 5, True, (other[indices], indices))
 
 
 @over("rules", [*ONE_ROW.values(), *SEVERAL_ROWS.values(), *CUDA_ONE_ROW.values()])

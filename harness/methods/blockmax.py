@@ -14,6 +14,8 @@ Why S2 S1 selects what S does
       NaN, and is NaN where there is nothing else, which is where the minimum without NaN passes the maximum without.
     - Tail: it takes part in S2 whole, as a block whose number follows that of the last; nothing is padded.
     - Recursion: both S1 (on the maxima) and S2 (on the survivors) are problems of the same kind, and are solved so.
+    - Filter: each chosen block holds an entry that is at least the least of their maxima, so k entries are, and what is
+      below it can be left out before S2. Of normal values hardly more than k are left, of equal ones all.
 
 S2 S1 is a 0/1 matrix with one 1 a row, so the values are a gather and their gradient is the scatter of S.
 """
@@ -33,25 +35,28 @@ _WIDE = (
     (1 << 14, 1 << 16, 256),
     (1 << 12, 1 << 16, 128),
     (1 << 10, 1 << 16, 64),
-    (1 << 9, 1 << 16, 32),
 )
 
 ONE_ROW: Rules = {
     2: (
         (1 << 15, 1 << 16, 512),
         (1 << 12, 1 << 16, 256),
-        (1 << 10, 3 << 15, 128),
-        (1 << 8, 1 << 17, 64),
-        (1 << 6, 1 << 17, 16),
+        (1 << 10, 1 << 17, 128),
+        (1 << 9, 1 << 18, 64),
+        (1 << 8, 1 << 19, 64),
+        (1 << 7, 1 << 22, 64),
+        (1 << 6, 1 << 22, 16),
     ),
     4: (
         (1 << 15, 1 << 15, 512),
         (1 << 13, 1 << 15, 256),
         (1 << 12, 1 << 15, 128),
         (1 << 10, 1 << 15, 64),
-        (1 << 8, 1 << 15, 32),
-        (1 << 7, 1 << 16, 32),
-        (1 << 6, 1 << 16, 16),
+        (1 << 9, 1 << 15, 32),
+        (1 << 8, 1 << 16, 32),
+        (1 << 7, 1 << 17, 32),
+        (3 << 5, 1 << 19, 32),
+        (1 << 6, 1 << 22, 16),
     ),
     8: (
         (1 << 15, 1 << 15, 512),
@@ -59,15 +64,21 @@ ONE_ROW: Rules = {
         (1 << 12, 1 << 15, 128),
         (1 << 10, 1 << 15, 64),
         (1 << 9, 1 << 15, 32),
-        (1 << 6, 1 << 15, 16),
+        (1 << 8, 1 << 16, 32),
+        (1 << 7, 1 << 19, 32),
+        (1 << 6, 1 << 22, 16),
     ),
 }
 SEVERAL_ROWS: Rules = {2: ((1 << 15, 1 << 17, 512), (1 << 12, 1 << 17, 256)), 4: _WIDE, 8: _WIDE}
 """bytes of an element -> (least n/k, least elements of y, block length); the first that holds, and none: torch.topk.
 
-Lengths are powers of two and at most half of n/k. Fitted on a CPU by the study `blockmax`: about 3 sqrt(n/k), longer
-for halves, whose short blocks torch reduces slowly.
+Lengths are powers of two and at most half of n/k; those of halves are longer, since torch reduces their short blocks
+slowly. Fitted on one thread of a CPU so that no arrangement of the values makes it slower than torch.topk: normal,
+constant, descending, NaN in every second place, few distinct values, the k largest side by side.
 """
+
+FILTERED_FROM = 1 << 14
+"""Survivors of one row: of fewer, leaving out those below the least of the chosen maxima takes longer than it saves."""
 
 CUDA_ONE_ROW: Rules = {2: ((1 << 16, 1 << 26, 1024),), 4: ((1 << 15, 1 << 25, 1024),)}
 """The same on CUDA, for the largest of one row; read on an H200, torch 2.11, and taken only where every reading agreed.
@@ -140,8 +151,15 @@ def _first(rules: tuple[tuple[int, int, int], ...], elements: int, n: int, k: in
     return next((length for ratio, least, length in rules if n >= ratio * k and elements >= least), 0)
 
 
-def positions(y: Tensor, k: int, largest: bool = True, length: int | None = None) -> Tensor:
-    """Indices of the k largest (or smallest) of each row of y (..., n), in that order: (..., k), int64.
+def positions(
+    y: Tensor,
+    k: int,
+    largest: bool = True,
+    length: int | None = None,
+    *,
+    sorted: bool = True,  # noqa: A002  (torch's)
+) -> Tensor:
+    """Indices of the k largest (or smallest) of each row of y (..., n): (..., k), int64; sorted: in that order.
 
     length: of the blocks, a power of two with k <= n // length, or 0 for none; by default `block_length`.
     """
@@ -149,19 +167,55 @@ def positions(y: Tensor, k: int, largest: bool = True, length: int | None = None
 
     length = block_length(y, k, largest) if length is None else length
     if not length:
-        return y.topk(k, -1, largest).indices
-    whole = y.shape[-1] // length
-    blocks = y[..., : whole * length].view(*y.shape[:-1], whole, length)
-    tail = y[..., whole * length :]
-    winners = positions(extremes(blocks, largest), k, largest)
-    survivors = blocks.gather(-2, winners.unsqueeze(-1).expand(*winners.shape, length)).flatten(-2)
-    if tail.shape[-1]:
-        survivors = torch.cat((survivors, tail), -1)
-        winners = torch.cat((winners, torch.full_like(winners[..., :1], whole)), -1)
+        return y.topk(k, -1, largest, sorted).indices
+    if y.dim() > 1 and y.numel() == y.shape[-1]:
+        return positions(y.reshape(-1), k, largest, length, sorted=sorted).view(*y.shape[:-1], k)
+    whole, rest = y.shape[-1] // length, y.shape[-1] % length
+    blocks = (y[..., : whole * length] if rest else y).view(*y.shape[:-1], whole, length)
+    maxima = extremes(blocks, largest)
+    winners = positions(maxima, k, largest, sorted=False)
+    if y.dim() == 1 and y.device.type == "cpu":
+        survivors = blocks.index_select(0, winners).view(-1)
+    else:
+        survivors = blocks.gather(-2, winners.unsqueeze(-1).expand(*winners.shape, length)).flatten(-2)
+    if rest:
+        survivors = torch.cat((survivors, y[..., whole * length :]), -1)
     if survivors.element_size() == HALF_BYTES:
         survivors = survivors.float()  # exact, and reduced in less time than the halves
-    chosen = positions(survivors, k, largest)
+    if _can_be_counted(survivors):
+        chosen = _chosen(survivors, maxima.index_select(0, winners), k, largest, sorted)
+    else:
+        chosen = positions(survivors, k, largest, sorted=sorted)
+    if rest:
+        winners = torch.cat((winners, torch.full_like(winners[..., :1], whole)), -1)
     return (chosen & length - 1).add(winners.gather(-1, chosen >> length.bit_length() - 1), alpha=length)
+
+
+def _can_be_counted(survivors: Tensor) -> bool:
+    """Whether it pays to count what can be left out, and the count can be known: there is one row, on a CPU, and torch
+    neither compiles nor records nor transforms the function."""
+    import torch
+    from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+    if survivors.dim() > 1 or survivors.shape[0] < FILTERED_FROM or survivors.device.type != "cpu":
+        return False
+    recorded = torch.jit.is_tracing() or is_in_torch_dispatch_mode()  # type: ignore[attr-defined, no-untyped-call]
+    if recorded or torch.compiler.is_compiling():
+        return False
+    return torch._C._functorch.peek_interpreter_stack() is None
+
+
+def _chosen(survivors: Tensor, won: Tensor, k: int, largest: bool, sorted: bool) -> Tensor:  # noqa: A002
+    """Positions of the k largest among the survivors (m); won: the k chosen maxima (k).
+
+    Each chosen block holds an entry that is at least the least of these maxima, so k entries are, and all below can be
+    left out. That is done where it leaves out half. NaN is never below, nor is anything below NaN.
+    """
+    out = survivors.lt(won.amin()) if largest else survivors.gt(won.amax())
+    if 2 * int(out.count_nonzero()) < survivors.shape[0]:
+        return positions(survivors, k, largest, sorted=sorted)
+    left = out.logical_not_().nonzero().squeeze(1)
+    return left.index_select(0, positions(survivors.index_select(0, left), k, largest, sorted=sorted))
 
 
 def extremes(blocks: Tensor, largest: bool) -> Tensor:
