@@ -117,6 +117,18 @@ def test_exact_answers_that_take_longer_than_a_case_may_are_told(write_study: Wr
         assert not [each for each in forecast(plan_of(write_study(text))) if "exact answers" in each]
 
 
+def test_repeated_calls_are_expected_in_every_launch(write_study: WriteStudy) -> None:
+    head = 'title = "T"\nmethods = ["native"]\n[axes]\nn = 65536\nk = 4\nrows = 64\n[precision]\n'
+
+    def cells_seconds(precision: str) -> float:
+        study = write_study(head + precision)
+        return expected_seconds(plan_of(study)) - RUN_SECONDS - START_SECONDS * study.launches
+
+    once, thrice = (cells_seconds(f'metrics = ["repeat_ulp_max"]\nlaunches = {each}\n') for each in (1, 3))
+    assert thrice == pytest.approx(3 * once)
+    assert once > 2 * cells_seconds('metrics = ["rel_l2"]\n')
+
+
 @needs_torch
 def test_a_run_records_what_was_expected_and_what_it_took(write_study: WriteStudy, tmp_path: Path) -> None:
     """The second run is told by the first: within a factor of two, unless the machine changed its pace meanwhile."""

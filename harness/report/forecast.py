@@ -27,9 +27,12 @@ FLUSH_SECONDS = 0.03
 COMPILE_SECONDS = 1.0
 """A phase under torch.compile, with what its check compiles besides, on a two-core machine."""
 
-REFERENCE_SECONDS, REFERENCE_ENTRY_SECONDS = 0.006, 4e-8
-"""A cell that is compared with exact answers: by itself, and for each entry of W; by the runs of `precision` and
-`selection` on a two-core machine."""
+REFERENCE_SECONDS, REFERENCE_ENTRY_SECONDS = 0.009, 5e-9
+"""A cell that is compared with exact answers: by itself, and for each entry of W; by a run of `precision` on a two-core
+machine."""
+
+REPEAT_SECONDS, REPEAT_ENTRY_SECONDS = 0.012, 4e-7
+"""A cell whose calls are repeated: by itself, and for each entry of y; by a run of `repeats` on the same machine."""
 
 EXACT_ROW_SECONDS = 7e-4
 EXACT_PRODUCT_SECONDS = {"float16": 2e-8, "bfloat16": 2e-8, "float32": 2e-8, "float64": 1e-7}
@@ -205,11 +208,14 @@ def _cell_seconds(plan: Plan, case: Case, name: str) -> float:
     check = 0.0 if name in YARDSTICKS else 4 * (case.input_bytes + case.output_bytes) / BYTES_PER_SECOND + 0.002
     if name not in YARDSTICKS and set(study.comparison.references) - {"native"}:
         check += REFERENCE_SECONDS + REFERENCE_ENTRY_SECONDS * case.n * case.d
+    repeats = any(metric.startswith("repeat_") for metric in study.comparison.metrics) and name not in YARDSTICKS
+    if repeats:
+        check += REPEAT_SECONDS + REPEAT_ENTRY_SECONDS * case.rows * case.n
     phases = _phases(plan, case, name)
     if case.transform == "compile" and name not in YARDSTICKS:
         check += COMPILE_SECONDS * (len(phases) if study.timing else 1)
     if study.timing is None:
-        return check
+        return check * (study.launches if repeats else 1)
     cold = dict(case.parameters).get(CACHE) == "cold"
     longest = FLUSH_SECONDS if cold else study.timing.block_seconds
     block = sum(max(longest, method.least_bytes(phase, case) / BYTES_PER_SECOND) for phase in phases)
