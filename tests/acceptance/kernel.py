@@ -22,9 +22,12 @@ LONGEST = 3000
 """Values in a row of a drawn call."""
 
 SMALL_TABLE = dict.fromkeys((2, 4, 8), ((64, 1, 32), (16, 1, 8), (4, 1, 2)))
-SMALL_BLOCKS: dict[str, Any] = {"LEAST_ELEMENTS": 1, "LEAST_IN_A_ROW": 1, "SMALLEST_NEED": 1} | dict.fromkeys(
-    ("ONE_ROW", "SEVERAL_ROWS"), SMALL_TABLE
-)
+SMALL_BLOCKS: dict[str, Any] = {
+    "LEAST_ELEMENTS": 1,
+    "LEAST_IN_A_ROW": 1,
+    "SMALLEST_NEED": 1,
+    "FILTERED_FROM": 1,
+} | dict.fromkeys(("ONE_ROW", "SEVERAL_ROWS"), SMALL_TABLE)
 """Blocks in inputs of every size, so that the drawn ones need not be long."""
 
 SMALL_TILES: dict[str, Any] = {"TILE": 32, "MOST_SELECTED": 8, "MAXIMA_FROM": 96, "MAXIMA_TILE": 64}
