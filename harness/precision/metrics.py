@@ -231,8 +231,16 @@ def _direction(x: np.ndarray) -> np.ndarray:
     return scaled / _norm(scaled) if largest else x
 
 
+SAFE_SQUARES = 1e-280, 1e300
+"""Between these no square has overflowed, and those that vanished were below the rounding error of the sum."""
+
+
 def _norm(x: np.ndarray) -> float:
-    """2-norm scaled by the largest entry, so that squares neither overflow nor vanish."""
+    """2-norm, scaled by the largest entry where squares would overflow or vanish."""
+    with np.errstate(over="ignore"):
+        squared = float(np.sum(np.square(x)))
+    if SAFE_SQUARES[0] < squared < SAFE_SQUARES[1]:
+        return math.sqrt(squared)
     largest = float(np.maximum(np.max(x), -np.min(x)))
     if largest == 0 or not np.isfinite(largest):
         return largest

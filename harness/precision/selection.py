@@ -170,11 +170,9 @@ def _largest(y: np.ndarray, preferred: np.ndarray) -> np.ndarray:
 
 
 def shared(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """(rows,) how many indices two selections (rows, k) have in common."""
-    n = 1 + max(int(one.max()), int(two.max()))
-    lead = n * np.arange(len(one))[:, None]
-    common = np.intersect1d(lead + one, lead + two)
-    return np.bincount(common // n, minlength=len(one))
+    """(rows,) how many indices two selections (rows, k) have in common; in none of them is an index twice."""
+    both = np.sort(np.concatenate((one, two), axis=-1), axis=-1)
+    return np.count_nonzero(both[:, 1:] == both[:, :-1], axis=-1)
 
 
 def _around_threshold(y: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
