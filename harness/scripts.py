@@ -1,4 +1,5 @@
-"""The script beside a study: `FIGURES`, functions from a run to a figure, and, where it has one, `measure(study)`.
+"""The script beside a study: `FIGURES`, functions from a run to a figure; `DARK`, those of them that are kept for a
+dark page too; `measure(study)` and `summary(run)`. All of these may be missing.
 
 harness/study_folders.py says where a script is looked for. Beside the shipped ones lie what draws a study without one,
 `default.py`, and a history, `history.py` with `TRENDS`.
@@ -11,7 +12,7 @@ import io
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,16 +43,21 @@ TRENDS_SCRIPT = "history"
 DEFAULT = "default"
 """The shipped script that draws a study which has none."""
 
-_OFFERED: dict[str, Any] = {"FIGURES": (), "measure": None, "summary": None}
+ON_DARK = "_dark"
+"""What the name of a figure's files for a dark page ends with, where they are kept beside those for a white one."""
+
+_OFFERED: dict[str, Any] = {"FIGURES": (), "DARK": (), "measure": None, "summary": None}
 
 
 @dataclass(frozen=True)
 class Script:
-    """figures: functions Run -> matplotlib Figure, the file named after the function; measure(study) -> rows of facts;
-    summary(run) -> lines: the law, the data and the residual in words. All of them may raise what they like."""
+    """figures: functions Run -> matplotlib Figure, the file named after the function; kept_dark: those of them whose
+    figure for a dark page is kept in files too; measure(study) -> rows of facts; summary(run) -> lines: the law, the
+    data and the residual in words. All of them may raise what they like."""
 
     path: Path
     figures: tuple[Callable[[Run], Any], ...]
+    kept_dark: tuple[Callable[[Run], Any], ...]
     measure: Callable[[Study], Iterable[Row]] | None
     summary: Callable[[Run], Iterable[str]] | None
 
@@ -120,15 +126,18 @@ def _draw(run: Run, script: Script, say: Callable[[str], None], dark: dict[Path,
     for function in script.figures:
         try:
             with script.blamed(), _without_settings():
-                pictures, on_dark = _pictures(function(run), function.__name__, run.setting, dark=dark is not None)
+                kinds = FORMATS if function in script.kept_dark else () if dark is None else None
+                pictures, on_dark = _pictures(function(run), function.__name__, run.setting, dark=kinds)
         except NotAsked:
             continue
         except UserError as error:
             say(f"{UNDRAWN}{function.__name__}: {error}")
         else:
             made.append(_save(pictures, run.figures, function.__name__))
-            if dark is not None and on_dark is not None:
-                dark[made[-1]] = on_dark
+            if function in script.kept_dark:
+                _save(on_dark, run.figures, f"{function.__name__}{ON_DARK}")
+            if dark is not None:
+                dark[made[-1]] = min(on_dark.items(), key=lambda each: len(each[1]))
     if script.summary:
         try:
             with script.blamed():
@@ -234,11 +243,12 @@ def _without_settings() -> Iterator[None]:
 
 
 def _pictures(
-    figure: Any, name: str, setting: str = "", *, dark: bool = False
-) -> tuple[dict[str, bytes], Picture | None]:
-    """A figure in every format, and for a dark page, if asked for; it is closed.
+    figure: Any, name: str, setting: str = "", *, dark: Collection[str] | None = ()
+) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """A figure in every format, and for a dark page in the formats `dark`; it is closed.
 
-    setting: the device and the clock that it is of, to be told in it.
+    setting: the device and the clock of its rows, which are written into it. dark: None for the one format that took
+    the fewest bytes on a white page.
     """
     from matplotlib import pyplot
     from matplotlib.figure import Figure
@@ -252,11 +262,10 @@ def _pictures(
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
         pictures = {kind: _picture(figure, kind) for kind in FORMATS}
-        if not dark:
-            return pictures, None
-        darken(figure)
-        smallest = min(pictures, key=lambda kind: len(pictures[kind]))
-        return pictures, (smallest, _picture(figure, smallest))
+        kinds = [min(pictures, key=lambda kind: len(pictures[kind]))] if dark is None else dark
+        if kinds:
+            darken(figure)
+        return pictures, {kind: _picture(figure, kind) for kind in kinds}
     finally:
         pyplot.close(figure)
 

@@ -276,3 +276,6 @@ def _told(row: Any) -> str:
 
 
 FIGURES = (which_method, matrices, speedup, time, read_multiples)
+
+DARK = (which_method,)
+"""The first picture of README.md, which people read on a dark page too."""

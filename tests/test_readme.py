@@ -1,7 +1,7 @@
-"""What the README shows is run: files that it has one write are written, commands and programs are run, in order.
+"""What the READMEs show is run, and what they link to and name is there.
 
 A block that names a file after its language is written to it (a file that is there is added to); `sh` and `python`
-blocks without one are run. Long commands take STUDIES=smoke; those that run these tests, or time, are only dry-run.
+blocks without one are run, in the order of the READMEs. Commands that run these tests, or time, are only dry-run.
 """
 
 from __future__ import annotations
@@ -11,21 +11,25 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import harness.cli
+from harness.vocabulary import EXIT_INTERNAL
+from tests import readmes
 from tests.payload import payload_of
+from tests.readmes import READMES, ROOT
+from tests.test_layers import FLOORS
 
-ROOT = Path(__file__).parent.parent
-DRY = ("make test", "make acceptance", "make microbench")
+DRY = ("make test", "make acceptance", "make microbench", "make lint")
 SECONDS = 240
+MOST_LINES = 250
+"""Of the first README: what is reference stands beside what it is about."""
 
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
-def blocks(text: str) -> Iterator[tuple[str, str, str]]:
-    """(language, file or '', body) of every fenced block."""
-    yield from re.findall(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", text, flags=re.M | re.S)
+each_readme = pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.parent.relative_to(ROOT)))
 
 
 @pytest.fixture
@@ -66,23 +70,24 @@ def shell(commands: str, folder: Path) -> None:
     assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"
 
 
-def test_every_block_of_the_readme_works(checkout: Path) -> None:
+def test_every_block_of_every_readme_works(checkout: Path) -> None:
     ran = 0
-    for language, file, body in blocks((checkout / "README.md").read_text(encoding="utf-8")):
-        if file:
-            target = checkout / file
-            before = target.read_text(encoding="utf-8") + "\n\n" if target.exists() else ""
-            target.write_text(before + body, encoding="utf-8")
-        elif language == "sh":
-            shell(body, checkout)
-            ran += 1
-        elif language == "python":
-            (checkout / "from_the_readme.py").write_text(body, encoding="utf-8")
-            shell("python from_the_readme.py", checkout)
-            ran += 1
-    assert ran >= 3
-    newest = {path.parent.parent.name for path in checkout.glob("results/*/*/*/run.json")}
-    assert {"smoke", "mine"} <= newest
+    for readme in READMES:
+        for language, file, body in readmes.blocks(readme.read_text(encoding="utf-8")):
+            if file:
+                target = checkout / file
+                before = target.read_text(encoding="utf-8") + "\n\n" if target.exists() else ""
+                target.write_text(before + body, encoding="utf-8")
+            elif language == "sh":
+                shell(body, checkout)
+                ran += 1
+            elif language == "python":
+                (checkout / "from_the_readme.py").write_text(body, encoding="utf-8")
+                shell("python from_the_readme.py", checkout)
+                ran += 1
+    assert ran >= 10
+    newest = {path.parent.parent.name for path in checkout.glob("results/*/*/2*/run.json")}
+    assert {"smoke", "ours", "mine"} <= newest
     assert list(checkout.glob("results/*/mine/*/figures/*.png"))
     report = (checkout / "results" / "report.html").read_text(encoding="utf-8")
     (mine,) = payload_of(report)["runs"]
@@ -93,7 +98,95 @@ def test_every_block_of_the_readme_works(checkout: Path) -> None:
     assert "<b>speed</b>: Speed-up over native by distribution." in report
 
 
-def test_files_that_the_readme_links_to_exist() -> None:
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def test_the_first_readme_is_short() -> None:
+    assert len(readmes.FIRST.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+def test_every_readme_is_found_from_the_first() -> None:
+    reached, todo = set(), [readmes.FIRST]
+    while todo:
+        here = todo.pop()
+        if here not in reached:
+            reached.add(here)
+            targets = [here.parent / each.partition("#")[0] for each in readmes.links(here.read_text("utf-8"))]
+            todo += [each.resolve() for each in targets if each.name == "README.md"]
+    assert reached == set(READMES)
+
+
+@each_readme
+def test_every_link_leads_to_a_file_and_a_heading(readme: Path) -> None:
+    text = readme.read_text(encoding="utf-8")
+    assert readmes.links(text)
+    assert list(readmes.broken(readme, text)) == []
+
+
+@each_readme
+def test_every_file_that_is_named_is_there(readme: Path) -> None:
+    written = {file for each in READMES for _, file, _ in readmes.blocks(each.read_text(encoding="utf-8"))}
+    named = readmes.paths(readme.read_text(encoding="utf-8")) - written - {"studies/study.schema.json"}
+    assert [path for path in sorted(named) if not (ROOT / path).is_file()] == []
+
+
+@pytest.mark.parametrize("path", [*READMES, *WORKFLOWS], ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_that_is_named_is_there(path: Path) -> None:
+    text, verbs = path.read_text(encoding="utf-8"), harness.cli.cli.commands
+    pieces = text.splitlines() if path in WORKFLOWS else list(readmes.code(text))
+    options = {verb: {name for each in command.params for name in each.opts} for verb, command in verbs.items()}
+    called = list(readmes.calls(pieces))
+    assert {verb for verb, _ in called} <= set(verbs)
+    assert [(verb, each) for verb, named in called for each in named if each not in options[verb]] == []
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.M)
+    assert readmes.words_after("make", pieces) <= set(targets)
+    demonstrations = {path.stem for path in (ROOT / "tests" / "acceptance").glob("*.py")}
+    assert readmes.words_after(r"python -m tests\.acceptance", pieces) <= demonstrations
+
+
+def test_each_figure_of_the_first_readme_is_in_a_committed_summary() -> None:
+    text = readmes.FIRST.read_text(encoding="utf-8")
+    summaries = (ROOT / "results").glob("*/*/reference/figures/summary.md")
+    told = "".join(path.read_text(encoding="utf-8") for path in summaries)
+    figures = [" ".join(each.split()) for each in re.findall(r"\*\*(.+?)\*\*", readmes.prose(text), flags=re.S)]
+    figures = [each for each in figures if re.search(r"\d", each)]
+    assert len(figures) > 40
+    assert [figure for figure in figures if figure not in told] == []
+
+
+def test_every_study_verb_exit_code_and_room_is_told_where_somebody_would_look() -> None:
+    studies, commands, rooms = (
+        (ROOT / room / "README.md").read_text(encoding="utf-8") for room in ("studies", "harness/cli", "harness")
+    )
+    assert set(re.findall(r"^\| \[(\w+)\]\(\w+\.toml\)", studies, flags=re.M)) == {
+        path.stem for path in (ROOT / "studies").glob("*.toml")
+    }
+    table = re.search(r"^\| verb .*?\n\n", commands, flags=re.M | re.S)
+    assert table
+    assert set(re.findall(r"`(\w+)`", table[0])) >= set(harness.cli.cli.commands)
+    assert re.findall(r"^\| (\d+) \| ", commands, flags=re.M)[0] == str(EXIT_INTERNAL)
+    told = {name for line in rooms.splitlines() if re.match(r"\| \d ", line) for name in re.findall(r"`(\w+)`", line)}
+    assert {room for each in FLOORS.values() for room in each} <= told
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("[here](#a-heading)\n\n## A heading!\n", []),
+        ("[here](#the-heading)\n\n## A heading\n", ["#the-heading: no such heading"]),
+        ("[there](nowhere.md)", ["nowhere.md: no such file"]),
+        ('<img src="nowhere.png">', ["nowhere.png: no such file"]),
+        ("## Twice\n## Twice\n[second](#twice-1) [third](#twice-2)", ["#twice-2: no such heading"]),
+        ("```text\n# no heading\n[no](link)\n```\n[here](#no-heading)", ["#no-heading: no such heading"]),
+        ("[elsewhere](https://example.org/#top)", []),
+    ],
+)
+def test_a_broken_link_is_found(tmp_path: Path, text: str, wrong: list[str]) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(text, encoding="utf-8")
+    assert list(readmes.broken(readme, text)) == wrong
+
+
+def test_what_code_names_is_found_in_blocks_and_in_texts() -> None:
+    text = "Say `harness run smoke --plot` or `make regress`.\n```sh\nharness duel x --base-rev main  # y\n```\n"
+    pieces = list(readmes.code(text))
+    assert list(readmes.calls(pieces)) == [("duel", ["--base-rev"]), ("run", ["--plot"])]
+    assert readmes.words_after("make", pieces) == {"regress"}
+    assert readmes.paths("`studies/a.toml` `../studies/b.toml` `results/<machine>/c.csv`") == {"studies/a.toml"}

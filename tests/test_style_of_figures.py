@@ -13,7 +13,8 @@ import matplotlib as mpl
 import pytest
 from matplotlib import pyplot as plt
 
-from harness.scripts import draw_figures
+from harness.report.dark import GROUND
+from harness.scripts import Picture, draw_figures
 from harness.tables import read
 from harness.vocabulary import RESULTS, STUDIES
 from tests.fake_run import fake_run
@@ -32,6 +33,8 @@ def curve(run):
 
 FIGURES = (curve,)
 """
+
+ENDS = (".svg", ".png")
 
 SETTINGS: dict[Any, Any] = {
     "text.usetex": True,
@@ -65,12 +68,29 @@ def test_settings_of_matplotlib_take_no_part_and_are_left_alone(
 
     backend = dict.__getitem__(mpl.rcParams, "backend")
     plain = drawn()
-    assert set(plain) == {"curve.svg", "curve.png"}
+    assert set(plain) == {f"curve{each}" for each in ENDS}
     with mpl.rc_context(SETTINGS), plt.style.context("dark_background", after_reset=False):
         theirs = settings()
         assert drawn() == plain
         assert settings() == theirs
     assert dict.__getitem__(mpl.rcParams, "backend") == backend
+
+
+def test_a_figure_is_kept_for_a_dark_page_where_its_script_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "trial.py").write_text(f"{SCRIPT}\nDARK = (curve,)\n")
+    monkeypatch.chdir(tmp_path)
+    for_a_page: dict[Path, Picture] = {}
+    made = draw_figures(fake_run({"m": [1e-3]}), tmp_path, pytest.fail, for_a_page)
+    figures = Path("head", "figures")
+    assert made == [figures / "curve.png"]
+    assert {path.name for path in figures.iterdir()} == {f"curve{each}" for each in (*ENDS, "_dark.svg", "_dark.png")}
+    (kind, picture) = for_a_page[made[0]]
+    assert picture == (figures / f"curve_dark.{kind}").read_bytes()
+    ground = [round(255 * each) for each in mpl.colors.to_rgb(GROUND)]
+    for name, corner in (("curve.png", [255, 255, 255]), ("curve_dark.png", ground)):
+        assert (255 * mpl.image.imread(figures / name)[0, 0, :3]).round().tolist() == corner
 
 
 def test_a_command_draws_the_same_under_a_matplotlibrc_a_backend_and_no_display(tmp_path: Path) -> None:
