@@ -14,6 +14,7 @@ Schema history
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -223,7 +224,12 @@ def _parameters(types: Mapping[str, type] | None) -> dict[str, pa.Column]:
 
 def schema(table: str, parameters: Mapping[str, type] | None = None) -> pa.DataFrameSchema:
     """The declaration of a table; `parameters` are a study's own axes and their types, after the key."""
-    columns = _KEY | _parameters(parameters) | _OWN[table]
+    return _schema(table, tuple((parameters or {}).items()))
+
+
+@functools.cache  # pandera copies every column deeply: to declare a table takes as long as to read a short one
+def _schema(table: str, parameters: tuple[tuple[str, type], ...]) -> pa.DataFrameSchema:
+    columns = _KEY | _parameters(dict(parameters)) | _OWN[table]
     checks = None if table == "facts" else _ONE_CASE
     return pa.DataFrameSchema(columns, checks, strict=True, ordered=True, name=table)
 
