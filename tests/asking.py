@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from harness.cells import Case
@@ -24,7 +25,9 @@ def opening(case: Case, **changes: Any) -> dict[str, Any]:
     return process.opening(case, **(USUAL | changes))
 
 
-def checked(worker: Worker, case: Case, *names: str, loss: str = "square") -> list[dict[str, Any]]:
-    """The replies about methods in a case, with all phases."""
-    assert worker.ask(opening(case, phases=list(PHASES), loss=loss), 60) == {"status": "ok"}
+def checked(
+    worker: Worker, case: Case, *names: str, loss: str = "square", phases: Sequence[str] = PHASES
+) -> list[dict[str, Any]]:
+    """The replies about methods in a case, by default with all phases."""
+    assert worker.ask(opening(case, phases=list(phases), loss=loss), 60) == {"status": "ok"}
     return [worker.ask({"op": "check", "method": name, "measure": ["errors", "memory"]}, 60) for name in names]

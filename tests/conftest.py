@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from harness.git import forget_repository
 from harness.study import Study
 from harness.tables import Run
 from tests.bisected import start as start
+from tests.forked import fork_workers
 
 settings.register_profile("harness", deadline=None, max_examples=50, database=None)
 settings.load_profile("harness")
@@ -30,18 +32,41 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _workers_start_in_milliseconds() -> Iterator[None]:
+    with fork_workers():
+        yield
+
+
 MEASURED = "MEASURED_RUN"
 """The variable that names a run of `smoke`, which is read instead of measuring another: `tests.versions` sets it."""
 
 
+SMOKE = ("device=cpu", "dtype=float16,float32")
+"""To which cases `smoke` is narrowed: a dtype in which some methods are refused, and one in which none is."""
+
+
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The study `smoke`, measured: its results folder is three levels above its path."""
-    if MEASURED in os.environ:
-        measured, results = Path(os.environ[MEASURED]), tmp_path_factory.mktemp("results")
-        return harness.read(shutil.copytree(measured, results.joinpath(*measured.parts[-3:])))
-    study = harness.load_study("studies/smoke.toml")
-    return harness.run(study, tmp_path_factory.mktemp("results"), say=lambda _: None)
+    """A part of the study `smoke`, measured: its results folder is three levels above its path."""
+    measured = Path(os.environ[MEASURED]) if MEASURED in os.environ else measured_once(tmp_path_factory)
+    results = tmp_path_factory.mktemp("results")
+    return harness.read(shutil.copytree(measured, results.joinpath(*measured.parts[-3:])))
+
+
+def measured_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of `smoke`: of several processes of pytest-xdist the first that wants one measures it."""
+    of_all = (
+        tmp_path_factory.getbasetemp().parent
+        if "PYTEST_XDIST_WORKER" in os.environ
+        else tmp_path_factory.mktemp("smoke")
+    )
+    with (of_all / "smoke.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for sidecar in of_all.glob("smoke/*/smoke/*/run.json"):
+            return sidecar.parent
+        study = harness.load_study("studies/smoke.toml", SMOKE)
+        return harness.run(study, of_all / "smoke", say=lambda _: None).path
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_every_committed_run_is_what_the_schema_says(folder: Path) -> None:
     assert (document["answer"] != []) == (run.name in ANSWERING)
 
 
-def test_the_closing_table_in_numbers_has_the_figures_of_the_one_in_words(smoke: Run) -> None:
+def test_the_closing_table_in_numbers_has_the_figures_of_the_one_in_words() -> None:
     run = harness.read(next(each for each in REFERENCES if each.parent.name == "speed"))
     table = methods_table(run).rows
     closing = told(run.path)["closing"]

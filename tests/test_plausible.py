@@ -147,8 +147,9 @@ def test_a_device_clock_that_contradicts_the_wall_clock_are_told(share: float, d
         assert "and 2 more" in told[0]
 
 
-def test_of_nothing_timed_nothing_is_said(smoke: Run) -> None:
-    empty: Any = SimpleNamespace(timings=smoke.timings.head(0), memory=smoke.memory)
+def test_of_nothing_timed_nothing_is_said() -> None:
+    run = run_of(yardsticks(SMALL, LARGE))
+    empty: Any = SimpleNamespace(timings=run.timings.head(0), memory=run.memory)
     assert list(doubts(empty)) == []
 
 

@@ -19,11 +19,12 @@ from harness.measure.process import PROTOCOL, Worker, WorkerLost
 from harness.measure.worker import serve
 from harness.methods.definition import selector
 from tests.asking import opening
+from tests.forked import fresh_workers
 
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
-    with Worker.start() as started:
+    with fresh_workers(), Worker.start() as started:
         yield started
 
 
