@@ -20,10 +20,11 @@ from harness.methods import blockmax
 from harness.methods.blockmax import CUDA_ONE_ROW, ONE_ROW, SEVERAL_ROWS, block_length, extremes, positions, topk
 from harness.problems import DISTRIBUTIONS, draw
 from harness.vocabulary import DTYPES
+from tests.swept import swept
 from tests.topk_inputs import calls, fault
 
 over = pytest.mark.parametrize
-both_ends = over("largest", [True, False])
+both_ends = swept("largest", [True, False])
 inf, nan = float("inf"), float("nan")
 
 
@@ -55,7 +56,7 @@ def assert_native(y: Any, k: int, largest: bool, found: Any) -> None:
 
 @over("dtype", DTYPES)
 @over("distribution", [*DISTRIBUTIONS])
-@over(("rows", "n", "k"), [(1, 4096, 1), (1, 4099, 7), (1, 1000, 1000), (3, 1025, 16), (2, 97, 5), (1, 40, 10)])
+@swept(("rows", "n", "k"), [(1, 4096, 1), (1, 4099, 7), (1, 1000, 1000), (3, 1025, 16), (2, 97, 5), (1, 40, 10)])
 @both_ends
 def test_values_are_those_of_topk(dtype: str, distribution: str, rows: int, n: int, k: int, largest: bool) -> None:
     y = draw(Case(n=n, k=k, rows=rows, dtype=dtype, distribution=distribution)).y
@@ -89,7 +90,7 @@ def test_all_the_largest_in_one_block_and_all_in_the_tail() -> None:
 
 @over("dim", [0, 1, -1, -3])
 @both_ends
-@over("contiguous", [True, False])
+@swept("contiguous", [True, False])
 def test_any_dimension_of_any_layout(dim: int, largest: bool, contiguous: bool) -> None:
     y = torch.randn(48, 50, 52, generator=torch.Generator().manual_seed(1))
     y = y if contiguous else y.transpose(0, 2)

@@ -16,6 +16,7 @@ from harness.precision.exact_product import attempt_product, exact_product
 from harness.precision.exact_sum import exact_dot
 from harness.precision.ulp import FORMATS
 from tests.adversarial import GENERATORS, exact_dots, from_bits, round_fraction, wrong
+from tests.swept import swept
 
 DTYPES = tuple(FORMATS)
 
@@ -40,7 +41,7 @@ def test_all_bit_patterns(dtype: str, data: st.DataObject) -> None:
         assert wrong(found.map(itemgetter(row)), exact, dtype) == 0
 
 
-@pytest.mark.parametrize("length", [1, 2, 5, 40])
+@swept("length", [1, 2, 5, 40])
 @pytest.mark.parametrize("name", GENERATORS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_hard_to_round(dtype: str, name: str, length: int) -> None:

@@ -14,6 +14,7 @@ from harness.precision.dyadic import integer_dot
 from harness.precision.exact_sum import attempt_dot, exact_dot, exact_sum
 from harness.precision.ulp import FORMATS
 from tests.adversarial import GENERATORS, exact_dots, from_bits, wrong
+from tests.swept import swept
 
 DTYPES = tuple(FORMATS)
 
@@ -28,7 +29,7 @@ def test_all_bit_patterns(dtype: str, bits: list[tuple[int, int]]) -> None:
     assert wrong(exact_sum(a, dtype), exact_dots(a[None], ones[None]), dtype) == 0
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 8, 50])
+@swept("length", [1, 2, 3, 8, 50])
 @pytest.mark.parametrize("name", GENERATORS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_hard_to_round(dtype: str, name: str, length: int) -> None:

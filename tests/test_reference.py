@@ -25,13 +25,14 @@ from harness.precision.solution import Solution, input_gradient, weight_gradient
 from harness.problems import Problem, draw
 from harness.vocabulary import DTYPES
 from tests.present import is_refused, named
+from tests.swept import swept
 
 LOSSES = ("linear", "square")
 TENSORS = ("values", "dy", "dx", "dW", "dS", "selection")
 EXACT_METHODS = named(each for each in registered().values() if each.exact and "backward" in each.phases)
-losses = pytest.mark.parametrize("loss", LOSSES)
-rows_one_and_three = pytest.mark.parametrize("rows", [1, 3])
-weights_or_none = pytest.mark.parametrize("d", [0, 5])
+losses = swept("loss", LOSSES)
+rows_one_and_three = swept("rows", [1, 3])
+weights_or_none = swept("d", [0, 5])
 
 
 def inputs(rows: int, d: int, n: int = 20) -> dict[str, np.ndarray]:

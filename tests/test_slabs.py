@@ -17,6 +17,7 @@ from harness.precision import slabs
 from harness.precision.bounds import Arithmetic
 from harness.precision.slabs import Slab, input_gradients, misplaced_rows, weight_gradients
 from harness.problems import Drawn, draw
+from tests.swept import swept
 
 SHAPES = ((1, 9, 1, 1), (1, 40, 7, 3), (5, 12, 12, 2), (40, 10, 4, 5), (3, 64, 9, 33))
 """rows, n, k, d"""
@@ -75,7 +76,7 @@ ROWS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 @pytest.mark.usefixtures("slab_size")
 @pytest.mark.parametrize("values", ROWS)
-@pytest.mark.parametrize("k", [1, 3, 9, 10])
+@swept("k", [1, 3, 9, 10])
 def test_misplaced_rows_are_those_whose_values_are_not_the_largest(values: str, k: int) -> None:
     """Indices that are right in some rows and wrong in others, by one entry or by all."""
     generator = torch.Generator().manual_seed(k)
@@ -128,7 +129,7 @@ def test_one_wrong_entry_is_found_in_the_first_slab_and_in_the_last(
 
 @pytest.mark.usefixtures("slab_size")
 @pytest.mark.parametrize("name", ["x", "W", "weights"])
-@pytest.mark.parametrize("at", [0, -1])
+@swept("at", [0, -1])
 def test_an_input_that_was_written_into_is_found_wherever_it_was(name: str, at: int) -> None:
     case = Case(n=40, k=7, d=5, rows=6, dtype="bfloat16")
     problem, drawn = draw(case), Drawn.of(case)
