@@ -57,13 +57,13 @@ def measure(study: Study) -> Iterator[Row]:
     """Facts: log_time of a method by a tool (of the duel: log ratio to the base's twin), effort of a unit in seconds a
     cell; detail says quiet or busy. Then the faults that are no slow-downs."""
     from tests.planted.checks import other_faults
-    from tests.planted.load import BUSY_PROCESSES, busy
+    from tests.planted.load import LOADS, busy
 
     names = [each for each in study.methods if each.startswith(PLANTED)]
     by_seed: dict[int, list[Case]] = {}
     for case in cases(study):
         by_seed.setdefault(case.seed, []).append(case)
-    for load, processes in (("quiet", 0), ("busy", BUSY_PROCESSES)):
+    for load, processes in LOADS.items():
         with busy(processes):
             for unit in by_seed.values():
                 for tool, run in _TOOLS.items():

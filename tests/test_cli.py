@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -9,7 +10,9 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -17,7 +20,9 @@ from click.testing import CliRunner, Result
 import harness
 from harness import runs
 from harness.cli import cli
+from harness.errors import UserError
 from harness.vocabulary import EXIT_CELLS, EXIT_INTERRUPTED, EXIT_USAGE, SHIPPED
+from tests.benchmarks import test_harness as benchmarks
 from tests.command_line import refused
 from tests.sidecar import SIDECAR
 
@@ -242,6 +247,28 @@ def test_a_run_with_an_incorrect_cell_is_written_and_ends_with_code_4(call: Run,
     assert set(harness.read(folder).cells.query("status == 'incorrect'")["method"]) == {path}
 
 
+@pytest.mark.parametrize("arguments", [("tiny",), ("--resume", "somewhere")], ids=" ".join)
+@pytest.mark.parametrize("option", [("--scheduler", "tcp://here:1"), ("--local-cluster", "2")], ids=" ".join)
+def test_a_run_is_begun_and_resumed_on_the_cluster_that_is_named(
+    call: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], option: tuple[str, str]
+) -> None:
+    places: list[Any] = []
+
+    def on_cluster(which: Any, say: Any) -> Any:
+        return nullcontext(f"on {which}")
+
+    def measured(*_: object, place: Any, **__: object) -> None:
+        places.append(place)
+        raise UserError("that is enough")
+
+    for name in ("on_scheduler", "on_local_workers"):
+        monkeypatch.setattr(f"harness.distribute.{name}", on_cluster)
+    for name in ("run", "resume"):
+        monkeypatch.setattr(runs, name, measured)
+    assert refused(call("run", *arguments, *option)) == "harness: that is enough"
+    assert places == [f"on {option[1]}"]
+
+
 def test_what_is_interrupted_before_it_measured_anything_says_no_more(
     call: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,6 +316,7 @@ def test_microbench_compares_with_its_last_run_and_its_first_run_has_none(tmp_pa
     options = shlex.split(found[1].replace("$$machine", "here"))
     (tmp_path / "test_nothing.py").write_text("def test_nothing(benchmark):\n    benchmark(int)\n")
     command = [sys.executable, "-m", "pytest", "test_nothing.py", "-c", str(ROOT / "pyproject.toml"), *options]
+    command += ["--benchmark-max-time=0.001"]
     alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     for compared in (0, 1):
         done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, check=False)
@@ -301,9 +329,26 @@ def test_microbench_compares_with_its_last_run_and_its_first_run_has_none(tmp_pa
     assert (done.returncode, "machine_info is different" in done.stderr) == (0, True)
 
 
-def test_the_benchmarks_of_the_harness_itself_run() -> None:
-    """Once each, untimed: nothing else would tell that one no longer fits what it measures."""
-    command = [sys.executable, "-m", "pytest", "tests/benchmarks/test_harness.py", "--benchmark-disable", "--quiet"]
-    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+class Once:
+    """The fixture `benchmark` of pytest-benchmark, which calls what it is given once and takes no time."""
+
+    def __call__(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    def pedantic(self, function: Callable[..., Any], setup: Callable[[], Any], rounds: int) -> Any:
+        arguments, options = setup()
+        return function(*arguments, **options)
+
+
+BENCHMARKS = {name: each for name, each in vars(benchmarks).items() if name.startswith("test_")}
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_each_benchmark_of_the_harness_itself_runs(name: str, tmp_path: Path) -> None:
+    """Nothing else would tell that one no longer fits what it measures."""
+    benchmark = BENCHMARKS[name]
+    swept = [mark.args for mark in getattr(benchmark, "pytestmark", [])] or [("", [""])]
+    ((argument, values),) = swept
+    has_folder = {"tmp_path": tmp_path} if "tmp_path" in inspect.signature(benchmark).parameters else {}
+    for value in values:
+        benchmark(benchmark=Once(), **has_folder, **({argument: value} if argument else {}))

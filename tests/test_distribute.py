@@ -17,9 +17,9 @@ import harness
 from harness.distribute import Cluster, on_scheduler
 from harness.distribute import cluster as of_cluster
 from harness.errors import UserError
-from harness.loading import plan_of
+from harness.loading import load_study_of, plan_of
 from harness.study import Study
-from harness.tables import RunWriter
+from harness.tables import Run, RunWriter
 from tests.fake_worker import SMALL
 from tests.keys import keys_of
 from tests.loopback import TIMING, Loopback, loopback
@@ -82,13 +82,42 @@ def test_times_are_taken_where_the_resource_is_and_the_machine_of_every_cell_is_
     assert (place.at_once(study), place.at_once(study_in(tmp_path / "more", PRECISION))) == (1, 2)
 
 
-def test_what_was_killed_goes_on_by_the_cells_that_are_left(place: Cluster, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def bereft(cluster: Loopback, place: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run amid which one Dask worker is told to end, as when its time on a cluster is over, and another is killed."""
+    folder = tmp_path_factory.mktemp("bereft")
+    told, killed = (cluster.add(cwd=folder) for _ in range(2))
+    with Client(cluster.address, set_as_default=False) as client:
+        client.wait_for_workers(4, timeout=60)
+    commit, committed = RunWriter.commit, 0
+
+    def end_in_the_middle(self: RunWriter, rows: Any) -> None:
+        nonlocal committed
+        commit(self, rows)
+        committed += 1
+        if committed == 10:
+            told.send_signal(signal.SIGTERM)
+        if committed == 16:
+            killed.send_signal(signal.SIGKILL)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(RunWriter, "commit", end_in_the_middle)
+        study = study_in(folder / "studies", PRECISION)
+        run = harness.run(study, folder / "results", say=lambda _: None, place=place)
+    assert committed == len(list(plan_of(study))) == 36
+    return run
+
+
+def test_of_workers_that_end_the_cells_are_measured_by_the_others(bereft: Run) -> None:
+    """No cell is taken for crashed."""
+    assert keys_of(bereft)["cells"] == planned(load_study_of(bereft))
+    assert set(bereft.cells["status"]) == {"ok"}
+
+
+def test_what_was_killed_goes_on_by_the_cells_that_are_left(bereft: Run, place: Cluster, tmp_path: Path) -> None:
     study = study_in(tmp_path / "studies", PRECISION)
-    whole = harness.run(study, tmp_path / "results", say=lambda _: None, place=place)
-    assert keys_of(whole)["cells"] == planned(study)
-    assert set(whole.cells["status"]) == {"ok"}
-    cut = Path(shutil.copytree(whole.path, tmp_path / "cut"))
-    (cut / "run.json").write_text(json.dumps(dict(whole.info) | {"end": None}))
+    cut = Path(shutil.copytree(bereft.path, tmp_path / "cut"))
+    (cut / "run.json").write_text(json.dumps(dict(bereft.info) | {"end": None}))
     log = (cut / "cells.csv").read_bytes()
     (cut / "cells.csv").write_bytes(log[: len(log) // 2])
     with pytest.raises(UserError, match=r"begun on cluster-[0-9a-f]{8}, and this is"):
@@ -96,39 +125,13 @@ def test_what_was_killed_goes_on_by_the_cells_that_are_left(place: Cluster, tmp_
     resumed = harness.resume(cut, tmp_path / "studies", lambda _: None, place=place)
     assert keys_of(resumed)["cells"] == planned(study)
     figures = ["case", "method", "tensor", "of", "reference", "metric", "value"]
-    both = [each.discrepancies[figures].sort_values(figures[:-1], ignore_index=True) for each in (whole, resumed)]
+    both = [each.discrepancies[figures].sort_values(figures[:-1], ignore_index=True) for each in (bereft, resumed)]
     assert both[0].equals(both[1])
 
 
 def test_a_run_of_this_machine_does_not_go_on_on_a_cluster(place: Cluster, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="begun on here, and this is a cluster"):
         harness.resume(record(tmp_path / "begun", end=None), say=lambda _: None, place=place)
-
-
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
-def test_of_a_worker_that_ends_the_cells_are_measured_by_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: signal.Signals
-) -> None:
-    """Killed, or told to end, as where its time on a cluster is over: no cell is taken for crashed."""
-    commit, committed = RunWriter.commit, 0
-    with loopback(tmp_path, [(), ()]) as cluster:
-        with Client(cluster.address, set_as_default=False) as client:
-            client.wait_for_workers(2, timeout=60)
-
-        def end_in_the_middle(self: RunWriter, rows: Any) -> None:
-            nonlocal committed
-            commit(self, rows)
-            committed += 1
-            if committed == 12:
-                cluster.workers[1].send_signal(end)
-
-        monkeypatch.setattr(RunWriter, "commit", end_in_the_middle)
-        study = study_in(tmp_path / "studies", PRECISION)
-        with on_scheduler(cluster.address) as place:
-            run = harness.run(study, tmp_path / "results", say=lambda _: None, place=place)
-    assert committed == len(list(plan_of(study))) == 36
-    assert keys_of(run)["cells"] == planned(study)
-    assert set(run.cells["status"]) == {"ok"}
 
 
 def test_what_a_cluster_cannot_do_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -453,16 +453,6 @@ def test_what_draws_a_history_is_no_study() -> None:
     assert not Path("studies/default.toml").exists()  # nor is what draws a study that has no script
 
 
-def test_the_verb_imports_no_torch(results: Path) -> None:
-    code = (
-        "import sys\nfrom harness.cli import cli\n"
-        f"cli(['history', '--machine', 'there', '--results', {str(results)!r}], standalone_mode=False)\n"
-        "sys.exit(70 if 'torch' in sys.modules else 0)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 def test_rows_are_not_added_to_a_history_of_other_columns(tmp_path: Path) -> None:
     path = tmp_path / "history.csv"
     path.write_text("begin,study\nthen,trial\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +14,8 @@ import pytest
 from harness.cells import Case
 from harness.measure.process import Worker
 from harness.tables import newest_run, read
-from harness.vocabulary import EXIT_USAGE
 from tests.asking import opening
+from tests.command_line import call, refused
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tests" / "outside"
@@ -78,10 +79,22 @@ def test_its_rows_are_in_every_table_and_are_read_without_it(folder: Path) -> No
     assert METHOD in told.stdout.replace("\\", "")  # Markdown escapes an underscore
 
 
-def refused(done: subprocess.CompletedProcess[str]) -> str:
-    assert done.returncode == EXIT_USAGE, done.stderr
-    (line,) = done.stderr.splitlines()
-    return line
+@pytest.fixture
+def refusal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """refusal(verb, package=...) -> the one line that the verb ends with in that folder, in this process."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def call_there(verb: str, package: Path | None = None) -> str:
+        if package:
+            sys.path.insert(0, str(package))
+        try:
+            return refused(call(verb, "mine"))
+        finally:
+            for name in [each for each in sys.modules if each.partition(".")[0] == "topk_by_parts"]:
+                del sys.modules[name]
+
+    return call_there
 
 
 BROKEN = {
@@ -95,25 +108,25 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("verb", ["plan", "run"])
-def test_where_it_is_not_installed_one_line_says_so(folder: Path, verb: str) -> None:
-    line = refused(harness(folder, verb, "mine", package=None))
+def test_where_it_is_not_installed_one_line_says_so(folder: Path, refusal: Callable[..., str], verb: str) -> None:
+    line = refusal(verb)
     assert line == f"harness: methods: cannot import '{METHOD}': ModuleNotFoundError: No module named 'topk_by_parts'"
     assert not (folder / "results").exists()
 
 
 @pytest.mark.parametrize("text", BROKEN)
-def test_a_module_that_cannot_be_imported_is_one_line(folder: Path, text: str) -> None:
+def test_a_module_that_cannot_be_imported_is_one_line(folder: Path, refusal: Callable[..., str], text: str) -> None:
     (folder / "topk_by_parts").mkdir()
     (folder / "topk_by_parts" / "selection.py").write_text(text)
-    line = refused(harness(folder, "plan", "mine", package=folder))
+    line = refusal("plan", package=folder)
     assert METHOD in line
     assert BROKEN[text] in line
 
 
-def test_a_parameter_that_it_does_not_take_is_one_line(folder: Path) -> None:
+def test_a_parameter_that_it_does_not_take_is_one_line(folder: Path, refusal: Callable[..., str]) -> None:
     study = folder / "studies" / "mine.toml"
     study.write_text(STUDY.replace("parts = ", "part = "))
-    line = refused(harness(folder, "plan", "mine"))
+    line = refusal("plan", package=PACKAGE)
     assert line.startswith("harness: mine: unknown parameter 'part' (allowed: ")
     assert line.endswith("did you mean 'parts'?")
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, cast
 
@@ -80,12 +81,10 @@ def statuses(run: Run) -> set[str]:
     return {*run.cells.loc[run.cells["method"] == METHOD, "status"]}
 
 
-@pytest.mark.parametrize("root", ["", "src/"])
-def test_two_commits_of_the_example_are_duelled(tmp_path: Path, root: str) -> None:
-    """Where the package is installed as PYTHONPATH says, that names the working tree: the base must not follow it."""
-    first, second = package(tmp_path / "mine", root)
-    path = str(tmp_path / "mine" / root) if root else ""
-    done = harness(tmp_path / "mine", "duel", "parts", "--base-rev", "HEAD~1", path=path)
+def test_two_commits_of_the_example_are_duelled(tmp_path: Path) -> None:
+    """The package is found by PYTHONPATH, which names the working tree: the base must not follow it."""
+    first, second = package(tmp_path / "mine", "src/")
+    done = harness(tmp_path / "mine", "duel", "parts", "--base-rev", "HEAD~1", path=str(tmp_path / "mine" / "src"))
     assert done.returncode == 0, done.stdout + done.stderr
     base, head = sides(tmp_path / "mine")
     assert (statuses(base), statuses(head)) == ({"unsupported", "ok"}, {"ok"})
@@ -140,18 +139,14 @@ def test_an_old_commit_without_the_package_is_told_in_one_line(tmp_path: Path) -
     assert "No module named 'topk_by_parts'" in line
 
 
-def found(origin: Origin, module: str = "topk_by_parts.selection") -> str:
-    """The file of a module, as a worker of an origin would import it."""
+def found(origin: Origin) -> str:
+    """The file of a module, as a worker of an origin would find it: in the folder that it runs in, else by its path."""
     assert origin.packages is not None
-    done = subprocess.run(
-        [sys.executable, "-c", f"import {module} as found; print(found.__file__)"],
-        cwd=origin.folder,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join((*origin.packages.path, str(ROOT)))},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip()
+    package = PathFinder.find_spec("topk_by_parts", [str(origin.folder / each) for each in ("", *origin.packages.path)])
+    assert package is not None
+    spec = PathFinder.find_spec("topk_by_parts.selection", package.submodule_search_locations)
+    assert spec is not None
+    return str(spec.origin)
 
 
 @pytest.mark.parametrize("root", ["", "src/", "python/lib/"])
@@ -188,8 +183,6 @@ class Hook:
         self.home = home
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        from importlib.machinery import PathFinder
-
         return PathFinder.find_spec(name, [str(self.home)]) if name == "topk_by_parts" else None
 
 

@@ -34,6 +34,9 @@ SMALL = {
     "workloads": ["shape=routing", "dtype=float32"],
 }
 
+PHASES = {"modes": ("forward", "backward")}
+"""Of a study that compiles, which takes two seconds a phase; tests/test_compile.py compiles the others."""
+
 NOT_ASKED = {"workloads": set(harness.load_study(STUDIES / "workloads.toml").shapes) - {"routing"}}
 """Figures of shapes that the small end leaves out, or that are for a GPU: nothing is said of them."""
 
@@ -52,9 +55,10 @@ def test_no_study_is_left_out() -> None:
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_a_study_at_its_small_end(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     only = SMALL[name]
-    monkeypatch.setattr(load, "BUSY_PROCESSES", 0)  # they would take the cores from the tests beside this one
-    study = harness.load_study(STUDIES / f"{name}.toml", only)
-    run = harness.run(study.with_launches(1), tmp_path, say=lambda _: None)
+    monkeypatch.setattr(load, "LOADS", {"quiet": 0})  # busy processes would take the cores from the tests beside this
+    study = harness.load_study(STUDIES / f"{name}.toml", only).with_launches(1)
+    study = study.model_copy(update={"phases": PHASES.get(name, study.phases)})
+    run = harness.run(study, tmp_path, say=lambda _: None)
     assert not run.cells["status"].isin(("crashed", "incorrect", "timeout")).any()
     rows = run.discrepancies
     assert rows.loc[rows["metric"] == "cause_unexplained", "value"].sum() == 0

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 BUSY_PROCESSES = 2
+LOADS = {"quiet": 0, "busy": BUSY_PROCESSES}
+"""How a load is called in the facts of `instrument`, and how many busy processes it is."""
 
 
 @contextmanager
