@@ -8,7 +8,8 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.report.page.compared import Comparison
-from harness.report.page.document import Drawn, Reported, document
+from harness.report.page.document import document
+from harness.report.page.reported import Drawn, Reported
 from harness.scripts import SUMMARY, UNDRAWN, Picture, captions, draw_figures
 from harness.study_folders import home_named
 from harness.tables import BASE, HEAD, Run, by_machine, has_verdicts, newest_result, read, read_verdicts, replace_text

@@ -56,8 +56,17 @@ STUDY_SUFFIX = ".toml"
 """What the name of a study file ends with."""
 
 _PACKAGE = Path(__file__).parent
-SHIPPED = _PACKAGE / "studies" if (_PACKAGE / "studies").is_dir() else _PACKAGE.parent / "studies"
+_OF_A_WHEEL = (_PACKAGE / "studies").is_dir()
+SHIPPED = _PACKAGE / "studies" if _OF_A_WHEEL else _PACKAGE.parent / "studies"
 """The folder of the studies that come with the harness: a wheel has them inside the package, a clone beside it."""
+
+DISTRIBUTION = "topk-harness" if _OF_A_WHEEL else "."
+"""What pip calls this package: by its name where it was installed from a wheel, in a clone by the folder."""
+
+
+def install(extra: str) -> str:
+    """The command that installs what one of the optional dependencies in pyproject.toml needs."""
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
 
 
 def studies_option(studies: Path) -> str:

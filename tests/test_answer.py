@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from harness.cells import Case
-from harness.report.page.answer import how_exact, which_method
+from harness.report.page.answer import which_method
 from harness.report.page.charts import error_chart
+from harness.report.page.exactness import exactness, exactness_tables
 from harness.tables import Run, read
+from harness.verdicts.fastest import fastest
 from tests.recorded import record
 
 
@@ -40,7 +42,7 @@ def run_of(flips: dict[int, float]) -> Run:
 def test_flips_that_were_not_measured_are_not_said_to_be_none(
     flips: dict[int, float], share: str, labels: list[str]
 ) -> None:
-    (table,) = how_exact(run_of(flips))
+    (table,) = exactness_tables(exactness(run_of(flips)))
     (row,) = table.rows
     assert row[-1] == share
     chart = error_chart(run_of(flips))
@@ -51,4 +53,4 @@ def test_flips_that_were_not_measured_are_not_said_to_be_none(
 
 def test_without_native_there_is_no_table_of_the_fastest(tmp_path: Path) -> None:
     run = read(record(tmp_path / "run", seconds={"gather": 1e-4, "read": 1e-5}))
-    assert list(which_method(run)) == []
+    assert list(which_method(fastest(run.timings))) == []

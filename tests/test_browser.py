@@ -19,10 +19,17 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from harness.cells import Case
 from harness.publish import publish
+from harness.report.page.document import document
+from harness.report.page.reported import Drawn, Reported
+from harness.tables import read
+from harness.vocabulary import RESULTS
 from tests.recorded import record
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+ROOT = Path(__file__).parent.parent
+DESK, SCREENS = {"width": 1280, "height": 800}, 4
+STUDIES_OF_A_PAGE = ("speed", "precision", "smoke", "regression")
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 Open = Callable[..., Page]
@@ -51,7 +58,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def opened(browser: Browser, report: Path) -> Iterator[Open]:
-    """opened(hash, file, **context) -> the page, ready; it must close without an error or a request."""
+    """opened(hash, file, **context) -> the page, ready, its explorer open unless explorer=False; it must close without
+    an error or a request."""
     faults: list[str] = []
     contexts = []
 
@@ -65,7 +73,7 @@ def opened(browser: Browser, report: Path) -> Iterator[Open]:
             lambda each: faults.append(each.url) if not each.url.startswith(("file:", "blob:", "data:")) else None,
         )
 
-    def opening(address: str = "", file: Path = report, **options: Any) -> Page:
+    def opening(address: str = "", file: Path = report, explorer: bool = True, **options: Any) -> Page:
         options.setdefault("viewport", WIDE)
         context = browser.new_context(**options)
         contexts.append(context)
@@ -73,6 +81,9 @@ def opened(browser: Browser, report: Path) -> Iterator[Open]:
         listen(page)
         page.goto(file.as_uri() + address)
         page.wait_for_selector("html[data-ready=yes]", timeout=60_000)
+        if explorer and not page.locator("#explorer details[open]").count():
+            page.locator("#explorer summary").click()
+            page.wait_for_selector("#rows tbody tr")
         return page
 
     yield opening
@@ -93,15 +104,19 @@ def shown(page: Page, axis: str, value: str) -> Any:
     return page.locator(f'input[name="show.{axis}"][value="{value}"]')
 
 
+def unfold(page: Page) -> None:
+    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+
+
 def test_it_opens_from_its_file_with_every_chart_drawn(opened: Open) -> None:
     page = opened()
-    assert page.title() == "Top-k selection in PyTorch"
+    assert page.title() == "recorded: head against base - Top-k selection in PyTorch"
+    unfold(page)
     specs = page.locator("[data-spec]")
     assert specs.count() >= 3
     for place in range(specs.count()):
-        assert specs.nth(place).locator("svg").count() == 1
+        specs.nth(place).locator("svg").wait_for()
     assert points(page) == 6  # three methods, two sizes
-    assert "slower" in page.inner_text("#comparison")
 
 
 def test_a_filter_changes_the_chart_and_the_table(opened: Open) -> None:
@@ -179,6 +194,7 @@ def test_hovering_over_a_point_tells_its_row(opened: Open) -> None:
 
 def test_the_look_up_answers_for_a_case(opened: Open) -> None:
     page = opened()
+    page.locator("#lookup-0 > summary").click()
     look_up = page.locator("[data-lookup='0']")
     look_up.locator("select[name=n]").select_option("64")
     assert re.search(r"native 1x, 1\d\d µs", look_up.inner_text())
@@ -231,9 +247,12 @@ def test_verdicts_are_in_the_explorer_in_their_colours(opened: Open) -> None:
 
 
 def test_it_can_be_used_by_the_keyboard_alone(opened: Open) -> None:
-    page = opened()
+    page = opened(explorer=False)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
+    page.locator("#explorer summary").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#rows tbody tr")
     page.locator("select[name=y]").focus()
     page.keyboard.press("ArrowDown")
     page.wait_for_selector("#chart >> text=speed-up over native")
@@ -241,6 +260,65 @@ def test_it_can_be_used_by_the_keyboard_alone(opened: Open) -> None:
     page.keyboard.press("Space")
     page.wait_for_function("document.querySelectorAll('#rows tbody tr').length === 3")
     assert page.evaluate("document.activeElement.value") == "64"
+
+
+def committed(study: str) -> Reported:
+    """The committed run of a study, with its figures and findings as they are committed."""
+    (folder,) = ROOT.joinpath(RESULTS).glob(f"*/{study}/reference")
+    figures = sorted(folder.glob("figures/*.svg"))
+    summary = folder / "figures" / "summary.md"
+    lines = summary.read_text(encoding="utf-8").splitlines() if summary.is_file() else []
+    return Reported(read(folder), [Drawn(each.stem, each.stem, each) for each in figures], lines)
+
+
+def test_a_page_of_four_studies_is_short_and_begins_with_its_answers(opened: Open, tmp_path: Path) -> None:
+    file = tmp_path / "four.html"
+    file.write_text(document([committed(study) for study in STUDIES_OF_A_PAGE]), encoding="utf-8")
+    page = opened(file=file, explorer=False, viewport=DESK)
+    height = page.evaluate("document.documentElement.scrollHeight")
+    assert 1 < height / DESK["height"] < SCREENS
+    answers = page.locator("#short dd")
+    assert answers.count() == len(STUDIES_OF_A_PAGE)
+    assert all(each.bounding_box()["y"] < DESK["height"] for each in answers.all())  # type: ignore[index]
+    assert "native" in answers.first.inner_text()
+    headings = [each.get_attribute("id") for each in page.locator("main > section").all()]
+    assert headings == ["short", "run-0", "run-1", "run-2", "run-3", "explorer"]
+    contents = page.get_by_role("navigation", name="Contents")
+    assert contents.bounding_box()["x"] < page.locator("main").bounding_box()["x"]  # type: ignore[index]
+    contents.get_by_role("link", name="Findings").first.click()
+    page.wait_for_selector("#findings-0[open]")
+    page.keyboard.press("End")
+    assert contents.get_by_role("link", name="Explorer").is_visible()
+
+
+def test_what_the_page_is_about_is_on_its_first_screen(opened: Open, tmp_path: Path) -> None:
+    """Of two runs the verdicts, of a run what to take."""
+    page = opened(explorer=False, viewport=PHONE)
+    lead = page.locator("main .lead").first
+    assert lead.inner_text().endswith("slower.")
+    assert lead.bounding_box()["y"] < PHONE["height"] / 2  # type: ignore[index]
+    run = record(tmp_path / "run", slower={"gather": 0.25}, launches=3)
+    page = opened(file=publish([str(run)], tmp_path, tmp_path), explorer=False, viewport=PHONE)
+    assert page.locator("h1").inner_text() == "Recorded"
+    answer = page.get_by_text("For the values alone (forward), take gather (2 times as fast as native).")
+    assert answer.bounding_box()["y"] < PHONE["height"] / 2  # type: ignore[index]
+
+
+def test_a_figure_is_unfolded_and_folded_again(opened: Open, tmp_path: Path) -> None:
+    (tmp_path / "recorded.py").write_text(FIGURE)
+    runs = [record(tmp_path / name, launches=3) for name in ("one", "two")]
+    page = opened(file=publish(list(map(str, runs)), tmp_path, tmp_path), explorer=False)
+    figure = page.locator("details.figure").first
+    small = figure.locator("img").bounding_box()
+    figure.locator("summary").click()
+    figure.locator(".wide img").wait_for()
+    assert figure.locator("img").get_attribute("alt") == "curve: curve"
+    large = figure.locator("img").bounding_box()
+    assert small is not None
+    assert large is not None
+    assert large["height"] > 1.2 * small["height"]
+    figure.locator("summary").click()
+    figure.locator("summary img").wait_for()
 
 
 FIGURE = """
@@ -281,7 +359,9 @@ def test_a_dark_page_has_dark_figures(opened: Open, tmp_path: Path, scheme: str,
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 def test_it_is_accessible_and_fits_its_window(opened: Open, scheme: str, size: dict[str, int]) -> None:
     page = opened(color_scheme=scheme, viewport=size)
-    page.locator("summary").first.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    unfold(page)
+    page.locator("[data-spec] svg").last.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     found = Axe().run(page)
     assert [(each["id"], [node["target"] for node in each["nodes"]][:3]) for each in found.response["violations"]] == []

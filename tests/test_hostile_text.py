@@ -14,7 +14,8 @@ import pytest
 
 from harness.errors import UserError, unknown
 from harness.report.page.compared import Comparison
-from harness.report.page.document import Drawn, Reported, document
+from harness.report.page.document import document
+from harness.report.page.reported import Drawn, Reported
 from harness.study_tables import Gate
 from harness.tables import Run, read
 from harness.verdicts.comparison import compare_verdicts

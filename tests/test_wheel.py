@@ -84,7 +84,10 @@ def test_what_is_shipped_is_listed_told_and_of_the_same_code(site: Path, folder:
     assert call(site, folder, "--version") == f"harness {harness.__version__}, commit {revision.label}\n"
     listed = call(site, folder, "list").partition("methods:")[0].split()
     assert {path.stem for path in SHIPPED.glob("*.toml")} - {"instrument"} <= set(listed)
-    code = "from harness.machine import code_digest; import harness; print(harness.__file__, code_digest())"
+    code = (
+        "from harness.machine import code_digest; from harness.vocabulary import install; import harness; "
+        "print(harness.__file__, code_digest(), install('peers'))"
+    )
     told = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
@@ -93,7 +96,8 @@ def test_what_is_shipped_is_listed_told_and_of_the_same_code(site: Path, folder:
         text=True,
         check=True,
     )
-    assert told.stdout.split() == [str(site / "harness" / "__init__.py"), code_digest()]
+    extra = "pip install 'topk-harness[peers]'"
+    assert told.stdout == f"{site / 'harness' / '__init__.py'} {code_digest()} {extra}\n"
     assert list(folder.iterdir()) == []
 
 

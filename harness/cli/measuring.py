@@ -13,7 +13,7 @@ import click
 from harness import completion
 from harness.cli.group import LAUNCHES, ONLY, RESULTS_FOLDER, STUDIES_FOLDER, cli, tell
 from harness.errors import UserError
-from harness.vocabulary import BROKEN, EXIT_CELLS
+from harness.vocabulary import BROKEN, EXIT_CELLS, install
 
 if TYPE_CHECKING:
     from harness.study import Study
@@ -125,7 +125,7 @@ def _place(scheduler: str | None, local: int | None) -> Iterator[Any]:
     try:
         from harness.distribute import on_local_workers, on_scheduler
     except ImportError as error:
-        raise UserError(f"run: a cluster needs the extra `cluster`: pip install '.[cluster]' ({error})") from None
+        raise UserError(f"run: a cluster needs the extra `cluster`: {install('cluster')} ({error})") from None
     with on_local_workers(local, tell) if local else on_scheduler(str(scheduler), tell) as place:
         yield place
 

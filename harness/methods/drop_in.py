@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.methods.definition import Unsupported, selector
+from harness.vocabulary import install
 
 
 @selector()
@@ -25,7 +26,7 @@ def blockmax_triton() -> Any:
     try:
         from harness.methods.kernels.blockmax import RUNS_ON, refusal, topk
     except ImportError as error:
-        raise Unsupported(f"{error}: pip install '.[kernels]'") from None
+        raise Unsupported(f"{error}: {install('kernels')}") from None
     if not RUNS_ON:
         raise Unsupported("blockmax_triton needs an accelerator, and torch finds none here")
 

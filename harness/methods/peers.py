@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 from harness.methods.definition import Unsupported, selector
+from harness.vocabulary import install
 
 FLASHINFER_LONGEST = 1 << 22
 """flashinfer 0.6.6 waits between the blocks of a row, which from some 7.6 million elements on need not all be resident
@@ -117,4 +118,4 @@ def quack_topk() -> Any:
 
 
 def _not_installed(error: ImportError) -> Unsupported:
-    return Unsupported(f"{error}: pip install '.[peers-gpu]'")
+    return Unsupported(f"{error}: {install('peers-gpu')}")

@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.methods.definition import selector
+from harness.vocabulary import install
 
 TEMPERATURE = 0.1
 
@@ -163,4 +164,4 @@ def _positive(temperature: float) -> float:
 
 
 def _not_installed(error: ImportError) -> UserError:
-    return UserError(f"{error}: pip install '.[peers]'")
+    return UserError(f"{error}: {install('peers')}")

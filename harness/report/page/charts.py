@@ -11,8 +11,7 @@ import pandas as pd
 
 from harness.report.palette import DTYPE_COLOUR, VERDICT_COLOUR
 from harness.tables import Run
-from harness.verdicts.fastest import WHOLE, fastest
-from harness.verdicts.plausible import believed
+from harness.verdicts.fastest import WHOLE
 from harness.verdicts.sizes import commonest
 from harness.verdicts.wording import axes_of, quantity_name
 from harness.vocabulary import DTYPES
@@ -35,9 +34,10 @@ DRAWN_TENSORS = ("values", "dx", "dW", "dy")
 SELECTIONS = ("selection right", "an index flipped", "flips not measured")
 
 
-def fastest_map(run: Run) -> tuple[Spec | None, str]:
-    """The fastest method in the plane of n and k, and in words at which values of the other axes; None: no times."""
-    if run.timings.empty or (best := fastest(believed(run))).empty:
+def fastest_map(best: pd.DataFrame) -> tuple[Spec | None, str]:
+    """The fastest method in the plane of n and k, and in words at which values of the other axes; None: nothing could
+    be ranked. best: the rows of verdicts.fastest.fastest()."""
+    if best.empty:
         return None, ""
     best, setting = _at_one_setting(best, ("n", "k", "dtype", "phase"))
     rows = best[["dtype", "phase", "n", "k", "fastest", "standing", "speedup", "low", "high"]].assign(

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
+from harness.report.page.charts import changes_chart
+from harness.report.page.provenance import facts
+from harness.report.page.table import Table
 from harness.tables import Run
+from harness.verdicts.comparison import FAILING, counts
+from harness.verdicts.counts import INSTRUCTIONS
+from harness.verdicts.sides import side_labels, sides_text
+from harness.verdicts.wording import change_text, quantity_name, status_lines
+from harness.vocabulary import BROKEN
+
+SHOWN_FIRST = 8
+"""Changes that are shown before anything is unfolded."""
+
+SHOWN_CHANGES = 60
+TOLD_REASONS = 4
 
 
 @dataclass(frozen=True)
@@ -17,3 +33,63 @@ class Comparison:
     head: Run
     verdicts: pd.DataFrame | None
     refusal: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The study, and which side is held against which."""
+        one, two = (each.replace("_", ", ") for each in side_labels(self.base.info, self.head.info))
+        return f"{self.head.name}: {two} against {one}"
+
+
+def judged(comparison: Comparison) -> dict[str, Any]:
+    """What the template shows of a comparison; its chart is a specification, or None."""
+    base, head, verdicts = comparison.base, comparison.head, comparison.verdicts
+    told = {
+        "heading": comparison.heading,
+        "told": sides_text(base.info, head.info),
+        "sides": _sides(base, head),
+        "refusal": comparison.refusal,
+    }
+    if verdicts is None:
+        return told | {"lead": [], "broken": [], "first": None, "more": None, "chart": None}
+    changed = verdicts[verdicts["verdict"] != "same"]
+    more = len(changed) > SHOWN_FIRST
+    broken = head.cells[head.cells["status"].isin(BROKEN)]
+    return told | {
+        "lead": list(_lead(verdicts)),
+        "broken": list(status_lines(broken, TOLD_REASONS)),
+        "first": _changes(changed, SHOWN_FIRST) if len(changed) else None,
+        "more": _changes(changed, SHOWN_CHANGES) if more else None,
+        "chart": changes_chart(verdicts),
+    }
+
+
+def _lead(verdicts: pd.DataFrame) -> Iterator[str]:
+    """The verdict in one sentence, then what the other quantities are."""
+    fails = verdicts["verdict"].isin(FAILING) | ((verdicts["verdict"] == "more") & (verdicts["kind"] != INSTRUCTIONS))
+    rest = counts(verdicts[~fails])
+    quantities = "quantity" if len(verdicts) == 1 else "quantities"
+    if fails.any():
+        told = ", ".join(f"{count} {word}" for word, count in counts(verdicts[fails]).items())
+        yield f"{fails.sum()} of {len(verdicts)} {quantities} got worse: {told}."
+    else:
+        yield f"Nothing is slower, worse or lost: {len(verdicts)} {quantities} were compared."
+    if undecided := rest.pop("inconclusive", 0):
+        yield f"{undecided} could not be decided: the interval of the change crosses the tolerance."
+    if rest:
+        yield f"The others: {', '.join(f'{count} {word}' for word, count in rest.items())}."
+
+
+def _changes(changed: pd.DataFrame, most: int) -> Table:
+    rows = [(row["verdict"], quantity_name(row), change_text(row)) for row in changed.head(most).to_dict("records")]
+    shown = f"The first {most} of {len(changed)}" if len(changed) > most else "All"
+    caption = f"{shown} that are not the same, the gravest first."
+    return Table(caption, ("verdict", "quantity", "change"), tuple(rows))
+
+
+def _sides(base: Run, head: Run) -> Table:
+    """The facts in which the two sides differ."""
+    one, two = facts(base), facts(head)
+    names = [name for name in {**one, **two} if one.get(name) != two.get(name)]
+    rows = tuple((name, one.get(name, "-"), two.get(name, "-")) for name in names)
+    return Table("Where the two sides differ.", ("fact", "base", "head"), rows)

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.report.page.answer import Table
+from harness.report.page.table import Table
 from harness.tables import Run
 
 LEFT_OUT = ("text",)

@@ -18,8 +18,6 @@ import pandas as pd
 
 from harness.report.page.compared import Comparison
 from harness.tables import Run
-from harness.verdicts.fastest import standings
-from harness.verdicts.plausible import believed
 from harness.verdicts.ratios import multiples_of_read, speedups
 
 RAW_ROUNDS = 200_000
@@ -46,11 +44,12 @@ class Carried:
     blocks: int
 
 
-def carried(run: Run, comparison: Comparison | None, rounds: int) -> Carried:
-    """The rows of a run, of its blocks at most `rounds`, and of the comparison whose head it is."""
+def carried(run: Run, standings: pd.DataFrame, comparison: Comparison | None, rounds: int) -> Carried:
+    """The rows of a run, of its blocks at most `rounds`, and of the comparison whose head it is; standings: what
+    verdicts.fastest.standings() says of its times."""
     key = list(run.cells.columns[: list(run.cells.columns).index("launch")])
     tables = {
-        TIME: _times(run),
+        TIME: _times(run.timings, standings),
         ROUNDS: _sample(run.timings.drop(columns=["position"]), rounds),
         MEMORY: _memory(run.memory, key),
         ERROR: run.discrepancies,
@@ -82,10 +81,9 @@ def packed(runs: Sequence[tuple[str, Carried]]) -> str:
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
-def _times(run: Run) -> pd.DataFrame:
+def _times(timings: pd.DataFrame, standings: pd.DataFrame) -> pd.DataFrame:
     """A row a cell's phase: the median block and its band, the speed-up and the multiple of one read with intervals,
     and what the look-up may say of it, if anything."""
-    timings = run.timings
     if timings.empty:
         return timings
     key = list(timings.columns[: list(timings.columns).index("clock") + 1])
@@ -98,8 +96,7 @@ def _times(run: Run) -> pd.DataFrame:
     table = table.reset_index().merge(faster, on=key, how="left")
     table = table.merge(reads.drop(columns="launches"), on=key, how="left")
     by = [*CELL_AND_PHASE, "clock"]
-    ranked = standings(believed(run))[[*by, "standing"]]
-    table = table.merge(ranked, on=by, how="left").fillna({"standing": ""})
+    table = table.merge(standings[[*by, "standing"]], on=by, how="left").fillna({"standing": ""})
     figures = [f"{name}{end}" for name in ("seconds", "speedup", "multiple") for end in ("", "_low", "_high")]
     return table[[*key, *figures, "blocks", "launches", "standing"]]
 

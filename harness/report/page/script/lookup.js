@@ -2,7 +2,8 @@
 
 function showLookUp(run, target) {
   const rows = rowsOf(run, "time").filter((row) => typeof row.speedup === "number" && row.standing);
-  const axes = Object.keys(run.cells).filter((name) => !["case", "method"].includes(name) && distinct(rows, name).length > 1);
+  const known = Object.keys(run.cells).filter((name) => !["case", "method"].includes(name) && distinct(rows, name).length > 1);
+  const axes = [...known.filter((name) => name === "shape"), ...known.filter((name) => name !== "shape")];   // what people know first
   const asked = element("form", { class: "picks", "aria-label": `a case of ${run.label}` });
   const answer = element("div", { class: "columns", "aria-live": "polite" });
   const update = () => {
@@ -43,7 +44,7 @@ function ranking(phase, rows) {
   const unranked = rows.filter((row) => !isRanked(row)).sort((a, b) => a.method.localeCompare(b.method));
   const list = (kind, some) => element(kind, {}, ...some.map((row) => element("li", {}, element("b", {}, row.method), ` ${ratio(row)}, ${time(row.seconds)}`)));
   const lists = [ranked.length ? list("ol", ranked) : null, unranked.length ? element("p", {}, why(unranked)) : null, unranked.length ? list("ul", unranked) : null];
-  return element("section", {}, element("h4", {}, phase), ...lists.filter(Boolean));
+  return element("section", {}, element("h3", {}, phase), ...lists.filter(Boolean));
 }
 
 function why(rows) {

@@ -4,7 +4,8 @@ async function start() {
   const source = new Blob([document.getElementById("datatables").textContent], { type: "text/javascript" });
   const [library, payload] = await Promise.all([import(URL.createObjectURL(source)), unpack(document.getElementById("payload").textContent)]);
   const DataTable = library.default;
-  let chosen;
+  const explorer = document.querySelector("#explorer > details");
+  let chosen = null;
 
   const show = async (form = true) => {
     chosen = chosenFrom(location.hash, payload);
@@ -40,14 +41,27 @@ async function start() {
     await show(false);
   });
   form.addEventListener("submit", (event) => event.preventDefault());
-  window.addEventListener("hashchange", () => { if (location.hash.includes("run=")) show(); });
-  const drawAll = () => Promise.all([...document.querySelectorAll("[data-spec]")].map((target) => draw(target, settings.charts[target.dataset.spec])));
+
   const shade = () => document.documentElement.classList.toggle("dark", dark.matches);
   shade();
-  dark.addEventListener("change", () => { shade(); drawAll(); show(false); });
+  dark.addEventListener("change", () => {
+    shade();
+    for (const target of document.querySelectorAll("[data-spec]")) if (target.vega) draw(target, settings.charts[target.dataset.spec]);
+    if (chosen) show(false);
+  });
   for (const target of document.querySelectorAll("[data-lookup]")) showLookUp(payload.runs[target.dataset.lookup], target);
-  await drawAll();
-  await show();
+
+  // Events of a fold do not bubble. The explorer measures its room, so it is drawn when it has one.
+  document.addEventListener("toggle", (event) => {
+    if (event.target.matches(".figure")) place(event.target);
+    drawOpen();
+    if (explorer.open && !chosen) show();
+  }, true);
+  window.addEventListener("hashchange", () => { reveal(location.hash); if (explorer.open && location.hash.includes("run=")) show(); });
+  document.querySelectorAll(".figure[open]").forEach(place);
+  if (location.hash) reveal(location.hash);
+  await drawOpen();
+  if (explorer.open) await show();
   document.documentElement.dataset.ready = "yes";
 }
 

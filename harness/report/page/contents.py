@@ -1,0 +1,32 @@
+"""What the page is called, and what its contents call the runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from harness.report.page.compared import Comparison
+from harness.report.page.provenance import title_of
+from harness.tables import Run
+
+SUBJECT = "Top-k selection in PyTorch"
+
+
+def page_title(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> str:
+    """What the page is about: the two sides of a comparison, the title of the only study, or the names of several."""
+    if len(comparisons) == 1 and {run.path for run in runs} == {comparisons[0].base.path, comparisons[0].head.path}:
+        return comparisons[0].heading
+    if len(runs) == 1:
+        return title_of(runs[0])
+    return f"{SUBJECT}: {', '.join(dict.fromkeys(run.name for run in runs))}"
+
+
+def names(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> list[str]:
+    """A short name for each run: its study; with its side or its time where several runs have one study."""
+    sides = {each.base.path: "base" for each in comparisons} | {each.head.path: "head" for each in comparisons}
+    several = Counter(run.name for run in runs)
+    told = []
+    for run in runs:
+        more = sides.get(run.path) or str(run.info["begin"])[:16].replace("T", " ")
+        told.append(", ".join(filter(None, (run.name, more if several[run.name] > 1 else "", run.part))))
+    return told

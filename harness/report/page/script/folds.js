@@ -1,0 +1,28 @@
+// The parts of the page that are folded: their charts are drawn when they are opened, and a link opens what it leads to.
+
+const isFolded = (node) => node.closest("details:not([open])") !== null;
+
+// The part that an address names, with all that it lies in; a choice of rows is the explorer's.
+function reveal(address) {
+  const name = address.includes("run=") ? "explorer" : address.slice(1);
+  const target = name && document.getElementById(name);
+  if (!target) return;
+  const inner = target.matches("#explorer") ? target.querySelector("details") : target;
+  for (let part = inner.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+  target.scrollIntoView();
+}
+
+async function drawOpen() {
+  const waiting = [...document.querySelectorAll("[data-spec]:not([data-drawn])")].filter((target) => !isFolded(target));
+  for (const target of waiting) target.dataset.drawn = "yes";   // before it is: several parts may be opened at once
+  await Promise.all(waiting.map((target) => draw(target, settings.charts[target.dataset.spec])));
+}
+
+// A figure is small beside its name while it is folded, and has the room below when it is open.
+function place(figure) {
+  const picture = figure.querySelector("picture");
+  const room = figure.querySelector(".wide");
+  if (figure.open) room.append(picture);
+  else figure.querySelector("summary").prepend(picture);
+  picture.querySelector("img").alt = figure.open ? figure.querySelector("p").textContent : "";
+}
