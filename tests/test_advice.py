@@ -19,7 +19,7 @@ from harness.verdicts.fastest import ALIKE, FASTEST, SHARED, SLOWER, UNRANKED, W
 from tests.recorded import record
 
 AXES = ["case", "method", "dtype", "device", "n", "k", "rows", "d"]
-SIZES: dict[str, list[Any]] = {"dtype": ["float16", "bfloat16", "float32", "float64"], "n": [64, 1024, 16384], "k": [1, 8, 64]}
+DTYPES, NS, KS = ("float16", "bfloat16", "float32", "float64"), (64, 1024, 16384), (1, 8, 64)
 
 
 def named(where: str, cases: pd.DataFrame) -> set[str]:
@@ -43,9 +43,9 @@ def standing_rows(seed: int, methods: tuple[str, ...] = ("fused", "gather")) -> 
     """A grid of cases with a few holes, in each of which native and others stand as chance will have it."""
     rng = np.random.default_rng(seed)
     rows: list[dict[str, Any]] = []
-    for dtype in SIZES["dtype"]:
-        for n in SIZES["n"]:
-            for k in SIZES["k"]:
+    for dtype in DTYPES:
+        for n in NS:
+            for k in KS:
                 if rng.random() < 0.1:
                     continue
                 key = {"case": f"{dtype} {n} {k}", "dtype": dtype, "device": "cpu", "n": n, "k": k, "rows": 1, "d": 0}

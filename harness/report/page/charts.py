@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from harness.report.palette import DTYPE_COLOUR, VERDICT_COLOUR
+from harness.report.palette import DTYPE_COLOUR, GAIN_COLOURS, VERDICT_COLOUR
 from harness.tables import Run
 from harness.verdicts.fastest import WHOLE
 from harness.verdicts.sizes import commonest
@@ -29,6 +29,10 @@ TOLD_AXES = ("device", "rows", "d", "distribution")
 ABOVE = alt.Legend(orient="top")
 """A legend at the side of panels would stand outside a narrow window."""
 
+TICKS = (1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100)
+LEAST_TOP = 1.25
+"""Times as fast as native at which the colours of a map end at least: less is nearly nothing, and looks so."""
+
 SHOWN_CHANGES = 60
 DRAWN_TENSORS = ("values", "dx", "dW", "dy")
 SELECTIONS = ("selection right", "an index flipped", "flips not measured")
@@ -47,13 +51,18 @@ def fastest_map(best: pd.DataFrame) -> tuple[Spec | None, str]:
         x=alt.X("n:O", title="n (length of y)", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("k:O", title="k", sort="descending"),
     )
-    light = alt.condition("datum.gain > 2.5", alt.value("white"), alt.value("#222222"))
+    most = max(float(rows["gain"].max()), np.log2(LEAST_TOP))
+    light = alt.condition(f"datum.gain > {0.6 * most}", alt.value("white"), alt.value("#222222"))
     tiles = base.mark_rect(stroke="#888", strokeWidth=0.5).encode(
         color=alt.Color(
             "gain:Q",
-            title="log2 of speed-up over native",
-            scale=alt.Scale(scheme="purples", domain=[-0.3, 5], clamp=True),
-            legend=ABOVE,
+            title="times as fast as native",
+            scale=alt.Scale(range=list(GAIN_COLOURS), domain=[0, most], clamp=True),
+            legend=alt.Legend(
+                orient="top",
+                values=[float(np.log2(each)) for each in TICKS if np.log2(each) <= most],
+                labelExpr="format(pow(2, datum.value), '.3~g') + 'x'",
+            ),
         ),
         tooltip=["fastest:N", "standing:N", "phase:N", "dtype:N", "n:Q", "k:Q", "speedup:Q", "low:Q", "high:Q"],
     )

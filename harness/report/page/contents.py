@@ -21,12 +21,17 @@ def page_title(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> str:
     return f"{SUBJECT}: {', '.join(dict.fromkeys(run.name for run in runs))}"
 
 
+def sides(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> list[str]:
+    """Of each run which side of a comparison it is: base, head, or ''."""
+    known = {each.base.path: "base" for each in comparisons} | {each.head.path: "head" for each in comparisons}
+    return [known.get(run.path, "") for run in runs]
+
+
 def names(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> list[str]:
     """A short name for each run: its study; with its side or its time where several runs have one study."""
-    sides = {each.base.path: "base" for each in comparisons} | {each.head.path: "head" for each in comparisons}
     several = Counter(run.name for run in runs)
     told = []
-    for run in runs:
-        more = sides.get(run.path) or str(run.info["begin"])[:16].replace("T", " ")
+    for run, side in zip(runs, sides(runs, comparisons), strict=True):
+        more = side or str(run.info["begin"])[:16].replace("T", " ")
         told.append(", ".join(filter(None, (run.name, more if several[run.name] > 1 else "", run.part))))
     return told

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from harness.report.page.charts import explorer_frame
 from harness.report.page.compared import Comparison, judged
-from harness.report.page.contents import SUBJECT, names, page_title
+from harness.report.page.contents import SUBJECT, names, page_title, sides
 from harness.report.page.provenance import label
 from harness.report.page.reported import Reported
 from harness.report.page.rows import DIGITS, RAW_ROUNDS, carried, packed
@@ -53,8 +53,8 @@ def document(reported: Sequence[Reported], comparisons: Sequence[Comparison] = (
         for place, each in enumerate(reported)
     ]
     methods = {name for run in runs for name in run.cells["method"].unique()}
-    told = names(runs, comparisons)
-    sections = [_kept(charts, place, section(*each)) for place, each in enumerate(zip(reported, told, strict=True))]
+    told = zip(reported, names(runs, comparisons), sides(runs, comparisons), strict=True)
+    sections = [_kept(charts, place, section(*each)) for place, each in enumerate(told)]
     verdicts = [_kept(charts, place, judged(each)) for place, each in compared.items()]
     return (
         _environment()

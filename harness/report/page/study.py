@@ -19,8 +19,9 @@ SHOWN_FINDINGS = 3
 """Of a run without times and without errors: there its study's own findings are the answer."""
 
 
-def section(reported: Reported, name: str) -> dict[str, Any]:
-    """name: that of the run in the contents. Charts are specifications, or None."""
+def section(reported: Reported, name: str, side: str) -> dict[str, Any]:
+    """name: that of the run in the contents; side: base or head of a comparison, or ''. Charts are specifications, or
+    None."""
     run = reported.run
     timed = not run.timings.empty
     found = list(advice(reported.standings)) if timed else []
@@ -32,6 +33,7 @@ def section(reported: Reported, name: str) -> dict[str, Any]:
     answered = bool(told or sentences)
     return {
         "name": name,
+        "side": side,
         "title": title_of(run),
         "heading": label(run),
         "machine": machine_line(run),
