@@ -16,6 +16,7 @@ from harness import duel as duels
 from harness.bisect import bisect
 from harness.errors import UserError
 from harness.measure.process import PROTOCOL, Worker
+from harness.vocabulary import COUNTS
 from tests.fake_worker import MACHINE, FakeWorker, Reply, usual
 from tests.scratch_history import Commit, make_history
 
@@ -34,7 +35,14 @@ launches = 12
 SD = 0.01
 """Of the logarithm of a time between launches."""
 
-ALIKE: dict[str, Any] = {"slower": 0.0, "error": 2.0, "bytes": 8000, "protocol": PROTOCOL, "status": "ok"}
+ALIKE: dict[str, Any] = {
+    "slower": 0.0,
+    "error": 2.0,
+    "bytes": 8000,
+    "protocol": PROTOCOL,
+    "status": "ok",
+    "count": 5000,
+}
 """What the worker of a commit without a fault says; a commit with one has another of these in planted.json."""
 
 Start = Callable[[Sequence[Commit]], list[str]]
@@ -63,6 +71,8 @@ class Planted(FakeWorker):
             return usual(request)
         if is_gather and self.planted["status"] not in ("ok", "dies"):
             return {"status": self.planted["status"], "reason": "as planted"}
+        if COUNTS in request["measure"]:
+            return usual(request) | {"counts": [["forward", 9, self.planted["count"] if is_gather else 5000]]}
         reply = usual(request) | {"calls": {phase: {"wall": 1} for phase in ("forward", "backward")}}
         error, peak = (self.planted["error"], self.planted["bytes"]) if is_gather else (2.0, 8000)
         reply["memory"] = [["forward", 8, float(peak)]]
@@ -101,9 +111,9 @@ def planted(**fault: Any) -> Commit:
     return Commit({"planted.json": json.dumps(fault)})
 
 
-def fought(good: str, bad: str = "HEAD", quantity: str = "") -> tuple[int, list[str]]:
-    """The exit code of a bisection, and its lines."""
+def fought(good: str, bad: str = "HEAD", quantity: str = "", count: bool = False) -> tuple[int, list[str]]:
+    """The exit code of a bisection, and its lines; count: it counts instructions too."""
     told: list[str] = []
     study = harness.load_study("studies/short.toml")
-    code = bisect(study, good, bad, quantity, "results", told.append)
+    code = bisect(study.with_counts() if count else study, good, bad, quantity, "results", told.append)
     return code, told

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from harness import counting
+from harness.bisect import search
 from harness.bisect.search import Search
+from harness.duel import duel
 from harness.errors import CannotRun, UserError
 from harness.measure.process import PROTOCOL
 from harness.tables import read
@@ -75,6 +78,34 @@ def test_a_quantity_that_is_undecided_does_not_pass_for_one_that_is_no_worse(sta
     assert lines[-2].startswith("fewer cells (--only) have more launches in the same time")
     assert lines[-1].startswith(f"it cannot be told whether a commit between {names[0][:8]} and {names[1][:8]} made ")
     assert "1 inconclusive" in lines[-1]
+
+
+def test_where_no_time_is_decided_the_commit_is_found_by_its_instructions(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "without_counts", lambda: "")  # whether valgrind is here or not
+    slower = {"slower": 0.02}  # at the tolerance
+    names = start([Commit(), planted(**slower), planted(**slower, count=5400), Commit({"a": "1"}), Commit({"a": "2"})])
+    code, lines = fought(names[0], quantity="time of forward", count=True)
+    assert (code, lines[-1]) == (EXIT_FAILED, f"{names[2][:8]} Step 2: 1.080x (5000 -> 5400)")
+    assert lines[-2].startswith(
+        "the first bad commit, by gather n=64 k=4 rows=1 d=0 float32 cpu, instructions of forward"
+    )
+    assert any(line.startswith(f"good  {names[1][:8]} Step 1: 1.000x") for line in lines)
+    assert fought(names[0], quantity="time of forward")[0] == EXIT_INCONCLUSIVE
+
+
+def test_more_time_is_for_each_of_its_duels(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float | None] = []
+
+    def fight(*arguments: Any, until_decided: float | None, **options: Any) -> Any:
+        asked.append(until_decided)
+        return duel(*arguments, until_decided=until_decided, **options)
+
+    names = start([Commit(), planted(slower=0.05)])
+    monkeypatch.setattr(search, "duel", fight)
+    told = call("bisect", "short", "--good", names[0], "--until-decided", "7")
+    assert (told.exit_code, asked) == (EXIT_FAILED, [420.0])
 
 
 def test_only_the_quantity_that_is_asked_for_is_looked_for(start: Start) -> None:

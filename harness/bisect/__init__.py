@@ -2,7 +2,8 @@
 
 The first duel, of the good commit against the bad one, says what changed. One quantity of that is then asked of the
 commits between them, each against the good one: a cell alone takes seconds where the study takes minutes. A commit is
-bad when it has more than half of the change.
+bad when it has more than half of the change. Where instructions are counted, and no time is surely worse, the quantity
+may be a count, which no load of the machine changes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from harness.loading import Say
 from harness.origin import at_commit
 from harness.study import Study
 from harness.verdicts.comparison import FAILING
+from harness.verdicts.counts import INSTRUCTIONS, counted_more
 from harness.verdicts.quantities import of_quantity, refuse_unmeant
 from harness.verdicts.wording import change_text, counts_text, quantity_name, ratio_text
 from harness.vocabulary import EXIT_FAILED, EXIT_INCONCLUSIVE, RESULTS
@@ -36,12 +38,20 @@ SHOWN = 20
 
 
 def bisect(
-    study: Study, good: str, bad: str, quantity: str = "", results: str | Path = RESULTS, say: Say = print
+    study: Study,
+    good: str,
+    bad: str,
+    quantity: str = "",
+    results: str | Path = RESULTS,
+    say: Say = print,
+    *,
+    until_decided: float | None = None,
 ) -> int:
     """Find the commit between two that made a quantity of a study worse. The last line that is said names it.
 
     good, bad: revisions; quantity: words of the quantities that are asked for, such as 'time of forward', or '' for
-    all. Returns the exit code: 1 where a commit is found, 0 where no quantity is worse, 3 where it cannot be told.
+    all; until_decided: seconds that each duel may take in place of the budget of the study. Returns the exit code: 1
+    where a commit is found, 0 where no quantity is worse, 3 where it cannot be told.
     Raises UserError where these revisions cannot be a good and a bad one, or the first duel cannot be fought, and
     Interrupted at Ctrl-C.
     """
@@ -55,7 +65,7 @@ def bisect(
             reference = stack.enter_context(at_commit(first, told_as=good, methods=study.methods))
         except UserError as error:
             raise UserError(f"bisect: {error}") from None
-        search = Search(study, Path(results), say, reference, [first], last)
+        search = Search(study, Path(results), say, reference, [first], last, until_decided=until_decided)
         try:
             return _search(search, others, quantity)
         except KeyboardInterrupt:
@@ -86,6 +96,8 @@ def _search(search: Search, others: Iterable[str], quantity: str) -> int:
     asked = of_quantity(fought.verdicts, quantity)
     failing = asked[asked["verdict"].isin(FAILING)]
     if failing.empty:
+        failing = counted_more(fought.verdicts, asked)
+    if failing.empty:
         return _nothing_found(search, asked)
     change = failing.iloc[0].to_dict()
     search.rows[search.bad] = change
@@ -93,7 +105,7 @@ def _search(search: Search, others: Iterable[str], quantity: str) -> int:
     if len(failing) > 1:
         more = len(failing) - 1
         are = "quantity is" if more == 1 else "quantities are"
-        search.say(f"{more} more {are} slower, worse or lost: --only and --quantity choose another")
+        search.say(f"{more} more {are} {_words(failing)}: --only and --quantity choose another")
     question = Question(change)
     for fork in others:
         answer = search.ask(question, fork)
@@ -104,6 +116,11 @@ def _search(search: Search, others: Iterable[str], quantity: str) -> int:
             base = f"{told(fork)}, where the two histories part, is bad already"
             raise UserError(f"bisect: {base}: the good commit's history has undone what is looked for")
     return _found(search, search.narrow(question))
+
+
+def _words(failing: pd.DataFrame) -> str:
+    """What is said of several quantities, one of which is looked for."""
+    return "undecided with more instructions" if (failing["kind"] == INSTRUCTIONS).all() else "slower, worse or lost"
 
 
 def _nothing_found(search: Search, asked: pd.DataFrame) -> int:

@@ -30,6 +30,8 @@ class Search:
     skipped: set[str] = field(default_factory=set)
     rows: dict[str, Any] = field(default_factory=dict)
     duels: int = 0
+    until_decided: float | None = None
+    """Seconds that each duel may take in place of the study's budget."""
 
     def narrow(self, question: Question) -> list[str]:
         """Try commits until none is left that could be tried; the commits of which one must be the first bad one."""
@@ -67,7 +69,16 @@ class Search:
             except UserError as error:
                 raise CannotRun(str(error)) from None
             say = self.say if question is None else lambda _: None
-            fought = duel(study, self.reference, self.results, None, say, head=head, question=question)
+            fought = duel(
+                study,
+                self.reference,
+                self.results,
+                None,
+                say,
+                head=head,
+                question=question,
+                until_decided=self.until_decided,
+            )
         self.duels += 1
         return fought
 

@@ -78,6 +78,15 @@ QUANTITY = click.option(
     help="Of what is measured only this decides: time, memory, error, or part of a quantity such as 'time of forward'.",
 )
 FOR_BISECT = "--for-bisect"
+COUNT = click.option(
+    "--count", is_flag=True, help="Count instructions too, by valgrind: no load of the machine changes them."
+)
+UNTIL_DECIDED = click.option(
+    "--until-decided",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MINUTES",
+    help="Go on until everything is decided, so many minutes at most, whatever the study's budget.",
+)
 STRICT_COUNTS = click.option(
     "--strict-counts", is_flag=True, help="Where a time is inconclusive, its count of instructions decides."
 )

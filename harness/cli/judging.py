@@ -1,4 +1,4 @@
-"""The verbs that judge: duel, bisect, compare, history."""
+"""The verbs that judge: duel, bisect, compare."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import click
 from harness import completion
 from harness.cli import suites
 from harness.cli.group import (
+    COUNT,
     FOR_BISECT,
     ONLY,
     QUANTITY,
@@ -20,6 +21,7 @@ from harness.cli.group import (
     STRICT,
     STRICT_COUNTS,
     STUDIES_FOLDER,
+    UNTIL_DECIDED,
     cli,
     tell,
 )
@@ -38,13 +40,8 @@ from harness.vocabulary import EXIT_INCONCLUSIVE, EXPORTS, studies_option
 @ONLY
 @QUANTITY
 @click.option(FOR_BISECT, is_flag=True, help="Exit with what `git bisect run` understands: 0 good, 1 bad, 125 skip.")
-@click.option("--count", is_flag=True, help="Count instructions too, by valgrind: no load of the machine changes them.")
-@click.option(
-    "--until-decided",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="MINUTES",
-    help="Go on until everything is decided, so many minutes at most, whatever the study's budget.",
-)
+@COUNT
+@UNTIL_DECIDED
 @STRICT
 @STRICT_COUNTS
 @STUDIES_FOLDER
@@ -97,7 +94,7 @@ def duel(
     refuse_unmeant(loaded, quantity)
     if count or strict_counts:
         loaded = loaded.with_counts()
-    seconds = None if until_decided is None else until_decided * 60
+    seconds = _seconds(until_decided)
     with base_origin(base_rev, base_python, base_path, loaded.methods) as base:
         fought = fight(loaded, base, results, loaded.folder or studies, tell, until_decided=seconds)
     repeat = shlex.join(["harness", "duel", study, *named.options]) + studies_option(studies)
@@ -113,13 +110,26 @@ def duel(
 @click.option("--bad", metavar="REV", default="HEAD", help="A commit with it; HEAD unless another is named.")
 @ONLY
 @QUANTITY
+@COUNT
+@UNTIL_DECIDED
 @STUDIES_FOLDER
 @RESULTS_FOLDER
-def bisect(study: str, good: str, bad: str, only: tuple[str, ...], quantity: str, studies: Path, results: Path) -> None:
+def bisect(
+    study: str,
+    good: str,
+    bad: str,
+    only: tuple[str, ...],
+    quantity: str,
+    count: bool,
+    until_decided: float | None,
+    studies: Path,
+    results: Path,
+) -> None:
     """The commit that made something slower, larger or less exact, by duels of a good commit against later ones.
 
     The study is that of the working tree. A commit that cannot be measured is skipped, as git bisect does; nothing of
-    the repository changes. Exit code: 1 a commit is found, 0 nothing got worse, 3 it cannot be told.
+    the repository changes. With --count, where no time is surely slower, the commit is looked for by its instructions.
+    --until-decided is of each duel. Exit code: 1 a commit is found, 0 nothing got worse, 3 it cannot be told.
 
     Example: python -m harness bisect regression --good v1.0 --bad HEAD --only method=gather
     """
@@ -127,7 +137,11 @@ def bisect(study: str, good: str, bad: str, only: tuple[str, ...], quantity: str
     from harness.loading import load_study
     from harness.study_folders import find_study
 
-    sys.exit(search(load_study(find_study(study, studies), only), good, bad, quantity, results, tell))
+    loaded = load_study(find_study(study, studies), only)
+    if count:
+        loaded = loaded.with_counts()
+    seconds = _seconds(until_decided)
+    sys.exit(search(loaded, good, bad, quantity, results, tell, until_decided=seconds))
 
 
 @cli.command()
@@ -161,32 +175,8 @@ def compare(words: tuple[str, ...], to: str | None, strict: bool, strict_counts:
     _judged(verdicts, of_base[-1], of_head, results, strict, advice, strict_counts=strict_counts, to=to)
 
 
-@cli.command()
-@click.option(
-    "--machine",
-    metavar="SLUG",
-    help="Another machine than this one: its folder in the results.",
-    shell_complete=completion.machine_names,
-)
-@STUDIES_FOLDER
-@RESULTS_FOLDER
-def history(machine: str | None, studies: Path, results: Path) -> None:
-    """Where the judged runs of a machine stepped, and their trends drawn into its folder `history`.
-
-    Example: python -m harness history
-    """
-    from harness.report.trend import history_lines
-    from harness.scripts import draw_trends
-    from harness.tables import history_of, read_history
-    from harness.verdicts.steps import steps
-
-    path = history_of(results, machine)
-    rows = read_history(path)
-    found = steps(rows)
-    for line in history_lines(rows, found):
-        tell(line)
-    for made in draw_trends(rows, found, path.with_suffix(""), studies):
-        tell(made)
+def _seconds(minutes: float | None) -> float | None:
+    return None if minutes is None else minutes * 60
 
 
 def _fought(folder: Path) -> tuple[Any, Any, Any]:

@@ -90,11 +90,16 @@ class Launches:
 
     def answer(self, question: Question) -> Duel:
         """One set of launches, until they answer the question, the last look has been, or no time is left. A change
-        that they find is not confirmed: the verdicts are those of one set."""
-        looks = question.looks(LOOKS)
+        that they find is not confirmed: the verdicts are those of one set. Where counts answer it there is one launch,
+        which shows what can be measured at all."""
+        looks = question.looks(LOOKS if self.until_decided is None else (*LOOKS, *LATER_LOOKS))
         latest: list[pd.DataFrame] = []
 
         def ended(done: int) -> bool:
+            if question.by_counts and done:
+                self._count()
+                latest[:] = [duel_verdicts(*self._sides(), range(1, done + 1), (), self.study.gate)]
+                return True
             late = done >= FEWEST_LAUNCHES and self.sets.left() <= 0
             if done in looks or late:
                 latest[:] = [duel_verdicts(*self._sides(), range(1, done + 1), (), self.study.gate)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cells import Case, Cell
 from harness.study import Study
 from harness.verdicts.changes import IDENTITY
+from harness.verdicts.counts import INSTRUCTIONS
 from harness.verdicts.judge import FEWEST_LAUNCHES
 from harness.vocabulary import YARDSTICKS
 
@@ -39,10 +40,17 @@ class Question:
         """The study with no more phases and rounds than the question needs."""
         kind, timing = self.change["kind"], study.timing
         assert timing is not None
-        phases: tuple[Phase, ...] = (self.change["phase"],) if kind in ("time", "memory") else study.phases
+        of_a_phase = kind in ("time", "memory", INSTRUCTIONS)
+        phases: tuple[Phase, ...] = (self.change["phase"],) if of_a_phase else study.phases
         if kind != "time":
             timing = timing.model_copy(update={"rounds": 1})
-        return study.model_copy(update={"phases": phases, "timing": timing})
+        narrowed = study.model_copy(update={"phases": phases, "timing": timing, "instructions": None})
+        return narrowed.with_counts() if self.by_counts else narrowed
+
+    @property
+    def by_counts(self) -> bool:
+        """Whether counts of instructions answer it, whatever the times are."""
+        return bool(self.change["kind"] == INSTRUCTIONS)
 
     def cells(self, plan: Iterable[tuple[Case, list[Cell]]]) -> list[tuple[Case, list[Cell]]]:
         """The one cell that is asked for, with the yardsticks of its case."""
@@ -78,7 +86,8 @@ class Question:
             return bool(abs(row["head"] - self.change["head"]) < abs(row["head"] - self.change["base"]))
         half = math.sqrt(self.change["ratio"])
         decided = row["low"] > half or row["high"] < half  # neither where an end of the interval is not known
-        if row["launches"] < FEWEST_LAUNCHES or not decided or not math.isfinite(half):
+        few = row["launches"] < FEWEST_LAUNCHES and not self.by_counts
+        if few or not decided or not math.isfinite(half):
             return None
         return bool(row["low"] > half)
 

@@ -107,5 +107,12 @@ def undecided_times(verdicts: pd.DataFrame) -> pd.Series:
     return (verdicts["kind"] == "time") & (verdicts["verdict"] == "inconclusive")
 
 
+def counted_more(verdicts: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
+    """The rows of counts that are `more` of those phases whose times are among the rows `asked`, and undecided."""
+    counted = verdicts[(verdicts["kind"] == INSTRUCTIONS) & (verdicts["verdict"] == "more")]
+    undecided = pd.MultiIndex.from_frame(asked[undecided_times(asked)][OF])
+    return counted[pd.MultiIndex.from_frame(counted[OF]).isin(undecided)]
+
+
 def _counted(verdicts: pd.DataFrame) -> pd.DataFrame:
     return verdicts[verdicts["kind"] == INSTRUCTIONS].set_index(OF)
