@@ -4,6 +4,8 @@ TORCH ?= torch==2.13.0
 STUDIES ?= seed precision speed
 # What the working tree is compared with, and the runs that `make baseline` records.
 BASE ?= main
+# The interpreter of the other side, where it is another than that of .venv.
+BASE_PYTHON ?=
 BASELINE_RUNS ?= regression regression regression regression regression
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,7 +13,7 @@ BIN := .venv/bin
 STAMP := .venv/installed-$(subst =,-,$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench plots report regress baseline test test-versions lint microbench acceptance clean
+.PHONY: help setup bench plots report regress history baseline test test-versions lint microbench acceptance clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +39,10 @@ report: $(STAMP) ## one HTML page of the newest runs of STUDIES: results/report.
 	$(BIN)/harness report $(STUDIES)
 
 regress: $(STAMP) ## did it get slower, larger or less exact: the working tree against BASE, in one set of rounds
-	$(BIN)/harness duel regression --base-rev $(BASE)
+	$(BIN)/harness duel regression --base-rev $(BASE) $(if $(BASE_PYTHON),--base-python $(BASE_PYTHON))
+
+history: $(STAMP) ## one HTML page of this machine's judged runs, over the commits
+	$(BIN)/harness history --page
 
 baseline: $(STAMP) ## record runs that `harness compare regression/baseline RUN` compares with
 	$(BIN)/harness run $(BASELINE_RUNS) --baseline

@@ -345,34 +345,3 @@ def test_a_bad_word_is_one_line(
     (line,) = result.stderr.splitlines()
     assert line.startswith("harness: ")
     assert all(each in line for each in words), line
-
-
-WORKFLOWS = [ROOT / ".ci" / "run", *sorted((ROOT / ".github" / "workflows").glob("*.yml"))]
-CALLED = {"run": {"target"}, "ci.yml": {"file"}, "regress.yml": {"target", "verb", "format"}}
-"""File -> the kinds of what it calls."""
-
-
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_every_command_of_a_workflow_exists(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert "\t" not in text
-    listed = [names.split(",") for names in re.findall(r"tests/test_\{([\w,]+)\}\.py", text)]
-    called = {
-        "target": set(" ".join(re.findall(r"\bmake((?: [a-z-]+)+)", text)).split()),
-        "verb": {*re.findall(r"\bharness ([a-z]+)", text)},
-        "format": {*re.findall(r"--to (\S+)", text)},
-        "file": {*re.findall(r"\b(?:bash|python) ([\w./]+)", text)},
-    }
-    called["file"] |= {f"tests/test_{name}.py" for names in listed for name in names}
-    assert {kind for kind, words in called.items() if words} == CALLED[path.name]
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert called["target"] <= {*targets}
-    assert called["verb"] <= {*cli.commands}
-    assert called["format"] <= {*FORMATS}
-    assert [each for each in called["file"] if not (ROOT / each).is_file()] == []
-
-
-def test_the_workflow_of_pull_requests_duels_and_tells() -> None:
-    text = (ROOT / ".github" / "workflows" / "regress.yml").read_text(encoding="utf-8")
-    assert re.findall(r"\bmake ([a-z]+)", text) == ["regress"]
-    assert re.findall(r"\bharness export \S+ --to (\S+)", text) == ["markdown", "junit"]
