@@ -58,6 +58,10 @@ def this_machine(accelerator: str = "") -> Machine:
     )
 
 
+DIRTY = "-dirty"
+"""What a label ends with of code that had changes in no commit."""
+
+
 @dataclass(frozen=True)
 class Revision:
     """The commit of the working tree, and whether it has changes; 'none' outside a repository."""
@@ -67,7 +71,7 @@ class Revision:
 
     @property
     def label(self) -> str:
-        return self.commit[:8] + ("-dirty" if self.dirty else "")
+        return self.commit[:8] + (DIRTY if self.dirty else "")
 
 
 UNKNOWN = Revision("none", dirty=False)

@@ -1,21 +1,44 @@
-"""A report put together: the runs that words name, what their studies' scripts draw of them, and what two say of each
-other."""
+"""Pages put together and written: a report of runs that words name, and the history of a machine."""
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from harness.errors import UserError
+from harness.report.history_page.document import Kept, history_document
 from harness.report.page.compared import Comparison
 from harness.report.page.document import document
 from harness.report.page.reported import Drawn, Reported
+from harness.report.page.suites import SuiteDuelled
 from harness.scripts import SUMMARY, UNDRAWN, Picture, captions, draw_figures
 from harness.study_folders import home_named
-from harness.tables import BASE, HEAD, Run, by_machine, has_verdicts, newest_result, read, read_verdicts, replace_text
+from harness.tables import (
+    BASE,
+    HEAD,
+    Run,
+    by_machine,
+    has_verdicts,
+    is_suite_duel,
+    judged_folders,
+    newest_result,
+    read,
+    read_suite,
+    read_suite_verdicts,
+    read_verdicts,
+    replace_text,
+)
 from harness.verdicts.comparison import compare_verdicts, gate_of
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 REPORT = "report.html"
+HISTORY = "history.html"
 
 
 def publish(
@@ -29,10 +52,14 @@ def publish(
     """
     runs: list[Run] = []
     comparisons: list[Comparison] = []
+    suites: list[SuiteDuelled] = []
     homes: list[Path] = []
     named = {newest_result(results, word): home_named(word, studies) for word in words}
     for folder, home in named.items():
-        if has_verdicts(folder):
+        if is_suite_duel(folder):
+            suite = (read_suite(folder / BASE), read_suite(folder / HEAD))
+            suites.append(SuiteDuelled(*suite, read_suite_verdicts(folder)))
+        elif has_verdicts(folder):
             base, head = read(folder / BASE), read(folder / HEAD)
             comparisons.append(Comparison(base, head, read_verdicts(folder)))
             runs += [base, head]
@@ -40,8 +67,51 @@ def publish(
             runs += by_machine(read(folder))
         homes += [home] * (len(runs) - len(homes))
     comparisons += _of_pairs(runs, comparisons)
-    page = document([_reported(run, home, say) for run, home in zip(runs, homes, strict=True)], comparisons)
-    path = output or results / REPORT
+    page = document([_reported(run, home, say) for run, home in zip(runs, homes, strict=True)], comparisons, suites)
+    return _written(output or results / REPORT, page)
+
+
+def publish_history(machine: Path, histories: Sequence[pd.DataFrame], output: Path | None = None) -> Path:
+    """Write the page of histories, and return its path: `output`, or history.html in the folder of the machine.
+
+    histories: that of cells and that of suites. The page has a link to the report of each judged run whose folder has
+    one. Raises UserError where the page cannot be written.
+    """
+    target = output or machine / HISTORY
+    kept = {run: _kept(folder, target.parent) for run, folder in judged_folders(machine).items()}
+    return _written(target, history_document(histories, machine.name, kept))
+
+
+def publish_reports(
+    machine: Path,
+    histories: Sequence[pd.DataFrame],
+    results: Path,
+    studies: Path,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Write the report of each run of these histories whose folder is there and has none, into that folder.
+
+    A run of which no report can be made is said, and left out.
+    """
+    judged = {run for each in histories for run in each[["study", "begin"]].itertuples(index=False, name=None)}
+    for run, folder in judged_folders(machine).items():
+        if run in judged and not (folder / REPORT).is_file():
+            try:
+                say(str(publish([str(folder)], results, studies, folder / REPORT, say)))
+            except UserError as error:
+                say(f"no report of {folder}: {error}")
+
+
+def _kept(folder: Path, page: Path) -> Kept:
+    """What there is of a judged run: the address of its report as the page in the folder `page` names it, or the words
+    that make one."""
+    report = folder / REPORT
+    if not report.is_file():
+        return Kept(folder=shlex.join([str(folder), "--output", str(report)]))
+    return Kept(report=quote(Path(os.path.relpath(report, page)).as_posix()))
+
+
+def _written(path: Path, page: str) -> Path:
     try:
         replace_text(path, page)
     except OSError as error:

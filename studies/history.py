@@ -20,6 +20,9 @@ MOST_PANELS = 16
 IN_A_ROW = 4
 MOST_TICKS = 8
 COMMIT_DIGITS = 6
+BASE_AT = 0.35
+"""The base of a run is drawn so far to the left of its head; runs are 1 apart."""
+
 LEAST_RANGE = 3.0
 """Of a logarithmic axis, its top over its bottom."""
 
@@ -27,8 +30,8 @@ SERIES = ["case", "method", "phase"]
 
 
 def levels(history: pd.DataFrame, steps: pd.DataFrame) -> Figure:
-    """Time as multiples of one read of y, by run."""
-    rows = _by_run(history)
+    """Time as multiples of one read of y, by run: a point of its base, then one of its head."""
+    rows = _both_sides(_by_run(history))
     figure = _panels(rows, steps, "level", "time in reads of y", shared=False)
     for axis in figure.axes:
         axis.set_yscale("log")
@@ -40,10 +43,10 @@ def levels(history: pd.DataFrame, steps: pd.DataFrame) -> Figure:
 
 
 def changes(history: pd.DataFrame, steps: pd.DataFrame) -> Figure:
-    """The same over the median of each quantity: steps of a few per cent can be seen."""
-    rows = _by_run(history)
-    rows = rows.assign(change=rows["level"] / rows.groupby(SERIES)["level"].transform("median"))
-    figure = _panels(rows, steps, "change", "time (its median is 1x)", shared=True)
+    """The same over the first base of each quantity: steps of a few per cent can be seen, in a single run too."""
+    rows = _both_sides(_by_run(history))
+    rows = rows.assign(change=rows["level"] / rows.groupby(SERIES)["level"].transform("first"))
+    figure = _panels(rows, steps, "change", "time (its first base is 1x)", shared=True)
     for axis in figure.axes:
         axis.axhline(1, color="black", lw=0.6)
         axis.yaxis.set_major_formatter(ticks.times)
@@ -58,6 +61,14 @@ def _by_run(history: pd.DataFrame) -> pd.DataFrame:
     places = {key: number for number, key in enumerate(order)}
     runs = [places[key] for key in zip(rows["begin"], rows["head_commit"], strict=True)]
     return rows.assign(run=runs, panel=rows["method"] + ", " + rows["phase"])
+
+
+def _both_sides(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows, and before each the base of its run. The level of a base is that of the head over the ratio: both sides
+    of a run were measured in the same rounds."""
+    bases = rows[rows["ratio"] > 0]
+    bases = bases.assign(level=bases["level"] / bases["ratio"], run=bases["run"] - BASE_AT)
+    return pd.concat([rows, bases]).sort_values("run", kind="stable", ignore_index=True)
 
 
 def _panels(rows: pd.DataFrame, steps: pd.DataFrame, y: str, label: str, shared: bool) -> Figure:
@@ -85,15 +96,16 @@ def _panels(rows: pd.DataFrame, steps: pd.DataFrame, y: str, label: str, shared:
         **style.dtypes(drawn["dtype"]),
     )
     grid.set_titles("{col_name}", pad=12).set_axis_labels("", label)
-    places = dict(zip(rows["run"], zip(rows["begin"], rows["head_commit"], strict=True), strict=True))
+    heads = rows[rows["run"] % 1 == 0]
+    places = dict(zip(heads["run"], zip(heads["begin"], heads["head_commit"], strict=True), strict=True))
     for panel, axis in grid.axes_dict.items():
-        _mark_steps(axis, steps[steps["panel"] == panel], {key: run for run, key in places.items()})
+        _mark_steps(axis, steps[steps["panel"] == panel], {key: int(run) for run, key in places.items()})
         marked = _marked(len(places))
         axis.xaxis.set_major_locator(FixedLocator(marked))
         axis.set_xticklabels([places[run][1][:COMMIT_DIGITS] for run in marked], rotation=60, ha="right", fontsize=7)
         axis.tick_params(axis="y", labelsize=7)
     study, first, last = rows["study"].iloc[0], rows["begin"].min()[:10], rows["begin"].max()[:10]
-    title = f"{study}: {len(places)} judged runs, {first} to {last}, by commit; a line a case"
+    title = f"{study}: {len(places)} judged runs, {first} to {last}, by commit: base, then head; a line a case"
     title += "; dotted: steps, their ratio (and how many)" if len(steps) else "; no step"
     return style.titled(grid, title + (f"\nleft out: {'; '.join(left_out)}" if left_out else ""))
 
@@ -109,7 +121,7 @@ def _chosen(rows: pd.DataFrame, stepped: set[str]) -> tuple[list[str], list[str]
 
 def _mark_steps(axis: Any, steps: pd.DataFrame, runs: dict[tuple[str, str], int]) -> None:
     for (begin, commit), here in steps.groupby(["begin", "head_commit"]):
-        place = runs[str(begin), str(commit)] - 0.5
+        place = runs[str(begin), str(commit)] - BASE_AT / 2
         low, high = (f"{ratio:.2f}" for ratio in (here["ratio"].min(), here["ratio"].max()))
         told = f"{low}x" if low == high else f"{low}..{high}x"
         axis.axvline(place, color="#555555", lw=0.9, ls=":")

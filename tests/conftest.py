@@ -16,6 +16,8 @@ from harness.git import forget_repository
 from harness.study import Study
 from harness.tables import Run
 from tests.bisected import start as start
+from tests.browsing import browser as browser
+from tests.browsing import in_browser as in_browser
 from tests.forked import fork_workers
 
 settings.register_profile("harness", deadline=None, max_examples=50, database=None)

@@ -1,21 +1,13 @@
-"""The page in a real browser: it opens from its file, asks for nothing, and does what its controls say.
-
-The browser is the distribution's Chromium. Without one these tests are skipped, unless BROWSER=required.
-"""
+"""The page of a report in a real browser: it opens from its file, asks for nothing, and does what its controls say."""
 
 from __future__ import annotations
 
 import csv
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from harness.cells import Case
 from harness.publish import publish
@@ -23,28 +15,15 @@ from harness.report.page.document import document
 from harness.report.page.reported import Drawn, Reported
 from harness.tables import read
 from harness.vocabulary import RESULTS
+from tests.browsing import PHONE, WIDE, Open, violations
 from tests.recorded import record
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
 ROOT = Path(__file__).parent.parent
 DESK, SCREENS = {"width": 1280, "height": 800}, 4
 STUDIES_OF_A_PAGE = ("speed", "precision", "smoke", "regression")
-WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-
-Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
-        assert os.environ.get("BROWSER") != "required", f"none of {', '.join(NAMES)} is installed"
-        pytest.skip("there is no Chromium")
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -57,39 +36,17 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def opened(browser: Browser, report: Path) -> Iterator[Open]:
-    """opened(hash, file, **context) -> the page, ready, its explorer open unless explorer=False; it must close without
-    an error or a request."""
-    faults: list[str] = []
-    contexts = []
-
-    def listen(page: Page) -> None:
-        page.on(
-            "console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None
-        )
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on(
-            "request",
-            lambda each: faults.append(each.url) if not each.url.startswith(("file:", "blob:", "data:")) else None,
-        )
+def opened(in_browser: Open, report: Path) -> Open:
+    """opened(hash, file, **context) -> the page, ready, its explorer open unless explorer=False."""
 
     def opening(address: str = "", file: Path = report, explorer: bool = True, **options: Any) -> Page:
-        options.setdefault("viewport", WIDE)
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        listen(page)
-        page.goto(file.as_uri() + address)
-        page.wait_for_selector("html[data-ready=yes]", timeout=60_000)
+        page = in_browser(file, address, **options)
         if explorer and not page.locator("#explorer details[open]").count():
             page.locator("#explorer summary").click()
             page.wait_for_selector("#rows tbody tr")
         return page
 
-    yield opening
-    for context in contexts:
-        context.close()
-    assert faults == []
+    return opening
 
 
 def points(page: Page) -> int:
@@ -363,5 +320,4 @@ def test_it_is_accessible_and_fits_its_window(opened: Open, scheme: str, size: d
     unfold(page)
     page.locator("[data-spec] svg").last.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
-    found = Axe().run(page)
-    assert [(each["id"], [node["target"] for node in each["nodes"]][:3]) for each in found.response["violations"]] == []
+    assert violations(page) == []

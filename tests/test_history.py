@@ -19,7 +19,6 @@ import pytest
 from click.testing import CliRunner, Result
 from matplotlib import pyplot
 
-from harness.cells import Case
 from harness.cli import cli
 from harness.errors import UserError
 from harness.machine import this_machine
@@ -29,37 +28,12 @@ from harness.tables import Run, append_history, history_columns, history_of, rea
 from harness.verdicts.history import history_rows, record
 from harness.verdicts.steps import FEWEST_RUNS, TOLERANCE, change_points, steps, trends
 from harness.vocabulary import EXIT_USAGE
+from tests.judged_runs import CASES, begin, chain, history
 from tests.sidecar import SIDECAR
 
 ROOT = Path(__file__).parent.parent
-CASES = (Case(n=64, k=4), Case(n=128, k=4, dtype="bfloat16"))
 SD = 0.015
 MISSED = math.log(1.05)
-
-
-def begin(run: int) -> str:
-    return f"2026-{1 + run // 28:02d}-{1 + run % 28:02d}T10:00:00+00:00"
-
-
-def row(run: int, level: float, case: Case = CASES[0], **columns: Any) -> dict[str, Any]:
-    """A row of a history: time of forward of gather, if nothing else is said."""
-    what = {
-        "study": "trial",
-        "method": "gather",
-        "kind": "time",
-        "phase": "forward",
-        "clock": "wall",
-        "tensor": "",
-        "reference": "",
-    }
-    who = {"begin": begin(run), "base_commit": "b" * 40, "head_commit": f"{run:08x}" * 5, "torch": "2.13.0"}
-    figures = {"base": 1e-5, "head": 1e-5, "ratio": 1.0, "low": 0.9, "high": 1.1, "launches": 12, "verdict": "same"}
-    return who | what | {"case": case.id, "metric": "", "level": level} | case.axes | figures | columns
-
-
-def history(levels: Iterable[float], **columns: Any) -> pd.DataFrame:
-    """A history of one quantity."""
-    return pd.DataFrame([row(run, level, **columns) for run, level in enumerate(levels)])[history_columns()]
 
 
 def noisy(seed: int, runs: int, effect: float = 0.0, at: int = 0, sd: float = SD) -> np.ndarray:
@@ -439,6 +413,15 @@ def test_figures_show_a_readable_number_of_panels_and_name_what_is_left_out() ->
     assert titles == [f"m{at:02d}, forward" for at in (*range(15), 19)]  # the last one has the step
     assert figure.get_suptitle().endswith("left out: m15, forward; m16, forward; m17, forward; m18, forward")
     pyplot.close(figure)
+
+
+def test_a_single_judged_run_shows_what_it_saw() -> None:
+    rows = chain([1.5])
+    for draw, seen in zip(load_trends(Path("studies")), ([2.0, 3.0], [1.0, 1.5]), strict=True):
+        figure = draw(rows, steps(rows))
+        (line,) = [each for each in figure.axes[0].lines if len(each.get_ydata()) == 2 and each.get_marker() == "o"]
+        assert list(line.get_ydata()) == pytest.approx(seen)
+        pyplot.close(figure)
 
 
 def test_the_shipped_script_draws_unless_the_folder_of_studies_has_one_of_its_own(tmp_path: Path) -> None:

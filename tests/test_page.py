@@ -20,8 +20,9 @@ from harness.report.page.charts import error_chart, explorer_frame, fastest_map
 from harness.report.page.compared import Comparison
 from harness.report.page.document import document
 from harness.report.page.exactness import exactness, exactness_tables
+from harness.report.page.packing import Carried, packed
 from harness.report.page.reported import Reported
-from harness.report.page.rows import Carried, carried, packed
+from harness.report.page.rows import carried
 from harness.tables import Run, read
 from harness.verdicts.closing import methods_table
 from harness.verdicts.fastest import UNRANKED, fastest

@@ -16,8 +16,8 @@ import pytest
 from harness import scripts
 from harness.scripts import draw_figures, load_script
 from harness.tables import TABLES, by_machine, read
-from harness.tables.schema import KEY, column_kinds, history_schema, schema, verdicts_schema
-from harness.tables.suites import suite_schema
+from harness.tables.schema import KEY, SUITE_HISTORY_FILE, column_kinds, history_schema, schema, verdicts_schema
+from harness.tables.suites import suite_history_schema, suite_schema
 from harness.vocabulary import RESULTS, STUDIES
 
 ROOT = Path(__file__).parent.parent
@@ -54,11 +54,13 @@ def test_every_column_of_every_table_is_explained() -> None:
 
 def test_every_column_of_a_suite_is_explained() -> None:
     told = explained((ROOT / RESULTS / "README.md").read_text(encoding="utf-8"))
-    for table in ("tests", "timings", "verdicts"):
-        declared = suite_schema(table, ["name"])
+    declarations = {
+        f"{table}.csv of a suite": suite_schema(table, ["name"]) for table in ("tests", "timings", "verdicts")
+    }
+    for table, declared in (declarations | {SUITE_HISTORY_FILE: suite_history_schema()}).items():
         kinds = column_kinds(declared)
         want = [[name, kinds[name].__name__, column.description] for name, column in declared.columns.items()]
-        assert want == told[f"{table}.csv of a suite"], table
+        assert want == told[table], table
 
 
 def test_every_study_has_a_reference() -> None:

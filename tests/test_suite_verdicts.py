@@ -3,71 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from harness.errors import UserError
 from harness.report.judgement import judgement_lines
-from harness.report.suites import next_after_suite, suite_sides_text
+from harness.report.suites import next_after_suite
 from harness.study_tables import Gate
-from harness.tables import (
-    Row,
-    SuiteRun,
-    read_suite,
-    read_suite_verdicts,
-    suite_writer,
-    write_suite_info,
-    write_suite_verdicts,
-)
+from harness.tables import read_suite, read_suite_verdicts, write_suite_verdicts
 from harness.verdicts.comparison import exit_code
-from harness.verdicts.suites import as_cells, suite_judged_so_far, suite_verdicts
+from harness.verdicts.suites import as_cells, suite_judged_so_far, suite_sides_text, suite_verdicts
 from harness.vocabulary import EXIT_CELLS, EXIT_FAILED
-
-LAUNCHES, ROUNDS = 12, 3
-EFFECT = {"test_same": 1.0, "test_slower": 1.1, "test_faster": 0.8, "test_unsure": 1.0}
-SPREAD = {"test_unsure": 0.2}
-INFO: dict[str, Any] = {
-    "schema": 1,
-    "parameters": ["n"],
-    "commit": "1" * 40,
-    "dirty": False,
-    "python": "3.11.7",
-    "packages": {"pluggy": "1.5.0", "pytest": "9"},
-}
-
-
-def written(folder: Path, tests: list[Row], timings: list[Row], **info: Any) -> SuiteRun:
-    folder.mkdir()
-    write_suite_info(folder, INFO | info)
-    with suite_writer(folder, INFO["parameters"]) as writer:
-        writer.open()
-        writer.commit({"tests": tests, "timings": timings})
-    return read_suite(folder)
-
-
-def side(folder: Path, head: bool, statuses: dict[str, str] | None = None) -> SuiteRun:
-    """24 launches of the tests of EFFECT, ok but for `statuses`, which may name other tests."""
-    rng = np.random.default_rng(7 if head else 8)
-    tests: list[Row] = []
-    timings: list[Row] = []
-    became = dict.fromkeys(EFFECT, "ok") | (statuses or {})
-    for launch in range(1, 2 * LAUNCHES + 1):
-        for name, status in became.items():
-            key = {"test": f"a.py::{name}[3]", "param_n": "3", "launch": launch}
-            reason = "" if status == "ok" else "why"
-            tests.append(key | {"status": status, "reason": reason, "machine": "m", "wall_seconds": 0.1})
-            level = (EFFECT.get(name, 1.0) if head else 1.0) * math.exp(rng.normal(0, SPREAD.get(name, 0.004)))
-            own = {"position": 0, "calls": 5}
-            blocks = [key | own | {"round": number, "seconds": 1e-5 * level} for number in range(ROUNDS)]
-            timings += blocks if status == "ok" else []
-    return written(folder, tests, timings)
-
-
-FIRST, SECOND = range(1, LAUNCHES + 1), range(LAUNCHES + 1, 2 * LAUNCHES + 1)
+from tests.suite_sides import EFFECT, FIRST, INFO, SECOND, side, written
 
 
 def test_verdicts_are_those_of_the_judge_and_keep_only_what_a_test_has(tmp_path: Path) -> None:

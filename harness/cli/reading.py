@@ -1,4 +1,4 @@
-"""The verbs that show what there is, keep it, or begin a study: plot, keep, report, export, new, list."""
+"""The verbs that show what there is, keep it, or begin a study: plot, keep, report, history, export, new, list."""
 
 from __future__ import annotations
 
@@ -75,13 +75,63 @@ def keep(words: tuple[str, ...], studies: Path, results: Path) -> None:
 def report(words: tuple[str, ...], output: Path | None, studies: Path, results: Path) -> None:
     """One HTML page of runs and duels: folders, or names of studies for the newest run or duel of each.
 
-    It needs nothing but a browser. Two runs of one study are compared, the first as the base.
+    It needs nothing but a browser. Two runs of one study are compared, the first as the base. A duel of a pytest suite
+    goes by its folder, or by that of its suite, such as pytest-tests-benchmarks.
 
     Example: python -m harness report precision speed
     """
     from harness.publish import publish
 
     tell(publish(words, results, studies, output, tell))
+
+
+@cli.command()
+@click.option(
+    "--machine",
+    metavar="SLUG",
+    help="Another machine than this one: its folder in the results.",
+    shell_complete=completion.machine_names,
+)
+@click.option("--page", is_flag=True, help="Write one HTML page of it, instead of the figures of its trends.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the page there [RESULTS/MACHINE/history.html].",
+)
+@click.option("--reports", is_flag=True, help="With --page: write the report of each judged run that has none, too.")
+@STUDIES_FOLDER
+@RESULTS_FOLDER
+def history(machine: str | None, page: bool, output: Path | None, reports: bool, studies: Path, results: Path) -> None:
+    """Where the judged runs of a machine stepped, and their trends drawn into its folder `history`.
+
+    With --page it writes a page instead: the trends of times, counts, memory and errors over the commits, what each
+    judged run saw, any two commits compared by clicking on them, and links to the reports of the runs.
+
+    Example: python -m harness history --page
+    """
+    from harness.publish import publish_history, publish_reports
+    from harness.report.trend import history_lines
+    from harness.scripts import draw_trends
+    from harness.tables import SUITE_HISTORY_FILE, history_of, read_history, read_suite_history
+    from harness.verdicts.history import suites_as_history
+    from harness.verdicts.steps import steps
+
+    path = history_of(results, machine)
+    rows, suites = read_history(path), suites_as_history(read_suite_history(path.with_name(SUITE_HISTORY_FILE)))
+    found = steps(rows)
+    for each, its_steps in ((rows, found), (suites, steps(suites))):
+        for line in history_lines(each, its_steps) if len(each) else ():
+            tell(line)
+    if page or output:
+        if reports:
+            publish_reports(path.parent, (rows, suites), results, studies, tell)
+        tell(publish_history(path.parent, (rows, suites), output))
+        return
+    if reports:
+        raise UserError("history: --reports is for --page, which links to them")
+    for made in draw_trends(rows, found, path.with_suffix(""), studies):
+        tell(made)
 
 
 @cli.command()
@@ -92,7 +142,7 @@ def report(words: tuple[str, ...], output: Path | None, studies: Path, results: 
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there, not to standard output.")
 @RESULTS_FOLDER
 def export(word: str, to: str, output: Path | None, results: Path) -> None:
-    """A run or a duel for other tools: a folder, or the name of a study for its newest run or duel.
+    """A run or a duel for other tools: a folder, or the name of a study or of a suite for its newest run or duel.
 
     json: the closing table and the answer, or the verdicts, for programs; `harness list --schema results` describes it.
     pytest-benchmark: its JSON, which `pytest-benchmark compare` reads; of a duel the head's times.

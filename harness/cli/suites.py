@@ -76,10 +76,11 @@ def duel_suite(
     from harness.duel.suites import duel_suite as fight
     from harness.origin import base_origin
     from harness.report.judgement import judgement_lines
-    from harness.report.suites import next_after_suite, suite_sides_text
+    from harness.report.suites import next_after_suite
     from harness.suite.definition import Suite
     from harness.verdicts.comparison import exit_code
-    from harness.verdicts.suites import as_cells
+    from harness.verdicts.history import record_suite
+    from harness.verdicts.suites import as_cells, suite_sides_text
 
     suite = Suite.of(path, only, budget, tolerance)
     with base_origin(base.revision, base.python, base.path) as origin:
@@ -92,4 +93,8 @@ def duel_suite(
     tell(suite_sides_text(fought.base.info, fought.head.info))
     for line in next_after_suite(fought.verdicts, again):
         tell(line)
+    try:
+        record_suite(results, fought.verdicts, fought.base, fought.head)
+    except (OSError, UserError) as error:  # the verdicts hold all the same
+        click.echo(f"harness: not added to the history: {error}", err=True)
     return exit_code(fought.verdicts, cells, strict)

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import pandas as pd
 
-from harness.machine import Revision
-
-Info = Mapping[str, Any]
-
 MOST_NAMED = 8
 """Functions that an advice names; of more, it says how to have more time."""
-
-
-def suite_sides_text(base: Info, head: Info) -> str:
-    """One line: commit and Python of each side, and the packages in whose version the two differ."""
-    names = [*dict.fromkeys((*base["packages"], *head["packages"]))]
-    unlike = [name for name in names if base["packages"].get(name) != head["packages"].get(name)]
-    return "; ".join(f"{name} {_side(info, unlike)}" for name, info in (("base", base), ("head", head)))
 
 
 def next_after_suite(verdicts: pd.DataFrame, repeat: str) -> Iterator[str]:
@@ -39,9 +27,3 @@ def next_after_suite(verdicts: pd.DataFrame, repeat: str) -> Iterator[str]:
 
 def _function(test: str) -> str:
     return test.partition("[")[0].rpartition("::")[2]
-
-
-def _side(info: Info, packages: list[str]) -> str:
-    told = [Revision(info["commit"], info["dirty"]).label, f"Python {info['python']}"]
-    told += [f"{name} {info['packages'].get(name, 'not imported')}" for name in packages]
-    return ", ".join(told)

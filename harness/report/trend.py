@@ -1,4 +1,4 @@
-"""What a history says on a terminal: how much there is, then where each step is."""
+"""What a history says on a terminal: how much there is, what the newest judged run saw, then where each trend steps."""
 
 from __future__ import annotations
 
@@ -9,28 +9,48 @@ import pandas as pd
 
 from harness.report.judgement import SHOWN
 from harness.verdicts.steps import FEWEST_RUNS, OF, trends
-from harness.verdicts.wording import quantity_name
+from harness.verdicts.wording import commit_label, quantity_name
 
-COMMIT_DIGITS = 8
 UNITS = {"time": " reads of y", "memory": " bytes", "instructions": " instructions", "error": ""}
 
 
 def history_lines(history: pd.DataFrame, found: pd.DataFrame) -> Iterator[str]:
-    """A line of counts, a line a step, the newest first, at most SHOWN, and what is too short to have one."""
-    runs = trends(history).groupby(OF, sort=False).size()
-    told = f"{len(found)} steps" if len(found) > 1 else "one step" if len(found) else "no step"
-    yield f"{history['begin'].nunique()} judged runs, {len(runs)} quantities: {told}"
+    """A line of counts, a line for each step, the newest first, at most SHOWN, and what is too short to have one."""
+    yield summary_line(history, found)
     newest = found.sort_values(["begin", "ratio"], ascending=False, kind="stable")
     for row in newest.head(SHOWN).to_dict("records"):
         yield step_text(row)
     if len(newest) > SHOWN:
         yield f"... and {len(newest) - SHOWN} more"
-    if few := int((runs < FEWEST_RUNS).sum()):
-        yield f"{few} quantities are of fewer than {FEWEST_RUNS} runs: no step is looked for in them"
+    if few := too_few_line(history):
+        yield few
+
+
+def summary_line(history: pd.DataFrame, found: pd.DataFrame) -> str:
+    """How many judged runs, quantities and steps of their trends there are."""
+    told = f"{len(found)} steps" if len(found) > 1 else "one step" if len(found) else "no step"
+    runs = history["begin"].nunique()
+    return f"{runs} judged run{'s' * (runs != 1)}, {len(_runs_of(history))} quantities: {told}"
+
+
+def too_few_line(history: pd.DataFrame) -> str:
+    """How many quantities have too few runs for a trend, or ''."""
+    few = int((_runs_of(history) < FEWEST_RUNS).sum())
+    return f"{few} quantities are of fewer than {FEWEST_RUNS} runs: no step is looked for in them" if few else ""
 
 
 def step_text(row: Mapping[Hashable, Any]) -> str:
     """What stepped, by how much, and the first run after it."""
-    levels = f"{row['before']:.4g} -> {row['after']:.4g}{UNITS[row['kind']]}"
-    where = f"at {str(row['head_commit'])[:COMMIT_DIGITS]} of {row['begin']}"
-    return f"{row['study']}: {quantity_name(row)}: {row['ratio']:.3f}x, {levels}, {where}"
+    where = f"at {commit_label(row['head_commit'])} of {row['begin']}"
+    return f"{row['study']}: {quantity_name(row)}: {row['ratio']:.3f}x, {levels_text(row)}, {where}"
+
+
+def levels_text(row: Mapping[Hashable, Any]) -> str:
+    """The levels before and after a step, with their unit."""
+    unit = " seconds" if "test" in row else UNITS[row["kind"]]
+    return f"{row['before']:.4g} -> {row['after']:.4g}{unit}"
+
+
+def _runs_of(history: pd.DataFrame) -> pd.Series:
+    """Each quantity -> how many runs it has."""
+    return trends(history).groupby(OF, sort=False).size()

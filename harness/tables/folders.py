@@ -1,4 +1,5 @@
-"""Which folder a word means: a folder itself, or the name of a study for the newest of its runs."""
+"""Which folder a word means: a folder itself, or the name of a study for the newest of its runs; and where judged runs
+lie."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from pathlib import Path
 
 from harness.errors import UserError, shortened, unknown
 from harness.machine import this_machine
-from harness.tables.schema import FOLDER_NAME, HISTORY_FILE, VERDICTS_FILE
+from harness.tables.reading import HEAD, read_object
+from harness.tables.schema import FOLDER_NAME, HISTORY_FILE, SUITE_FILE, SUITE_HISTORY_FILE, VERDICTS_FILE
 from harness.vocabulary import STUDY_SUFFIX
 
 BASELINE = "baseline"
@@ -81,9 +83,16 @@ def has_verdicts(folder: Path) -> bool:
     return (folder / VERDICTS_FILE).is_file()
 
 
+def is_suite_duel(folder: Path) -> bool:
+    """Whether a folder is that of a duel of a pytest suite which came to its end."""
+    return has_verdicts(folder) and (folder / HEAD / SUITE_FILE).is_file()
+
+
 def history_of(results: Path, machine: str | None) -> Path:
-    """The history of a machine by its slug, or of this one. Raises UserError where there is none."""
-    there = sorted(path.parent.name for path in results.glob(f"*/{HISTORY_FILE}"))
+    """The path of the history of a machine by its slug, or of this one; a machine may have only one of suites, which
+    lies beside that path. Raises UserError where there is neither."""
+    files = [*results.glob(f"*/{HISTORY_FILE}"), *results.glob(f"*/{SUITE_HISTORY_FILE}")]
+    there = sorted({path.parent.name for path in files})
     if machine is not None and machine not in there and there:
         raise unknown(str(results), "machine", machine, there)
     slug = machine or this_machine().slug
@@ -96,3 +105,21 @@ def history_of(results: Path, machine: str | None) -> Path:
     if len(mine) > 1:
         raise UserError(f"{results}: several histories of this machine: name one with --machine: {', '.join(mine)}")
     return results / mine[0] / HISTORY_FILE
+
+
+def judged_folders(machine: Path) -> dict[tuple[str, str], Path]:
+    """(study, begin) -> the folder of that duel or run, as far as it is still there in the folder of a machine.
+
+    A run that cannot be read is left out, and so are committed references.
+    """
+    found = {}
+    names = ("*/*/run.json", f"*/*/{HEAD}/run.json", f"*/*/{HEAD}/{SUITE_FILE}")
+    for file in sorted(path for name in names for path in machine.glob(name)):
+        folder = file.parent.parent if file.parent.name == HEAD else file.parent
+        if folder.name == REFERENCE:
+            continue
+        try:
+            found[folder.parent.name, str(read_object(file).get("begin"))] = folder
+        except UserError:
+            continue
+    return found

@@ -172,8 +172,10 @@ _VERDICTS = (
 _HISTORY = {
     "begin": pa.Column(str, description="when the judged run began, UTC"),
     "study": pa.Column(str, pa.Check.str_matches(FOLDER_NAME), description="which study was run"),
-    "base_commit": pa.Column(str, description="commit of the base"),
-    "head_commit": pa.Column(str, description="commit of the head"),
+    "base_commit": pa.Column(
+        str, description="commit of the base; it ends with -dirty where that had changes in no commit"
+    ),
+    "head_commit": pa.Column(str, description="commit of the head; the same"),
     "torch": pa.Column(str, description="torch of the head"),
 }
 
@@ -194,6 +196,7 @@ SUITE_FILE = "suite.json"
 """What a side of a duel of a suite has in place of run.json."""
 
 HISTORY_FILE = "history.csv"
+SUITE_HISTORY_FILE = "history_of_suites.csv"
 LOG = "cells"
 """The table that commits: written last."""
 
@@ -254,6 +257,11 @@ def history_schema() -> pa.DataFrameSchema:
 def history_columns() -> list[str]:
     """The columns of history.csv, in order."""
     return list(history_schema().columns)
+
+
+def history_kinds() -> dict[str, type]:
+    """The columns of history.csv, in order -> the type of their values."""
+    return column_kinds(history_schema())
 
 
 def parameter_types(parameters: Mapping[str, Sequence[Any]]) -> dict[str, type]:

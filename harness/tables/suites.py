@@ -21,8 +21,8 @@ import pandera.pandas as pa
 from harness.errors import UserError
 from harness.tables.files import replace_text
 from harness.tables.reading import HEAD, read_object, read_table
-from harness.tables.schema import SUITE_FILE, VERDICTS_FILE, column_kinds
-from harness.tables.writing import RunWriter, table_text
+from harness.tables.schema import FOLDER_NAME, SUITE_FILE, VERDICTS_FILE, column_kinds
+from harness.tables.writing import RunWriter, append_history, table_text
 from harness.vocabulary import STATUSES, VERDICTS
 
 SUITE_SCHEMA = 1
@@ -66,6 +66,35 @@ _VERDICT = {
     ),
     "reason": pa.Column(str, description="why, where the verdict needs it: of an undecided one where it lies"),
 }
+
+
+_HISTORY = {
+    "begin": pa.Column(str, description="when the duel began, UTC"),
+    "study": pa.Column(
+        str, pa.Check.str_matches(FOLDER_NAME), description="the suite: the name of its folder of duels"
+    ),
+    "base_commit": pa.Column(
+        str, description="commit of the base; it ends with -dirty where that had changes in no commit"
+    ),
+    "head_commit": pa.Column(str, description="commit of the head; the same"),
+    "packages": pa.Column(str, description="the packages in whose version the sides differ: from which to which"),
+}
+
+
+def suite_history_schema() -> pa.DataFrameSchema:
+    """The declaration of history_of_suites.csv: one row is a test of one duel, whatever its suite."""
+    judged = {name: column for name, column in _VERDICT.items() if name not in ("detectable", "reason")}
+    return pa.DataFrameSchema(_HISTORY | _TEST | judged, strict=True, ordered=True, name="history of suites")
+
+
+def read_suite_history(path: Path) -> pd.DataFrame:
+    """A history of suites, empty where there is none. Raises UserError where it is not what the schema says."""
+    return read_table(path, suite_history_schema())
+
+
+def append_suite_history(path: Path, rows: pd.DataFrame) -> None:
+    """Append rows to a history of suites, as `append_history` does."""
+    append_history(path, rows, suite_history_schema())
 
 
 def suite_schema(table: str, parameters: Sequence[str] = ()) -> pa.DataFrameSchema:

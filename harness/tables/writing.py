@@ -23,7 +23,7 @@ import pandera.pandas as pa
 from harness.errors import UserError
 from harness.outside_text import neutral
 from harness.tables.files import cut_half_line, naming, replace_text, write_all
-from harness.tables.reading import read_history
+from harness.tables.reading import read_history, read_table
 from harness.tables.schema import (
     LOG,
     SCHEMA_VERSION,
@@ -121,13 +121,14 @@ def write_sides(folder: Path, sides: Mapping[str, Mapping[str, Any]]) -> None:
     replace_text(folder / SIDES_FILE, json.dumps({"schema": SCHEMA_VERSION, **sides}, indent=1) + "\n")
 
 
-def append_history(path: Path, rows: pd.DataFrame) -> None:
-    """Append rows to a history; two that append at once take turns, and a half line left by a kill is cut off.
+def append_history(path: Path, rows: pd.DataFrame, declared: pa.DataFrameSchema | None = None) -> None:
+    """Append rows to a history of cells, or to one that is declared otherwise.
 
-    A history that an earlier version or another program wrote is rewritten first, whole, as this version writes it.
-    Raises UserError, and leaves the file as it is, where that history cannot be read.
+    Two that append at once take turns, and a half line left by a kill is cut off. A history that an earlier version or
+    another program wrote is rewritten first, whole, as this version writes it. Raises UserError, and leaves the file as
+    it is, where that history cannot be read.
     """
-    kinds = column_kinds(history_schema())
+    kinds = column_kinds(declared or history_schema())
     path.parent.mkdir(parents=True, exist_ok=True)
     header = _lines([dict.fromkeys(kinds)], kinds, header=True)
     with _open_alone(path) as file:
@@ -136,7 +137,9 @@ def append_history(path: Path, rows: pd.DataFrame) -> None:
             cut_half_line(path)
         before = path.stat().st_size
         if before and first != header:
-            replace_text(path, table_text(pd.concat([_history_to_go_on(path), rows], ignore_index=True), kinds))
+            replace_text(
+                path, table_text(pd.concat([_history_to_go_on(path, declared), rows], ignore_index=True), kinds)
+            )
             return
         try:
             write_all(file, table_text(rows, kinds, header=before == 0), path)
@@ -145,9 +148,9 @@ def append_history(path: Path, rows: pd.DataFrame) -> None:
             raise
 
 
-def _history_to_go_on(path: Path) -> pd.DataFrame:
+def _history_to_go_on(path: Path, declared: pa.DataFrameSchema | None) -> pd.DataFrame:
     try:
-        return read_history(path)
+        return read_history(path) if declared is None else read_table(path, declared)
     except UserError as error:
         raise UserError(f"{error}; move it away, and a new one is begun") from None
 

@@ -1,14 +1,27 @@
-"""The history of the judged runs of a machine: one small row per quantity and run."""
+"""The history of the judged runs of a machine: one small row per quantity and run, and one per test of a suite."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from harness.tables import HISTORY_FILE, Run, append_history, history_columns
+from harness.machine import DIRTY
+from harness.tables import (
+    HISTORY_FILE,
+    SUITE_HISTORY_FILE,
+    Run,
+    SuiteRun,
+    append_history,
+    append_suite_history,
+    history_columns,
+    history_kinds,
+)
 from harness.verdicts.changes import IDENTITY, time_levels
+from harness.verdicts.suites import CONSTANT, function_of, unlike_packages
 
 
 def record(results: Path, verdicts: pd.DataFrame, base: Run, head: Run) -> Path:
@@ -30,9 +43,46 @@ def history_rows(verdicts: pd.DataFrame, base: Run, head: Run) -> pd.DataFrame:
     rows = verdicts.assign(
         begin=head.info["begin"],
         study=head.name,
-        base_commit=base.info.get("commit", "none"),
-        head_commit=head.info.get("commit", "none"),
+        base_commit=commit_of(base.info),
+        head_commit=commit_of(head.info),
         torch=head.info.get("torch", {}).get("torch", "unknown"),
         level=np.where(verdicts["kind"] == "time", multiples, verdicts["head"]),
     )
     return rows[history_columns()]
+
+
+def commit_of(info: Mapping[str, Any]) -> str:
+    """The whole name of the commit of a side, and whether it had changes that are in no commit: nobody is to put a step
+    down to a commit that does not have it."""
+    return str(info.get("commit", "none")) + (DIRTY if info.get("dirty") else "")
+
+
+def record_suite(results: Path, verdicts: pd.DataFrame, base: SuiteRun, head: SuiteRun) -> Path:
+    """Append a duel of a suite to the history of suites of its machine; returns the path of that file."""
+    path = results / head.info["machine"]["slug"] / SUITE_HISTORY_FILE
+    versions = [
+        f"{name} {base.info['packages'].get(name, 'not imported')} -> {head.info['packages'].get(name, 'not imported')}"
+        for name in unlike_packages(base.info, head.info)
+    ]
+    rows = verdicts.assign(
+        begin=head.info["begin"],
+        study=head.path.parent.parent.name,
+        base_commit=commit_of(base.info),
+        head_commit=commit_of(head.info),
+        packages=", ".join(versions),
+    )
+    append_suite_history(path, rows)
+    return path
+
+
+def suites_as_history(rows: pd.DataFrame) -> pd.DataFrame:
+    """A history of suites in the columns of history.csv, and `test`: a test is a case, its function the method, and its
+    level the seconds of the head, since a suite has no read of y. What a test does not have is empty or 0."""
+    described = history_kinds()
+    constant = {name: "" if kind is str else 0 for name, kind in described.items() if name not in rows}
+    own = rows.assign(
+        **constant
+        | {"case": rows["test"], "method": function_of(rows["test"]), "torch": rows["packages"], "level": rows["head"]}
+        | CONSTANT
+    )
+    return own.assign(kind=own["kind"].replace({"test": "cell"}))[[*described, "test"]]

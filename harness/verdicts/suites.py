@@ -8,10 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from harness.machine import Revision
 from harness.tables import SuiteRun, parameter_column
 from harness.verdicts.absent import NOT_IN_HEAD
 from harness.verdicts.comparison import ORDER, duel_verdicts, judged_so_far
 from harness.vocabulary import WALL
+
+Info = Mapping[str, Any]
 
 CONSTANT = {"dtype": "", "phase": "call", "clock": WALL}
 """What the judge asks of a cell and a test has not. It looks at the dtype of errors only."""
@@ -70,9 +73,31 @@ def suite_judged_so_far(base: SuiteRun, head: SuiteRun, launches: Sequence[int],
 
 def _keyed(table: pd.DataFrame) -> pd.DataFrame:
     """A table of tests with the key of a cell before `launch`."""
-    functions = table["test"].str.partition("[")[0].str.rpartition("::")[2] if len(table) else table["test"]
     keyed = table.rename(columns={"test": "case"})
-    keyed.insert(1, "method", functions)
+    keyed.insert(1, "method", function_of(table["test"]))
     for name, value in CONSTANT.items():
         keyed.insert(list(keyed.columns).index("launch"), name, value)
     return keyed
+
+
+def function_of(tests: pd.Series) -> pd.Series:
+    """The functions of tests, by their ids."""
+    return tests.str.partition("[")[0].str.rpartition("::")[2] if len(tests) else tests
+
+
+def unlike_packages(base: Info, head: Info) -> list[str]:
+    """The packages that the tests of both sides import, or of one, and in whose version the two differ."""
+    names = [*dict.fromkeys((*base["packages"], *head["packages"]))]
+    return [name for name in names if base["packages"].get(name) != head["packages"].get(name)]
+
+
+def suite_sides_text(base: Info, head: Info) -> str:
+    """One line: commit and Python of each side, and the packages in whose version the two differ."""
+    unlike = unlike_packages(base, head)
+    return "; ".join(f"{name} {_side(info, unlike)}" for name, info in (("base", base), ("head", head)))
+
+
+def _side(info: Info, packages: list[str]) -> str:
+    told = [Revision(info["commit"], info["dirty"]).label, f"Python {info['python']}"]
+    told += [f"{name} {info['packages'].get(name, 'not imported')}" for name in packages]
+    return ", ".join(told)

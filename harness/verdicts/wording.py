@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from harness.cells import Case
+from harness.machine import DIRTY, Revision
 from harness.verdicts.comparison import FAILING, counts
 from harness.verdicts.judge import BETWEEN
 from harness.vocabulary import BROKEN
@@ -114,6 +115,12 @@ def ratio_text(row: Row) -> str:
         return f"{row['ratio']:.3f}x ({row['low']:.3f}..{row['high']:.3f})"
     figures = f"{row['base']:.4g} -> {row['head']:.4g}"
     return f"{row['ratio']:.3f}x ({figures})" if math.isfinite(row["ratio"]) else figures
+
+
+def commit_label(commit: object) -> str:
+    """A commit of a history in short; it says where there were changes in no commit."""
+    commit = str(commit)
+    return Revision(commit.removesuffix(DIRTY), commit.endswith(DIRTY)).label
 
 
 def change_text(row: Row) -> str:

@@ -77,7 +77,7 @@ def fastest_map(best: pd.DataFrame) -> tuple[Spec | None, str]:
         .properties(width=alt.Step(CELL_SIZE), height=alt.Step(34))
         .facet(column=alt.Column("phase:N", sort=phases, title=None), row=alt.Row("dtype:N", sort=dtypes, title=None))
     )
-    return _spec(chart, f"The fastest method in the plane of n and k, by phase and dtype, {setting}"), setting
+    return specification(chart, f"The fastest method in the plane of n and k, by phase and dtype, {setting}"), setting
 
 
 def error_chart(run: Run) -> Spec | None:
@@ -122,7 +122,7 @@ def error_chart(run: Run) -> Spec | None:
         .properties(width=PANEL_WIDTH, height=PANEL_HEIGHT)
         .facet(facet=alt.Facet("tensor:N", sort=tensors, title=None), columns=len(tensors))
     )
-    return _spec(chart, "Relative error of native against the exact answer over n, by tensor and dtype")
+    return specification(chart, "Relative error of native against the exact answer over n, by tensor and dtype")
 
 
 def changes_chart(verdicts: pd.DataFrame) -> Spec | None:
@@ -148,7 +148,7 @@ def changes_chart(verdicts: pd.DataFrame) -> Spec | None:
     points = base.mark_point(filled=True, size=50).encode(x="ratio:Q")
     line = alt.Chart(alt.InlineData(values=[{"one": 1}])).mark_rule(strokeDash=[4, 3]).encode(x="one:Q")
     chart = alt.layer(line, bars, points).properties(width=420, height=alt.Step(16))
-    return _spec(chart, "Ratios of head to base with their intervals, coloured by verdict")
+    return specification(chart, "Ratios of head to base with their intervals, coloured by verdict")
 
 
 def explorer_frame() -> Spec:
@@ -169,10 +169,11 @@ def explorer_frame() -> Spec:
         .properties(width=PANEL_WIDTH, height=PANEL_HEIGHT)
         .facet(facet=alt.Facet("panel:N", title=None), columns=3)
     )
-    return _spec(chart, "The rows that are chosen below")
+    return specification(chart, "The rows that are chosen below")
 
 
-def _spec(chart: Any, description: str) -> Spec:
+def specification(chart: Any, description: str) -> Spec:
+    """The specification of a chart of Altair as the page takes it."""
     spec: Spec = chart.properties(description=description).to_dict()
     spec.pop("$schema")  # an address that nobody need look up
     spec["config"] = {"background": "transparent", "view": {"stroke": None}}

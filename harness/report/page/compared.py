@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,10 +52,15 @@ def judged(comparison: Comparison) -> dict[str, Any]:
     }
     if verdicts is None:
         return told | {"lead": [], "broken": [], "first": None, "more": None, "chart": None}
+    return told | verdicts_told(verdicts, head.cells)
+
+
+def verdicts_told(verdicts: pd.DataFrame, cells: pd.DataFrame) -> dict[str, Any]:
+    """What the template shows of verdicts; cells: those of the head."""
     changed = verdicts[verdicts["verdict"] != "same"]
     more = len(changed) > SHOWN_FIRST
-    broken = head.cells[head.cells["status"].isin(BROKEN)]
-    return told | {
+    broken = cells[cells["status"].isin(BROKEN)]
+    return {
         "lead": list(_lead(verdicts)),
         "broken": list(status_lines(broken, TOLD_REASONS)),
         "first": _changes(changed, SHOWN_FIRST) if len(changed) else None,
@@ -89,7 +94,11 @@ def _changes(changed: pd.DataFrame, most: int) -> Table:
 
 def _sides(base: Run, head: Run) -> Table:
     """The facts in which the two sides differ."""
-    one, two = facts(base), facts(head)
+    return different(facts(base), facts(head))
+
+
+def different(one: Mapping[str, str], two: Mapping[str, str]) -> Table:
+    """The facts in which two sides differ."""
     names = [name for name in {**one, **two} if one.get(name) != two.get(name)]
     rows = tuple((name, one.get(name, "-"), two.get(name, "-")) for name in names)
     return Table("Where the two sides differ.", ("fact", "base", "head"), rows)

@@ -43,7 +43,12 @@ def facts(run: Run) -> dict[str, str]:
     """Every fact of run.json but the study's text, and how much was measured."""
     told = {name: value for name, value in run.info.items() if name not in LEFT_OUT}
     counts = {"launches": run.cells["launch"].nunique(), "cells": run.cells.groupby(["case", "method"]).ngroups}
-    return dict(_flat(told | counts))
+    return facts_of(told | counts)
+
+
+def facts_of(info: Mapping[str, Any]) -> dict[str, str]:
+    """Facts as text; what lies in another fact is named by both."""
+    return dict(_flat(info))
 
 
 def provenance(run: Run) -> Table:

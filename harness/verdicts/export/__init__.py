@@ -6,12 +6,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import unknown
-from harness.tables import BASE, HEAD, has_verdicts, of_one_machine, read, read_verdicts
+from harness.tables import (
+    BASE,
+    HEAD,
+    has_verdicts,
+    is_suite_duel,
+    of_one_machine,
+    read,
+    read_suite,
+    read_suite_verdicts,
+    read_verdicts,
+)
 from harness.verdicts.export.as_json import json_text
 from harness.verdicts.export.benchmark import benchmark_json
 from harness.verdicts.export.junit import junit_xml
 from harness.verdicts.export.markdown import markdown
-from harness.verdicts.export.results import Results
+from harness.verdicts.export.results import Results, SuiteSide
 
 __all__ = ["FORMATS", "Results", "export", "text_of"]
 
@@ -21,6 +31,9 @@ def export(folder: Path, to: str) -> str:
 
     Raises UserError where there is no such format, the folder holds neither, or several machines measured the run.
     """
+    if is_suite_duel(folder):
+        base, head = (SuiteSide(read_suite(folder / side)) for side in (BASE, HEAD))
+        return text_of(Results(head, base, read_suite_verdicts(folder)), to)
     if has_verdicts(folder):
         return text_of(Results(read(folder / HEAD), read(folder / BASE), read_verdicts(folder)), to)
     return text_of(Results(of_one_machine(read(folder))), to)

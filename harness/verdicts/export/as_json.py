@@ -17,7 +17,8 @@ from harness.tables import Run, by_device
 from harness.verdicts.answers import answer
 from harness.verdicts.closing import worst_launch
 from harness.verdicts.comparison import counts, exit_code
-from harness.verdicts.export.results import Results
+from harness.verdicts.export.of_suite import id_and_parameters
+from harness.verdicts.export.results import Results, SuiteSide
 from harness.verdicts.fastest import TOGETHER
 from harness.verdicts.plausible import believed, doubts
 from harness.verdicts.sizes import by_size
@@ -39,12 +40,13 @@ def document(results: Results) -> dict[str, Any]:
     """The document; a number that is NaN or infinite is None in it."""
     told: dict[str, Any] = {
         "format": FORMAT,
-        "kind": "run" if results.verdicts is None else "duel",
+        "kind": "run" if results.verdicts is None else "suite" if isinstance(results.head, SuiteSide) else "duel",
         "study": results.head.name,
         "sides": {side or "head": _provenance(run) for side, run in results.sides.items()},
         "statuses": _counted(results.head.cells["status"]),
     }
     if results.verdicts is None:
+        assert isinstance(results.head, Run)  # a suite is measured in duels only
         told["closing"] = [each for part in by_device(results.head) for each in _closing(part)]
         told["answer"] = list(_answers(results.head))
         told["doubts"] = list(doubts(results.head))
@@ -55,9 +57,10 @@ def document(results: Results) -> dict[str, Any]:
     return told
 
 
-def _provenance(run: Run) -> dict[str, Any]:
+def _provenance(run: Run | SuiteSide) -> dict[str, Any]:
     """Where a side comes from."""
     info = run.info
+    packages = {"packages": dict(info["packages"])} if isinstance(run, SuiteSide) else {}
     return {
         "begin": info["begin"],
         "end": info["end"],
@@ -66,6 +69,7 @@ def _provenance(run: Run) -> dict[str, Any]:
         "harness": dict(info.get("harness", {})),
         "machine": info["machine"]["slug"],
         "torch": info.get("torch", {}).get("torch", ""),
+        **packages,
     }
 
 
@@ -108,7 +112,8 @@ def _speedup(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _verdict(row: Mapping[Any, Any]) -> dict[str, Any]:
     names = list(row)
-    return _cell(row, "kind") | _picked(row, names[names.index("kind") :])
+    of = id_and_parameters(row) if "test" in row else _cell(row, "kind")
+    return of | _picked(row, names[names.index("kind") :])
 
 
 def _cell(row: Mapping[Any, Any], first: str) -> dict[str, Any]:

@@ -46,6 +46,15 @@ _CELL = {
     },
 }
 
+_TEST = {
+    "test": _text("the id that pytest gives to the test"),
+    "parameters": {
+        "type": "object",
+        "additionalProperties": {"type": "string"},
+        "description": "the parameters of the test",
+    },
+}
+
 _SPEEDUP = _CELL | {
     "phase": _text("what was timed"),
     "clock": {"enum": list(CLOCKS), "description": "by which clock"},
@@ -93,10 +102,19 @@ _CLOSING = {
 }
 
 
+def _side() -> Schema:
+    """Where a side comes from; only that of a suite says of which packages its tests import which versions."""
+    told = _object(_SIDE, "where a side comes from")
+    packages = {"type": "object", "additionalProperties": {"type": "string"}, "description": "package -> its version"}
+    return told | {"properties": _SIDE | {"packages": packages}}
+
+
 def results_schema() -> Schema:
     """The schema of the document of a run or of a duel."""
     judged = {name: {"type": JSON_TYPES[kind], "description": told} for name, (kind, told) in verdict_columns().items()}
     judged["verdict"] |= {"enum": list(VERDICTS)}
+    figures = ("base", "head", "ratio", "low", "high", "launches", "verdict", "detectable", "reason")
+    suite_judged = {"kind": {"enum": ["time", "test"]}} | {name: judged[name] for name in figures}
     of_a_run = {
         "kind": {"const": "run"},
         "closing": _list(_object(_CLOSING, "a method"), "the closing table, a method each"),
@@ -109,6 +127,12 @@ def results_schema() -> Schema:
         "counts": _COUNTS | {"propertyNames": {"enum": list(VERDICTS)}, "description": "verdict -> how many"},
         "exit_code": {"type": "integer", "description": "what `harness duel` ends with, without --strict"},
     }
+    of_a_suite = {
+        "kind": {"const": "suite"},
+        "verdicts": _list(_object(_TEST | suite_judged, "a test"), "the tests, the gravest first"),
+        "counts": of_a_duel["counts"],
+        "exit_code": of_a_duel["exit_code"],
+    }
     return {
         "$schema": DIALECT,
         "title": "Results of topk-harness",
@@ -119,11 +143,11 @@ def results_schema() -> Schema:
         "type": "object",
         "properties": {
             "format": {"const": FORMAT, "description": "version of this schema"},
-            "kind": {"enum": ["run", "duel"]},
-            "study": _text("name of the study"),
+            "kind": {"enum": ["run", "duel", "suite"]},
+            "study": _text("name of the study, or the path of the suite"),
             "sides": {
                 "type": "object",
-                "additionalProperties": _object(_SIDE, "where a side comes from"),
+                "additionalProperties": _side(),
                 "required": ["head"],
                 "description": "head, and of a duel base",
             },
@@ -131,5 +155,7 @@ def results_schema() -> Schema:
             | {"propertyNames": {"enum": list(STATUSES)}, "description": "status -> rows of cells.csv"},
         },
         "required": ["format", "kind", "study", "sides", "statuses"],
-        "oneOf": [_object(each, f"what only a {each['kind']['const']} has") for each in (of_a_run, of_a_duel)],
+        "oneOf": [
+            _object(each, f"what only a {each['kind']['const']} has") for each in (of_a_run, of_a_duel, of_a_suite)
+        ],
     }

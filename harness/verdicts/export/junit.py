@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from harness.verdicts.comparison import FAILING
 from harness.verdicts.export.results import PROJECT, Results, broken_cells, cell_name, plain
-from harness.verdicts.sides import side_facts
 from harness.verdicts.wording import change_text, quantity_name
 from harness.vocabulary import BROKEN
 
@@ -25,7 +24,7 @@ def junit_xml(results: Results) -> str:
     suite = TestSuite(plain(results.head.name))
     suite.timestamp = plain(results.head.info["begin"])
     for side, run in results.sides.items():
-        for name, value in side_facts(run.info).items():
+        for name, value in results.facts(run).items():
             suite.add_property(".".join(filter(None, (side, name))), plain(value))
     if results.verdicts is None:
         suite.add_testcases([_cell_case(row, results.head.name) for row in results.head.cells.to_dict("records")])

@@ -6,9 +6,9 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
+from harness.tables import Run
 from harness.verdicts.closing import methods_table
 from harness.verdicts.export.results import Results, broken_cells, cell_name, plain
-from harness.verdicts.sides import sides_text
 from harness.verdicts.wording import counts_text, failures_text, figures_text, quantity_name
 
 SHOWN = 50
@@ -19,7 +19,7 @@ def markdown(results: Results) -> str:
     """Of a duel what failed as the heading, a table of what is broken or not the same, and the counts; of a run counts
     as the heading, and a table of what became of each method."""
     name = results.head.name
-    if results.verdicts is None:
+    if isinstance(results.head, Run) and results.verdicts is None:
         statuses = results.head.cells["status"].value_counts()
         heading = f"{name}: {len(results.head.cells)} cells: " + ", ".join(
             f"{count} {status}" for status, count in statuses.items()
@@ -27,13 +27,13 @@ def markdown(results: Results) -> str:
         methods = methods_table(results.head)
         rows = [(str(method), *map(str, row)) for method, *row in methods.rows.itertuples()]
         return _page(heading, ("method", *methods.rows.columns), rows, "cells.csv", methods.told)
+    assert results.verdicts is not None  # a suite is measured in duels only
     broken = [(row["status"], f"{side}: {cell_name(row)}", "", row["reason"]) for side, row in broken_cells(results)]
     changed = results.verdicts[results.verdicts["verdict"] != "same"].to_dict("records")
     judged = [(row["verdict"], quantity_name(row), figures_text(row), row["reason"]) for row in changed]
-    told = sides_text(results.base.info, results.head.info) if results.base else ""
     heading = f"{name}: {failures_text(results.verdicts)}" + (f"; {len(broken)} broken cells" if broken else "")
     page = _page(heading, ("verdict", "quantity", "change", "reason"), [*broken, *judged], "verdicts.csv")
-    return f"{page}\n{markdown_text(counts_text(results.verdicts))}\n\n{markdown_text(told)}\n"
+    return f"{page}\n{markdown_text(counts_text(results.verdicts))}\n\n{markdown_text(results.sides_text)}\n"
 
 
 def markdown_text(text: object) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from harness.tables import BASE, HEAD, Run
+from harness.tables import BASE, HEAD, Run, SuiteRun
+from harness.verdicts.sides import side_facts, sides_text
+from harness.verdicts.suites import as_cells, suite_sides_text, unlike_packages
 from harness.verdicts.wording import axes_of, case_name
 from harness.vocabulary import BROKEN
 
@@ -16,17 +20,60 @@ PROJECT = "topk-harness"
 
 
 @dataclass(frozen=True)
-class Results:
-    """What is exported: a run, or a duel, which has a base and verdicts too."""
+class SuiteSide:
+    """One side of a duel of a pytest suite, as the exports ask a run: its tests are its cells."""
 
-    head: Run
-    base: Run | None = None
+    run: SuiteRun
+
+    @property
+    def path(self) -> Path:
+        return self.run.path
+
+    @property
+    def name(self) -> str:
+        return str(self.run.info["suite"])
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        return self.run.info
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        return as_cells(self.run).cells
+
+    @property
+    def timings(self) -> pd.DataFrame:
+        return self.run.timings
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is exported: a run, or a duel, which has a base and verdicts too; of a suite it is always a duel."""
+
+    head: Run | SuiteSide
+    base: Run | SuiteSide | None = None
     verdicts: pd.DataFrame | None = None
 
     @property
-    def sides(self) -> dict[str, Run]:
+    def sides(self) -> Mapping[str, Run | SuiteSide]:
         """name -> run; a run that has no other side has no name."""
         return {"": self.head} if self.base is None else {BASE: self.base, HEAD: self.head}
+
+    @property
+    def sides_text(self) -> str:
+        """One line on both sides; '' of a run."""
+        if self.base is None:
+            return ""
+        told = suite_sides_text if isinstance(self.head, SuiteSide) else sides_text
+        return told(self.base.info, self.head.info)
+
+    def facts(self, run: Run | SuiteSide) -> dict[str, Any]:
+        """What tells one side from the other."""
+        if not isinstance(run, SuiteSide):
+            return side_facts(run.info)
+        unlike = unlike_packages(self.base.info, self.head.info) if self.base else []
+        versions = {name: run.info["packages"].get(name, "not imported") for name in unlike}
+        return {name: run.info[name] for name in ("commit", "dirty", "python")} | versions
 
 
 def plain(text: object) -> str:
@@ -42,4 +89,6 @@ def broken_cells(results: Results) -> Iterator[tuple[str, Any]]:
 
 
 def cell_name(row: Any) -> str:
-    return f"{row['method']} {case_name(axes_of(row, 'launch'))}, launch {row['launch']}"
+    """A cell in a launch in words; a test of a suite by its id."""
+    cell = f"{row['method']} {case_name(axes_of(row, 'launch'))}" if "n" in row else row["case"]
+    return f"{cell}, launch {row['launch']}"

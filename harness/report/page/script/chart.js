@@ -1,6 +1,5 @@
 // The chart: a specification of Altair's, told which rows, titles, scales and colours.
 
-const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const TITLES = {
   n: "n (length of y)", k: "k (how many are kept)", seconds: "seconds a call", speedup: "speed-up over native",
   multiple: "time / time of one read of y", peak_bytes: "peak bytes", min_bytes: "least bytes", ratio: "head / base",
@@ -10,21 +9,8 @@ const BANDS = {
   multiple: "bands are 95 % intervals over launches", peak_bytes: "bands are the range over launches", ratio: "bars are 95 % intervals",
 };
 const MOST_DRAWN = 20000;   // points: more would make the browser slow
-const MANY_POINTS = 1500;   // from here on the chart is a bitmap
 const FEW_TICKS = 8;
-const NARROW = 500;         // pixels: a legend beside the panels would be cut
 const UNITS = ["seconds", "peak_bytes", "min_bytes"];   // told with prefixes: 20µ, 4M
-const PALETTE = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7A5195", "#999999"];
-
-const onDark = (colour) => (dark.matches ? settings.on_dark[colour] ?? colour : colour);
-const accessor = (name) => name.replace(/[\\.[\]]/g, "\\$&");
-
-function looks(column, values) {
-  const own = settings.colours[column] ?? {};
-  const colours = values.map((value, place) => onDark(own[value]?.[0] ?? PALETTE[place % PALETTE.length]));
-  const shapes = values.map((value) => own[value]?.[1] ?? "circle");
-  return { colours, shapes };
-}
 
 // A logarithm is of nothing where no figure is above 0, as errors often are: these are drawn as they are.
 function withScale(chosen, rows) {
@@ -73,20 +59,4 @@ function specOf(chosen, rows, columns) {
   delete spec.datasets;
   spec.description = `${chosen.y} against ${chosen.x} of ${rows.length} rows, coloured by ${chosen.colour}`;
   return spec;
-}
-
-const LOOK = { actions: false, ast: true, tooltip: { theme: "custom" } };
-
-const pointsOf = (spec) => Object.values(spec.datasets ?? {}).reduce((sum, rows) => sum + rows.length, 0);
-
-async function draw(target, spec, points = pointsOf(spec)) {
-  target.vega?.finalize();
-  const themed = dark.matches ? { ...spec, config: { ...spec.config, ...settings.dark } } : spec;
-  target.vega = await window.vegaEmbed(target, themed, { ...LOOK, renderer: points > MANY_POINTS ? "canvas" : "svg" });
-}
-
-function clear(target, told) {
-  target.vega?.finalize();
-  delete target.vega;
-  target.replaceChildren(element("p", {}, told));
 }

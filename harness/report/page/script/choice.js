@@ -1,21 +1,7 @@
 // What is chosen: the hash of the address says it, and what it does not say has a default.
 
-const TABLES = {
-  time: { ys: ["seconds", "speedup", "multiple"], panel: "phase", told: "Times: a row is a cell's phase" },
-  error: { ys: ["value"], panel: "tensor", told: "Errors: a row is one figure" },
-  memory: { ys: ["peak_bytes", "min_bytes"], panel: "phase", told: "Memory: a row is a cell's phase" },
-  rounds: { ys: ["seconds"], xs: ["round", "launch"], panel: "phase", told: "Raw rounds: a row is one block" },
-  verdicts: { ys: ["ratio"], xs: ["method"], panel: "kind", told: "Verdicts: a row is a quantity" },
-};
-const FIGURES = [
-  "case", "seconds", "speedup", "multiple", "peak_bytes", "min_bytes", "value", "ratio", "base", "head", "detectable", "reason",
-  "blocks", "launches", "calls", "standing",
-];   // what is no axis to choose rows by
-const PREFERRED = { dtype: "float32", distribution: "normal", metric: "rel_l2", reference: "exact", of: "method", launch: "1", clock: "device" };
-const KEPT_WHOLE = ["method", "phase", "tensor", "round"];
-
 function columnsOf(run, table) {
-  const bands = (name) => /_(low|high)$/.test(name) || ["low", "high"].includes(name);
+  const bands = (name) => ENDS.test(name) || ["low", "high"].includes(name);
   const all = [...Object.keys(run.cells), ...Object.keys(run.tables[table]).filter((name) => name !== "cell")];
   return all.filter((name) => !bands(name) && !FIGURES.includes(name));
 }
@@ -23,13 +9,13 @@ function columnsOf(run, table) {
 function defaults(run, table) {
   const rows = rowsOf(run, table);
   const varying = columnsOf(run, table).filter((name) => distinct(rows, name).length > 1);
-  const { ys, xs, panel } = TABLES[table];
-  const x = [...(xs ?? []), "n", "k", ...varying].find((name) => varying.includes(name)) ?? "n";
+  const { ys, xs, only, panel } = TABLES[table];
+  const x = only ?? [...(xs ?? []), "n", "k", ...varying].find((name) => varying.includes(name)) ?? "n";
   const verdicts = table === "verdicts";
   return {
     table, varying, x, y: ys.find((name) => run.tables[table][name]) ?? ys[0],
     colour: verdicts ? "verdict" : "method", panel: varying.includes(panel) ? panel : "",
-    logx: !xs && typeof rows[0]?.[x] === "number", logy: !verdicts, band: true, show: {},
+    logx: !xs && !only && typeof rows[0]?.[x] === "number", logy: !verdicts, band: true, show: {}, kept: {},
   };
 }
 
@@ -55,10 +41,11 @@ function chosenFrom(address, payload) {
   if (!table) return null;
   const chosen = { place, run, ...defaults(run, table) };
   const columns = columnsOf(run, table);
-  for (const name of ["x", "colour"]) if (columns.includes(asked.get(name))) chosen[name] = asked.get(name);
+  for (const name of TABLES[table].only ? ["colour"] : ["x", "colour"]) if (columns.includes(asked.get(name))) chosen[name] = asked.get(name);
   if (asked.has("panel")) chosen.panel = columns.includes(asked.get("panel")) ? asked.get("panel") : "";
   if (TABLES[table].ys.includes(asked.get("y")) && run.tables[table][asked.get("y")]) chosen.y = asked.get("y");
   for (const name of ["logx", "logy", "band"]) if (asked.has(name)) chosen[name] = asked.get(name) === "1";
+  for (const name of KEPT_IN_THE_ADDRESS) if (asked.has(name)) chosen.kept[name] = asked.get(name);
   let rows = rowsOf(run, table);
   for (const name of chosen.varying) {
     const all = distinct(rowsOf(run, table), name).map(String);
@@ -76,6 +63,7 @@ function addressOf(chosen) {
   for (const name of ["table", "x", "y", "colour", "panel"]) told.set(name, chosen[name]);
   for (const name of ["logx", "logy", "band"]) told.set(name, chosen[name] ? "1" : "0");
   for (const name of chosen.varying) for (const value of chosen.show[name].length ? chosen.show[name] : [""]) told.append(name, value);
+  for (const [name, value] of Object.entries(chosen.kept)) told.set(name, value);
   return `#${told}`;
 }
 

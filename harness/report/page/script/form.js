@@ -23,11 +23,11 @@ function showForm(chosen, payload) {
   const columns = columnsOf(run, table).map((name) => [name, name]);
   const figures = TABLES[table].ys.filter((name) => run.tables[table][name]).map((name) => [name, name]);
   const picks = element("div", { class: "picks" },
-    select("run", "run", payload.runs.map((each, place) => [place, each.label]), chosen.place),
+    select("run", NAMED, payload.runs.map((each, place) => [place, each.label]), chosen.place),
     select("table", "rows", Object.keys(TABLES).filter((name) => run.tables[name]).map((name) => [name, TABLES[name].told]), table),
-    select("y", "figure", figures, chosen.y), select("x", "against", columns, chosen.x),
+    select("y", "figure", figures, chosen.y), ...(TABLES[table].only ? [] : [select("x", "against", columns, chosen.x)]),
     select("colour", "colour", columns, chosen.colour), select("panel", "panels", [["", "none"], ...columns], chosen.panel),
-    check("logx", "1", "log of the axis", chosen.logx), check("logy", "1", "log of the figure", chosen.logy),
+    ...(TABLES[table].only ? [] : [check("logx", "1", "log of the axis", chosen.logx)]), check("logy", "1", "log of the figure", chosen.logy),
     check("band", "1", "bands and intervals", chosen.band));
   const rows = rowsOf(run, table);
   const filters = chosen.varying.map((name) => {
@@ -41,7 +41,7 @@ function showForm(chosen, payload) {
 function readForm(chosen) {
   const data = new FormData(form);
   const told = new URLSearchParams();
-  for (const name of ["run", "table", "x", "y", "colour", "panel"]) told.set(name, data.get(name));
+  for (const name of ["run", "table", "x", "y", "colour", "panel"]) if (data.has(name)) told.set(name, data.get(name));
   for (const name of ["logx", "logy", "band"]) told.set(name, data.has(name) ? "1" : "0");
   const moved = Number(data.get("run")) !== chosen.place || data.get("table") !== chosen.table;
   if (moved) return `#${new URLSearchParams([["run", data.get("run")], ["table", data.get("table")]])}`;
@@ -52,5 +52,6 @@ function readForm(chosen) {
     if (freed) for (const value of distinct(rowsOf(chosen.run, chosen.table), name)) told.append(name, value);
     else for (const value of values.length ? values : [""]) told.append(name, value);
   }
+  for (const [name, value] of Object.entries(chosen.kept)) told.set(name, value);
   return `#${told}`;
 }

@@ -1,20 +1,20 @@
-// The table of the rows that are chosen, by DataTables, which sorts, searches and gives them as CSV.
+// A table of rows by DataTables, which sorts, searches and gives them as CSV.
 
 const SMALL = 1e-3;   // smaller numbers have an exponent
-let table = null;
+const tables = {};    // what is shown, by the selector of its place
 const escaped = (value) => (value === null || value === undefined ? "" : String(value).replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`));
 
 const shown = (value) => (typeof value === "number" && value !== 0 && Math.abs(value) < SMALL ? value.toExponential() : escaped(value));
 
 // What is the same in all rows is hidden, unless it is kept: it is in the download all the same.
-function showTable(DataTable, rows, columns, kept) {
-  table?.destroy();
-  document.getElementById("rows").replaceChildren();
-  table = new DataTable("#rows", {
+function showTable(DataTable, place, rows, columns, kept, hides = () => false) {
+  tables[place]?.destroy();
+  document.querySelector(place).replaceChildren();
+  tables[place] = new DataTable(place, {
     data: rows, deferRender: true, pageLength: 10, autoWidth: false,
     columns: columns.map((name) => ({
       title: escaped(name), data: (row) => row[name] ?? null, render: { display: shown },
-      visible: name !== "case" && (kept.includes(name) || rows.length < 2 || rows.some((row) => row[name] !== rows[0][name])),
+      visible: name !== "case" && !hides(name) && (kept.includes(name) || rows.length < 2 || rows.some((row) => row[name] !== rows[0][name])),
     })),
     order: [],
     layout: { topStart: { buttons: [
@@ -22,4 +22,6 @@ function showTable(DataTable, rows, columns, kept) {
     ] } },
     language: { search: "Search in these rows:" },
   });
+  const pages = document.querySelector(`${place}_wrapper nav`);   // where there are two tables, each has its own
+  pages?.setAttribute("aria-label", `pages of the table ${place.slice(1)}`);
 }

@@ -1,0 +1,1 @@
+"""A history that a person looks at: one HTML file of a machine's judged runs, made from history.csv alone."""

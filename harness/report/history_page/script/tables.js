@@ -1,0 +1,18 @@
+// What the explorer of a history offers: its tables, and what is no axis to choose rows by.
+
+const RUNS = { only: "number", panel: "phase" };
+const TABLES = {
+  time: { ...RUNS, ys: ["change", "reads", "seconds", "ratio"], told: "Times" },
+  instructions: { ...RUNS, ys: ["change", "instructions", "ratio"], told: "Instructions" },
+  memory: { ...RUNS, ys: ["change", "bytes", "ratio"], told: "Memory" },
+  error: { ...RUNS, panel: "tensor", ys: ["error", "change", "ratio"], told: "Errors" },
+};
+const FIGURES = [
+  "case", "number", "change", "reads", "seconds", "ratio", "bytes", "instructions", "error", "base", "head", "begin", "launches", "seen", "step",
+];   // what is no axis to choose rows by
+const PREFERRED = { dtype: "float32", distribution: "normal", metric: "rel_l2", reference: "exact", clock: "device" };
+const ENDS = /_(low|high|base)$/;   // of names of columns that go with another
+const isAside = (name, { table, y }) => name.replace(ENDS, "") !== y && TABLES[table].ys.includes(name.replace(ENDS, ""));
+const KEPT_WHOLE = ["method", "test", "phase", "tensor", "torch", "verdict"];
+const KEPT_IN_THE_ADDRESS = ["from", "to"];   // the two commits that are compared
+const NAMED = "study";   // what the page calls one of the things whose rows it carries

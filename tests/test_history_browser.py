@@ -1,0 +1,152 @@
+"""The page of a history in a real browser: steps are seen, and two commits are compared by clicking on their points."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+from harness.publish import publish_history
+from tests.browsing import PHONE, WIDE, Open, violations
+from tests.judged_runs import CASES, chain, commit
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+ERROR: dict[str, Any] = {
+    "kind": "error",
+    "phase": "",
+    "clock": "",
+    "tensor": "dx",
+    "reference": "exact",
+    "metric": "ulp_max",
+}
+FIRST, BEFORE, AFTER, LAST = (commit(number)[:8] for number in (0, 3, 4, 8))
+
+
+def planted() -> pd.DataFrame:
+    """Eight judged runs of two methods and two sizes; the fourth saw gather 1.25 times slower at one size."""
+    quiet = [1.0] * 8
+    step = [1.0, 1.0, 1.0, 1.25, 1.0, 1.0, 1.0, 1.0]
+    times = [chain(step), chain(quiet, case=CASES[1]), chain(quiet, method="native"), chain(quiet, phase="backward")]
+    others = [chain(quiet, kind="memory", clock=""), chain(quiet, kind="instructions", clock=""), chain(quiet, **ERROR)]
+    return pd.concat([*times, *others], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of that history, and the report of its fourth run beside it."""
+    machine = tmp_path_factory.mktemp("results") / "here"
+    duel = machine / "trial" / "20260104T100000Z_b_vs_a"
+    (duel / "head").mkdir(parents=True)
+    (duel / "head" / "run.json").write_text('{"begin": "2026-01-04T10:00:00+00:00"}')
+    (duel / "report.html").write_text("<title>The report of a run</title>")
+    return publish_history(machine, [planted()])
+
+
+def marks(page: Page, filled: bool) -> list[Any]:
+    """The points of the chart: of heads, or of bases, which are hollow."""
+    paths = page.locator("#chart .mark-symbol.role-mark path").all()
+    return [each for each in paths if (each.get_attribute("fill") != "transparent") == filled]
+
+
+def heights(page: Page, filled: bool) -> list[float]:
+    """How high each point stands, from the left to the right."""
+    boxes = sorted(
+        (box["x"], box["y"] + box["height"] / 2) for each in marks(page, filled) if (box := each.bounding_box())
+    )
+    return [-y for _, y in boxes]
+
+
+def test_it_begins_with_the_newest_change_and_shows_the_step(in_browser: Open, file: Path) -> None:
+    page = in_browser(file)
+    assert page.title() == "History of here - Top-k selection in PyTorch"
+    assert "1 slower" in page.inner_text("#changes")
+    heads, bases = heights(page, True), heights(page, False)
+    assert (len(heads), len(bases)) == (8, 8)
+    assert heads[2] < heads[3] == pytest.approx(heads[7], abs=1)
+    assert bases[3] == pytest.approx(heads[2], abs=1)  # what the run saw lies between its own two points
+    assert f"{AFTER} 1.25x" in page.inner_text("#chart")
+
+
+def test_one_judged_run_alone_shows_what_it_saw(in_browser: Open, tmp_path: Path) -> None:
+    rows = chain([1.25])
+    page = in_browser(publish_history(tmp_path, [rows]))
+    (head,), (base,) = heights(page, True), heights(page, False)
+    assert head > base + 50
+    assert f"{commit(1)[:8]} 1.25x" in page.inner_text("#chart")
+
+
+def test_two_commits_are_compared_by_clicking_on_their_points(in_browser: Open, file: Path) -> None:
+    page = in_browser(file)
+    at = sorted(marks(page, True), key=lambda each: each.bounding_box()["x"])
+    at[2].click()
+    page.wait_for_function(f"document.querySelector('#pair-note').textContent.includes('{BEFORE} is chosen')")
+    at[3].click()
+    page.wait_for_selector("#compared tbody tr >> text=slower")
+    assert re.search(
+        rf"{AFTER} against {BEFORE}: 7 quantities. Judged in run 4: 1 slower, 6 same", page.inner_text("#pair-note")
+    )
+    first = page.locator("#compared tbody tr").first.inner_text()
+    for word in ("slower", "gather", "1.25", "run 4"):
+        assert word in first
+    page.get_by_role("link", name="The report of that run").click()
+    page.wait_for_function("document.title === 'The report of a run'")
+
+
+def test_commits_that_no_run_judged_are_compared_along_the_runs_between_them(in_browser: Open, file: Path) -> None:
+    page = in_browser(file, f"#run=0&table=time&from={FIRST}&to={LAST}")
+    page.wait_for_selector("#compared tbody tr >> text=8 runs in a chain")
+    header = page.locator("#compared thead th").all_inner_texts()
+    row = page.locator("#compared tbody tr").first.locator("td").all_inner_texts()
+    told = dict(zip([each.strip() for each in header], row, strict=True))
+    assert float(told["ratio"]) == pytest.approx(1.25)
+    # Eight intervals of ± 1 % as logarithms: their half widths add as squares.
+    assert float(told["high"]) / float(told["ratio"]) == pytest.approx(1.0287, abs=2e-4)
+    backwards = in_browser(file, f"#run=0&table=time&from={LAST}&to={FIRST}")
+    backwards.wait_for_selector("#compared tbody tr >> text=0.8")
+
+
+def test_the_commits_can_be_chosen_by_the_keyboard_and_a_link_keeps_them(in_browser: Open, file: Path) -> None:
+    page = in_browser(file)
+    page.locator("select[name=from]").focus()
+    page.select_option("select[name=from]", BEFORE)
+    page.select_option("select[name=to]", AFTER)
+    page.wait_for_selector("#compared tbody tr >> text=slower")
+    address = page.get_by_role("link", name="A link that keeps this choice").get_attribute("href")
+    again = in_browser(file, address)
+    assert again.locator("select[name=to]").input_value() == AFTER
+    again.wait_for_selector("#compared tbody tr >> text=slower")
+
+
+def test_every_kind_and_figure_can_be_shown(in_browser: Open, file: Path) -> None:
+    page = in_browser(file)
+    for table, figure, title in (
+        ("time", "seconds", "seconds a call"),
+        ("memory", "bytes", "peak bytes"),
+        ("instructions", "instructions", "instructions a call"),
+        ("error", "error", "error"),
+    ):
+        page.select_option("select[name=table]", table)
+        page.select_option("select[name=y]", figure)
+        page.wait_for_selector(f"#chart >> text={title}")
+        assert len(marks(page, True)) >= 8
+
+
+def test_a_line_of_a_change_leads_to_its_chart(in_browser: Open, file: Path) -> None:
+    page = in_browser(file, "#run=0&table=error")
+    page.get_by_role("link", name="slower: gather n=64").click()
+    page.wait_for_selector("#chart >> text=over the first base of the quantity")
+    assert f"{AFTER} 1.25x" in page.inner_text("#chart")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_it_is_accessible_and_fits_its_window(in_browser: Open, file: Path, scheme: str, size: dict[str, int]) -> None:
+    page = in_browser(file, f"#run=0&table=time&from={BEFORE}&to={AFTER}", color_scheme=scheme, viewport=size)
+    page.wait_for_selector("#compared tbody tr >> text=slower")
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    assert violations(page) == []
