@@ -27,8 +27,6 @@ SECONDS = 240
 MOST_LINES = 250
 """Of the first README: what is reference stands beside what it is about."""
 
-WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-
 each_readme = pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.parent.relative_to(ROOT)))
 
 
@@ -127,10 +125,9 @@ def test_every_file_that_is_named_is_there(readme: Path) -> None:
     assert [path for path in sorted(named) if not (ROOT / path).is_file()] == []
 
 
-@pytest.mark.parametrize("path", [*READMES, *WORKFLOWS], ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_command_that_is_named_is_there(path: Path) -> None:
-    text, verbs = path.read_text(encoding="utf-8"), harness.cli.cli.commands
-    pieces = text.splitlines() if path in WORKFLOWS else list(readmes.code(text))
+@each_readme
+def test_every_command_that_is_named_is_there(readme: Path) -> None:
+    pieces, verbs = list(readmes.code(readme.read_text(encoding="utf-8"))), harness.cli.cli.commands
     options = {verb: {name for each in command.params for name in each.opts} for verb, command in verbs.items()}
     called = list(readmes.calls(pieces))
     assert {verb for verb, _ in called} <= set(verbs)
