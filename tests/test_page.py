@@ -17,9 +17,9 @@ from harness.errors import UserError
 from harness.publish import REPORT, publish
 from harness.report.page.answer import beware, which_method
 from harness.report.page.charts import error_chart, explorer_frame, fastest_map
-from harness.report.page.compared import Comparison
+from harness.report.page.compared import Comparison, judged
 from harness.report.page.document import document
-from harness.report.page.exactness import exactness, exactness_tables
+from harness.report.page.exactness import exactness, exactness_sentences, exactness_tables
 from harness.report.page.packing import Carried, packed
 from harness.report.page.reported import Reported
 from harness.report.page.rows import carried
@@ -104,6 +104,51 @@ def test_errors_are_told_where_the_selection_is_right_and_flips_are_counted_besi
     assert against_exact.rows == (("float32", "6.0e-08", "7.5e-01", "1 of 4 cells"),)
     assert against_native.columns == ("method", "dx", "entries that differ")
     assert against_native.rows == (("gather", "6.2e-02", "tie 3"),)
+
+
+def test_exactness_is_told_in_sentences_and_nan_is_no_small_error(run: Run) -> None:
+    found = with_errors(run)
+    assert [each.striptags() for each in exactness_sentences(exactness(found))] == [
+        "gather differs from native, in dx by up to 0.062 of its size: another of several equal values is picked.",
+        "Where the selection is right, a tensor is off the exact answer, relative to its size, by at most 0.75 in "
+        "float32.",
+        "A wrong index was selected in 1 of 4 cells in float32: there the gradient is far off.",
+    ]
+    errors = found.discrepancies
+    against_native = (errors["reference"] == "native") & (errors["metric"] == "rel_l2")
+    run.__dict__["discrepancies"] = errors.assign(value=errors["value"].where(~against_native, [np.nan, 0.0] * 7))
+    assert next(exactness_sentences(exactness(run))).striptags().startswith("gather differs from native, in dx by NaN:")
+    assert list(exactness_tables(exactness(run)))[1].rows == (("gather", "NaN", "tie 3"),)
+    run.__dict__["discrepancies"] = errors.assign(value=0.0)
+    assert [each.striptags() for each in exactness_sentences(exactness(run))] == [
+        "gather returns the same numbers as native: no entry of dx differs.",
+        "Where the selection is right, every tensor is the exact answer.",
+        "No wrong index was selected in any cell.",
+    ]
+
+
+def test_verdicts_begin_with_how_many_got_worse(tmp_path: Path) -> None:
+    """A count of instructions alone fails nothing; a time that was decided by its count does."""
+    run = read(record(tmp_path / "run", launches=3))
+
+    def lead(*verdicts: tuple[str, str]) -> list[str]:
+        table = pd.DataFrame([{"kind": kind, "verdict": verdict} for kind, verdict in verdicts])
+        rows = table.assign(ratio=np.nan, low=np.nan, high=np.nan, reason="", base=1.0, head=1.0, phase="", clock="")
+        keys = run.cells.loc[[0] * len(rows), list(run.cells)[: list(run.cells).index("launch")]]
+        rows = pd.concat([keys.reset_index(drop=True), rows.assign(tensor="", reference="", metric="")], axis=1)
+        told: list[str] = judged(Comparison(run, run, rows))["lead"]
+        return told
+
+    assert lead(("time", "same"), ("time", "same")) == [
+        "Nothing is slower, worse or lost: 2 quantities were compared.",
+        "The others: 2 same.",
+    ]
+    assert lead(("time", "slower"), ("time", "more"), ("instructions", "more"), ("time", "inconclusive")) == [
+        "2 of 4 quantities got worse: 1 slower, 1 with more instructions.",
+        "1 could not be decided: the interval of the change crosses the tolerance.",
+        "The others: 1 with more instructions.",
+    ]
+    assert lead(("cell", "lost")) == ["1 of 1 quantity got worse: 1 lost."]
 
 
 def test_a_figure_that_several_launches_have_counts_once(run: Run) -> None:

@@ -24,6 +24,9 @@ SHOWN_FIRST = 8
 SHOWN_CHANGES = 60
 TOLD_REASONS = 4
 
+OF_INSTRUCTIONS = {"more": "with more instructions", "fewer": "with fewer instructions"}
+"""Verdicts that a count of instructions gave, in words that say so."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -75,14 +78,17 @@ def _lead(verdicts: pd.DataFrame) -> Iterator[str]:
     rest = counts(verdicts[~fails])
     quantities = "quantity" if len(verdicts) == 1 else "quantities"
     if fails.any():
-        told = ", ".join(f"{count} {word}" for word, count in counts(verdicts[fails]).items())
-        yield f"{fails.sum()} of {len(verdicts)} {quantities} got worse: {told}."
+        yield f"{fails.sum()} of {len(verdicts)} {quantities} got worse: {_counted(counts(verdicts[fails]))}."
     else:
         yield f"Nothing is slower, worse or lost: {len(verdicts)} {quantities} were compared."
     if undecided := rest.pop("inconclusive", 0):
         yield f"{undecided} could not be decided: the interval of the change crosses the tolerance."
     if rest:
-        yield f"The others: {', '.join(f'{count} {word}' for word, count in rest.items())}."
+        yield f"The others: {_counted(rest)}."
+
+
+def _counted(words: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {OF_INSTRUCTIONS.get(word, word)}" for word, count in words.items())
 
 
 def _changes(changed: pd.DataFrame, most: int) -> Table:
