@@ -141,12 +141,19 @@ def hash_of(case: str) -> int:
 def test_cases_of_too_few_launches_are_not_said_to_be_natives() -> None:
     rows = standing_rows(0, ("fused",))
     (told,) = advice(rows.assign(standing=UNRANKED))
-    assert (told.cases, told.unranked) == (0, rows["case"].nunique())
+    assert (told.cases, told.unranked) == (0, rows["case"].nunique()) == (0, 33)
+    need = "For the values alone (forward),"
+    assert text_of(told) == f"{need} all 33 cases have fewer than 3 launches, too few for an answer."
+    assert in_short([told]) == "All 33 cases have fewer than 3 launches, too few for an answer."
+    assert in_short([]) == ""
+    few = rows["case"].isin(rows["case"].unique()[:30])
+    (told,) = advice(rows.assign(standing=rows["standing"].mask(few, UNRANKED).mask(~few, ALIKE)))
     assert text_of(told) == (
-        "For the values alone (forward), no method can be told from native. In 33 cases there are too few launches for "
-        "an answer (under 3)."
+        f"{need} 30 of 33 cases have fewer than 3 launches, too few for an answer. In the others, take native."
     )
-    assert in_short([told]) == ""
+    some = rows["case"].isin(rows["case"].unique()[:3])
+    (told,) = advice(rows.assign(standing=rows["standing"].mask(some, UNRANKED).mask(~some, ALIKE)))
+    assert text_of(told) == (f"{need} take native. In 3 more cases there are too few launches for an answer (under 3).")
 
 
 def test_a_study_with_shapes_has_a_use_for_each(tmp_path: Path) -> None:

@@ -225,6 +225,7 @@ def committed(study: str) -> Reported:
     figures = sorted(folder.glob("figures/*.svg"))
     summary = folder / "figures" / "summary.md"
     lines = summary.read_text(encoding="utf-8").splitlines() if summary.is_file() else []
+    lines = [line.removeprefix("- ") for line in lines]
     return Reported(read(folder), [Drawn(each.stem, each.stem, each) for each in figures], lines)
 
 

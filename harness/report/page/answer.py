@@ -61,7 +61,7 @@ def beware(run: Run) -> Iterator[str]:
     if not run.timings.empty and (launches := run.timings["launch"].nunique()) < FEWEST_LAUNCHES:
         yield f"{without_interval(launches)}. No method can be told from native."
     if soft := sorted(relaxations() & set(run.cells["method"])):
-        yield f"Relaxations return other values and gradients than native, by design: {', '.join(soft)}."
+        yield f"Relaxations are biased, and nobody holds their values and gradients to native's: {', '.join(soft)}."
     yield from doubts(run)
     yield from status_lines(run.cells[run.cells["status"].isin(BROKEN)], TOLD_REASONS)
 

@@ -40,13 +40,26 @@ def uses(advice: Sequence[Advice]) -> list[Use]:
 
 def take(advice: Advice) -> Markup:
     """What to take for one need, and how much of it is not said."""
-    return Markup(" ").join([Markup("For {}, {}").format(NEEDS[advice.need], _choices(advice)), *_rest(advice)])
+    need = Markup("For {}, ").format(NEEDS[advice.need])
+    if advice.unranked > advice.cases:  # an answer for a few cases must not be read as one for all of them
+        rest = Markup(" In the others, {}").format(_choices(advice)) if advice.cases else Markup("")
+        return need + Markup("{}.").format(_few(advice.cases, advice.unranked)) + rest
+    return Markup(" ").join([need + _choices(advice), *_rest(advice)])
+
+
+def _few(cases: int, unranked: int) -> str:
+    """'30 of 33 cases have fewer than 3 launches, too few for an answer'."""
+    every = f"all {unranked} cases have" if unranked > 1 else "the only case has"
+    of = f"{unranked} of {cases + unranked} cases have" if cases else every
+    return f"{of} fewer than {FEWEST_LAUNCHES} launches, too few for an answer"
 
 
 def in_short(advice: Sequence[Advice]) -> Markup:
     """All uses in one sentence: which methods are ever worth it, how often, and by how much; '' without any case."""
     asked = [each for each in advice if each.need != "backward"] or list(advice)
-    cases = sum(each.cases for each in asked)
+    cases, unranked = (sum(getattr(each, name) for each in asked) for name in ("cases", "unranked"))
+    if unranked > cases:
+        return Markup("{}.").format(_few(cases, unranked).capitalize())
     if not cases:
         return Markup("")
     gains: dict[str, list[Choice]] = {}
@@ -76,8 +89,6 @@ def spread(least: float, most: float) -> str:
 
 
 def _choices(advice: Advice) -> Markup:
-    if not advice.cases:
-        return Markup("no method can be told from native.")
     if not advice.choices:
         return Markup("take {}.").format(NATIVE)
     by_method: dict[str, list[Choice]] = {}
