@@ -23,8 +23,9 @@ WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 Open = Callable[..., "Page"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """The browser, until the tests of a module end: while it runs, asyncio.run() is refused in this thread."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         assert os.environ.get("BROWSER") != "required", f"none of {', '.join(NAMES)} is installed"
