@@ -48,8 +48,8 @@ def base_names(context: Context, parameter: Parameter, incomplete: str) -> list[
 
 def machine_names(context: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
     """Machines that have a history."""
-    found = _folder(context, "results", RESULTS).glob("*/history.csv")
-    return _beginning(incomplete, (path.parent.name for path in found))
+    found = _folder(context, "results", RESULTS).glob("*/history*.csv")
+    return _beginning(incomplete, {path.parent.name for path in found})
 
 
 def export_formats(context: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:

@@ -12,6 +12,11 @@ from harness.tables import history_columns
 
 CASES = (Case(n=64, k=4), Case(n=128, k=4, dtype="bfloat16"))
 
+ERROR: dict[str, Any] = {
+    "kind": "error", "phase": "", "clock": "", "tensor": "dx", "reference": "exact", "metric": "ulp_max",
+}  # fmt: skip
+"""The columns of a row that is an error."""
+
 
 def begin(run: int) -> str:
     return f"2026-{1 + run // 28:02d}-{1 + run % 28:02d}T10:00:00+00:00"

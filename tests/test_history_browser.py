@@ -11,19 +11,11 @@ import pytest
 
 from harness.publish import publish_history
 from tests.browsing import PHONE, WIDE, Open, violations
-from tests.judged_runs import CASES, chain, commit
+from tests.judged_runs import CASES, ERROR, chain, commit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-ERROR: dict[str, Any] = {
-    "kind": "error",
-    "phase": "",
-    "clock": "",
-    "tensor": "dx",
-    "reference": "exact",
-    "metric": "ulp_max",
-}
 FIRST, BEFORE, AFTER, LAST = (commit(number)[:8] for number in (0, 3, 4, 8))
 
 

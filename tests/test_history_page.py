@@ -20,18 +20,9 @@ from harness.tables import append_history, write_verdicts
 from harness.verdicts.steps import steps
 from harness.vocabulary import EXIT_USAGE
 from tests.command_line import call
-from tests.judged_runs import CASES, begin, chain, commit, history
+from tests.judged_runs import CASES, ERROR, begin, chain, commit, history
 from tests.payload import payload_of
 from tests.recorded import judged
-
-ERROR: dict[str, Any] = {
-    "kind": "error",
-    "phase": "",
-    "clock": "",
-    "tensor": "dx",
-    "reference": "exact",
-    "metric": "ulp_max",
-}
 
 
 def points(rows: pd.DataFrame, kind: str = "time") -> pd.DataFrame:
