@@ -13,6 +13,8 @@ FIRST = ROOT / "README.md"
 READMES = [FIRST, *(path for room in ROOMS for path in sorted((ROOT / room).rglob("README.md")))]
 """In the order in which somebody would follow them: a block may use what a block before it wrote."""
 
+CONTRIBUTING = ROOT / ".github" / "CONTRIBUTING.md"
+
 SUFFIXES = ("py", "toml", "md", "yml", "jinja", "css", "js", "json")
 """Of the files whose names are taken for paths where they stand in a text."""
 

@@ -19,7 +19,7 @@ import harness.cli
 from harness.vocabulary import EXIT_INTERNAL
 from tests import readmes
 from tests.payload import payload_of
-from tests.readmes import READMES, ROOT
+from tests.readmes import CONTRIBUTING, READMES, ROOT
 from tests.test_layers import FLOORS
 
 DRY = ("make test", "make acceptance", "make microbench", "make lint")
@@ -27,7 +27,9 @@ SECONDS = 240
 MOST_LINES = 250
 """Of the first README: what is reference stands beside what it is about."""
 
-each_readme = pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.parent.relative_to(ROOT)))
+each_readme = pytest.mark.parametrize(
+    "readme", [*READMES, CONTRIBUTING], ids=lambda path: str(path.relative_to(ROOT).parent)
+)
 
 
 @pytest.fixture
