@@ -26,12 +26,25 @@ settings.load_profile("harness")
 forget_repository()  # the tests may be the hook of somebody's commit, and some of them commit in folders of their own
 
 
-LONGEST = ("test_readme.py", "test_studies.py", "test_results.py", "test_compile.py")
+LONGEST = (
+    "test_readme.py",
+    "test_studies.py",
+    "test_results.py",
+    "test_bisect.py",
+    "test_kernel.py",
+    "test_callgrind.py",
+    "test_compile.py",
+    "test_distribute.py",
+    "test_degenerate.py",
+    "test_interrupt.py",
+    "test_checks.py",
+)
 """What takes longest begins first, so that several processes end together."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture(scope="session", autouse=True)

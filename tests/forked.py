@@ -110,6 +110,17 @@ def fork_workers() -> Iterator[None]:
             yield
 
 
+FORKED = ("--preload", "tests.forked")
+"""Options by which a Dask worker forks its workers too."""
+
+_lasting = ExitStack()
+
+
+def dask_setup(worker: object) -> None:
+    """Called by a Dask worker that has the options FORKED, when it starts."""
+    _lasting.enter_context(fork_workers())
+
+
 def _turned(cores: tuple[int, ...]) -> tuple[int, ...]:
     """The same cores, beginning with another in each process of pytest-xdist, lest all pin their workers to one."""
     first = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % max(1, len(cores))

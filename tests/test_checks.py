@@ -208,6 +208,9 @@ def test_a_subnormal_may_become_zero_and_nothing_else(dtype: str) -> None:
     dy_flushed = replace(outcome, dy=outcome.dy * 0)
     for flushed in (dy_flushed, replace(dy_flushed, values=outcome.values * 0)):
         assert wrong_outcome(native, flushed, problem, "square") == ""
+    normal = replace(problem, y=torch.full_like(problem.y, torch.finfo(problem.y.dtype).tiny))  # the smallest
+    zeros = replace(run_once(native, normal, "linear", with_dS=False), values=outcome.values * 0)
+    assert "values are not y" in wrong_outcome(native, zeros, normal, "linear")
     halved = replace(outcome, values=outcome.values / 2)
     assert "values are not y" in wrong_outcome(native, halved, problem, "square")
     assert "entries of dy" in wrong_outcome(native, replace(outcome, dy=outcome.dy / 2), problem, "square")

@@ -21,6 +21,7 @@ from harness.loading import load_study_of, plan_of
 from harness.study import Study
 from harness.tables import Run, RunWriter
 from tests.fake_worker import SMALL
+from tests.forked import FORKED
 from tests.keys import keys_of
 from tests.loopback import TIMING, Loopback, loopback
 from tests.recorded import record
@@ -41,8 +42,8 @@ references = ["native", "exact"]
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
-    """Two workers, of which the first may take times."""
-    with loopback(tmp_path_factory.mktemp("dask"), [TIMING, ()]) as made:
+    """Two workers, of which the first may take times, and forks its workers."""
+    with loopback(tmp_path_factory.mktemp("dask"), [(*TIMING, *FORKED), ()]) as made:
         yield made
 
 
@@ -86,7 +87,7 @@ def test_times_are_taken_where_the_resource_is_and_the_machine_of_every_cell_is_
 def bereft(cluster: Loopback, place: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run amid which one Dask worker is told to end, as when its time on a cluster is over, and another is killed."""
     folder = tmp_path_factory.mktemp("bereft")
-    told, killed = (cluster.add(cwd=folder) for _ in range(2))
+    told, killed = (cluster.add(*FORKED, cwd=folder) for _ in range(2))
     with Client(cluster.address, set_as_default=False) as client:
         client.wait_for_workers(4, timeout=60)
     commit, committed = RunWriter.commit, 0

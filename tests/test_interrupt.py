@@ -19,6 +19,8 @@ import pytest
 
 import harness
 from harness.vocabulary import EXIT_INTERRUPTED
+from tests.command_line import call
+from tests.fake_worker import SMALL, FakeWorker, Reply, in_their_place
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 240
@@ -140,11 +142,21 @@ def test_a_run_on_workers_of_ones_own_is_kept_too(start: Start, tmp_path: Path) 
     assert set(harness.read(folder).cells["n"]) == {16}
 
 
-def test_folders_of_ones_own_are_in_the_command_too(start: Start, tmp_path: Path) -> None:
-    options = ["--studies", str(tmp_path / "studies"), "--results", str(tmp_path / "of my own")]
-    folder, line = interrupted_once(start("run", "waiting", *options, cwd=ROOT), tmp_path, "of my own/*/*/*/cells.csv")
-    command = re.findall(r"`(.*)`", line)[0]
-    assert shlex.split(command)[3:] == [str(folder), "--studies", str(tmp_path / "studies")]
+def test_folders_of_ones_own_are_in_the_command_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "small.toml").write_text(SMALL)
+    opened = []
+
+    def answer(request: Reply) -> Reply | None:
+        opened.extend([request] * (request["op"] == "open"))
+        if len(opened) == 2:
+            raise KeyboardInterrupt
+        return None
+
+    in_their_place(monkeypatch, lambda: FakeWorker(answer))
+    done = call("run", "small", "--studies", tmp_path, "--results", tmp_path / "of my own")
+    assert (done.exit_code, done.stdout) == (EXIT_INTERRUPTED, "")
+    ((command,), (log,)) = re.findall(r"`(.*)`", done.stderr), tmp_path.glob("of my own/*/small/*/cells.csv")
+    assert shlex.split(command)[3:] == [str(log.parent), "--studies", str(tmp_path)]
 
 
 def test_an_interrupted_duel_says_that_it_cannot_be_resumed_and_where_it_is(start: Start, tmp_path: Path) -> None:
