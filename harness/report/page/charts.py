@@ -33,6 +33,9 @@ TICKS = (1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100)
 LEAST_TOP = 1.25
 """Times as fast as native at which the colours of a map end at least: less is nearly nothing, and looks so."""
 
+DARK_TILE = 0.5
+"""Of the scale of such a map: from here on white is read better on a tile than black."""
+
 SHOWN_CHANGES = 60
 DRAWN_TENSORS = ("values", "dx", "dW", "dy")
 SELECTIONS = ("selection right", "an index flipped", "flips not measured")
@@ -52,7 +55,7 @@ def fastest_map(best: pd.DataFrame) -> tuple[Spec | None, str]:
         y=alt.Y("k:O", title="k", sort="descending"),
     )
     most = max(float(rows["gain"].max()), np.log2(LEAST_TOP))
-    light = alt.condition(f"datum.gain > {0.6 * most}", alt.value("white"), alt.value("#222222"))
+    light = alt.condition(f"datum.gain > {DARK_TILE * most}", alt.value("white"), alt.value("#222222"))
     tiles = base.mark_rect(stroke="#888", strokeWidth=0.5).encode(
         color=alt.Color(
             "gain:Q",
