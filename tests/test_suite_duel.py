@@ -16,7 +16,7 @@ from harness.duel import sets
 from harness.errors import CannotRun, UserError
 from harness.suite.definition import SuiteTest, narrowed
 from harness.suite.sides import homes_of, put_suite
-from harness.tables import read_suite, read_suite_verdicts
+from harness.tables import read_suite, read_suite_history, read_suite_verdicts
 from harness.vocabulary import EXIT_FAILED, EXIT_INCONCLUSIVE
 from tests.command_line import call, refused
 from tests.scratch_history import git
@@ -98,9 +98,18 @@ def test_the_command_prints_the_verdicts_and_the_sides(fought: tuple[Path, Any])
     assert "budget" in lines[-1]
 
 
-def test_what_reads_runs_says_where_the_verdicts_of_a_suite_are(fought: tuple[Path, Any], tmp_path: Path) -> None:
-    for verb in (["report", fought[0], "--output", tmp_path / "page.html"], ["export", fought[0], "--to", "junit"]):
-        assert "a side of a duel of a pytest suite: read verdicts.csv in the folder above" in refused(call(*verb))
+def test_a_suite_is_reported_and_exported_and_what_compares_runs_says_where_its_verdicts_are(
+    fought: tuple[Path, Any], tmp_path: Path
+) -> None:
+    assert call("report", fought[0], "--output", tmp_path / "page.html").exit_code == 0
+    assert call("export", fought[0], "--to", "junit").stdout.startswith("<?xml")
+    told = refused(call("compare", fought[0]))
+    assert "a side of a duel of a pytest suite: read verdicts.csv in the folder above" in told
+
+
+def test_a_duel_of_a_suite_is_in_the_history_of_its_machine(fought: tuple[Path, Any]) -> None:
+    (path,) = fought[0].parents[2].glob("*/history_of_suites.csv")
+    assert set(read_suite_history(path)["study"]) == {fought[0].parent.name}
 
 
 def test_nothing_of_the_repository_is_touched(fought: tuple[Path, Any]) -> None:

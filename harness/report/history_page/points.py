@@ -90,12 +90,18 @@ def tables_of(history: StudyHistory, found: pd.DataFrame) -> dict[str, pd.DataFr
     tables = {}
     for kind, columns in QUANTITY_COLUMNS.items():
         mine = (rows["kind"] == kind).to_numpy()
-        absent = "level" if history.is_suite else "seconds" if kind != "time" else "none"
+        absent = _absent(kind, history.is_suite)
         names = [name for name in figures.columns.astype(str) if not name.startswith(absent)]
         shown = figures.loc[mine, names].rename(columns={name: name.replace("level", LEVEL[kind]) for name in names})
         if mine.any():
             tables[kind] = pd.concat([rows.loc[mine, [*history.key, *columns, *OF_A_RUN]], shown], axis=1)
     return tables
+
+
+def _absent(kind: str, is_suite: bool) -> tuple[str, ...]:
+    """Figures that a table does not have: the seconds of what is no time, and the level of a suite's time, which has no
+    read of y beside it."""
+    return ("seconds",) if kind != "time" else ("level",) if is_suite else ()
 
 
 def _figures(rows: pd.DataFrame) -> pd.DataFrame:
