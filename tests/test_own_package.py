@@ -176,6 +176,18 @@ def test_a_commit_has_its_own_files_however_the_package_is_found(
         assert not any(Path(each).is_relative_to(folder) for each in base.packages.path)
 
 
+@pytest.mark.parametrize(("named", "meant"), [("other", "other/studies"), ("other/topk_by_parts",) * 2])
+def test_of_another_checkout_the_counterpart_of_the_current_folder_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, meant: str
+) -> None:
+    """A folder inside it means itself."""
+    package(tmp_path / "mine")
+    shutil.copytree(tmp_path / "mine", tmp_path / "other")
+    monkeypatch.chdir(tmp_path / "mine" / "studies")
+    with base_origin(None, None, Path("../..") / named, [METHOD]) as base:
+        assert base.folder == tmp_path / meant
+
+
 class Hook:
     """Finds the package in a folder that no entry of sys.path names."""
 
