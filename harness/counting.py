@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +65,9 @@ def count_instructions(study: Study, cases: Cases, sides: Sequence[Counted]) -> 
         for counter in counters:  # before the pool waits for its threads, should anything end this
             stack.callback(counter.stop)
         counting = [pool.submit(counter.rows, progress.update) for counter in counters]
-        rows = [each.result() for each in counting]
+        for ended in as_completed(counting):  # in whatever order they end, the first error ends all
+            ended.result()
+    rows = [each.result() for each in counting]
     return [[row for (of, _), found in zip(tasks, rows, strict=True) if of is side for row in found] for side in sides]
 
 
