@@ -13,6 +13,7 @@ its own.
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import select
@@ -21,9 +22,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -33,6 +33,9 @@ from harness.measure.process import HOME, WITH_PARENT, Worker, end_with_parent
 ASK = b"?"
 SPAWN = Worker.spawn
 """How the harness itself starts a worker."""
+
+LIKE_THE_SERVER = {"interpreter": sys.executable, "folder": None, "home": None, "counts": None, "program": ()}
+"""What SPAWN is given for a worker that the server can become."""
 
 
 class ForkedProcess:
@@ -87,23 +90,16 @@ def fork_workers() -> Iterator[None]:
     with ExitStack() as stack:
         servers: list[socket.socket] = []
 
-        def forked(
-            cores: tuple[int, ...] = (),
-            interpreter: str = sys.executable,
-            folder: Path | None = None,
-            environment: Mapping[str, str] | None = None,
-            home: Path | None = None,
-            counts: Path | None = None,
-            program: Sequence[str] = (),
-        ) -> Worker:
-            if (interpreter, folder, home, counts, program) != (sys.executable, None, None, None, ()):
-                return SPAWN(cores, interpreter, folder, environment, home, counts, program)
+        def forked(*arguments: Any, **options: Any) -> Worker:
+            call = inspect.signature(SPAWN).bind(*arguments, **options)
+            call.apply_defaults()
+            if {name: call.arguments[name] for name in LIKE_THE_SERVER} != LIKE_THE_SERVER:
+                return SPAWN(*arguments, **options)
             if not servers:
                 servers.append(stack.enter_context(_server()))
-            cores = _turned(cores)
             log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by Worker.stop)
-            process = ForkedProcess(servers[0], log, {**os.environ, **(environment or {})})
-            return Worker(cast("subprocess.Popen[bytes]", process), cores, log)
+            process = ForkedProcess(servers[0], log, {**os.environ, **(call.arguments["environment"] or {})})
+            return Worker(cast("subprocess.Popen[bytes]", process), _turned(call.arguments["cores"]), log)
 
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(Worker, "spawn", forked)

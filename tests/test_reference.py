@@ -13,11 +13,12 @@ import torch
 
 from harness.cells import Case
 from harness.measure.assessment import Assessment
-from harness.measure.discrepancies import figures
+from harness.measure.discrepancies import figures, proof_figures
 from harness.measure.outcome import Outcome, run_once, selected_of, solution_of
 from harness.measure.references import References
 from harness.methods import method, registered
 from harness.precision import registered_metrics
+from harness.precision.certified import Proof
 from harness.precision.exact import solve_exactly
 from harness.precision.metrics import METRICS
 from harness.precision.selection import SELECTION_METRICS
@@ -236,3 +237,9 @@ def test_every_metric_has_a_figure_for_every_tensor() -> None:
     tensors -= {("dS", "native_ratio")}  # native has no S
     assert set(found) >= tensors | {("selection", m) for m in SELECTION_METRICS}
     assert not any(math.isnan(value) for value in found.values())
+
+
+def test_a_proof_tells_how_many_entries_each_rung_has_settled_since() -> None:
+    before, after = Proof(given=4, bound=7), Proof(given=4, bound=9, integer=1)
+    told = {(each.tensor, each.metric): each.value for each in proof_figures(after, before)}
+    assert told == {("all", "proved_by_bound"): 2.0, ("all", "proved_by_integer"): 1.0}
