@@ -61,6 +61,7 @@ def test_of_several_mistakes_the_misspelt_key_is_told_and_the_others_counted() -
     message = mistake(HEAD + "[axes]\nm = 64\nd = -1\nrows = 0")
     assert "unknown key 'm'" in message
     assert message.endswith("(and 2 more)")
+    assert mistake(HEAD + "[axes]\nn = 64\nk = 1\nd = -1\nrows = 0").endswith("(and 1 more)")
 
 
 @pytest.mark.parametrize(
