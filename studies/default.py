@@ -1,4 +1,7 @@
-"""Figures of a study that has no script of its own: time, speed-up over native, and error, over the axis it sweeps."""
+"""Figures of a study that has no script of its own: time, speed-up over native, and error, over the axis it sweeps.
+
+A study of one size sweeps none: its methods stand below one another.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import pandas as pd
 import seaborn as sns
 import style
 import ticks
+from lanes import lanes
 from matplotlib.figure import Figure
 
 from harness.errors import NotAsked
@@ -35,6 +39,17 @@ def time(run: Run) -> Figure:
     style.use()
     timings = first_clock(run.timings)
     rows, axis_name, at = _one_setting(timings, "phase")
+    if rows[axis_name].nunique() == 1:
+        times = rows[~rows["method"].isin(YARDSTICKS)].groupby(["dtype", "phase", "method"])["seconds"]
+        spread = (
+            times.quantile(np.array([0.05, 0.5, 0.95]))
+            .unstack()
+            .set_axis(["low", "value", "high"], axis=1)
+            .reset_index()
+        )
+        grid = lanes(spread, "phase", PHASES, lambda each: ticks.rounded_seconds(each["value"]), ticks.seconds)
+        grid.set_axis_labels("time of one call", "")
+        return style.titled(grid, f"{run.name}: time of one call; median, bars: 90 % of the rounds\n{_size(rows)}{at}")
     grid = _grid(rows, axis_name, "seconds", estimator="median", errorbar=("pi", 90))
     for axis in grid.axes.flat:
         ticks.log(axis, "y", ticks.seconds)
@@ -55,6 +70,13 @@ def speedup(run: Run) -> Figure:
     if rows.empty:
         raise NotAsked("the study has no method beside native")
     rows, axis_name, at = _one_setting(rows, "phase")
+    if rows[axis_name].nunique() == 1:
+        grid = lanes(rows.assign(value=rows["speedup"]), "phase", PHASES, ticks.speedup, ticks.times)
+        for axis in grid.axes.flat:
+            axis.axvline(1, color="black", lw=0.8, zorder=0)
+        grid.set_axis_labels("times as fast as native", "")
+        title = f"{run.name}: speed-up over native; right of the line is faster; bars: 95 % intervals"
+        return style.titled(grid, f"{title}\n{_size(timings)}{at}")
     grid = _grid(rows, axis_name, "speedup", errorbar=None)
     colours = style.methods(rows["method"])["palette"]
     for (dtype, phase), axis in grid.axes_dict.items():
@@ -83,16 +105,43 @@ def error(run: Run) -> Figure:
     finite = np.isfinite(rows["value"])
     shown, zero = style.some(rows[finite], "finite error"), ticks.zero_of(rows.loc[finite, "value"])
     shown = shown.assign(value=shown["value"].clip(lower=zero)) if zero else shown
+    one_size = rows[axis_name].nunique() == 1
+    if one_size:
+        worst = shown.groupby(["dtype", "tensor", "method"], as_index=False)["value"].max()
+        worst = worst.assign(low=worst["value"], high=worst["value"])
+        grid = lanes(worst, "tensor", TENSORS, lambda each: _error(each["value"], zero), ticks.error, zero)
+        grid.set_axis_labels(MEASURES[metric], "")
+    else:
+        grid = _error_lines(shown, axis_name, zero).set_axis_labels(NAMES.get(axis_name, axis_name), MEASURES[metric])
+    unlike = f"; {int((~finite).sum())} are not finite" if not finite.all() else ""
+    title = f"{run.name}: error against {'native' if reference == 'native' else f'the {reference} answer'}"
+    if one_size:
+        return style.titled(grid, f"{title}, largest of all draws{unlike}\n{_size(rows)}{at}")
+    return style.titled(
+        grid, f"{title}, largest of all cases{at}\nof equal lines the last of the legend is seen{unlike}"
+    )
+
+
+def _error_lines(shown: pd.DataFrame, axis_name: str, zero: float | None) -> Any:
     grid = _grid(shown, axis_name, "value", col="tensor", estimator="max", errorbar=None)
     for axis in grid.axes.flat:
         if (shown["value"] > 0).any():
             ticks.log(axis, "y", ticks.error, zero)
-    grid.set_axis_labels(NAMES.get(axis_name, axis_name), MEASURES[metric])
-    unlike = f"; {int((~finite).sum())} are not finite" if not finite.all() else ""
-    title = f"{run.name}: error against {'native' if reference == 'native' else f'the {reference} answer'}"
-    return style.titled(
-        grid, f"{title}, largest of all cases{at}\nof equal lines the last of the legend is seen{unlike}"
-    )
+        else:
+            axis.set_yticks([0], ["0"])
+    return grid
+
+
+def _error(value: float, zero: float | None) -> str:
+    """0, what is drawn in its place, or two digits of an error."""
+    return "0" if value == 0 or value == zero else ticks.error(float(f"{value:.2g}"))
+
+
+def _size(rows: pd.DataFrame) -> str:
+    """The one size of the rows and where it was measured: 'n = 50000, k = 64, rows = 32, cpu'."""
+    told = [f"{axis} = {rows[axis].iloc[0]}" for axis in SIZES if axis != "d" or rows[axis].iloc[0]]
+    clock = [f"{'/'.join(rows['clock'].unique())} clock"] if "clock" in rows else []
+    return ", ".join([*told, "/".join(rows["device"].unique()), *clock])
 
 
 def _one_setting(rows: pd.DataFrame, first: str) -> tuple[pd.DataFrame, str, str]:

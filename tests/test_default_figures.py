@@ -75,8 +75,8 @@ def test_what_is_planted_is_what_is_drawn(run: Run) -> None:
     [
         ([Case(n=64, k=k) for k in (1, 4)], "k (how many are kept)"),
         ([Case(n=64, k=4, rows=rows) for rows in (1, 2, 8)], "rows (vectors)"),
-        ([Case(n=64, k=4)], "n (length of y)"),
-        ([Case(n=64, k=4, dtype=dtype) for dtype in ("float32", "bfloat16")], "n (length of y)"),
+        ([Case(n=n, k=4) for n in (64, 128)], "n (length of y)"),
+        ([Case(n=n, k=4, dtype=d) for n in (64, 128) for d in ("float32", "bfloat16")], "n (length of y)"),
     ],
 )
 def test_the_axis_that_is_swept_is_drawn_over(cases: Sequence[Case], axis: str, tmp_path: Path) -> None:
@@ -107,3 +107,19 @@ def test_a_function_of_a_script_imports_what_lies_beside_it(smoke: Run, tmp_path
     script = load_script("smoke", tmp_path)
     with script.blamed():
         assert list(script.summary(smoke)) == ["beside and style"]  # type: ignore[misc]
+
+
+def test_methods_of_a_study_of_one_size_stand_below_one_another(tmp_path: Path) -> None:
+    """gather takes twice as long as native; a point has its value beside it."""
+    run = read(record(tmp_path / "run", launches=3, cases=[Case(n=64, k=4)]))
+    time, speedup, error = (draw(run) for draw in load_script("recorded", tmp_path).figures)
+    (axis,) = speedup.axes
+    assert [each.get_text() for each in axis.get_yticklabels()] == ["gather"]
+    (point,) = (each for each in axis.get_lines() if each.get_marker() not in ("None", "", None))
+    assert list(point.get_xdata()) == pytest.approx([0.5], rel=0.02)
+    assert [each.get_text() for each in axis.texts] == ["0.50x"]
+    assert "native" in [each.get_text() for each in time.axes[0].get_yticklabels()]
+    assert len(time.axes[0].texts) == len(time.axes[0].get_yticklabels())
+    for figure in (time, speedup, error):
+        assert "n = 64, k = 4, rows = 1" in figure.get_suptitle()
+        pyplot.close(figure)

@@ -1,0 +1,69 @@
+"""A study of one size has no axis to draw over: each method gets a lane of its own, with its value beside the point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+import style
+import ticks
+
+LANE_INCHES, FRAME_INCHES, PANEL_INCHES = 0.3, 0.9, 2.6
+
+
+def lanes(
+    rows: pd.DataFrame,
+    col: str,
+    order: Sequence[str],
+    told: Callable[[Any], str],
+    tick: Callable[..., str],
+    zero: float | None = None,
+) -> sns.FacetGrid:
+    """A panel for each dtype and phase (or tensor), with a lane for each method.
+
+    rows: columns dtype, method and `col`, and value, low and high, the ends of a bar around the value; col: what the
+    columns of panels are of, in this order; told: the words beside a point, from its row; tick: those of an axis;
+    zero: where 0 is drawn on a logarithmic axis.
+    """
+    look = style.methods(rows["method"])
+    names = look["hue_order"]
+    height = FRAME_INCHES + LANE_INCHES * len(names)
+    grid = sns.FacetGrid(
+        rows,
+        row="dtype",
+        row_order=style.present_dtypes(rows["dtype"]),
+        col=col,
+        col_order=[each for each in order if each in set(rows[col])],
+        height=height,
+        aspect=PANEL_INCHES / height,
+        sharex=False,
+    )
+    for (dtype, panel), axis in grid.axes_dict.items():
+        for _, each in rows[(rows["dtype"] == dtype) & (rows[col] == panel)].iterrows():
+            name, value = each["method"], each["value"]
+            bars = [[max(0.0, value - each["low"])], [max(0.0, each["high"] - value)]]
+            drawn: dict[str, Any] = {
+                "fmt": look["markers"][name],
+                "color": look["palette"][name],
+                "lw": 1.2,
+                "markersize": 5,
+            }
+            axis.errorbar(value, names.index(name), xerr=bars, markeredgewidth=0.4, markeredgecolor="white", **drawn)
+            place: dict[str, Any] = {"xytext": (0, 4), "ha": "center", "fontsize": "x-small"}
+            axis.annotate(told(each), (value, names.index(name)), textcoords="offset points", **place)
+        axis.set_ylim(len(names) - 0.5, -0.7)
+        axis.set_yticks(range(len(names)), names)
+        axis.margins(x=0.15)
+        _scale(axis, rows.loc[(rows["dtype"] == dtype) & (rows[col] == panel), "value"], tick, zero)
+    grid.set_titles("{col_name}, {row_name}")
+    return grid
+
+
+def _scale(axis: Any, values: pd.Series, tick: Callable[..., str], zero: float | None) -> None:
+    if (values > 0).all():
+        ticks.log(axis, "x", tick, zero)
+    elif (values == 0).all():
+        axis.set_xlim(-1, 1)
+        axis.set_xticks([0], ["0"])
