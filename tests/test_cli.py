@@ -171,7 +171,7 @@ def test_a_plan_prints_cases_cells_bytes_skips_and_time(call: Run, tmp_path: Pat
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines()[:-1] == [
         "n = 64: k = 100 is 100, dropped (1 <= k <= n)",
-        "1 cases, 5 cells (4 to measure, 1 to skip) x 1 launches",
+        "1 case, 5 cells (4 to measure, 1 to skip) x 1 launch",
         "largest cell: 528 bytes (native, n = 64, k = 4, float32)",
         "skip 1: dense: needs 1552 bytes, over limits.memory = 1000",
     ]

@@ -111,7 +111,7 @@ def test_exact_answers_that_take_longer_than_a_case_may_are_told(write_study: Wr
     head = 'title = "T"\nmethods = ["native"]\n[axes]\nn = [64, 1048576]\nk = 4\nrows = 256\nd = 64\n'
     exact = head + '[precision]\nreferences = ["native", "exact"]\n'
     (line,) = (each for each in forecast(plan_of(write_study(exact))) if "exact answers" in each)
-    told = "exact answers take longer than limits.seconds = 60 in 1 cases, about 344 s for rows = 256, n = 1048576, "
+    told = "exact answers take longer than limits.seconds = 60 in 1 case, about 344 s for rows = 256, n = 1048576, "
     assert line == told + "d = 64, float32"
     for text in (head, exact + "[limits]\nseconds = 600\n", exact + "[limits]\nmemory = 1\n"):
         assert not [each for each in forecast(plan_of(write_study(text))) if "exact answers" in each]

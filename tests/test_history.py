@@ -332,6 +332,19 @@ def test_the_lines_say_what_where_and_by_how_much() -> None:
     assert list(history_lines(quiet, steps(quiet))) == ["12 judged runs, 1 quantities: no step"]
 
 
+def test_what_a_single_run_judged_is_said_before_there_is_a_trend() -> None:
+    """A newcomer's third duel: without this line the history would say that there is no step."""
+    rows = history([1.0, 1.0, 1.5, 1.5])
+    rows.loc[2, "verdict"], rows.loc[2, "ratio"] = "slower", 1.5
+    told = list(history_lines(rows, steps(rows)))
+    assert told[0] == "4 judged runs, 1 quantities: no step"
+    assert told[1].startswith(
+        f"trial: {rows['head_commit'][2][:8]} against {rows['base_commit'][2][:8]}: 1 slower: gather n=64"
+    )
+    assert "1.500x" in told[1]
+    assert len(told) == 3
+
+
 def test_of_many_steps_the_newest_are_shown() -> None:
     rows = pd.concat([history([1.0] * (6 + at % 5) + [2.0] * 6, method=f"m{at:02d}") for at in range(30)])
     lines = list(history_lines(rows, steps(rows)))

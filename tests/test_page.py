@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from harness.report.page.rows import carried
 from harness.tables import Run, read
 from harness.verdicts.closing import methods_table
 from harness.verdicts.fastest import UNRANKED, fastest
+from harness.verdicts.judge import TOO_FEW
 from tests.payload import payload_of
 from tests.recorded import record
 
@@ -131,9 +133,18 @@ def test_verdicts_begin_with_how_many_got_worse(tmp_path: Path) -> None:
     """A count of instructions alone fails nothing; a time that was decided by its count does."""
     run = read(record(tmp_path / "run", launches=3))
 
-    def lead(*verdicts: tuple[str, str]) -> list[str]:
+    def lead(*verdicts: tuple[str, str], reasons: Sequence[str] = ("",)) -> list[str]:
         table = pd.DataFrame([{"kind": kind, "verdict": verdict} for kind, verdict in verdicts])
-        rows = table.assign(ratio=np.nan, low=np.nan, high=np.nan, reason="", base=1.0, head=1.0, phase="", clock="")
+        rows = table.assign(
+            ratio=np.nan,
+            low=np.nan,
+            high=np.nan,
+            reason=[*reasons] * (len(table) // len(reasons)),
+            base=1.0,
+            head=1.0,
+            phase="",
+            clock="",
+        )
         keys = run.cells.loc[[0] * len(rows), list(run.cells)[: list(run.cells).index("launch")]]
         rows = pd.concat([keys.reset_index(drop=True), rows.assign(tensor="", reference="", metric="")], axis=1)
         told: list[str] = judged(Comparison(run, run, rows))["lead"]
@@ -149,6 +160,10 @@ def test_verdicts_begin_with_how_many_got_worse(tmp_path: Path) -> None:
         "The others: 1 with more instructions.",
     ]
     assert lead(("cell", "lost")) == ["1 of 1 quantity got worse: 1 lost."]
+    undecided, few = [("time", "inconclusive")] * 2, f"{TOO_FEW}; 1.000x the instructions"
+    assert lead(*undecided, reasons=[few])[1] == "2 could not be decided: there are fewer than 8 launches."
+    mixed = lead(*undecided, reasons=["between: +3.0 %", few])[1]
+    assert mixed.endswith(": the interval of the change crosses the tolerance, or there are fewer than 8 launches.")
 
 
 def test_a_figure_that_several_launches_have_counts_once(run: Run) -> None:

@@ -81,12 +81,13 @@ def forecast(plan: Plan, earlier: Earlier = UNKNOWN) -> Iterator[str]:
         yield f"only check {count}: {name} has none of the phases that are timed there"
     if tally.too_exact:
         seconds, name = tally.longest
-        told = f"exact answers take longer than limits.seconds = {study.limits.seconds:g} in {tally.too_exact} cases"
-        yield f"{told}, about {seconds:.0f} s for {name}"
+        told = f"exact answers take longer than limits.seconds = {study.limits.seconds:g}"
+        yield f"{told} in {_many(tally.too_exact, 'case')}, about {seconds:.0f} s for {name}"
     cells, skips = tally.cells.total(), tally.skips
     skipped = skips.total() + tally.other_skips
     measured = f"{cells - skipped} to measure, {skipped} to skip"
-    yield f"{tally.cases} cases, {cells} cells ({measured}) x {study.launches} launches"
+    counted = f"{_many(tally.cases, 'case')}, {_many(cells, 'cell')} ({measured})"
+    yield f"{counted} x {_many(study.launches, 'launch', 'launches')}"
     size, name = tally.largest
     yield f"largest cell: {size} bytes ({name})" if name else "nothing to measure"
     for reason, count in skips.most_common(SHOWN_SKIPS):
@@ -220,3 +221,8 @@ def _cell_seconds(plan: Plan, case: Case, name: str) -> float:
     longest = FLUSH_SECONDS if cold else study.timing.block_seconds
     block = sum(max(longest, method.least_bytes(phase, case) / BYTES_PER_SECOND) for phase in phases)
     return study.timing.launches * (check + study.timing.rounds * block * BLOCK_OVERHEAD)
+
+
+def _many(count: int, one: str, more: str = "") -> str:
+    """1 case, 2 cases."""
+    return f"{count} {one if count == 1 else more or f'{one}s'}"

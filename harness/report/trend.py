@@ -8,15 +8,25 @@ from typing import Any
 import pandas as pd
 
 from harness.report.judgement import SHOWN
+from harness.verdicts.comparison import CHANGED, counts
 from harness.verdicts.steps import FEWEST_RUNS, OF, trends
-from harness.verdicts.wording import commit_label, quantity_name
+from harness.verdicts.wording import commit_label, figures_text, quantity_name
 
 UNITS = {"time": " reads of y", "memory": " bytes", "instructions": " instructions", "error": ""}
 
 
 def history_lines(history: pd.DataFrame, found: pd.DataFrame) -> Iterator[str]:
-    """A line of counts, a line for each step, the newest first, at most SHOWN, and what is too short to have one."""
+    """A line of counts, a line for each run that judged a change, one for each step, and what is too short to have one.
+
+    Of runs and of steps the newest come first, at most SHOWN of each.
+    """
     yield summary_line(history, found)
+    changed = history[history["verdict"].isin(CHANGED)].sort_values("begin", ascending=False, kind="stable")
+    runs = list(changed.groupby(["begin", "study"], sort=False))
+    for _, rows in runs[:SHOWN]:
+        yield judged_text(rows)
+    if len(runs) > SHOWN:
+        yield f"... and {len(runs) - SHOWN} more runs that judged a change"
     newest = found.sort_values(["begin", "ratio"], ascending=False, kind="stable")
     for row in newest.head(SHOWN).to_dict("records"):
         yield step_text(row)
@@ -43,6 +53,16 @@ def step_text(row: Mapping[Hashable, Any]) -> str:
     """What stepped, by how much, and the first run after it."""
     where = f"at {commit_label(row['head_commit'])} of {row['begin']}"
     return f"{row['study']}: {quantity_name(row)}: {row['ratio']:.3f}x, {levels_text(row)}, {where}"
+
+
+def judged_text(rows: pd.DataFrame) -> str:
+    """What one run judged to have changed between its two commits; of several quantities one of the gravest."""
+    gravest = {word: number for number, word in enumerate(CHANGED)}
+    row = min(rows.to_dict("records"), key=lambda each: gravest[each["verdict"]])
+    seen = ", ".join(f"{count} {word}" for word, count in counts(rows).items())
+    sides = f"{commit_label(row['head_commit'])} against {commit_label(row['base_commit'])}"
+    figures = figures_text(row)
+    return f"{row['study']}: {sides}: {seen}: {quantity_name(row)}" + (f": {figures}" if figures else "")
 
 
 def levels_text(row: Mapping[Hashable, Any]) -> str:

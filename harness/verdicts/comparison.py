@@ -39,6 +39,9 @@ FAILING = ("slower", "worse", "lost")
 ORDER = ("lost", "worse", "slower", "more", "inconclusive", "new", "better", "faster", "fewer", "same")
 """Of the verdicts: what matters most comes first."""
 
+CHANGED = tuple(word for word in ORDER if word not in ("same", "inconclusive", "new"))
+"""The verdicts by which a judged run has seen a change, the gravest first."""
+
 PROTOCOL = ("block_seconds", "rounds", "fresh_memory")
 """Of a study's timing: what changes the times that come out. Launches and budget only change how many."""
 

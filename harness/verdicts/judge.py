@@ -22,6 +22,9 @@ FALSE_DISCOVERIES = 0.01
 FEWEST_LAUNCHES = 8
 """With fewer a quantity is never decided: a t test of 3 launches finds 5 % at a spread of 2 % in 4 % of the cases."""
 
+TOO_FEW = f"fewer than {FEWEST_LAUNCHES} launches"
+"""Why a quantity with fewer is undecided."""
+
 POWER = 0.9
 DETECTABLE = 0.03
 """Launches go on until a change this far beyond the tolerance would be found with this power."""
@@ -190,7 +193,7 @@ def _reason(row: Row) -> str:
     if row["verdict"] != "inconclusive":
         return ""
     if row["launches"] < FEWEST_LAUNCHES:
-        return f"fewer than {FEWEST_LAUNCHES} launches"
+        return TOO_FEW
     if np.isnan(row["effect"]) or np.isnan(row["error"]):
         return "a figure of it is NaN"
     missed = f"; a change of {row['detectable']:.1%} beyond the tolerance could be missed"

@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 import numpy as np
 import pandas as pd
 
-from harness.report.history_page.points import CHANGED, StudyHistory
+from harness.report.history_page.points import StudyHistory
 from harness.report.trend import levels_text
 from harness.verdicts.changes import IDENTITY
-from harness.verdicts.comparison import counts
+from harness.verdicts.comparison import CHANGED, counts
 from harness.verdicts.wording import commit_label, figures_text, quantity_name
 
 SHOWN = 6

@@ -12,13 +12,9 @@ import numpy as np
 import pandas as pd
 
 from harness.tables import KEY
-from harness.verdicts.comparison import ORDER
+from harness.verdicts.comparison import CHANGED
 from harness.verdicts.steps import OF
 from harness.verdicts.wording import commit_label
-
-UNCHANGED = ("same", "inconclusive", "new")
-CHANGED = tuple(word for word in ORDER if word not in UNCHANGED)
-"""The verdicts by which a judged run has seen a step, the gravest first."""
 
 LEVEL = {"time": "reads", "instructions": "instructions", "memory": "bytes", "error": "error"}
 """kind -> what the level of such a quantity is called on the page: its unit."""

@@ -14,6 +14,7 @@ from harness.report.page.table import Table
 from harness.tables import Run
 from harness.verdicts.comparison import FAILING, counts
 from harness.verdicts.counts import INSTRUCTIONS
+from harness.verdicts.judge import TOO_FEW
 from harness.verdicts.sides import side_labels, sides_text
 from harness.verdicts.wording import change_text, quantity_name, status_lines
 from harness.vocabulary import BROKEN
@@ -82,13 +83,19 @@ def _lead(verdicts: pd.DataFrame) -> Iterator[str]:
     else:
         yield f"Nothing is slower, worse or lost: {len(verdicts)} {quantities} were compared."
     if undecided := rest.pop("inconclusive", 0):
-        yield f"{undecided} could not be decided: the interval of the change crosses the tolerance."
+        yield f"{undecided} could not be decided: {_why_undecided(verdicts)}."
     if rest:
         yield f"The others: {_counted(rest)}."
 
 
 def _counted(words: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {OF_INSTRUCTIONS.get(word, word)}" for word, count in words.items())
+
+
+def _why_undecided(verdicts: pd.DataFrame) -> str:
+    few = verdicts.loc[verdicts["verdict"] == "inconclusive", "reason"].str.startswith(TOO_FEW)
+    crossing, short = "the interval of the change crosses the tolerance", f"there are {TOO_FEW}"
+    return short if few.all() else f"{crossing}, or {short}" if few.any() else crossing
 
 
 def _changes(changed: pd.DataFrame, most: int) -> Table:
