@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.git import ask_git
-from harness.vocabulary import SHIPPED
+from harness.vocabulary import RESULTS, SHIPPED
 
 GIB = 2**30
 
@@ -57,6 +57,10 @@ def this_machine(accelerator: str = "") -> Machine:
         accelerator=accelerator,
     )
 
+
+NEW_CODE = (":/", f":(exclude){RESULTS}", ":(exclude,glob)**/__pycache__/**")
+"""Pathspecs of untracked files that make a tree dirty. Neither what the harness writes nor what Python caches does: in
+a repository without a .gitignore the second duel would otherwise be of a dirty commit, because of the first."""
 
 DIRTY = "-dirty"
 """What a label ends with of code that had changes in no commit."""
@@ -116,10 +120,11 @@ def this_revision(folder: Path | None = None) -> Revision:
     except (OSError, subprocess.CalledProcessError):
         return UNKNOWN
     try:
-        changes = ask_git("status", "--porcelain", "--untracked-files=normal", folder=folder)
+        changed = ask_git("status", "--porcelain", "--untracked-files=no", folder=folder)
+        added = ask_git("ls-files", "--others", "--exclude-standard", "--", *NEW_CODE, folder=folder)
     except (OSError, subprocess.CalledProcessError):  # a bare repository has no files that could have changed
-        changes = ""
-    return Revision(commit, bool(changes))
+        changed = added = ""
+    return Revision(commit, bool(changed or added))
 
 
 @cache

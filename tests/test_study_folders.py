@@ -266,6 +266,23 @@ def test_what_is_measured_is_the_harness_or_the_package_that_one_stands_in(away:
     assert measured_revision(outside=False) == own
 
 
+def test_neither_results_nor_what_python_caches_make_a_commit_dirty(away: Path) -> None:
+    """A repository of somebody without a .gitignore: else the second duel there would be of a dirty commit."""
+    kept = away / "results" / "machine" / "mine" / "reference" / "run.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("{}")
+    commit = repository(away)
+    for made in (kept.parent.with_name("now") / "run.json", away / "package" / "__pycache__" / "code.pyc"):
+        made.parent.mkdir(parents=True)
+        made.write_text("x")
+        assert this_revision() == Revision(commit, dirty=False)
+    kept.write_text("{ }")
+    assert this_revision() == Revision(commit, dirty=True)
+    kept.write_text("{}")
+    (away / "package" / "code.py").write_text("")
+    assert this_revision() == Revision(commit, dirty=True)
+
+
 def test_a_package_installed_below_a_repository_of_somebody_is_of_no_commit_there(
     away: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
