@@ -11,6 +11,7 @@ from harness.cells import Plan
 from harness.errors import UserError, unknown
 from harness.methods import named, registered
 from harness.precision import registered_metrics
+from harness.precision.own_metrics import import_metrics
 from harness.problems import DISTRIBUTIONS
 from harness.study import Study
 from harness.study_file import Known, narrow, parse_study, read_study
@@ -53,9 +54,10 @@ def load_study_of(run: Run) -> Study:
 def plan_of(study: Study) -> Plan:
     """The cases and cells of a study.
 
-    Raises UserError for an import path that leads to no method, and for a parameter that nothing takes.
+    Raises UserError for an import path that leads to no method or no metric, and for a parameter that nothing takes.
     """
     methods = named(Plan(study, {}).method_names)
+    import_metrics(study.comparison.metrics)
     taken = {*known_names().parameters, *(name for each in methods.values() for name in each.parameters)}
     for word in study.parameters:
         if word not in taken:

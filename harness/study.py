@@ -97,6 +97,13 @@ class Study(Strict):
         """What is compared, also where the study has no [precision] table."""
         return self.precision or Precision()
 
+    def without_own_metrics(self) -> Study:
+        """The study without the metrics that it names by import path."""
+        metrics = tuple(each for each in self.comparison.metrics if ":" not in each)
+        if self.precision is None or metrics == self.precision.metrics:
+            return self
+        return self.model_copy(update={"precision": self.precision.model_copy(update={"metrics": metrics})})
+
     @property
     def launches(self) -> int:
         """Launches of a run; a study without [timing] needs one unless it asks for more (`precision.launches`)."""

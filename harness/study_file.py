@@ -34,7 +34,7 @@ _MODELS: dict[str, type[BaseModel]] = {
 
 @dataclass(frozen=True)
 class Known:
-    """The registered names that a study may use; import paths ('package.module:name') are methods too."""
+    """The registered names that a study may use; import paths ('package.module:name') are methods and metrics too."""
 
     methods: tuple[str, ...]
     distributions: tuple[str, ...]
@@ -120,7 +120,7 @@ def _check_names(study: Study, source: str, known: Known) -> None:
     for kind, words, allowed in (
         ("method", [each for each in study.methods if ":" not in each], known.methods),
         ("distribution", [each for axes in by_shape for each in axes.distribution], known.distributions),
-        ("metric", study.comparison.metrics, known.metrics),
+        ("metric", [each for each in study.comparison.metrics if ":" not in each], known.metrics),
         ("parameter", () if imported else study.parameters, known.parameters),
         (CACHE, study.parameters.get(CACHE, ()), CACHE_STATES),
     ):

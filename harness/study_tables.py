@@ -96,7 +96,7 @@ class Precision(Strict):
     references: Some[Reference] = ("native",)
     """What it is compared with."""
     metrics: Some[Word] = ("abs_max", "rel_l2", "equal_share", "flips", "causes")
-    """The figures of a comparison, each with its unit in its name."""
+    """The figures of a comparison: names, or import paths 'package.module:name'."""
     launches: Positive = 1
     """Launches of a study that times nothing; only figures of repeats may differ between them."""
     loss: Loss = "square"

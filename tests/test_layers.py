@@ -26,7 +26,7 @@ FLOORS = {
     4: ("device",),
     3: ("methods", "precision", "problems"),
     2: ("tables",),
-    1: ("cells", "study_file", "study_folders", "budget", "checkout"),
+    1: ("cells", "study_file", "study_folders", "budget", "checkout", "import_paths"),
     0: (
         "outside_text",
         "errors",

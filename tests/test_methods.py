@@ -18,6 +18,7 @@ from harness.errors import UserError
 from harness.measure.checks import wrong_outcome
 from harness.measure.outcome import run_once
 from harness.methods import Method, method, named, registered
+from harness.methods.definition import selector
 from harness.problems import draw
 from harness.vocabulary import DTYPES, INDEX_BYTES, PHASES, YARDSTICKS
 from tests.present import absent, by_name, is_refused
@@ -431,6 +432,18 @@ def test_a_name_that_leads_to_no_method_is_one_line(path: str, said: str) -> Non
     with pytest.raises(UserError, match=said) as error:
         method(path)
     assert "\n" not in str(error.value)
+
+
+def test_a_function_that_is_decorated_in_place_of_the_one_that_it_returns_is_refused() -> None:
+    """The mistake of whoever writes a method for the first time; the cells would crash, without a word of why."""
+
+    def topk(y: Any, k: int) -> Any: ...
+
+    def parts(number: int = 2) -> Any: ...
+
+    for function in (topk, parts):
+        with pytest.raises(TypeError, match=r"has to return the function that is measured; its own parameters are"):
+            selector()(function)
 
 
 def test_a_file_of_the_folder_that_fails_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

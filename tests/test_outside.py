@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from harness.cells import Case
+from harness.errors import UserError
+from harness.loading import known_names
 from harness.measure.process import Worker
+from harness.precision import metrics, own_metrics
+from harness.precision.metrics import METRICS, Comparison, Metric, evaluate, metric
+from harness.study_file import parse_study
 from harness.tables import newest_run, read
 from tests.asking import opening
 from tests.command_line import call, refused
@@ -20,6 +27,7 @@ from tests.command_line import call, refused
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tests" / "outside"
 METHOD = "topk_by_parts.selection:by_parts"
+METRIC = "topk_by_parts.metrics:ulp_median"
 
 STUDY = f"""
 title = "Mine"
@@ -34,6 +42,9 @@ parts = [2, 3]
 block_seconds = 0.0001
 rounds = 2
 launches = 1
+[precision]
+references = ["native", "exact"]
+metrics = ["rel_l2", "flips", "{METRIC}"]
 """
 
 
@@ -73,10 +84,87 @@ def test_its_rows_are_in_every_table_and_are_read_without_it(folder: Path) -> No
         assert set(phases) == {"forward", "backward"}
     errors: pd.DataFrame = run.discrepancies[run.discrepancies["method"] == METHOD]
     assert set(errors["tensor"]) == {"values", "dy", "selection"}
-    assert errors.loc[errors["metric"] == "rel_l2", "value"].tolist() == [0.0] * 8
+    against_native = errors[errors["reference"] == "native"]
+    assert against_native.loc[against_native["metric"] == "rel_l2", "value"].tolist() == [0.0] * 8
+    assert set(errors.loc[errors["metric"] == METRIC, "tensor"]) == {"values", "dy"}
+    assert against_native.loc[against_native["metric"] == METRIC, "value"].tolist() == [0.0] * 8
     told = harness(folder, "export", "mine", "--to", "markdown", package=None)
     assert told.returncode == 0, told.stderr
     assert METHOD in told.stdout.replace("\\", "")  # Markdown escapes an underscore
+
+
+def compared(errors: list[float]) -> Comparison:
+    want = np.ones(len(errors))
+    return Comparison(want + np.array(errors) * 2.0**-23, want, "float32")
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The package can be imported in this process, which forgets it afterwards."""
+    monkeypatch.setattr(sys, "path", [str(PACKAGE), *sys.path])
+    yield
+    forget()
+
+
+def forget() -> None:
+    for name in [each for each in sys.modules if each.partition(".")[0] == "topk_by_parts"]:
+        del sys.modules[name]
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_metric_of_an_import_path_is_that_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "METRICS", METRICS.copy())
+    monkeypatch.setattr(own_metrics, "METRICS", metrics.METRICS)
+    own_metrics.import_metrics(["rel_l2", METRIC])
+    assert evaluate(METRIC, compared([0, 3, 8])) == 3
+    with pytest.raises(UserError, match="has a second 'rel_l2': that name is taken"):
+        metric(rel_l2)
+    assert metrics.METRICS["rel_l2"] is METRICS["rel_l2"]
+
+
+def rel_l2(c: Comparison) -> float:
+    """A metric whose name the harness has."""
+    return float("nan")
+
+
+def words(c: Comparison) -> Any:
+    """No metric: it returns a word."""
+    return "nothing"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("topk_by_parts.metrics:ulp_medain", r"\(metrics there: ulp_median\); did you mean 'ulp_median'\?"),
+        ("topk_by_parts.metrics:Comparison", "is no metric: it has to be a function of a Comparison"),
+        ("topk_by_part.metrics:ulp_median", "ModuleNotFoundError: No module named 'topk_by_part'"),
+        (":ulp_median", "cannot import ':ulp_median'"),
+    ],
+)
+@pytest.mark.usefixtures("installed")
+def test_an_import_path_that_leads_to_no_metric_is_one_line(path: str, said: str) -> None:
+    with pytest.raises(UserError, match=said) as error:
+        own_metrics.import_metrics([path])
+    assert str(error.value).startswith("metrics: ")
+    assert path not in METRICS
+
+
+def test_a_metric_that_returns_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = f"{__name__}:words"
+    found: dict[str, Metric] = {}
+    monkeypatch.setattr(own_metrics, "METRICS", found)
+    monkeypatch.setattr(metrics, "METRICS", found)
+    own_metrics.import_metrics([path])
+    with pytest.raises(TypeError, match=f"metric '{path}' has to return a number, not str"):
+        found[path](compared([0]))
+
+
+def test_a_duel_leaves_metrics_of_an_import_path_out() -> None:
+    """Nothing is judged by them, and the base may be older than they are."""
+    study = parse_study(STUDY, "mine", "mine.toml", known_names())
+    assert METRIC in study.comparison.metrics
+    assert study.without_own_metrics().comparison.metrics == ("rel_l2", "flips")
+    assert study.without_own_metrics().text == STUDY
 
 
 @pytest.fixture
@@ -91,8 +179,7 @@ def refusal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]
         try:
             return refused(call(verb, "mine"))
         finally:
-            for name in [each for each in sys.modules if each.partition(".")[0] == "topk_by_parts"]:
-                del sys.modules[name]
+            forget()
 
     return call_there
 

@@ -50,7 +50,8 @@ def duel(
     protocol, and Interrupted at Ctrl-C once there is a folder.
     """
     if study.timing is None:
-        raise UserError(f"{study.name}: a duel needs a study with a [timing] table")
+        raise UserError(f"{study.name}: a duel needs a study with a [timing] table (it may be empty)")
+    study = study.without_own_metrics()  # nothing is judged by them, and the base may not have their code
     head = head or working_tree()
     with ExitStack() as stack:
         first = [stack.enter_context(side.spawn()) for side in (base, head)]

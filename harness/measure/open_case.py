@@ -33,6 +33,7 @@ from harness.measure.results import not_plain
 from harness.measure.state.watch import Watch
 from harness.measure.transforms import as_run, load_transforms
 from harness.methods import Method, method
+from harness.precision.own_metrics import import_metrics
 from harness.problems import Draws, Problem
 from harness.vocabulary import CACHE, COUNTS, DERIVATIVES, DEVICE_CLOCK, WALL, YARDSTICK_PHASES, YARDSTICKS
 
@@ -69,6 +70,7 @@ class OpenCase:
         outcome = self._run_native(self.problem)
         self.native_is_wrong = wrong_outcome(method("native"), outcome, self.problem, self.loss)
         self.native = selected_of(outcome)
+        import_metrics(self.settings["metrics"])
         self.references = References(self.problem, self.native, self.loss)
         load_transforms(self.problem.case, request["phases"])
         self.watch = Watch(self.problem.case.device)

@@ -185,8 +185,11 @@ def yardstick(*, passes: int) -> Decorator:
 def _decorator(implement: Callable[[Any], Implementation], phases: tuple[str, ...], **facts: Any) -> Decorator:
     def decorate(function: Callable[..., Any]) -> Method:
         summary = (function.__doc__ or "").strip().partition("\n")[0]
-        signature = inspect.signature(function).parameters.values()
-        own = tuple(each.name for each in signature if each.kind is each.KEYWORD_ONLY)
+        signature = inspect.signature(function)
+        own = tuple(each.name for each in signature.parameters.values() if each.kind is each.KEYWORD_ONLY)
+        if len(own) < len(signature.parameters):
+            told = f"{function.__name__}{signature}"
+            raise TypeError(f"{told} has to return the function that is measured; its own parameters are keyword-only")
         return Method(function.__name__, summary, phases, lambda **values: implement(function(**values)), own, **facts)
 
     return decorate

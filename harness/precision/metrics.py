@@ -14,6 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
+from harness.errors import UserError
 from harness.precision.ulp import absolute_error, ulp_error
 
 
@@ -55,7 +56,10 @@ NEEDS: dict[str, str] = {}
 
 
 def metric(function: Metric) -> Metric:
-    """Register a metric under the name of its function."""
+    """Register a metric under the name of its function. Raises UserError where another module has that name already."""
+    there = METRICS.get(function.__name__, function)
+    if there.__module__ != function.__module__:
+        raise UserError(f"metrics: {function.__module__} has a second '{function.__name__}': that name is taken")
     METRICS[function.__name__] = function
     return function
 

@@ -19,7 +19,7 @@ Schema = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 IMPORT_PATH = r"^[^\s:.][^\s:]*:[^\s:]+$"
-"""Of a method that is not registered here: 'package.module:name'."""
+"""Of a method or metric that is not registered here: 'package.module:name'."""
 
 SCALAR: Schema = {"type": ["boolean", "number", "string"], "pattern": PLAIN_WORD}
 
@@ -31,15 +31,15 @@ def study_schema(known: Known) -> Schema:
     for table in tables.values():
         for key in table["properties"].values():
             _tidy(key)
-    schema["properties"]["methods"] |= _some(_method(known.methods))
+    schema["properties"]["methods"] |= _some(_name(known.methods))
     tables["Axes"]["properties"]["distribution"] |= _some({"enum": list(known.distributions)})
     tables["Shape"]["properties"]["distribution"] |= _some({"enum": list(known.distributions)})
-    tables["Precision"]["properties"]["metrics"] |= _some({"enum": list(known.metrics)})
+    tables["Precision"]["properties"]["metrics"] |= _some(_name(known.metrics))
     parameters = _parameters(known.parameters)
     schema["properties"]["parameters"] |= {"properties": parameters, "propertyNames": {"pattern": PLAIN_WORD}}
     schema["properties"]["shapes"]["propertyNames"] = {"pattern": PLAIN_WORD, "minLength": 1}
     excluded = {axis: _bare(tables["Axes"]["properties"][axis]) for axis in AXES}
-    excluded["method"] = _some(_method(dict.fromkeys((*known.methods, *YARDSTICKS))))
+    excluded["method"] = _some(_name(dict.fromkeys((*known.methods, *YARDSTICKS))))
     excluded |= {SHAPE: _some({"type": "string"}), **parameters}
     schema["properties"]["exclude"]["items"]["properties"] = excluded
     return {
@@ -56,7 +56,8 @@ def _some(item: Schema) -> Schema:
     return {"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]}
 
 
-def _method(names: Iterable[str]) -> Schema:
+def _name(names: Iterable[str]) -> Schema:
+    """One of the names, or an import path."""
     path = {"type": "string", "pattern": IMPORT_PATH, "allOf": [{"pattern": PLAIN_WORD}]}
     return {"anyOf": [{"enum": list(names)}, path]}
 

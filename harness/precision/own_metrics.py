@@ -1,0 +1,39 @@
+"""Metrics of somebody's own package, which a study names by import path ('package.module:name')."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import FunctionType
+
+from harness.errors import UserError
+from harness.import_paths import import_name
+from harness.precision.metrics import METRICS, NEEDS, Comparison, Metric
+
+
+def import_metrics(names: Iterable[str]) -> None:
+    """Register every import path among the names as a metric of that name; other names are left alone.
+
+    A metric is a function of a `Comparison` that returns a number, with the decorator of metrics.py or without. Raises
+    UserError for a path that leads to no function.
+    """
+    for name in names:
+        if ":" in name and name not in METRICS:
+            function = import_name("metrics", name, FunctionType)
+            if not callable(function) or isinstance(function, type):
+                raise UserError(f"metrics: '{name}' is no metric: it has to be a function of a Comparison")
+            METRICS[name] = _checked(name, function)
+            if field := NEEDS.get(getattr(function, "__name__", "")):
+                NEEDS[name] = field
+
+
+def _checked(name: str, function: Metric) -> Metric:
+    """The metric; what it returns is a number, or an error that names it."""
+
+    def figure(compared: Comparison) -> float:
+        value = function(compared)
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise TypeError(f"metric '{name}' has to return a number, not {type(value).__name__}") from None
+
+    return figure
