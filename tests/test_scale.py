@@ -39,7 +39,7 @@ def test_a_plan_of_many_cells_is_told_in_the_memory_of_a_plan_of_few() -> None:
     few, _ = peak_of_planning(1000)
     many, told = peak_of_planning(60_000)
     assert many < few + MEGABYTE / 2
-    assert f"{244 * 245 // 2} cases, {244 * 245} cells (0 to measure, {244 * 245} to skip) x 1 launches" in told
+    assert f"{244 * 245 // 2} cases, {244 * 245} cells (0 to measure, {244 * 245} to skip) x 1 launch" in told
     assert told[-1].endswith(f"more, for over {KEPT_REASONS - SHOWN_SKIPS} more reasons")  # and no time is expected
     skipped = sum(int(line.split()[1].rstrip(":")) for line in told if line.startswith("skip"))
     assert skipped == 244 * 245
