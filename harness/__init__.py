@@ -19,24 +19,24 @@ from typing import TYPE_CHECKING, Any
 from harness.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from harness.cells import Case as Case
-    from harness.loading import load_study as load_study
     from harness.methods import method as method
-    from harness.problems import draw as draw
+    from harness.planning.loading import load_study as load_study
     from harness.report.notebook import read as read
-    from harness.runs import resume as resume
-    from harness.runs import run as run
+    from harness.session.runs import resume as resume
+    from harness.session.runs import run as run
+    from harness.study.cells import Case as Case
+    from harness.topk.problems import draw as draw
     from harness.verdicts.answers import answer as answer
 
 _HOMES = {
     "answer": "harness.verdicts.answers",
-    "Case": "harness.cells",
-    "draw": "harness.problems",
-    "load_study": "harness.loading",
+    "Case": "harness.study.cells",
+    "draw": "harness.topk.problems",
+    "load_study": "harness.planning.loading",
     "method": "harness.methods",
     "read": "harness.report.notebook",
-    "resume": "harness.runs",
-    "run": "harness.runs",
+    "resume": "harness.session.runs",
+    "run": "harness.session.runs",
 }
 
 __all__ = sorted([*_HOMES, "__version__", "verdicts"])

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.git import ask_git
+from harness.repository.git import ask_git
 from harness.vocabulary import RESULTS, SHIPPED
 
 GIB = 2**30

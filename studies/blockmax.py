@@ -19,9 +19,9 @@ import ticks
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from harness.cells import Case
 from harness.methods.blockmax import fitted_length
-from harness.study import Study
+from harness.study.cells import Case
+from harness.study.definition import Study
 from harness.tables import OnDevice, Row, Run, first_clock
 from harness.verdicts.plausible import believed
 from harness.verdicts.ratios import multiples_of_read, speedups
@@ -54,9 +54,9 @@ def _over_native(case: Case) -> dict[int, float]:
 
     from harness.device.clock import Clock
     from harness.device.devices import device_of
-    from harness.measure.rounds import in_rounds
     from harness.methods.blockmax import positions
-    from harness.problems import draw
+    from harness.session.rounds import in_rounds
+    from harness.topk.problems import draw
 
     torch.set_num_threads(1)
     y = draw(case).y

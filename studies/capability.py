@@ -19,9 +19,9 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from harness.cells import Case
-from harness.report.dark import KEPT
-from harness.study import Study
+from harness.scripts.dark import KEPT
+from harness.study.cells import Case
+from harness.study.definition import Study
 from harness.tables import Row, Run
 from harness.vocabulary import DTYPES
 

@@ -13,10 +13,10 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from harness.cells import Case
 from harness.precision.causes import CAUSES
-from harness.report.palette import GAIN_COLOURS
-from harness.study import Study
+from harness.scripts.palette import GAIN_COLOURS
+from harness.study.cells import Case
+from harness.study.definition import Study
 from harness.tables import Row, Run
 
 PREFIX, UNEXPLAINED = "cause_", "unexplained"

@@ -28,11 +28,11 @@ import ticks
 from matplotlib.figure import Figure
 from scipy import stats
 
-from harness.cells import Case, Cell, cases
-from harness.measure.case import CaseRunner
-from harness.measure.process import Worker, cores_for_workers
-from harness.measure.side import Side
-from harness.study import Study
+from harness.session.case import CaseRunner
+from harness.session.process import Worker, cores_for_workers
+from harness.session.side import Side
+from harness.study.cells import Case, Cell, cases
+from harness.study.definition import Study
 from harness.tables import Row, Run
 from harness.verdicts.ratios import paired_log_ratios
 

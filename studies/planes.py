@@ -13,7 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from harness.report.palette import GAIN_COLOURS, LIGHT_TILE, RATIO_COLOURS, luminance
+from harness.scripts.palette import GAIN_COLOURS, LIGHT_TILE, RATIO_COLOURS, luminance
 
 DARK_TEXT, LIGHT_TEXT = "#1c1c22", "#ffffff"
 LEAST_RANGE = 1.5

@@ -26,9 +26,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from scipy import stats
 
-from harness.cells import cases
 from harness.errors import UserError
-from harness.study import Study
+from harness.study.cells import cases
+from harness.study.definition import Study
 from harness.tables import Row, Run
 from harness.verdicts.ratios import speedups
 from harness.vocabulary import PHASES
@@ -47,7 +47,7 @@ FLOOR, FLOOR_TEXT = 1e-8, r"$\leq10^{-8}$"
 def measure(study: Study) -> Iterator[Row]:
     """Facts of each method that is not exact, in each case; one that cannot be had here has none."""
     from harness.methods import named
-    from harness.problems import draw
+    from harness.topk.problems import draw
 
     relaxed = {name: each for name, each in named(study.methods).items() if not each.exact}
     for case in cases(study):
@@ -64,9 +64,9 @@ def measure(study: Study) -> Iterator[Row]:
 
 def biases(method: Any, problem: Any, loss: str) -> dict[str, float]:
     """fact -> the figure of it, of a method beside native on one problem."""
-    from harness.measure.outcome import as_float64, run_once
     from harness.methods import method as registered
     from harness.precision.metrics import Comparison, rel_l2
+    from harness.topk.outcome import as_float64, run_once
 
     got, want = (run_once(each, problem, loss, with_dS=False) for each in (method, registered("native")))
     assert got.dy is not None

@@ -16,8 +16,8 @@ import ticks
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from harness.cells import Case
-from harness.study import Study
+from harness.study.cells import Case
+from harness.study.definition import Study
 from harness.tables import Row, Run
 
 X = [0.1511, 0.5990, 0.6338, 0.5137, 0.5203, 0.0560]
@@ -52,9 +52,9 @@ def measure(_: Study) -> Iterator[Row]:
     """The example again, in float32 as then: each entry of dW and dx by both methods, beside the printed one."""
     import torch
 
-    from harness.measure.outcome import Outcome, run_once
     from harness.methods import method
-    from harness.problems import Problem
+    from harness.topk.outcome import Outcome, run_once
+    from harness.topk.problems import Problem
 
     case = Case(n=6, k=K, d=6, distribution="seed", parameters=(("decimals", 4),))
     x, weights = torch.tensor(X), torch.tensor(W)

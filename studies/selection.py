@@ -28,7 +28,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from scipy import optimize, stats
 
-from harness.precision.ulp import ulp
+from harness.exact.ulp import ulp
 from harness.tables import Run
 
 INDEPENDENT = 1 / np.sqrt(np.pi)

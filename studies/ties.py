@@ -20,8 +20,8 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from harness.cells import Case
-from harness.study import Study
+from harness.study.cells import Case
+from harness.study.definition import Study
 from harness.tables import Row, Run
 from harness.vocabulary import DTYPES
 

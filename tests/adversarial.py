@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from harness.precision.certified import Certified
-from harness.precision.ulp import FORMATS
+from harness.exact.certified import Certified
+from harness.exact.ulp import FORMATS
 
 Pair = tuple[np.ndarray, np.ndarray]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.cells import Case
-from harness.measure import process
-from harness.measure.process import Worker
+from harness.session import asked
+from harness.session.process import Worker
+from harness.study.cells import Case
 from harness.vocabulary import PHASES
 
 USUAL: dict[str, Any] = {
@@ -22,7 +22,7 @@ USUAL: dict[str, Any] = {
 
 def opening(case: Case, **changes: Any) -> dict[str, Any]:
     """The request that opens a case."""
-    return process.opening(case, **(USUAL | changes))
+    return asked.opening(case, **(USUAL | changes))
 
 
 def checked(

@@ -15,8 +15,9 @@ import harness
 from harness import duel as duels
 from harness.bisect import bisect
 from harness.errors import UserError
-from harness.measure.process import PROTOCOL, Worker
+from harness.session.process import Worker
 from harness.vocabulary import COUNTS
+from harness.worker.protocol import PROTOCOL
 from tests.fake_worker import MACHINE, FakeWorker, Reply, usual
 from tests.scratch_history import Commit, make_history
 
@@ -97,7 +98,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
 
     def begin(commits: Sequence[Commit]) -> list[str]:
         folder = tmp_path / f"repository{len(list(tmp_path.iterdir()))}"
-        first = {"studies/short.toml": STUDY, "harness/measure/worker.py": "", ".gitignore": "results\n"}
+        first = {"studies/short.toml": STUDY, "harness/worker/serve.py": "", ".gitignore": "results\n"}
         first |= {"planted.json": "{}"} | dict(commits[0].files)
         names = make_history(folder, [Commit(first), *commits[1:]])
         monkeypatch.chdir(folder)

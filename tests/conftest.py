@@ -12,8 +12,8 @@ import pytest
 from hypothesis import settings
 
 import harness
-from harness.git import forget_repository
-from harness.study import Study
+from harness.repository.git import forget_repository
+from harness.study.definition import Study
 from harness.tables import Run
 from tests.bisected import start as start
 from tests.browsing import browser as browser

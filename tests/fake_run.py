@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.cells import Case
+from harness.study.cells import Case
 from harness.tables import Run
 from tests.sidecar import SIDECAR
 

@@ -10,10 +10,11 @@ import pytest
 
 import harness
 from harness.machine import Machine
-from harness.measure import place
-from harness.measure.process import PROTOCOL, Worker, WorkerLost
-from harness.study import Study
+from harness.session import place
+from harness.session.process import Worker, WorkerLost
+from harness.study.definition import Study
 from harness.tables import Run
+from harness.worker.protocol import PROTOCOL
 
 Reply = dict[str, Any]
 Answer = Callable[[Reply], Reply | None]

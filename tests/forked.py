@@ -28,7 +28,8 @@ from typing import Any, cast
 
 import pytest
 
-from harness.measure.process import HOME, WITH_PARENT, Worker, end_with_parent
+from harness.session.process import HOME, Worker
+from harness.worker.protocol import WITH_PARENT, end_with_parent
 
 ASK = b"?"
 SPAWN = Worker.spawn
@@ -201,7 +202,7 @@ def _entries(environment: Mapping[str, str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    from harness.measure import worker
+    from harness.worker import serve as worker
 
     for each in ("torch._decomp.decompositions_for_jvp", "torch._dynamo"):  # what a worker imports at its first checks
         importlib.import_module(each)

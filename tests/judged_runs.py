@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.cells import Case
+from harness.study.cells import Case
 from harness.tables import history_columns
 
 CASES = (Case(n=64, k=4), Case(n=128, k=4, dtype="bfloat16"))

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
-from harness.cells import Plan
-from harness.loading import known_names, plan_of
-from harness.measure.process import Worker
-from harness.report.forecast import forecast
-from harness.study import Study
-from harness.study_file import parse_study
+from harness.planning.forecast import forecast
+from harness.planning.loading import known_names, plan_of
+from harness.session.process import Worker
+from harness.study.cells import Plan
+from harness.study.definition import Study
+from harness.study.file import parse_study
 
 NAME = "large"
 CELLS_OF_A_CASE = 4

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.cells import Case
-from harness.loading import load_study_of
+from harness.planning.loading import load_study_of
+from harness.study.cells import Case
 from harness.tables import Run, RunWriter, read
 from harness.verdicts.comparison import compare_verdicts
 from tests.sidecar import SIDECAR

@@ -8,9 +8,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from harness.errors import UserError
-from harness.report.study_schema import study_schema
-from harness.study import Study
-from harness.study_file import Known, parse_study
+from harness.study.definition import Study
+from harness.study.file import Known, parse_study
+from harness.study.schema import study_schema
 from harness.vocabulary import AXES, DTYPES, PHASES
 
 KNOWN = Known(

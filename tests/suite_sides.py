@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.study_tables import Gate
+from harness.study.tables import Gate
 from harness.tables import BASE, HEAD, Row, SuiteRun, read_suite, suite_writer, write_suite_info, write_suite_verdicts
 from harness.verdicts.suites import suite_verdicts
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.cells import Case
+from harness.study.cells import Case
 from harness.tables import Row
 from harness.tables.schema import history_columns
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.cells import Case
+from harness.page.sentences import in_short, take, uses
 from harness.report.advice import Advice, advice
 from harness.report.conditions import conditions, listed, words
-from harness.report.page.sentences import in_short, take, uses
+from harness.study.cells import Case
 from harness.tables import read
 from harness.verdicts.fastest import ALIKE, FASTEST, SHARED, SLOWER, UNRANKED, WORTH, standings
 from tests.recorded import record

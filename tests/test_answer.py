@@ -9,10 +9,10 @@ from typing import Any, cast
 import pandas as pd
 import pytest
 
-from harness.cells import Case
-from harness.report.page.answer import which_method
-from harness.report.page.charts import error_chart
-from harness.report.page.exactness import exactness, exactness_tables
+from harness.page.answer import which_method
+from harness.page.charts import error_chart
+from harness.page.exactness import exactness, exactness_tables
+from harness.study.cells import Case
 from harness.tables import Run, read
 from harness.verdicts.fastest import fastest
 from tests.recorded import record

@@ -17,13 +17,13 @@ import pytest
 
 import harness
 from harness.errors import UserError
+from harness.export import export
+from harness.export.as_json import FORMAT
+from harness.export.json_schema import results_schema
+from harness.report.closing import methods_table
+from harness.report.sizes import by_size
 from harness.tables import BASE, HEAD, Run, read, read_verdicts, write_verdicts
-from harness.verdicts.closing import methods_table
 from harness.verdicts.comparison import duel_verdicts, gate_of
-from harness.verdicts.export import export
-from harness.verdicts.export.as_json import FORMAT
-from harness.verdicts.export.json_schema import results_schema
-from harness.verdicts.sizes import by_size
 from tests.command_line import call, refused
 from tests.recorded import record
 

@@ -13,11 +13,11 @@ from harness.device.arithmetic import DEFAULTS, IEEE, PRODUCT_MODES, set_product
 from harness.device.cpu import CPU
 from harness.device.cuda import CUDA
 from harness.device.settings import of_products
-from harness.measure.failures import failure
-from harness.measure.modes import set_mode
+from harness.exact.ulp import FORMATS
 from harness.precision.bounds import Arithmetic, gamma
-from harness.precision.ulp import FORMATS
+from harness.topk.modes import set_mode
 from harness.vocabulary import DTYPES, MODES
+from harness.worker.failures import failure
 
 
 @pytest.fixture(autouse=True)

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from harness import counting
 from harness.bisect import search
 from harness.bisect.search import Search
 from harness.duel import duel
 from harness.errors import CannotRun, UserError
-from harness.measure.process import PROTOCOL
+from harness.session import counting
 from harness.tables import read
 from harness.vocabulary import EXIT_FAILED, EXIT_INCONCLUSIVE
+from harness.worker.protocol import PROTOCOL
 from tests.bisected import STUDY, Start, fought, planted
 from tests.command_line import call, refused
 from tests.scratch_history import Commit

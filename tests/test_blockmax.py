@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from harness.cells import Case
 from harness.methods import blockmax
 from harness.methods.blockmax import CUDA_ONE_ROW, ONE_ROW, SEVERAL_ROWS, block_length, extremes, positions, topk
-from harness.problems import DISTRIBUTIONS, draw
+from harness.study.cells import Case
+from harness.topk.problems import DISTRIBUTIONS, draw
 from harness.vocabulary import DTYPES
 from tests.swept import swept
 from tests.topk_inputs import calls, fault

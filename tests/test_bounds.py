@@ -7,10 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from harness.cells import Case
-from harness.measure.assessment import Assessment
-from harness.measure.outcome import run_once, selected_of
-from harness.measure.references import References
+from harness.accuracy.assessment import Assessment
+from harness.accuracy.references import References
+from harness.exact.ulp import FORMATS
 from harness.methods import method
 from harness.precision.bounds import (
     LAMBDA,
@@ -22,8 +21,9 @@ from harness.precision.bounds import (
     sum_bound,
 )
 from harness.precision.metrics import METRICS
-from harness.precision.ulp import FORMATS
-from harness.problems import draw
+from harness.study.cells import Case
+from harness.topk.outcome import run_once, selected_of
+from harness.topk.problems import draw
 from harness.vocabulary import DTYPES
 
 F16, BF16, F32, F64 = (FORMATS[name] for name in ("float16", "bfloat16", "float32", "float64"))

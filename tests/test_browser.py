@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.cells import Case
-from harness.publish import publish
-from harness.report.page.document import document
-from harness.report.page.reported import Drawn, Reported
+from harness.cli.publish import publish
+from harness.page.document import document
+from harness.page.reported import Drawn, Reported
+from harness.study.cells import Case
 from harness.tables import read
 from harness.vocabulary import RESULTS
 from tests.browsing import PHONE, WIDE, Open, violations

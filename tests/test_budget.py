@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 import harness
-from harness.budget import SPENT, Budget
 from harness.errors import UserError
-from harness.loading import plan_of
-from harness.measure.turn import Rows, Turn
-from harness.progress import Progress, progress_bar
-from harness.study import Study
-from harness.sweep import Sweep
+from harness.planning.loading import plan_of
+from harness.session.progress import Progress, progress_bar
+from harness.session.sweep import Sweep
+from harness.session.turn import Rows, Turn
+from harness.study.budget import SPENT, Budget
+from harness.study.definition import Study
 from harness.tables import read
 from tests.recorded import record
 from tests.study_texts import VALID

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.cells import Case
 from harness.report.terminal import closing
-from harness.scripts import draw_figures
+from harness.scripts.studies import draw_figures
+from harness.study.cells import Case
 from harness.tables import Run, by_device, read
 from tests.recorded import record
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from harness.cells import Case
-from harness.measure import callgrind
-from harness.measure.counting import MACHINES, PREFIX, without_counts
-from harness.measure.process import Worker
+from harness.session.process import Worker
+from harness.study.cells import Case
+from harness.worker import callgrind
+from harness.worker.counting import MACHINES, PREFIX, without_counts
 from tests.asking import opening
 
 SECONDS = 300

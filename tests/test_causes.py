@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.cells import Case
-from harness.measure.modes import set_mode
-from harness.measure.open_case import OpenCase
+from harness.exact.ulp import FORMATS
 from harness.precision import registered_metrics
 from harness.precision.causes import CAUSES, UNEXPLAINED, Entries, explain
-from harness.precision.ulp import FORMATS
+from harness.study.cells import Case
+from harness.topk.modes import set_mode
+from harness.worker.open_case import OpenCase
 
 U = 2.0**-24
 

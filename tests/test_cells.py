@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from harness.cells import Case, cases, resolve_k
 from harness.errors import UserError
-from harness.loading import plan_of
-from harness.study import Study
-from harness.study_file import narrow
+from harness.planning.loading import plan_of
+from harness.study.cells import Case, cases, resolve_k
+from harness.study.definition import Study
+from harness.study.file import narrow
 from harness.vocabulary import AXES
 
 WriteStudy = Callable[[str], Study]
@@ -256,7 +256,7 @@ def test_a_plan_is_made_one_case_after_the_other(write_study: WriteStudy, monkey
         made.append(Case(**axes))
         return made[-1]
 
-    monkeypatch.setattr("harness.cells.Case", counted)
+    monkeypatch.setattr("harness.study.cells.Case", counted)
     plan = plan_of(write_study(f"{HEAD}[axes]\nn = 64\nk = 1\nthreads = [1, 2]\nseed = {list(range(1000))}"))
     first = list(islice(plan, 3))
     assert [case for case, _ in first] == made
@@ -266,8 +266,8 @@ def test_a_plan_is_made_one_case_after_the_other(write_study: WriteStudy, monkey
 
 def test_planning_imports_no_torch() -> None:
     code = """
-import sys, harness.loading
-plan = harness.loading.plan_of(harness.loading.load_study("studies/speed.toml"))
+import sys, harness.planning.loading
+plan = harness.planning.loading.plan_of(harness.planning.loading.load_study("studies/speed.toml"))
 assert sum(len(cells) for _, cells in plan) > 100
 sys.exit("torch" in sys.modules)
 """

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from harness.cells import Case
-from harness.measure.checks import wrong_outcome
-from harness.measure.failures import failure
-from harness.measure.open_case import OpenCase
-from harness.measure.outcome import run_once
 from harness.methods import Method, method, registered
-from harness.problems import DISTRIBUTIONS, Problem, draw
+from harness.study.cells import Case
+from harness.topk.checks import wrong_outcome
+from harness.topk.outcome import run_once
+from harness.topk.problems import DISTRIBUTIONS, Problem, draw
 from harness.vocabulary import DTYPES
+from harness.worker.failures import failure
+from harness.worker.open_case import OpenCase
 from tests.planted import soft
 from tests.present import REFUSED, absent, by_name, is_refused
 from tests.swept import swept

@@ -18,9 +18,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 import harness
-from harness import runs
 from harness.cli import cli
 from harness.errors import UserError
+from harness.session import runs
 from harness.vocabulary import EXIT_CELLS, EXIT_INTERRUPTED, EXIT_USAGE, SHIPPED
 from tests.benchmarks import test_harness as benchmarks
 from tests.command_line import refused

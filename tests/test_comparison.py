@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from harness.errors import UserError
-from harness.study_tables import Gate
+from harness.study.tables import Gate
 from harness.verdicts.comparison import compare_verdicts, counts, duel_verdicts, exit_code, refuse_unlike
 from harness.verdicts.wording import quantity_name
 from harness.vocabulary import EXIT_CELLS, EXIT_FAILED, EXIT_INCONCLUSIVE

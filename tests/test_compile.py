@@ -12,13 +12,13 @@ import pytest
 import torch
 
 import harness
-from harness.cells import Case
-from harness.measure.compiler import compilations, compiled
-from harness.measure.failures import told
-from harness.measure.open_case import OpenCase
-from harness.measure.phases import PreparedPhase
-from harness.measure.process import Worker
-from harness.study import Study
+from harness.device.compiler import compilations, compiled
+from harness.session.process import Worker
+from harness.study.cells import Case
+from harness.study.definition import Study
+from harness.topk.phases import PreparedPhase
+from harness.worker.failures import told
+from harness.worker.open_case import OpenCase
 from tests.asking import checked, opening
 from tests.forked import fresh_workers
 
@@ -113,8 +113,8 @@ def test_the_seconds_are_a_column_of_the_cells(write_study: Callable[[str], Stud
 
 EAGER = """
 import io, json, sys
-from harness.cells import Case
-from harness.measure.worker import serve
+from harness.study.cells import Case
+from harness.worker.serve import serve
 from tests.asking import opening
 requests = [opening(Case(n=64, k=4), phases=["forward"]), {"op": "check", "method": "native", "measure": []}]
 replies = io.StringIO()

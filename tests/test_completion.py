@@ -14,8 +14,8 @@ from click.shell_completion import ShellComplete
 
 import harness
 from harness.cli import cli
-from harness.completion import only_items
-from harness.verdicts.export import FORMATS
+from harness.cli.completion import only_items
+from harness.export import FORMATS
 from harness.vocabulary import AXES, EXPORTS
 from tests.study_texts import SHIPPED
 

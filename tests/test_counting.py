@@ -18,13 +18,13 @@ import pytest
 
 import harness
 from harness import duel as duel_room
-from harness.counting import uncounted
 from harness.duel import Duel, launches, sets
+from harness.duel.origin import Origin
 from harness.errors import Interrupted
 from harness.machine import Revision
-from harness.origin import Origin
-from harness.runs import resume
-from harness.study import Study
+from harness.session.counting import uncounted
+from harness.session.runs import resume
+from harness.study.definition import Study
 from harness.tables import Run
 from tests.fake_worker import MACHINE, SMALL, FakeWorker, Reply, in_their_place, lost, measured, usual
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 import pytest
 
-from harness.study_tables import Gate
+from harness.study.tables import Gate
 from harness.tables import Run
 from harness.verdicts.comparison import compare_verdicts, exit_code
 from harness.verdicts.counts import TOLD, decided_by_counts, judge_counts, with_counts_told

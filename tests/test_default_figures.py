@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot
 
-from harness.cells import Case
 from harness.errors import NotAsked
-from harness.scripts import captions, draw_figures, load_script
+from harness.scripts.studies import captions, draw_figures, load_script
+from harness.study.cells import Case
 from harness.tables import Run, read
 from harness.vocabulary import STUDIES
 from tests.recorded import record

@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from harness import scripts
-from harness.cells import Case
 from harness.cli import cli
+from harness.scripts import studies as scripts
+from harness.study.cells import Case
 from tests.recorded import CASES, record
 
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]

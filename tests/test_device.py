@@ -23,23 +23,23 @@ import pytest
 import torch
 
 import harness
-from harness.cells import Case, Cell
 from harness.device import accelerator, cpu, cuda
 from harness.device.cache import TIMES_THE_CACHE, UNKNOWN_CACHE_BYTES, flusher
 from harness.device.cuda import REASONS, asker, throttling
 from harness.device.devices import DEVICES, device_of, present
 from harness.device.gate import DeviceTimeout
-from harness.loading import plan_of
-from harness.measure import worker
-from harness.measure.case import CaseRunner
-from harness.measure.heap import Heap
-from harness.measure.open_case import OpenCase
-from harness.measure.place import Measure
-from harness.measure.process import Worker
-from harness.measure.side import Side
-from harness.measure.turn import rows_of
-from harness.study import Study
-from harness.sweep import Sweep
+from harness.device.heap import Heap
+from harness.planning.loading import plan_of
+from harness.session.case import CaseRunner
+from harness.session.place import Measure
+from harness.session.process import Worker
+from harness.session.side import Side
+from harness.session.sweep import Sweep
+from harness.session.turn import rows_of
+from harness.study.cells import Case, Cell
+from harness.study.definition import Study
+from harness.worker import serve as worker
+from harness.worker.open_case import OpenCase
 from tests import fake_worker
 from tests.asking import opening
 
@@ -398,9 +398,9 @@ OF_A_DEVICE = ("torch.cuda", "torch.xpu", "torch.mps", "torch.accelerator", "tor
 NAMED = {
     "harness/vocabulary.py: 'cpu'",  # the words that a study may use, and the one that every machine has
     "harness/vocabulary.py: 'cuda'",
-    "harness/verdicts/export/benchmark.py: 'cpu'",  # the fact of a machine that has this name
-    "harness/report/page/provenance.py: 'cpu'",
-    "harness/report/page/suites.py: 'cpu'",
+    "harness/export/benchmark.py: 'cpu'",  # the fact of a machine that has this name
+    "harness/page/provenance.py: 'cpu'",
+    "harness/page/suites.py: 'cpu'",
     "harness/doctor/system.py: 'cpu'",  # part of the name of a file of Linux
     "harness/methods/sparse.py: 'cpu'",  # an operation that torch has there in fewer dtypes
     "harness/methods/blockmax.py: 'cpu'",  # whose tables are its own, since the file is taken away alone
@@ -408,7 +408,7 @@ NAMED = {
     "harness/methods/kernels/blockmax.py: 'cpu'",  # which stands alone: where it is interpreted, and where y is
     "harness/methods/kernels/blockmax.py: torch.accelerator.current_accelerator",
     "harness/methods/kernels/blockmax.py: torch.accelerator.device_index",
-    "harness/measure/worker.py: torch.backends.cpu.get_cpu_capability",  # a fact of the build, told beside it
+    "harness/worker/serve.py: torch.backends.cpu.get_cpu_capability",  # a fact of the build, told beside it
     "studies/exceptions.py: 'cpu'",  # a demonstration on a CPU
 }
 """Every place outside harness/device that names a device, or asks torch about one; the docstrings apart."""

@@ -21,10 +21,10 @@ import pytest
 from click.testing import Result
 
 import harness
-from harness import runs
 from harness.errors import UserError
-from harness.runs import write_info
-from harness.study import Study
+from harness.session import runs
+from harness.session.runs import write_info
+from harness.study.definition import Study
 from harness.tables import RunWriter, read, read_history, replace_text
 from harness.verdicts.history import record
 from tests.command_line import call

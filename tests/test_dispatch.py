@@ -12,17 +12,17 @@ from typing import Any, cast
 import pytest
 from distributed import Client, KilledWorker, Reschedule
 
-from harness.cells import Case, Cell
 from harness.distribute import roster, workshop
 from harness.distribute.dispatch import AHEAD, LOST, MISSED, Dispatch
 from harness.distribute.roster import Roster
 from harness.distribute.workshop import Introduction, Workshop, alone_on_this_machine, unlike
 from harness.errors import UserError
 from harness.machine import code_digest
-from harness.measure.case import CaseRunner
-from harness.measure.turn import Turn
-from harness.study import Study
-from harness.study_tables import Axes, Timing
+from harness.session.case import CaseRunner
+from harness.session.turn import Turn
+from harness.study.cells import Case, Cell
+from harness.study.definition import Study
+from harness.study.tables import Axes, Timing
 
 TIMED = Study(title="Timed", methods=("native",), axes=Axes(n=(8,), k=(1,)), timing=Timing())
 CHECKED = Study(title="Checked", methods=("native",), axes=Axes(n=(8,), k=(1,)))

@@ -17,8 +17,8 @@ import harness
 from harness.distribute import Cluster, on_scheduler
 from harness.distribute import cluster as of_cluster
 from harness.errors import UserError
-from harness.loading import load_study_of, plan_of
-from harness.study import Study
+from harness.planning.loading import load_study_of, plan_of
+from harness.study.definition import Study
 from harness.tables import Run, RunWriter
 from tests.fake_worker import SMALL
 from tests.forked import FORKED

@@ -14,7 +14,6 @@ import torch
 from click.testing import CliRunner
 
 import harness.doctor
-from harness.cells import Case
 from harness.cli import cli
 from harness.doctor import closing_line, examine
 from harness.doctor.finding import Finding
@@ -22,12 +21,13 @@ from harness.doctor.running import AA_SPREAD, THREAD_VARIABLES, TIMER_SECONDS, a
 from harness.doctor.running import growth as growth_of
 from harness.doctor.system import CHECKS
 from harness.errors import UserError
-from harness.measure import selfcheck
-from harness.measure.process import Worker, WorkerLost
-from harness.measure.sampler import Arm
-from harness.measure.selfcheck import growth, resolution, spread, twins
-from harness.measure.worker import greeting
+from harness.session import selfcheck
+from harness.session.process import Worker, WorkerLost
+from harness.session.sampler import Arm
+from harness.session.selfcheck import growth, resolution, spread, twins
+from harness.study.cells import Case
 from harness.vocabulary import EXIT_USAGE
+from harness.worker.serve import greeting
 
 ROOT = Path(__file__).parent.parent
 NAN = float("nan")

@@ -16,17 +16,17 @@ import pytest
 from click.testing import CliRunner
 
 import harness
-from harness.cells import Case, Cell
-from harness.checkout import checked_out
 from harness.cli import cli
 from harness.duel import Duel, duel, sets
 from harness.duel.launches import Launches
+from harness.duel.origin import Origin, base_origin
 from harness.errors import UserError
 from harness.machine import Revision
-from harness.measure.case_result import CaseResult, CellResult
-from harness.measure.process import PROTOCOL
-from harness.origin import Origin, base_origin
+from harness.repository.checkout import checked_out
+from harness.session.case_result import CaseResult, CellResult
+from harness.study.cells import Case, Cell
 from harness.tables import read_verdicts
+from harness.worker.protocol import PROTOCOL
 from tests.scratch_history import Commit, make_history
 
 ROOT = Path(__file__).parent.parent

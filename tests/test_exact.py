@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.precision.certified import Proof, Rung
-from harness.precision.exact import ExactSolution, solve_exactly
-from harness.precision.ulp import FORMATS
+from harness.exact.answers import ExactSolution, solve_exactly
+from harness.exact.certified import Proof, Rung
+from harness.exact.ulp import FORMATS
 from tests.adversarial import from_bits, round_fraction, uniform_bits, wrong
 
 DTYPES = tuple(FORMATS)

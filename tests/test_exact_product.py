@@ -11,10 +11,10 @@ from flint import arb_mat, ctx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.precision.certified import Certified, Rung
-from harness.precision.exact_product import attempt_product, exact_product
-from harness.precision.exact_sum import exact_dot
-from harness.precision.ulp import FORMATS
+from harness.exact.certified import Certified, Rung
+from harness.exact.product import attempt_product, exact_product
+from harness.exact.sums import exact_dot
+from harness.exact.ulp import FORMATS
 from tests.adversarial import GENERATORS, exact_dots, from_bits, round_fraction, wrong
 from tests.swept import swept
 

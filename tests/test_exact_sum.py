@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.precision.certified import Certified, Proof, unsettled
-from harness.precision.dyadic import integer_dot
-from harness.precision.exact_sum import attempt_dot, exact_dot, exact_sum
-from harness.precision.ulp import FORMATS
+from harness.exact.certified import Certified, Proof, unsettled
+from harness.exact.dyadic import integer_dot
+from harness.exact.sums import attempt_dot, exact_dot, exact_sum
+from harness.exact.ulp import FORMATS
 from tests.adversarial import GENERATORS, exact_dots, from_bits, wrong
 from tests.swept import swept
 

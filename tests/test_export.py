@@ -20,14 +20,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml, Skipped, TestSuite
 
-from harness.cells import Case
 from harness.cli import cli
-from harness.study_tables import Gate
+from harness.export import FORMATS, export
+from harness.export.markdown import SHOWN, markdown_text
+from harness.export.results import plain
+from harness.study.cells import Case
+from harness.study.tables import Gate
 from harness.tables import BASE, HEAD, Run, RunWriter, newest_result, read, read_verdicts, write_verdicts
 from harness.verdicts.comparison import duel_verdicts
-from harness.verdicts.export import FORMATS, export
-from harness.verdicts.export.markdown import SHOWN, markdown_text
-from harness.verdicts.export.results import plain
 from harness.verdicts.wording import axes_of, case_name, quantity_name
 from harness.vocabulary import EXIT_USAGE
 from tests.sidecar import SIDECAR

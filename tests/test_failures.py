@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from harness.cells import Case
+from harness.device.compiler import compiled
 from harness.errors import UserError
-from harness.measure.compiler import compiled
-from harness.measure.failures import failure
-from harness.measure.open_case import OpenCase
 from harness.methods import Unsupported
+from harness.study.cells import Case
+from harness.worker.failures import failure
+from harness.worker.open_case import OpenCase
 from tests.asking import opening
 from tests.planted import bugs
 

@@ -19,13 +19,12 @@ import psutil
 import pytest
 
 import harness
-from harness import runs
+from harness.cli.publish import publish
 from harness.errors import UserError
-from harness.measure import process
-from harness.measure.process import Worker, WorkerLost
-from harness.publish import publish
 from harness.report.terminal import closing
-from harness.study import Study
+from harness.session import process, runs
+from harness.session.process import Worker, WorkerLost
+from harness.study.definition import Study
 from harness.tables import newest_run, read
 from tests.acceptance.kills import kills
 from tests.fake_worker import SMALL, FakeWorker, Reply, in_their_place, measured
@@ -82,7 +81,7 @@ IMPOSTOR = """
 import json, os, sys, time
 from pathlib import Path
 import harness
-from harness.measure.process import end_with_parent
+from harness.worker.protocol import end_with_parent
 
 def say(text):
     os.write(1, text.encode() + b"\\n")

@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 
 import harness
-from harness import runs
 from harness.errors import UserError
-from harness.runs import write_info
-from harness.study import Study
+from harness.session import runs
+from harness.session.runs import write_info
+from harness.study.definition import Study
 from harness.tables import Busy, RunWriter, append_history, read, read_history, read_verdicts, write_verdicts
 from harness.verdicts.history import history_rows
 from tests.command_line import call
@@ -81,7 +81,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 import pytest
 import harness
-from harness import runs
+from harness.session import runs
 from tests.fake_worker import in_their_place
 folder = Path(sys.argv[1])
 with pytest.MonkeyPatch.context() as patched:

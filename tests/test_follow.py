@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from harness.cells import Case
-from harness.measure.failures import Incorrect, failure
-from harness.measure.heap import parts_of
-from harness.measure.open_case import OpenCase
-from harness.measure.results import KEPT_BYTES, Remembered, not_plain
-from harness.measure.worker import serve
+from harness.device.heap import parts_of
 from harness.methods import Method, registered
+from harness.study.cells import Case
+from harness.topk.results import KEPT_BYTES, Remembered, not_plain
 from harness.vocabulary import DTYPES, PHASES
+from harness.worker.failures import Incorrect, failure
+from harness.worker.open_case import OpenCase
+from harness.worker.serve import serve
 from tests.asking import opening
 from tests.planted import remembering
 from tests.present import absent

@@ -12,7 +12,7 @@ import pytest
 
 import harness.cli
 from harness import duel as duels
-from harness.measure.process import PROTOCOL
+from harness.worker.protocol import PROTOCOL
 from tests.bisected import Start, planted
 
 GOOD, BAD, SKIP, STOP = 0, 1, 125, 130

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import harness
-from harness.loading import load_study_of, plan_of
-from harness.report.earlier import START_SECONDS, Earlier, earlier_run
-from harness.report.forecast import RUN_SECONDS, expected_seconds, forecast
-from harness.study import Study
+from harness.planning.earlier import START_SECONDS, Earlier, earlier_run
+from harness.planning.forecast import RUN_SECONDS, expected_seconds, forecast
+from harness.planning.loading import load_study_of, plan_of
+from harness.study.definition import Study
 from harness.tables import Run, read
 from tests.present import needs_torch
 from tests.recorded import record
@@ -135,9 +135,9 @@ def test_a_run_records_what_was_expected_and_what_it_took(
 ) -> None:
     """The second run is told by the first. Of both it is left out what a start takes: workers of tests are forked."""
     for module, name in (
-        ("harness.report.earlier", "START_SECONDS"),
-        ("harness.report.forecast", "START_SECONDS"),
-        ("harness.report.forecast", "RUN_SECONDS"),
+        ("harness.planning.earlier", "START_SECONDS"),
+        ("harness.planning.forecast", "START_SECONDS"),
+        ("harness.planning.forecast", "RUN_SECONDS"),
     ):
         monkeypatch.setattr(f"{module}.{name}", 0.0)
     study = write_study(STUDY)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 
-from harness.cells import Case
 from harness.device.accelerator import accelerator
 from harness.device.clock import Clock
 from harness.device.cpu import CPU
@@ -27,10 +26,11 @@ from harness.device.gate import (
     Gated,
     gate_for,
 )
-from harness.measure.failures import failure
-from harness.measure.graphs import wrong_replay
-from harness.measure.on_device import CACHES_BETWEEN, DeviceBlocks
-from harness.measure.open_case import OpenCase
+from harness.study.cells import Case
+from harness.worker.failures import failure
+from harness.worker.graphs import wrong_replay
+from harness.worker.on_device import CACHES_BETWEEN, DeviceBlocks
+from harness.worker.open_case import OpenCase
 from tests.asking import opening
 from tests.fake_device import MICROSECOND, FakeDevice, Kernels
 

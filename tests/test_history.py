@@ -23,7 +23,7 @@ from harness.cli import cli
 from harness.errors import UserError
 from harness.machine import this_machine
 from harness.report.trend import history_lines
-from harness.scripts import draw_trends, load_trends
+from harness.scripts.studies import draw_trends, load_trends
 from harness.tables import Run, append_history, history_columns, history_of, read_history
 from harness.verdicts.history import history_rows, record
 from harness.verdicts.steps import FEWEST_RUNS, TOLERANCE, change_points, steps, trends

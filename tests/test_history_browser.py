@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
-from harness.publish import publish_history
+from harness.cli.publish import publish_history
 from tests.browsing import PHONE, WIDE, Open, violations
 from tests.judged_runs import CASES, ERROR, chain, commit
 

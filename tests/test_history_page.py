@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from harness.publish import publish_history
-from harness.report.history_page.changes import changes_of
-from harness.report.history_page.charts import trend_frame
-from harness.report.history_page.document import Kept, history_document
-from harness.report.history_page.points import study_histories, tables_of
+from harness.cli.publish import publish_history
+from harness.history.changes import changes_of
+from harness.history.charts import trend_frame
+from harness.history.document import Kept, history_document
+from harness.history.points import study_histories, tables_of
 from harness.tables import append_history, write_verdicts
 from harness.verdicts.steps import steps
 from harness.vocabulary import EXIT_USAGE

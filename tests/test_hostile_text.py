@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 
 from harness.errors import UserError, unknown
-from harness.report.page.compared import Comparison
-from harness.report.page.document import document
-from harness.report.page.reported import Drawn, Reported
-from harness.study_tables import Gate
+from harness.export import FORMATS
+from harness.export.results import Results
+from harness.page.compared import Comparison
+from harness.page.document import document
+from harness.page.reported import Drawn, Reported
+from harness.study.tables import Gate
 from harness.tables import Run, read
 from harness.verdicts.comparison import compare_verdicts
-from harness.verdicts.export import FORMATS
-from harness.verdicts.export.results import Results
 from tests.command_line import call
 from tests.payload import payload_of
 from tests.recorded import TEXT, record

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.cells import Case
+from harness.study.cells import Case
 from harness.verdicts.changes import (
     changes_of_levels,
     changes_of_pairs,

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from harness import keep
 from harness.cli import cli
 from harness.errors import UserError
+from harness.report import keep
 from harness.tables import TABLES, compressed, newest_run, read
 from harness.vocabulary import EXIT_USAGE
 from tests.fake_worker import MACHINE, SMALL, in_their_place

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import graphlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -19,55 +20,28 @@ from harness.tables import Run
 ROOT = Path(__file__).parent.parent
 
 FLOORS = {
-    8: ("cli", "__main__", "__init__"),
-    7: ("distribute", "runs", "duel", "bisect", "doctor", "publish", "keep", "new_study", "completion"),
-    6: ("sweep", "suite", "origin", "counting"),
-    5: ("measure", "verdicts", "report", "scripts", "loading"),
-    4: ("device",),
-    3: ("methods", "precision", "problems"),
-    2: ("tables",),
-    1: ("cells", "study_file", "study_folders", "budget", "checkout", "import_paths"),
-    0: (
-        "outside_text",
-        "errors",
-        "vocabulary",
-        "validation",
-        "version",
-        "study",
-        "study_tables",
-        "study_values",
-        "machine",
-        "git",
-        "progress",
-    ),
+    12: ("__main__",),
+    11: ("cli",),
+    10: ("bisect",),
+    9: ("duel",),
+    8: ("__init__", "distribute", "doctor", "suite", "history"),
+    7: ("session", "page", "export", "measure"),
+    6: ("report", "worker"),
+    5: ("planning", "scripts", "verdicts", "accuracy"),
+    4: ("tables", "topk"),
+    3: ("machine", "methods", "precision"),
+    2: ("study", "repository", "state", "import_paths"),
+    1: ("errors", "device"),
+    0: ("outside_text", "vocabulary", "version", "exact"),
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
-NEIGHBOURS = {
-    ("__main__", "cli"),  # python -m harness is the command line
-    ("validation", "study_values"),  # what pydantic calls the shapes of a value
-    ("validation", "errors"),  # the errors of a study file are told in the words of errors
-    ("errors", "outside_text"),  # what a message repeats reaches a terminal
-    ("study", "errors"),
-    ("study", "vocabulary"),
-    ("study", "study_tables"),
-    ("study", "study_values"),
-    ("study_tables", "study_values"),
-    ("study_tables", "vocabulary"),
-    ("study_values", "vocabulary"),
-    ("study_values", "outside_text"),
-    ("machine", "vocabulary"),  # where the shipped studies lie
-    ("machine", "git"),  # the commit is a fact of where it ran
-    ("bisect", "duel"),  # which tells a good commit from a bad one
-    ("duel", "runs"),  # each side of a duel is written as a run is
-    ("report", "verdicts"),  # the closing table prints what verdicts finds
-    ("scripts", "report"),  # the figures of a dark page
-}
-"""(importer, imported) on the same floor: no others."""
-
 HOMES = {
-    "torch": {"problems", "methods", "precision", "device", "measure"},
-    "numpy": {"problems", "methods", "precision", "measure", "verdicts", "report", "sweep"},
+    "torch": {"methods", "precision", "device", "state", "topk", "accuracy", "worker"},
+    "numpy": {
+        *("exact", "precision", "methods", "topk", "accuracy", "worker", "state"),
+        *("verdicts", "report", "page", "history", "scripts", "session"),
+    },
     "entmax": {"methods"},
     "softtorch": {"methods"},
     "triton": {"methods"},
@@ -75,38 +49,41 @@ HOMES = {
     "cupy": {"methods"},
     "flashinfer": {"methods"},
     "quack": {"methods"},
-    "pandas": {"tables", "verdicts", "report", "duel", "bisect"},
+    "pandas": {"tables", "verdicts", "report", "page", "history", "export", "planning", "duel", "bisect"},
     "pandera": {"tables"},
     "scipy": {"verdicts"},
     "ruptures": {"verdicts"},
-    "pydantic": {"study", "study_tables", "study_values", "study_file", "validation", "tables"},
-    "pydantic_core": {"validation"},
+    "pydantic": {"study", "tables"},
+    "pydantic_core": {"study"},
     "psutil": {"machine"},
     "cpuinfo": {"machine"},
-    "tqdm": {"progress"},
+    "tqdm": {"session"},
     "pynvml": {"device"},
-    "altair": {"report"},
-    "jinja2": {"report"},
-    "markupsafe": {"report"},
-    "vl_convert": {"report"},
-    "click": {"cli", "completion"},
+    "altair": {"page", "history"},
+    "jinja2": {"page", "history"},
+    "markupsafe": {"page", "history"},
+    "vl_convert": {"page", "history"},
+    "click": {"cli"},
     "dask": {"distribute"},
     "distributed": {"distribute"},
-    "matplotlib": {"scripts", "report"},
+    "matplotlib": {"scripts"},
     "pytest": {"suite"},
-    "pytest_benchmark": {"verdicts", "suite"},  # the statistics of an export are its own; its fixture a suite's
-    "junitparser": {"verdicts"},
+    "pytest_benchmark": {"export", "suite"},  # the statistics of an export are its own; its fixture a suite's
+    "junitparser": {"export"},
 }
 """Dependency -> the rooms that may import it; any other belongs to the studies."""
 
-INSIDE = {"problems", "methods", "precision"}
-"""Rooms that import torch inside functions only, so that listing what there is imports none."""
+INSIDE = ("harness.methods.", "harness.precision.", "harness.topk.problems")
+"""Modules, or rooms, that import torch inside functions only, so that listing what there is imports none."""
 
 KERNELS = "harness.methods.kernels"
 """Modules that need torch and Triton to be imported at all; what imports them does so inside functions."""
 
-WITHOUT_TORCH = {"asked", "process", "sampler", "case", "turn", "place", "selfcheck", "counting"}
-"""Modules of measure that the parent process runs."""
+WITHOUT_TORCH = {"harness.worker.counting", "harness.worker.protocol"}
+"""Modules of the worker that its parent imports too."""
+
+LARGEST_ROOM = 2000
+"""Lines."""
 
 
 @dataclass(frozen=True)
@@ -156,14 +133,13 @@ def room_of(module: str) -> str:
 
 
 def upward(found: Iterator[Import] | list[Import]) -> list[str]:
-    """Imports of the harness that point up, or to a neighbour that is none."""
+    """Imports of the harness that point up, or to another room on the same floor."""
     wrong = []
     for each in found:
         if each.target.partition(".")[0] != "harness":
             continue
         here, there = room_of(each.module), room_of(each.target)
-        down = FLOOR[there] < FLOOR[here]
-        if not (here == there or down or (here, there) in NEIGHBOURS):
+        if here != there and FLOOR[there] >= FLOOR[here]:
             wrong.append(f"{each.module} imports {each.target}")
     return wrong
 
@@ -175,10 +151,9 @@ def homeless(found: Iterator[Import] | list[Import]) -> list[str]:
         package = each.target.partition(".")[0]
         if each.typing_only or package in sys.stdlib_module_names or package == "harness":
             continue
-        room, last = room_of(each.module), each.module.rpartition(".")[2]
-        at_home = room in HOMES.get(package, ())
-        inside = room in INSIDE and not each.module.startswith(f"{KERNELS}.")
-        if package in ("torch", "triton") and (last in WITHOUT_TORCH or (inside and each.top_level)):
+        at_home = room_of(each.module) in HOMES.get(package, ())
+        inside = each.module.startswith(INSIDE) and not each.module.startswith(f"{KERNELS}.")
+        if package in ("torch", "triton") and (each.module in WITHOUT_TORCH or (inside and each.top_level)):
             at_home = False
         if not at_home:
             wrong.append(f"{each.module} imports {each.target}")
@@ -192,10 +167,6 @@ def test_every_room_stands_on_one_floor() -> None:
 
 def test_imports_point_down() -> None:
     assert upward(IMPORTS) == []
-
-
-def test_every_neighbour_that_is_allowed_is_there() -> None:
-    assert {(room_of(each.module), room_of(each.target)) for each in IMPORTS} >= NEIGHBOURS
 
 
 def circle(found: list[Import]) -> list[str]:
@@ -212,6 +183,14 @@ def circle(found: list[Import]) -> list[str]:
 
 def test_no_modules_import_one_another_in_a_circle() -> None:
     assert circle(IMPORTS) == []
+
+
+def test_no_room_is_larger_than_a_person_reads_in_a_day() -> None:
+    sizes: dict[str, int] = {}
+    for name, path in MODULES.items():
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        sizes[room_of(name)] = sizes.get(room_of(name), 0) + lines
+    assert {room: size for room, size in sizes.items() if size > LARGEST_ROOM} == {}
 
 
 def test_each_dependency_has_one_home() -> None:
@@ -232,15 +211,15 @@ def test_the_figures_library_is_in_no_room_and_what_saves_figures_imports_matplo
 @pytest.mark.parametrize(
     ("module", "source", "wrong"),
     [
-        ("harness.cells", "import harness.sweep", True),
-        ("harness.cells", "from harness import sweep", True),
-        ("harness.cells", "def f():\n    from harness.runs import run", True),
+        ("harness.study.cells", "import harness.session.sweep", True),
+        ("harness.study.cells", "from harness.session import sweep", True),
+        ("harness.study.cells", "def f():\n    from harness.session.runs import run", True),
         ("harness.device.clock", "from harness.verdicts.ratios import speedups", True),
         ("harness.verdicts.ratios", "from harness.report.terminal import closing_table", True),
-        ("harness.errors", "from harness.vocabulary import AXES", True),
-        ("harness.precision.ulp", "from harness.problems import draw", True),
-        ("harness.precision.ulp", "from harness.precision.metrics import METRICS", False),
-        ("harness.sweep", "from harness.cells import Case", False),
+        ("harness.vocabulary", "from harness.errors import UserError", True),
+        ("harness.exact.ulp", "from harness.topk.problems import draw", True),
+        ("harness.precision.metrics", "from harness.exact.ulp import ulp", False),
+        ("harness.session.sweep", "from harness.study.cells import Case", False),
     ],
 )
 def test_an_import_that_points_up_is_found(module: str, source: str, wrong: bool) -> None:
@@ -250,20 +229,20 @@ def test_an_import_that_points_up_is_found(module: str, source: str, wrong: bool
 @pytest.mark.parametrize(
     ("module", "source", "wrong"),
     [
-        ("harness.cells", "import torch", True),
-        ("harness.cells", "if TYPE_CHECKING:\n    import torch", False),
+        ("harness.study.cells", "import torch", True),
+        ("harness.study.cells", "if TYPE_CHECKING:\n    import torch", False),
         ("harness.methods.dense", "from torch import Tensor", True),
         ("harness.methods.dense", "def f():\n    import torch", False),
         ("harness.methods.kernels.blockmax", "import torch, triton", False),
         ("harness.methods.drop_in", "import triton", True),
-        ("harness.problems", "def f():\n    import triton", True),
-        ("harness.measure.worker", "import torch", False),
-        ("harness.measure.process", "def f():\n    import torch", True),
+        ("harness.topk.problems", "def f():\n    import triton", True),
+        ("harness.worker.serve", "import torch", False),
+        ("harness.session.process", "def f():\n    import torch", True),
         ("harness.report.terminal", "import seaborn as sns", True),
-        ("harness.runs", "from tqdm import tqdm", True),
-        ("harness.runs", "try:\n    import pandas\nexcept ImportError:\n    pass", True),
-        ("harness.runs", "import requests", True),
-        ("harness.runs", "import json", False),
+        ("harness.planning.loading", "from tqdm import tqdm", True),
+        ("harness.session.runs", "try:\n    import pandas\nexcept ImportError:\n    pass", True),
+        ("harness.session.runs", "import requests", True),
+        ("harness.session.runs", "import json", False),
     ],
 )
 def test_a_dependency_away_from_home_is_found(module: str, source: str, wrong: bool) -> None:
@@ -271,8 +250,25 @@ def test_a_dependency_away_from_home_is_found(module: str, source: str, wrong: b
 
 
 def test_a_circle_is_found() -> None:
-    sources = {"harness.study": "import harness.cells", "harness.cells": "def f(): from harness.study import Study"}
+    sources = {
+        "harness.study.definition": "import harness.study.cells",
+        "harness.study.cells": "def f(): import harness.study.definition",
+    }
     assert circle([each for module, source in sources.items() for each in imports_of(module, source)])
+
+
+def test_the_worker_knows_of_topk_what_the_readme_names() -> None:
+    asked: dict[str, set[str]] = {}
+    for name, path in MODULES.items():
+        if room_of(name) not in ("worker", "session", "state", "device"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            if isinstance(node, ast.ImportFrom) and module.startswith(("harness.topk.", "harness.accuracy.")):
+                asked.setdefault(module.rpartition(".")[2], set()).update(each.name for each in node.names)
+    text = (ROOT / "harness" / "README.md").read_text(encoding="utf-8").partition("## Another operator")[2]
+    lines = re.findall(r"`(\w+)`: ((?:`\w+`(?:, )?)+)", text)
+    assert {module: set(re.findall(r"\w+", names)) for module, names in lines} == asked
 
 
 def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -286,7 +282,7 @@ OF_A_SUITE = {"harness.suite.worker", "harness.suite.fixture", "harness.suite.na
 
 def test_only_the_worker_of_a_suite_imports_pytest() -> None:
     found = {each.module for each in IMPORTS if each.target.partition(".")[0] in ("pytest", "pytest_benchmark")}
-    assert found == {*OF_A_SUITE, "harness.verdicts.export.benchmark"}
+    assert found == {*OF_A_SUITE, "harness.export.benchmark"}
     assert {each.module for each in IMPORTS if each.target in OF_A_SUITE} <= OF_A_SUITE
 
 
@@ -302,7 +298,7 @@ sys.meta_path.insert(0, Blocker())
 BLOCKED = (
     BLOCKER
     + """
-import harness.measure.worker
+import harness.worker.serve
 from harness.errors import UserError
 from harness.methods import registered
 for each in registered().values():

@@ -14,16 +14,17 @@ import pytest
 import torch
 
 import harness
-from harness import runs
-from harness.cells import Case
 from harness.device.devices import device_of
 from harness.errors import UserError
-from harness.measure import worker
-from harness.measure.failures import Unusable
-from harness.measure.process import Worker, opening
-from harness.measure.side import Side
-from harness.study import Study
+from harness.session import runs
+from harness.session.asked import opening
+from harness.session.process import Worker
+from harness.session.side import Side
+from harness.study.cells import Case
+from harness.study.definition import Study
 from harness.tables import read
+from harness.worker import serve as worker
+from harness.worker.failures import Unusable
 from tests.fake_worker import SMALL, FakeWorker, Reply, in_their_place, lost, measured
 from tests.keys import keys_of
 

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from harness.cli.publish import publish
 from harness.errors import UserError
-from harness.publish import publish
 from harness.tables import Run, by_machine, of_one_machine, read
 from harness.verdicts.ratios import launch_medians, paired_log_ratios
 from tests.command_line import call

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import torch
 
-from harness.cells import Case
 from harness.device.cpu import peak_bytes
-from harness.measure.heap import EARLIER_COPIES, Heap, bytes_of, places
-from harness.measure.open_case import OpenCase
+from harness.device.heap import EARLIER_COPIES, Heap, bytes_of, places
 from harness.methods import registered
+from harness.study.cells import Case
+from harness.worker.open_case import OpenCase
 from tests.asking import opening
 from tests.present import absent
 
@@ -33,7 +33,7 @@ def in_a_process(program: str) -> Any:
 
 BLOCKS = """
 import json, torch
-from harness.measure.heap import Heap
+from harness.device.heap import Heap
 
 torch.set_num_threads(1)
 found = {}
@@ -209,8 +209,8 @@ def test_without_a_profiler_the_peak_is_unknown(monkeypatch: pytest.MonkeyPatch)
 
 PEAKS = """
 import json
-from harness.cells import Case
-from harness.measure.open_case import OpenCase
+from harness.study.cells import Case
+from harness.worker.open_case import OpenCase
 from tests.asking import opening
 from tests.test_memory import MEASURED
 

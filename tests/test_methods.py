@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import harness.methods
-from harness.cells import Case
 from harness.errors import UserError
-from harness.measure.checks import wrong_outcome
-from harness.measure.outcome import run_once
 from harness.methods import Method, method, named, registered
 from harness.methods.definition import selector
-from harness.problems import draw
+from harness.study.cells import Case
+from harness.topk.checks import wrong_outcome
+from harness.topk.outcome import run_once
+from harness.topk.problems import draw
 from harness.vocabulary import DTYPES, INDEX_BYTES, PHASES, YARDSTICKS
 from tests.present import absent, by_name, is_refused
 from tests.swept import swept

@@ -13,12 +13,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.exact.ulp import FORMATS, round_to, ulp, ulp_error
 from harness.precision import registered_metrics
 from harness.precision.causes import CAUSES_METRIC
 from harness.precision.metrics import METRICS, NEEDS, Comparison, evaluate
 from harness.precision.repeats import repeat_metrics
 from harness.precision.selection import SELECTION_METRICS
-from harness.precision.ulp import FORMATS, round_to, ulp, ulp_error
 from harness.vocabulary import DTYPES
 
 INF, NAN = math.inf, math.nan

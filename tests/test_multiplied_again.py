@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from harness.cells import Case
 from harness.device.devices import device_of
-from harness.measure import checks
-from harness.measure.checks import _product_bounds, same_bits, wrong_outcome
-from harness.measure.outcome import Outcome, run_once, selected_of
 from harness.methods import method
-from harness.problems import Problem, draw
+from harness.study.cells import Case
+from harness.topk import checks
+from harness.topk.checks import _product_bounds, same_bits, wrong_outcome
+from harness.topk.outcome import Outcome, run_once, selected_of
+from harness.topk.problems import Problem, draw
 
 SELECTED_WRONGLY = "1 of 4 indices are not among the 4 largest"
 

@@ -19,11 +19,11 @@ import pytest
 import harness.cli
 from harness import doctor
 from harness import duel as duels
+from harness.duel.origin import base_origin
 from harness.errors import UserError
-from harness.git import NAMES_A_REPOSITORY, unbound
 from harness.machine import Revision, this_revision
-from harness.measure.process import WORKER, Worker, has_worker
-from harness.origin import base_origin
+from harness.repository.git import NAMES_A_REPOSITORY, unbound
+from harness.session.process import WORKER, Worker, has_worker
 from tests.command_line import call
 from tests.fake_worker import DRAWS, MACHINE, SMALL, FakeWorker, Reply, in_their_place, usual
 
@@ -534,7 +534,7 @@ def test_no_verb_changes_the_repository(world: World, monkeypatch: pytest.Monkey
     monkeypatch.setattr(duels, "this_machine", lambda accelerator="": MACHINE)
     monkeypatch.setattr("harness.duel.sets.LOOKS", (2,))
     monkeypatch.setattr(doctor, "examine", lambda: iter(()))
-    monkeypatch.setattr("harness.runs.measured_revision", lambda outside: this_revision())
+    monkeypatch.setattr("harness.session.runs.measured_revision", lambda outside: this_revision())
     before = world.enter(monkeypatch)
     for verb, words in VERBS.items():
         result = call(verb, *words)

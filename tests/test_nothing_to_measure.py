@@ -12,11 +12,11 @@ from click.testing import CliRunner
 import harness
 from harness.cli import cli
 from harness.duel import duel
+from harness.duel.origin import Origin
 from harness.errors import UserError
-from harness.loading import load_study_of
 from harness.machine import Revision
-from harness.origin import Origin
-from harness.study import Study
+from harness.planning.loading import load_study_of
+from harness.study.definition import Study
 from harness.tables import read
 from harness.verdicts.comparison import duel_verdicts
 from tests.fake_worker import SMALL, in_their_place

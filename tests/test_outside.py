@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.cells import Case
 from harness.errors import UserError
-from harness.loading import known_names
-from harness.measure.process import Worker
+from harness.planning.loading import known_names
 from harness.precision import metrics, own_metrics
 from harness.precision.metrics import METRICS, Comparison, Metric, evaluate, metric
-from harness.study_file import parse_study
+from harness.session.process import Worker
+from harness.study.cells import Case
+from harness.study.file import parse_study
 from harness.tables import newest_run, read
 from tests.asking import opening
 from tests.command_line import call, refused

@@ -13,10 +13,10 @@ from typing import Any, cast
 
 import pytest
 
+from harness.duel.origin import Origin, Packages, base_origin, working_tree
 from harness.errors import CannotRun
 from harness.machine import Revision
-from harness.measure.process import Worker
-from harness.origin import Origin, Packages, base_origin, working_tree
+from harness.session.process import Worker
 from harness.tables import Run, read
 from harness.vocabulary import EXIT_FAILED, EXIT_USAGE
 from tests.scratch_history import Commit, git, make_history

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import harness
-from harness.measure.pace import LASTING_SECONDS, too_fast
-from harness.measure.sampler import Arm, Block
+from harness.session.pace import LASTING_SECONDS, too_fast
+from harness.session.sampler import Arm, Block
 from tests.fake_worker import FakeWorker, in_their_place, measured, usual
 
 STUDY = """

@@ -14,18 +14,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.cli.publish import REPORT, publish
 from harness.errors import UserError
-from harness.publish import REPORT, publish
-from harness.report.page.answer import beware, which_method
-from harness.report.page.charts import error_chart, explorer_frame, fastest_map
-from harness.report.page.compared import Comparison, judged
-from harness.report.page.document import document
-from harness.report.page.exactness import exactness, exactness_sentences, exactness_tables
-from harness.report.page.packing import Carried, packed
-from harness.report.page.reported import Reported
-from harness.report.page.rows import carried
+from harness.page.answer import beware, which_method
+from harness.page.charts import error_chart, explorer_frame, fastest_map
+from harness.page.compared import Comparison, judged
+from harness.page.document import document
+from harness.page.exactness import exactness, exactness_sentences, exactness_tables
+from harness.page.packing import Carried, packed
+from harness.page.reported import Reported
+from harness.page.rows import carried
+from harness.report.closing import methods_table
 from harness.tables import Run, read
-from harness.verdicts.closing import methods_table
 from harness.verdicts.fastest import UNRANKED, fastest
 from harness.verdicts.judge import TOO_FEW
 from tests.payload import payload_of

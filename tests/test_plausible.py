@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.cells import Case
+from harness.report.sizes import by_size
+from harness.study.cells import Case
 from harness.tables import Run, read
 from harness.verdicts.fastest import fastest
 from harness.verdicts.plausible import believed, contradicted, doubts, paces
-from harness.verdicts.sizes import by_size
 from harness.vocabulary import PACE_BOUND
 
 NAN = float("nan")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from harness import problems
-from harness.cells import Case
 from harness.errors import UserError
-from harness.measure.outcome import bits
-from harness.precision.ulp import FORMATS
-from harness.problems import DECIMALS, DISTRIBUTIONS, Drawn, Draws, Problem, draw
+from harness.exact.ulp import FORMATS
+from harness.study.cells import Case
+from harness.topk import problems
+from harness.topk.outcome import bits
+from harness.topk.problems import DECIMALS, DISTRIBUTIONS, Drawn, Draws, Problem, draw
 from harness.vocabulary import DTYPES
 
 LARGE = 65536

@@ -161,7 +161,7 @@ def test_every_study_verb_exit_code_and_room_is_told_where_somebody_would_look()
     assert table
     assert set(re.findall(r"`(\w+)`", table[0])) >= set(harness.cli.cli.commands)
     assert re.findall(r"^\| (\d+) \| ", commands, flags=re.M)[0] == str(EXIT_INTERNAL)
-    told = {name for line in rooms.splitlines() if re.match(r"\| \d ", line) for name in re.findall(r"`(\w+)`", line)}
+    told = {name for line in rooms.splitlines() if re.match(r"\| \d+ ", line) for name in re.findall(r"`(\w+)`", line)}
     assert {room for each in FLOORS.values() for room in each} <= told
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cells import Case
-from harness.measure.checks import wrong_outcome
-from harness.measure.outcome import run_once
-from harness.measure.transforms import as_run
+from harness.exact.ulp import FORMATS
 from harness.methods import method
 from harness.precision.bounds import Arithmetic, reduced_format
-from harness.precision.ulp import FORMATS
-from harness.problems import draw
+from harness.study.cells import Case
+from harness.topk.checks import wrong_outcome
+from harness.topk.outcome import run_once
+from harness.topk.problems import draw
+from harness.topk.transforms import as_run
 from harness.vocabulary import DTYPES
 
 AUTOCAST = ("autocast-bfloat16", "autocast-float16")

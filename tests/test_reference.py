@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from harness.cells import Case
-from harness.measure.assessment import Assessment
-from harness.measure.discrepancies import figures, proof_figures
-from harness.measure.outcome import Outcome, run_once, selected_of, solution_of
-from harness.measure.references import References
+from harness.accuracy.assessment import Assessment
+from harness.accuracy.discrepancies import figures, proof_figures
+from harness.accuracy.references import References
+from harness.exact.answers import solve_exactly
+from harness.exact.certified import Proof
 from harness.methods import method, registered
 from harness.precision import registered_metrics
-from harness.precision.certified import Proof
-from harness.precision.exact import solve_exactly
 from harness.precision.metrics import METRICS
 from harness.precision.selection import SELECTION_METRICS
 from harness.precision.solution import Solution, input_gradient, weight_gradient
-from harness.problems import Problem, draw
+from harness.study.cells import Case
+from harness.topk.outcome import Outcome, run_once, selected_of, solution_of
+from harness.topk.problems import Problem, draw
 from harness.vocabulary import DTYPES
 from tests.present import is_refused, named
 from tests.swept import swept

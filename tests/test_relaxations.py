@@ -10,11 +10,11 @@ import pytest
 from scipy import integrate, special, stats
 from scipy.optimize import brentq
 
-from harness.cells import Case
 from harness.errors import UserError
 from harness.methods import method
-from harness.problems import draw
-from harness.scripts import load_script
+from harness.scripts.studies import load_script
+from harness.study.cells import Case
+from harness.topk.problems import draw
 
 SCRIPT: Any = load_script("relaxations", Path("studies"))
 MODULE: dict[str, Any] = SCRIPT.measure.__globals__  # a study lies in no package

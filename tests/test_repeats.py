@@ -11,12 +11,12 @@ import pytest
 import torch
 
 import harness
-from harness.cells import Case
-from harness.measure.outcome import Outcome, run_once
-from harness.measure.repeats import AGAIN, repeat_figures
+from harness.accuracy.repeats import AGAIN, repeat_figures
 from harness.methods import method
 from harness.precision.repeats import DIGEST, REPEAT_METRICS, Repeat, repeat_metrics
-from harness.problems import draw
+from harness.study.cells import Case
+from harness.topk.outcome import Outcome, run_once
+from harness.topk.problems import draw
 from harness.vocabulary import DTYPES
 
 TENSORS = ("values", "selection", "dy", "dx", "dW", "dS")

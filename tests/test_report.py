@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 
 import harness
-from harness.cells import Case
+from harness.cli.listing import listing
 from harness.errors import UserError
-from harness.loading import plan_of
 from harness.methods import registered
+from harness.planning.forecast import SHOWN_SKIPS, forecast
+from harness.planning.loading import plan_of
 from harness.precision import registered_metrics
-from harness.problems import DISTRIBUTIONS
 from harness.report import terminal
-from harness.report.forecast import SHOWN_SKIPS, forecast
-from harness.report.listing import listing
 from harness.report.terminal import CLOSING_LINES, NAMED_CELLS, closing, closing_table
-from harness.scripts import draw_figures, load_script
-from harness.study import Study
+from harness.scripts.studies import draw_figures, load_script
+from harness.study.cells import Case
+from harness.study.definition import Study
 from harness.tables import Run, RunWriter, read
+from harness.topk.problems import DISTRIBUTIONS
 from harness.vocabulary import STUDIES
 from tests.sidecar import SIDECAR
 

@@ -13,8 +13,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from harness import scripts
-from harness.scripts import draw_figures, load_script
+from harness.scripts import studies as scripts
+from harness.scripts.studies import draw_figures, load_script
 from harness.tables import TABLES, by_machine, read
 from harness.tables.schema import KEY, SUITE_HISTORY_FILE, column_kinds, history_schema, schema, verdicts_schema
 from harness.tables.suites import suite_history_schema, suite_schema

@@ -12,13 +12,13 @@ import pytest
 from click.testing import CliRunner
 
 import harness
-from harness import runs
 from harness.cli import cli
 from harness.errors import UserError
 from harness.machine import code_digest
-from harness.measure.place import ThisMachine
-from harness.runs import write_info
-from harness.study import Study
+from harness.session import runs
+from harness.session.place import ThisMachine
+from harness.session.runs import write_info
+from harness.study.definition import Study
 from harness.tables import Run, read
 from harness.vocabulary import EXIT_USAGE
 from tests.fake_worker import SMALL, FakeWorker, in_their_place, measured

@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 
 import harness
-from harness import runs
 from harness.errors import UserError
-from harness.loading import plan_of
-from harness.measure.case import CaseRunner
-from harness.study import Study
+from harness.planning.loading import plan_of
+from harness.session import runs
+from harness.session.case import CaseRunner
+from harness.study.definition import Study
 from harness.tables import Run
 from tests.conftest import SMOKE
 from tests.fake_worker import SMALL, FakeWorker, Reply, in_their_place, usual

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.measure.sampler import Arm, balanced_orders, sample
+from harness.session.sampler import Arm, balanced_orders, sample
 
 
 def arms_of(number: int) -> list[Arm]:

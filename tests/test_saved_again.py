@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from harness.cells import Case
 from harness.errors import UserError
-from harness.loading import load_study
+from harness.planning.loading import load_study
+from harness.study.cells import Case
 from harness.tables import Run, RunWriter, read
 from harness.tables.parsing import EXACT_FLOATS
 from harness.tables.schema import TABLES, WHOLE, column_kinds, schema

@@ -17,10 +17,10 @@ import pytest
 from matplotlib import pyplot
 
 import harness
-from harness.cells import SHOWN_NOTES, Case
 from harness.errors import Interrupted, UserError
-from harness.report.forecast import KEPT_REASONS, SHOWN_SKIPS
-from harness.scripts import load_script
+from harness.planning.forecast import KEPT_REASONS, SHOWN_SKIPS
+from harness.scripts.studies import load_script
+from harness.study.cells import SHOWN_NOTES, Case
 from harness.tables import Run, RunWriter, files, reading, recover
 from harness.vocabulary import STUDIES
 from tests.keys import keys_of

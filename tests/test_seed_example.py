@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.cells import Case
-from harness.loading import load_study
-from harness.measure.outcome import Outcome, run_once
 from harness.methods import method, registered
-from harness.problems import Problem
-from harness.scripts import load_script
+from harness.planning.loading import load_study
+from harness.scripts.studies import load_script
+from harness.study.cells import Case
+from harness.topk.outcome import Outcome, run_once
+from harness.topk.problems import Problem
 from tests.present import named
 
 HALF_DIGIT = 0.5e-4

@@ -11,13 +11,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.cells import Case
-from harness.measure.assessment import Assessment
-from harness.measure.outcome import run_once, selected_of
-from harness.measure.references import References
+from harness.accuracy.assessment import Assessment
+from harness.accuracy.references import References
 from harness.methods import method
 from harness.precision.selection import SELECTION_METRICS, Selections, certificate, right_selection
-from harness.problems import DISTRIBUTIONS, Problem, draw
+from harness.study.cells import Case
+from harness.topk.outcome import run_once, selected_of
+from harness.topk.problems import DISTRIBUTIONS, Problem, draw
 from harness.vocabulary import DTYPES
 
 INF, NAN = math.inf, math.nan

@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from harness.publish import publish
+from harness.cli.publish import publish
+from harness.export import export
 from harness.tables import BASE, HEAD, read, write_sides, write_verdicts
 from harness.verdicts.comparison import duel_verdicts, gate_of
-from harness.verdicts.export import export
 from harness.verdicts.sides import side_facts, side_labels, sides_text
 from tests.command_line import call
 from tests.recorded import record

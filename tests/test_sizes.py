@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from harness.cells import Case
-from harness.verdicts.sizes import by_size
+from harness.report.sizes import by_size
+from harness.study.cells import Case
 
 T95_OF_THREE = 4.303
 """Student's t for 95 % and three launches, as printed in tables of statistics."""

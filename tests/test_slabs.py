@@ -9,14 +9,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from harness.cells import Case
-from harness.measure.checks import _outside_bound, changed, wrong_outcome
-from harness.measure.outcome import Outcome, run_once
 from harness.methods import method
 from harness.precision import slabs
 from harness.precision.bounds import Arithmetic
 from harness.precision.slabs import Slab, input_gradients, misplaced_rows, weight_gradients
-from harness.problems import Drawn, draw
+from harness.study.cells import Case
+from harness.topk.checks import _outside_bound, changed, wrong_outcome
+from harness.topk.outcome import Outcome, run_once
+from harness.topk.problems import Drawn, draw
 from tests.swept import swept
 
 SHAPES = ((1, 9, 1, 1), (1, 40, 7, 3), (5, 12, 12, 2), (40, 10, 4, 5), (3, 64, 9, 33))

@@ -43,8 +43,8 @@ HARMLESS = {"json", "tomllib"}
 ALLOWED = {
     "harness/__init__.py: importlib.import_module",  # of the package's own modules, by a table in the source
     "harness/import_paths.py: importlib.import_module",  # a method's import path, which a study names
-    "harness/scripts.py: spec.loader.exec_module",  # the script of a study, in the folder that the caller names
-    "harness/measure/compiler.py: torch.compile",
+    "harness/scripts/studies.py: spec.loader.exec_module",  # the script of a study, in the folder that the caller names
+    "harness/device/compiler.py: torch.compile",
     "harness/methods/kernels/blockmax.py: tl.load",  # of memory, in a kernel
     "studies/instrument.py: pyperf.BenchmarkSuite.load",  # JSON that pyperf has written a moment before
 }

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from harness.cells import Case
-from harness.measure.failures import failure
-from harness.measure.open_case import OpenCase
-from harness.measure.state.watch import Spoilt, Watch
-from harness.study import Study
+from harness.state.watch import Spoilt, Watch
+from harness.study.cells import Case
+from harness.study.definition import Study
+from harness.worker.failures import failure
+from harness.worker.open_case import OpenCase
 from tests.asking import opening
 from tests.fake_worker import SMALL, FakeWorker, Reply, in_their_place, measured
 from tests.planted.changers import IN_A_BLOCK, NOTED, SHARED, tidy

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import streams
-from harness.progress import progress_bar
+from harness.session.progress import progress_bar
 from harness.tables import read
 from harness.vocabulary import EXIT_UNREAD, EXIT_USAGE
 from tests.present import needs_torch

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness import scripts
-from harness.loading import plan_of
 from harness.methods import Method, peers, registered
+from harness.planning.loading import plan_of
 from harness.precision.causes import CAUSES
-from harness.scripts import draw_figures, load_script
+from harness.scripts import studies as scripts
+from harness.scripts.studies import draw_figures, load_script
 from harness.vocabulary import YARDSTICKS
 from tests.planted import load
 

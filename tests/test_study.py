@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import harness
 from harness.errors import UserError
-from harness.study import Study
-from harness.study_file import narrow, parse_gate, read_study
-from harness.study_tables import Precision, Timing
+from harness.study.definition import Study
+from harness.study.file import narrow, parse_gate, read_study
+from harness.study.tables import Precision, Timing
 from harness.vocabulary import AXES, USUAL_PHASES
 from tests.study_texts import HEAD, KNOWN, MISSPELT, SHIPPED, VALID, WRONG, mistake, parsed
 

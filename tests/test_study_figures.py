@@ -17,9 +17,9 @@ import pytest
 from matplotlib import pyplot
 from scipy import stats
 
-from harness.cells import Case
 from harness.errors import UserError
-from harness.scripts import captions, load_script
+from harness.scripts.studies import captions, load_script
+from harness.study.cells import Case
 from tests.present import needs_torch
 
 STUDIES = Path("studies")

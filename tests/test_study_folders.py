@@ -15,10 +15,10 @@ import pytest
 import harness
 from harness import machine
 from harness.errors import UserError
-from harness.loading import plan_of
 from harness.machine import UNKNOWN, Revision, measured_revision, package_revision, this_revision
-from harness.scripts import load_script
-from harness.study_folders import find_study, home_named, home_of, study_files
+from harness.planning.loading import plan_of
+from harness.scripts.studies import load_script
+from harness.study.folders import find_study, home_named, home_of, study_files
 from harness.tables import read
 from harness.vocabulary import SHIPPED, STUDIES, studies_option
 from tests.command_line import call, refused
@@ -134,7 +134,7 @@ def test_in_python_a_study_is_named_as_on_the_command_line(away: Path) -> None:
 
 def test_a_stopped_run_of_a_study_at_a_path_says_how_it_goes_on(away: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begin(away / "other place", "mine")
-    monkeypatch.setattr("harness.sweep.Sweep.rows", stopped)
+    monkeypatch.setattr("harness.session.sweep.Sweep.rows", stopped)
     result = call("run", "other place/mine.toml")
     found = re.search(r"`harness run --resume (\S+) --studies 'other place'`", result.stderr)
     assert found, result.output

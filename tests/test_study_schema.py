@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator
 from harness.cli import cli
 from harness.errors import UserError
 from harness.methods import registered
-from harness.study_file import parse_study
+from harness.study.file import parse_study
 from harness.vocabulary import AXES
 from tests.study_texts import KNOWN, MISSPELT, SCHEMA, SHIPPED, VALID, VALIDATOR, WRONG
 

@@ -13,8 +13,8 @@ import matplotlib as mpl
 import pytest
 from matplotlib import pyplot as plt
 
-from harness.report.dark import GROUND
-from harness.scripts import Picture, draw_figures
+from harness.scripts.dark import GROUND
+from harness.scripts.studies import Picture, draw_figures
 from harness.tables import read
 from harness.vocabulary import RESULTS, STUDIES
 from tests.fake_run import fake_run

@@ -12,10 +12,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from harness.publish import publish
+from harness.cli.publish import publish
+from harness.export import export
+from harness.export.json_schema import results_schema
 from harness.tables import HEAD, read_suite
-from harness.verdicts.export import export
-from harness.verdicts.export.json_schema import results_schema
 from tests.browsing import Open, violations
 from tests.command_line import call
 from tests.payload import payload_of

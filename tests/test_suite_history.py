@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from harness.cli.publish import publish_history
 from harness.errors import UserError
-from harness.publish import publish_history
 from harness.tables import BASE, HEAD, read_suite, read_suite_history, read_suite_verdicts
 from harness.verdicts.history import record_suite, suites_as_history
 from harness.verdicts.steps import steps

@@ -10,7 +10,7 @@ import pytest
 from harness.errors import UserError
 from harness.report.judgement import judgement_lines
 from harness.report.suites import next_after_suite
-from harness.study_tables import Gate
+from harness.study.tables import Gate
 from harness.tables import read_suite, read_suite_verdicts, write_suite_verdicts
 from harness.verdicts.comparison import exit_code
 from harness.verdicts.suites import as_cells, suite_judged_so_far, suite_sides_text, suite_verdicts

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from harness.measure.installed import is_installed
-from harness.measure.process import Worker
+from harness.session.process import Worker
 from harness.suite import worker as suite_worker
 from harness.suite.names import LONGEST_VALUE, _value
 from harness.suite.sides import SuiteSide
+from harness.worker.installed import is_installed
 
 SUITE = """import random
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from harness.cells import Case
 from harness.errors import UserError
+from harness.study.cells import Case
 from harness.tables import SCHEMA_VERSION, Row, RunWriter, newest_run, parameter_types, read, recover
 from harness.tables.schema import OLDEST_READ, TABLES, WHOLE, added_since, column_kinds, schema
 from tests.sidecar import SIDECAR, write_info

@@ -13,8 +13,8 @@ from matplotlib.colors import ListedColormap, Normalize, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from harness.report.dark import GROUND, KEPT, LEAST_CONTRAST, darken
-from harness.report.palette import DTYPE_COLOUR, METHOD_STYLE
+from harness.scripts.dark import GROUND, KEPT, LEAST_CONTRAST, darken
+from harness.scripts.palette import DTYPE_COLOUR, METHOD_STYLE
 from tests.test_study_figures import SPEED
 
 ticks, planes = SPEED["ticks"], SPEED["planes"]

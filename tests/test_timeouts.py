@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.study import Study
+from harness.study.definition import Study
 from tests.fake_worker import SMALL, FakeWorker, Reply, in_their_place, lost, measured
 
 THREE = SMALL.replace('"gather"', '"gather", "dense"').replace("launches = 2", "launches = 1")

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from harness.cells import Case
-from harness.measure.checks import wrong_derivative
-from harness.measure.phases import prepare
-from harness.measure.process import Worker
-from harness.measure.transforms import as_run
 from harness.methods import method, registered
 from harness.methods.definition import Implementation
-from harness.problems import draw
+from harness.session.process import Worker
+from harness.study.cells import Case
+from harness.topk.checks import wrong_derivative
+from harness.topk.phases import prepare
+from harness.topk.problems import draw
+from harness.topk.transforms import as_run
 from tests.asking import checked
 from tests.present import absent
 

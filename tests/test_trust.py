@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.errors import UserError
-from harness.study import MOST_CELLS
+from harness.study.definition import MOST_CELLS
 from harness.tables import BASE, HEAD, RunWriter, append_history, read, recover, write_verdicts
 from harness.verdicts.comparison import refuse_unlike
 from tests.command_line import call, refused

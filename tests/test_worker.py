@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import torch
 
-from harness.cells import Case
 from harness.device.clock import Clock
 from harness.errors import UserError
-from harness.measure.open_case import OpenCase
-from harness.measure.process import PROTOCOL, Worker, WorkerLost
-from harness.measure.worker import serve
 from harness.methods.definition import selector
+from harness.session.process import Worker, WorkerLost
+from harness.study.cells import Case
+from harness.worker.open_case import OpenCase
+from harness.worker.protocol import PROTOCOL
+from harness.worker.serve import serve
 from tests.asking import opening
 from tests.forked import fresh_workers
 

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from harness.cli import cli
+from harness.export import FORMATS
 from harness.tables import append_history
-from harness.verdicts.export import FORMATS
 from tests.judged_runs import begin, chain, commit
 from tests.scratch_history import Commit, make_history
 

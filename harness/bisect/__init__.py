@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.bisect.commits import forks, next_to_try, refuse_cut, told, told_with_subject
 from harness.bisect.search import Search
-from harness.checkout import commit_of
 from harness.duel import Question
+from harness.duel.origin import at_commit
 from harness.errors import CannotRun, Interrupted, UserError
-from harness.loading import Say
-from harness.origin import at_commit
-from harness.study import Study
+from harness.planning.loading import Say
+from harness.repository.checkout import commit_of
+from harness.study.definition import Study
 from harness.verdicts.comparison import FAILING
 from harness.verdicts.counts import INSTRUCTIONS, counted_more
 from harness.verdicts.quantities import of_quantity, refuse_unmeant

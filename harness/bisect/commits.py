@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from harness.checkout import FETCH_ALL, git, shallow_file
 from harness.errors import UserError
 from harness.machine import Revision
+from harness.repository.checkout import FETCH_ALL, git, shallow_file
 
 UNREADABLE = "the history cannot be read"
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from harness.bisect.commits import next_to_try, told_with_subject
 from harness.duel import Duel, Question, duel
+from harness.duel.origin import Origin, at_commit
 from harness.errors import CannotRun, UserError
-from harness.loading import Say
-from harness.origin import Origin, at_commit
-from harness.study import Study
+from harness.planning.loading import Say
+from harness.study.definition import Study
 from harness.verdicts.wording import change_text, ratio_text, status_lines
 
 

@@ -12,8 +12,8 @@ import click
 from harness.cli import judging, measuring, reading, streams
 from harness.cli.group import FOR_BISECT, cli
 from harness.errors import refused
-from harness.git import forget_repository
 from harness.outside_text import printable
+from harness.repository.git import forget_repository
 from harness.vocabulary import EXIT_FAILED, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_SKIP, EXIT_UNREAD, EXIT_USAGE
 
 __all__ = ["cli", "judging", "main", "measuring", "reading"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from harness import completion
+from harness.cli import completion
 from harness.errors import UserError, refused
 from harness.machine import UNKNOWN, package_revision
 from harness.outside_text import printable

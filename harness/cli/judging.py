@@ -10,8 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from harness import completion
-from harness.cli import suites
+from harness.cli import completion, suites
 from harness.cli.group import (
     COUNT,
     FOR_BISECT,
@@ -76,10 +75,10 @@ def duel(
     Example: python -m harness duel regression --base-rev main
     """
     from harness.duel import duel as fight
-    from harness.loading import load_study
-    from harness.origin import base_origin
+    from harness.duel.origin import base_origin
+    from harness.planning.loading import load_study
     from harness.report.judgement import next_after_duel
-    from harness.study_folders import find_study
+    from harness.study.folders import find_study
     from harness.verdicts.quantities import refuse_unmeant
 
     if base_rev is None and base_path is None and base_python is None:
@@ -134,8 +133,8 @@ def bisect(
     Example: python -m harness bisect regression --good v1.0 --bad HEAD --only method=gather
     """
     from harness.bisect import bisect as search
-    from harness.loading import load_study
-    from harness.study_folders import find_study
+    from harness.planning.loading import load_study
+    from harness.study.folders import find_study
 
     loaded = load_study(find_study(study, studies), only)
     if count:
@@ -202,10 +201,10 @@ def _judged(
 ) -> NoReturn:
     """Print the verdicts and the advice, or what is judged in the format `to`; add the verdicts to the history in
     `results`, unless they are there already; and end with the exit code of those of this quantity, or of all."""
+    from harness.export import Results, text_of
     from harness.report.judgement import judgement_lines
     from harness.verdicts.comparison import exit_code
     from harness.verdicts.counts import decided_by_counts
-    from harness.verdicts.export import Results, text_of
     from harness.verdicts.history import record
     from harness.verdicts.quantities import of_quantity
     from harness.verdicts.sides import sides_text

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness import completion
+from harness.cli import completion
 from harness.cli.group import LAUNCHES, ONLY, RESULTS_FOLDER, STUDIES_FOLDER, cli, tell
 from harness.errors import UserError
 from harness.vocabulary import BROKEN, EXIT_CELLS, install
 
 if TYPE_CHECKING:
-    from harness.study import Study
+    from harness.study.definition import Study
 
 
 @cli.command()
@@ -30,9 +30,9 @@ def plan(study: str, only: tuple[str, ...], launches: int | None, studies: Path,
 
     Example: python -m harness plan speed --only dtype=float32
     """
-    from harness.loading import plan_of
-    from harness.report.earlier import earlier_run
-    from harness.report.forecast import forecast
+    from harness.planning.earlier import earlier_run
+    from harness.planning.forecast import forecast
+    from harness.planning.loading import plan_of
 
     asked = _asked_for(study, only, launches, studies)
     for line in forecast(plan_of(asked), earlier_run(results, asked)):
@@ -69,7 +69,7 @@ def run(
 
     Example: python -m harness run smoke --plot
     """
-    from harness import runs
+    from harness.session import runs
 
     if bool(studies_named) == (folder is not None):
         raise UserError("run: name a study, or a folder to --resume")
@@ -107,8 +107,8 @@ def doctor() -> None:
 
 def _asked_for(word: str, only: tuple[str, ...], launches: int | None, studies: Path) -> Study:
     """The study that a word means, narrowed, with so many launches if any number is told."""
-    from harness.loading import load_study
-    from harness.study_folders import find_study
+    from harness.planning.loading import load_study
+    from harness.study.folders import find_study
 
     study = load_study(find_study(word, studies), only)
     return study if launches is None else study.with_launches(launches)
@@ -132,7 +132,7 @@ def _place(scheduler: str | None, local: int | None) -> Iterator[Any]:
 
 def _close(finished: Any, studies: Path, drawn: bool) -> None:
     from harness.report.terminal import closing
-    from harness.scripts import draw_figures
+    from harness.scripts.studies import draw_figures
     from harness.tables import by_machine
 
     figures = sum(len(draw_figures(each, studies, tell)) for each in by_machine(finished)) if drawn else None

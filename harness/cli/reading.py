@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from harness import completion
+from harness.cli import completion
 from harness.cli.group import RESULTS_FOLDER, STUDIES_FOLDER, cli, tell
 from harness.errors import UserError
 from harness.vocabulary import EXPORTS, studies_option
@@ -25,8 +25,8 @@ def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
 
     Example: python -m harness plot speed
     """
-    from harness.scripts import draw_figures, load_script
-    from harness.study_folders import home_named
+    from harness.scripts.studies import draw_figures, load_script
+    from harness.study.folders import home_named
     from harness.tables import by_machine, newest_run, read, studies_with_runs
 
     words = words or tuple(studies_with_runs(results))
@@ -59,8 +59,8 @@ def keep(words: tuple[str, ...], studies: Path, results: Path) -> None:
 
     Example: python -m harness keep speed
     """
-    from harness.keep import keep as kept
-    from harness.study_folders import home_named
+    from harness.report.keep import keep as kept
+    from harness.study.folders import home_named
     from harness.tables import newest_run
 
     for word in words:
@@ -80,7 +80,7 @@ def report(words: tuple[str, ...], output: Path | None, studies: Path, results: 
 
     Example: python -m harness report precision speed
     """
-    from harness.publish import publish
+    from harness.cli.publish import publish
 
     tell(publish(words, results, studies, output, tell))
 
@@ -110,9 +110,9 @@ def history(machine: str | None, page: bool, output: Path | None, reports: bool,
 
     Example: python -m harness history --page
     """
-    from harness.publish import publish_history, publish_reports
+    from harness.cli.publish import publish_history, publish_reports
     from harness.report.trend import history_lines
-    from harness.scripts import draw_trends
+    from harness.scripts.studies import draw_trends
     from harness.tables import SUITE_HISTORY_FILE, history_of, read_history, read_suite_history
     from harness.verdicts.history import suites_as_history
     from harness.verdicts.steps import steps
@@ -150,8 +150,8 @@ def export(word: str, to: str, output: Path | None, results: Path) -> None:
 
     Example: python -m harness export regression --to markdown
     """
+    from harness.export import export as text_of
     from harness.tables import newest_result
-    from harness.verdicts.export import export as text_of
 
     text = text_of(newest_result(results, word), to)
     if output is None:
@@ -173,8 +173,8 @@ def new(name: str, studies: Path) -> None:
 
     Example: python -m harness new mine
     """
-    from harness.new_study import new_study
-    from harness.study_folders import is_path
+    from harness.scripts.new import new_study
+    from harness.study.folders import is_path
 
     made = new_study(name, studies)
     for path in made:
@@ -200,12 +200,12 @@ def list_(schema: str | None, studies: Path) -> None:
 
     Example: python -m harness list
     """
-    from harness.loading import known_names
-    from harness.report.listing import listing
-    from harness.report.study_schema import study_schema
+    from harness.cli.listing import listing
+    from harness.planning.loading import known_names
+    from harness.study.schema import study_schema
 
     if schema == "results":
-        from harness.verdicts.export.json_schema import results_schema
+        from harness.export.json_schema import results_schema
 
         click.echo(json.dumps(results_schema(), indent=1))
         return

@@ -73,8 +73,8 @@ def duel_suite(
     strict: bool,
 ) -> int:
     """Duel a suite, print the verdicts, and return the exit code."""
+    from harness.duel.origin import base_origin
     from harness.duel.suites import duel_suite as fight
-    from harness.origin import base_origin
     from harness.report.judgement import judgement_lines
     from harness.report.suites import next_after_suite
     from harness.suite.definition import Suite

@@ -17,8 +17,8 @@ from harness.distribute.roster import Roster, answering
 from harness.distribute.workshop import TIMING, Workshop
 from harness.errors import UserError
 from harness.machine import code_digest
-from harness.measure.place import Measure
-from harness.study import Study
+from harness.session.place import Measure
+from harness.study.definition import Study
 
 CLUSTER = "cluster-"
 """Begins the slug of a cluster, and so the name of its folder of results."""

@@ -16,9 +16,9 @@ from distributed import Client, Future, KilledWorker
 from harness.distribute.roster import GONE, LOOK_AGAIN_SECONDS, Roster, answering
 from harness.distribute.workshop import TIMING, take
 from harness.errors import UserError
-from harness.measure.case_result import CaseResult, CellResult
-from harness.measure.turn import Rows, Turn, rows_of
-from harness.study import Study
+from harness.session.case_result import CaseResult, CellResult
+from harness.session.turn import Rows, Turn, rows_of
+from harness.study.definition import Study
 
 AHEAD = 2
 """Turns that are under way for each that can be measured at once: a worker need not wait for its next."""

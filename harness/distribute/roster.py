@@ -12,7 +12,7 @@ from distributed import Client
 from harness.distribute.workshop import Introduction, introduce, unlike
 from harness.errors import UserError
 from harness.machine import code_digest
-from harness.study import Study
+from harness.study.definition import Study
 
 LOOK_AGAIN_SECONDS = 5.0
 """How often it is asked whether workers have joined or left."""

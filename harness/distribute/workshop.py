@@ -21,11 +21,11 @@ from distributed import Reschedule, WorkerPlugin, get_worker
 
 from harness.errors import UserError
 from harness.machine import code_digest, this_machine
-from harness.measure.case import CaseRunner
-from harness.measure.process import SIDE_BY_SIDE, Worker, cores_for_workers
-from harness.measure.side import Side
-from harness.measure.turn import Rows, Turn, take_turn
-from harness.study import Study
+from harness.session.case import CaseRunner
+from harness.session.process import SIDE_BY_SIDE, Worker, cores_for_workers
+from harness.session.side import Side
+from harness.session.turn import Rows, Turn, take_turn
+from harness.study.definition import Study
 
 TIMING = "timing"
 """The resource of a Dask worker that may take times: one worker a machine has one of it."""

@@ -12,8 +12,8 @@ from harness.doctor.running import aa, denormals, threads, throttling, timer
 from harness.doctor.running import growth as growth_of
 from harness.doctor.system import CHECKS
 from harness.errors import UserError
-from harness.measure.process import Worker, WorkerLost, cores_for_workers
-from harness.measure.selfcheck import growth, resolution, spread, twins
+from harness.session.process import Worker, WorkerLost, cores_for_workers
+from harness.session.selfcheck import growth, resolution, spread, twins
 
 
 def start_worker() -> Worker:

@@ -12,19 +12,20 @@ from pathlib import Path
 
 from harness.duel.base_only import base_only
 from harness.duel.launches import Duel, Launches
+from harness.duel.origin import Origin, working_tree
 from harness.duel.question import Question
 from harness.errors import CannotRun, Interrupted, UserError
-from harness.loading import Say, on_present_devices, plan_of, refuse_nothing
 from harness.machine import this_machine
-from harness.measure.case import CaseRunner
-from harness.measure.process import PROTOCOL, Worker, WorkerLost
-from harness.measure.side import Side
-from harness.origin import Origin, working_tree
-from harness.runs import new_folder, sidecar, write_info
-from harness.study import Study
+from harness.planning.loading import Say, on_present_devices, plan_of, refuse_nothing
+from harness.session.case import CaseRunner
+from harness.session.process import Worker, WorkerLost
+from harness.session.runs import new_folder, sidecar, write_info
+from harness.session.side import Side
+from harness.study.definition import Study
 from harness.tables import BASE, HEAD, RunWriter, parameter_types
 from harness.verdicts.sides import side_labels
 from harness.vocabulary import RESULTS, STUDIES
+from harness.worker.protocol import PROTOCOL
 
 __all__ = ["Duel", "Question", "duel"]
 

@@ -6,12 +6,12 @@ import tomllib
 from itertools import islice
 from pathlib import Path
 
-from harness.cells import Cell, Plan
-from harness.loading import plan_of
+from harness.duel.origin import Origin
 from harness.methods import registered
-from harness.origin import Origin
 from harness.outside_text import decoded
-from harness.study import Study
+from harness.planning.loading import plan_of
+from harness.study.cells import Cell, Plan
+from harness.study.definition import Study
 
 
 def base_only(base: Origin, study: Study, studies: Path, plan: Plan) -> dict[str, list[Cell]]:

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cells import Case, Cell
-from harness.counting import Counted, count_instructions, uncounted
 from harness.duel.outlook import EARLY, outlook
 from harness.duel.question import Question
 from harness.duel.sets import LATER_LOOKS, LOOKS, SHARE_OF_FIRST, UNLIMITED, Sets
-from harness.loading import Say
 from harness.machine import utc_now
-from harness.measure.case import CaseRunner
-from harness.measure.case_result import CaseResult
-from harness.measure.process import Worker
-from harness.measure.turn import rows_of
-from harness.runs import write_info
-from harness.study import Study
-from harness.sweep import at_hand
+from harness.planning.loading import Say
+from harness.session.case import CaseRunner
+from harness.session.case_result import CaseResult
+from harness.session.counting import Counted, count_instructions, uncounted
+from harness.session.process import Worker
+from harness.session.runs import write_info
+from harness.session.sweep import at_hand
+from harness.session.turn import rows_of
+from harness.study.cells import Case, Cell
+from harness.study.definition import Study
 from harness.tables import BASE, HEAD, Run, RunWriter, parameter_types, read, write_sides, write_verdicts
 from harness.verdicts.comparison import changes_so_far, duel_verdicts, judged_so_far, tolerances
 from harness.verdicts.judge import FEWEST_LAUNCHES

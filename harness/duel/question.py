@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.cells import Case, Cell
-from harness.study import Study
+from harness.study.cells import Case, Cell
+from harness.study.definition import Study
 from harness.verdicts.changes import IDENTITY
 from harness.verdicts.counts import INSTRUCTIONS
 from harness.verdicts.judge import FEWEST_LAUNCHES

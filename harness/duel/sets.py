@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness.progress import progress_bar
+from harness.session.progress import progress_bar
 from harness.verdicts.judge import FEWEST_LAUNCHES
 
 if TYPE_CHECKING:

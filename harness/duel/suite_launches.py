@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from harness.duel.sets import LOOKS, SHARE_OF_FIRST, Sets
 from harness.machine import utc_now
-from harness.measure.case import CaseRunner
-from harness.measure.case_result import CaseResult
+from harness.session.case import CaseRunner
+from harness.session.case_result import CaseResult
 from harness.suite.definition import Planned, Suite, SuiteTest
 from harness.tables import (
     BASE,

@@ -11,17 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness.checkout import inside
 from harness.duel.launches import FORGOTTEN
+from harness.duel.origin import Origin, packages_of, working_tree
 from harness.duel.suite_launches import PlannedTest, SuiteDuel, SuiteLaunches
 from harness.errors import Interrupted, UserError
-from harness.loading import Say
 from harness.machine import Revision, this_machine, utc_now
-from harness.measure.case import CaseRunner
-from harness.measure.process import Worker
-from harness.measure.side import Side
-from harness.origin import Origin, packages_of, working_tree
-from harness.runs import new_folder
+from harness.planning.loading import Say
+from harness.repository.checkout import inside
+from harness.session.case import CaseRunner
+from harness.session.process import Worker
+from harness.session.runs import new_folder
+from harness.session.side import Side
 from harness.suite.definition import Planned, Suite, SuiteTest, narrowed, tests_of
 from harness.suite.sides import SuiteSide, homes_of, put_suite, refuse_same_code, tests_to_run
 from harness.tables import BASE, HEAD, SUITE_SCHEMA, suite_writer, write_suite_info

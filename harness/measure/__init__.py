@@ -1,1 +1,1 @@
-"""How a cell is measured: the worker process, whose turn it is, and what is inside a block."""
+"""The name under which every version of the harness has its worker."""

@@ -20,7 +20,7 @@ from harness.vocabulary import DIFFERENTIATED, INDEX_BYTES
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.cells import Case
+    from harness.study.cells import Case
 
 Bytes = Callable[["Case"], int]
 
@@ -36,7 +36,7 @@ class Implementation:
     build(indices, n, dtype) -> prepared map; apply(prepared, y) -> values; forward(y, k) and
     project(W, x, k) -> (values, indices). A method has those that it can do. jvp(y, tangent, k) and
     vjp(y, cotangent, k) -> (values, derivative, indices) are made of forward where a case is run
-    (harness/measure/transforms.py).
+    (harness/topk/transforms.py).
     """
 
     build: Callable[..., Any] | None = None

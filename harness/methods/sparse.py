@@ -14,7 +14,7 @@ from harness.methods.definition import matrix
 from harness.vocabulary import INDEX_BYTES
 
 if TYPE_CHECKING:
-    from harness.cells import Case
+    from harness.study.cells import Case
 
 
 def _coo_bytes(case: Case) -> int:

@@ -17,6 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
+from harness.exact.ulp import FORMATS, Format
 from harness.precision.solution import (
     Factors,
     Solution,
@@ -26,7 +27,6 @@ from harness.precision.solution import (
     weight_gradient,
     weight_gradient_at,
 )
-from harness.precision.ulp import FORMATS, Format
 
 LAMBDA = 5.0
 """Of the probabilistic bound: it fails for an inner product of m terms with probability under 7.5e-6 m."""

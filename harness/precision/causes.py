@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.precision.ulp import Format
+from harness.exact.ulp import Format
 
 UNEXPLAINED = "unexplained"
 

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from harness.errors import UserError
-from harness.precision.ulp import absolute_error, ulp_error
+from harness.exact.ulp import absolute_error, ulp_error
 
 
 @dataclass(frozen=True)

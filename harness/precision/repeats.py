@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.precision.ulp import ulp_error
+from harness.exact.ulp import ulp_error
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.exact.ulp import ulp
 from harness.precision.slabs import misplaced_rows, slab_elements
-from harness.precision.ulp import ulp
 
 
 @dataclass(frozen=True)

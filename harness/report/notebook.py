@@ -7,9 +7,9 @@ from html import escape
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.report.closing import methods_table
 from harness.tables import Run, by_device, by_machine
 from harness.tables import read as read_run
-from harness.verdicts.closing import methods_table
 from harness.verdicts.plausible import doubts
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from harness.errors import UserError
+from harness.report.closing import methods_tables, worst_launch
 from harness.tables import Run, by_device, by_machine, newest_run
-from harness.verdicts.closing import methods_tables, worst_launch
 from harness.verdicts.plausible import doubts
 from harness.verdicts.wording import axes_of, case_name, status_lines
 from harness.vocabulary import BROKEN, EXIT_CELLS, PROVED, RESULTS, studies_option

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.errors import UserError, unknown
-from harness.study_tables import MEMORY, Gate, Limits, Precision, Timing
+from harness.study.tables import MEMORY, Gate, Limits, Precision, Timing
 from harness.vocabulary import HOST
 
 TEST = "test"

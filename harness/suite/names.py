@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.measure.installed import is_installed
+from harness.worker.installed import is_installed
 
 PLAIN = (bool, int, float, str, type(None))
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.checkout import inside
 from harness.errors import CannotRun, UserError
-from harness.measure.process import ELSEWHERE, HOME, Worker, WorkerLost, cores_for_workers
+from harness.repository.checkout import inside
+from harness.session.process import ELSEWHERE, HOME, Worker, WorkerLost, cores_for_workers
 from harness.suite.definition import SuiteTest, tests_of
 
 WORKER = "harness.suite.worker"

@@ -21,11 +21,11 @@ from typing import Any
 
 import pytest
 
-from harness.measure.process import end_with_parent
 from harness.suite.fixture import CLOCK, FixturePlugin, Timed
 from harness.suite.lines import Lines
 from harness.suite.names import failure_reason, imported, parameters_of
 from harness.vocabulary import HOST
+from harness.worker.protocol import end_with_parent
 
 PROTOCOL = 1
 """Raised when a request or a reply changes its meaning."""

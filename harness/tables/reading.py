@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from harness.errors import UserError, shortened
 from harness.outside_text import decoded, restored
+from harness.study.validation import one_line
 from harness.tables.files import COMPRESSED
 from harness.tables.parsing import line_of, opened, parse
 from harness.tables.schema import (
@@ -36,7 +37,6 @@ from harness.tables.schema import (
     verdicts_schema,
 )
 from harness.tables.sidecar import Sidecar
-from harness.validation import one_line
 
 BASE, HEAD = "base", "head"
 """The folders of the two sides of a duel."""

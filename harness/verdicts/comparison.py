@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import UserError
-from harness.study_file import parse_gate
-from harness.study_tables import Gate, Precision
+from harness.study.file import parse_gate
+from harness.study.tables import Gate, Precision
 from harness.tables import Run, of_one_machine
 from harness.verdicts.absent import cells_of_one_side, quantities_of_one_side
 from harness.verdicts.changes import (

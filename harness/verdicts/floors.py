@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from harness.precision.ulp import FORMATS
+from harness.exact.ulp import FORMATS
 
 TIME_FLOOR = 5e-8
 """Seconds: a smaller difference is none, whatever the ratio. 50 ns is about three empty calls."""

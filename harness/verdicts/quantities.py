@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from harness.errors import unknown
-from harness.study import Study
+from harness.study.definition import Study
 from harness.verdicts.judge import GROWN, JUDGED_METRICS
 from harness.verdicts.wording import quantity_of
 from harness.vocabulary import CLOCKS

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from harness.cells import Case
 from harness.machine import DIRTY, Revision
+from harness.study.cells import Case
 from harness.verdicts.comparison import FAILING, counts
 from harness.verdicts.judge import BETWEEN
 from harness.vocabulary import BROKEN

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from harness.errors import UserError, unknown
-from harness.git import forget_repository
+from harness.repository.git import forget_repository
 from harness.vocabulary import EXIT_USAGE
 from tests.acceptance.line import Line
 

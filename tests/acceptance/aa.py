@@ -14,7 +14,7 @@ import torch
 from torch.utils.benchmark import Timer
 
 import harness
-from harness.loading import plan_of
+from harness.planning.loading import plan_of
 from harness.verdicts.ratios import paired_log_ratios
 from tests.acceptance.line import Line
 from tests.planted.load import BUSY_PROCESSES, busy

@@ -21,10 +21,10 @@ import pandas as pd
 import torch
 
 from harness.device.clock import Clock
-from harness.measure.process import cores_for_workers
-from harness.measure.rounds import in_rounds
 from harness.methods import method
 from harness.methods.blockmax import fitted_length
+from harness.session.process import cores_for_workers
+from harness.session.rounds import in_rounds
 from harness.verdicts.ratios import intervals
 from harness.vocabulary import ITEMSIZE
 from tests.acceptance.line import Line

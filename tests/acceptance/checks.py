@@ -18,14 +18,14 @@ from typing import Any
 
 import torch
 
-from harness.cells import Case
-from harness.measure.open_case import OpenCase
-from harness.measure.outcome import run_once
-from harness.measure.process import opening
-from harness.measure.transforms import as_run
 from harness.methods import method
-from harness.problems import Drawn
-from harness.study_tables import Precision
+from harness.session.asked import opening
+from harness.study.cells import Case
+from harness.study.tables import Precision
+from harness.topk.outcome import run_once
+from harness.topk.problems import Drawn
+from harness.topk.transforms import as_run
+from harness.worker.open_case import OpenCase
 from tests.acceptance.line import Line
 
 CASES = (

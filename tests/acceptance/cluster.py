@@ -14,8 +14,8 @@ from distributed import Client
 
 import harness
 from harness.distribute import Cluster, on_local_workers, on_scheduler
-from harness.loading import plan_of
-from harness.study import Study
+from harness.planning.loading import plan_of
+from harness.study.definition import Study
 from harness.tables import Run, RunWriter
 from tests.acceptance.line import Line
 from tests.loopback import Loopback, loopback

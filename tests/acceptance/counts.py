@@ -16,11 +16,11 @@ from pathlib import Path
 import pandas as pd
 
 import harness
-from harness.cells import Case
-from harness.counting import Counted, count_instructions
-from harness.loading import plan_of
-from harness.measure.process import Worker
-from harness.study_tables import Gate, Instructions
+from harness.planning.loading import plan_of
+from harness.session.counting import Counted, count_instructions
+from harness.session.process import Worker
+from harness.study.cells import Case
+from harness.study.tables import Gate, Instructions
 from harness.tables import Run
 from harness.verdicts.counts import judge_counts
 from harness.vocabulary import STUDIES

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from harness.cli import cli
 from harness.errors import UserError
-from harness.study_tables import Gate
+from harness.study.tables import Gate
 from harness.tables import BASE, HEAD, RunWriter, append_history, read, recover, write_verdicts
 from harness.verdicts.comparison import compare_verdicts
 from harness.verdicts.history import history_rows
@@ -187,7 +187,7 @@ def _write_what_is_judged(base: Path, head: Path, duel: Path, history: Path) -> 
 def ended(target: Target, command: tuple[str, ...]) -> Ending:
     """How the command ends on the files as they lie there; no worker is started."""
     path = list(sys.path)  # the command line adds to it
-    with warnings.catch_warnings(), mock.patch("harness.measure.place.Worker.start", side_effect=_no_worker):
+    with warnings.catch_warnings(), mock.patch("harness.session.place.Worker.start", side_effect=_no_worker):
         warnings.simplefilter("ignore")
         if command[0] == "recover":
             code, told, error = _recovered(Path(command[1]))

@@ -10,10 +10,10 @@ import numpy as np
 from flint import arb_mat, ctx
 
 from harness.device.cpu import peak_bytes
-from harness.precision.certified import Certified, Proof
-from harness.precision.exact_product import exact_product
-from harness.precision.exact_sum import exact_dot
-from harness.precision.ulp import FORMATS
+from harness.exact.certified import Certified, Proof
+from harness.exact.product import exact_product
+from harness.exact.sums import exact_dot
+from harness.exact.ulp import FORMATS
 from tests.acceptance.line import Line
 from tests.adversarial import GENERATORS, exact_dots, wrong
 

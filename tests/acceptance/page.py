@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from playwright.sync_api import sync_playwright
 
-from harness.cells import Case
-from harness.publish import publish
+from harness.cli.publish import publish
+from harness.study.cells import Case
 from harness.vocabulary import DTYPES
 from tests.acceptance.line import Line
 from tests.recorded import TEXT, TIMING

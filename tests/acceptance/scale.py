@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import median
 
 import harness
+from harness.cli.publish import publish
 from harness.errors import Interrupted
-from harness.publish import publish
-from harness.scripts import draw_figures
+from harness.scripts.studies import draw_figures
 from harness.tables import Run, read
 from harness.vocabulary import STUDIES
 from tests.acceptance.line import Line

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from harness.precision.exact_product import exact_product
-from harness.precision.exact_sum import exact_dot
+from harness.exact.product import exact_product
+from harness.exact.sums import exact_dot
 
 
 def test_products_of_a_square_matrix(benchmark: BenchmarkFixture) -> None:

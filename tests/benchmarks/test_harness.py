@@ -12,13 +12,13 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import harness
-from harness.cells import Case
 from harness.device.clock import Clock
-from harness.loading import known_names, plan_of
-from harness.measure.heap import Heap
-from harness.measure.sampler import Arm, sample
+from harness.device.heap import Heap
+from harness.planning.loading import known_names, plan_of
 from harness.precision import metrics
-from harness.study_file import parse_study
+from harness.session.sampler import Arm, sample
+from harness.study.cells import Case
+from harness.study.file import parse_study
 from harness.tables import RunWriter, read
 from tests.sidecar import SIDECAR
 

@@ -12,8 +12,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 import harness
 from harness.errors import UserError
-from harness.measure.phases import prepare
 from harness.methods import registered
+from harness.topk.phases import prepare
 from harness.vocabulary import USUAL_PHASES
 
 CASE = harness.Case(n=16384, k=64, d=8)

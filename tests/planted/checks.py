@@ -9,10 +9,11 @@ from functools import partial
 
 import pandas as pd
 
-from harness.cells import Case
 from harness.device.clock import Clock
-from harness.measure.process import Worker, opening
-from harness.measure.sampler import Arm, sample
+from harness.session.asked import opening
+from harness.session.process import Worker
+from harness.session.sampler import Arm, sample
+from harness.study.cells import Case
 from harness.tables import Row
 from harness.verdicts.changes import errors, paired_errors, unvarying_pairs
 from harness.verdicts.judge import JUDGED_METRICS, judge_unvarying

@@ -12,10 +12,10 @@ import sys
 from itertools import repeat
 from typing import Any
 
-from harness.cells import Case
 from harness.methods import method
 from harness.methods.definition import product, selector
-from harness.problems import draw
+from harness.study.cells import Case
+from harness.topk.problems import draw
 from tests.planted.faults import delayed, moved
 
 TOOL_SECONDS = 0.2

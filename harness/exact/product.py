@@ -1,0 +1,191 @@
+"""Products of a matrix with vectors, rounded once, with proof: sliced so that float64 products do not round.
+
+Each row of A is cut into two slices of multiples of a power of two and a rest, each vector into slices of a few bits,
+so that every product of two slices, and their sum in any order, is exact in float64: BLAS computes them without error
+(Ozaki, Ogita, Oishi & Rump 2012). The rest of A, some 2^-54 of its row, is multiplied in float64 with its bound. What
+the sum of these few terms does not prove goes down the ladder of exact_sum.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.exact.certified import Certified, Rung, put, settle, unsettled
+from harness.exact.sums import GROWTH, exact_dot, settle_sums
+from harness.exact.ulp import FORMATS
+
+MATRIX_BITS = 27
+"""Of each slice of a row of A. With the bits of a slice of the vector and of the length they fill 53."""
+
+VECTOR_BITS = 160
+"""Of a vector, from its largest entry down; what is left is a bound in the proof. 106 are a sum of two float64."""
+
+SAFE_TOP = 2.0**300
+"""Rows of A with a largest entry within this and its reciprocal are sliced: then nothing can underflow."""
+
+BLOCK_ELEMENTS = 2**17
+"""Of the rows of A at a time: 1 MiB each of the block, its slice and its rest, so that they stay in the cache."""
+
+
+@dataclass(frozen=True)
+class _Slices:
+    """Vectors x (rows, d) over 2^scale, cut: columns (s rows, d), `rows` of each slice after those of the one before.
+
+    whole: (rows, d), the heads. scale: (rows,) int. Upper bounds (rows,) of sums of |.|: size of the heads, tail_size
+    of the tails, missing of what is neither in the columns nor known.
+    """
+
+    columns: np.ndarray
+    whole: np.ndarray
+    scale: np.ndarray
+    size: np.ndarray
+    tail_size: np.ndarray
+    missing: np.ndarray
+
+
+def exact_product(A: np.ndarray, b: np.ndarray, dtype: str) -> Certified:
+    """A b, rounded to the format: A (n, d) and b (d,) or (rows, d), float64 of any bit patterns; (n,) or (rows, n).
+
+    A.T gives the transposed product; no copy of A is made, blocks of its rows are. Raises ValueError where d > 2^25.
+    """
+    vectors = np.atleast_2d(b)
+    certified = attempt_product(A, vectors, dtype)
+    for row, vector in enumerate(vectors):
+        rest = np.flatnonzero(certified.rung[row] == Rung.unsettled)
+        step = max(1, BLOCK_ELEMENTS // max(1, vector.size))
+        for start in range(0, rest.size, step):
+            places = rest[start : start + step]
+            put(certified, (np.array(row), places), exact_dot(A[places], vector, dtype))
+    return certified.map(lambda array: array[0]) if b.ndim == 1 else certified
+
+
+def attempt_product(
+    A: np.ndarray,
+    heads: np.ndarray,
+    dtype: str,
+    *,
+    tails: np.ndarray | None = None,
+    errors: np.ndarray | None = None,
+    exponent: int = 0,
+) -> Certified:
+    """2^exponent times A x, (rows, n); what slices do not prove is left unsettled.
+
+    A: (n, d) float64. x: (rows, d), exact numbers within errors of heads + tails, |tails| <= |heads|.
+    """
+    slices = _cut(heads, tails, errors)
+    certified = unsettled((len(heads), len(A)))
+    narrow = tails is None and errors is None and FORMATS[dtype].p + 21 + A.shape[1].bit_length() < 53
+    step = max(1, BLOCK_ELEMENTS // max(1, A.shape[1]))
+    for start in range(0, len(A), step):
+        block = _block(A[start : start + step])
+        places = (slice(None), slice(start, start + step))
+        with np.errstate(all="ignore"):
+            found = _bounded(block, slices, exponent, dtype) if narrow else unsettled((len(heads), len(block)))
+            rest = (found.rung == Rung.unsettled).any(axis=0)
+            if rest.any():
+                sliced = _sliced(block if rest.all() else block[rest], slices, exponent, dtype)
+                put(found, (slice(None), rest), sliced)
+        put(certified, places, found)
+    return certified
+
+
+def _block(rows: np.ndarray) -> np.ndarray:
+    """The rows, each contiguous; columns of a matrix are copied in two steps, three times as fast as in one."""
+    if rows.strides[0] >= rows.strides[1]:
+        return np.ascontiguousarray(rows)
+    # rows a power of two of bytes apart would share the same few lines of the cache
+    padded = np.empty((rows.shape[0], rows.shape[1] + 8))[:, : rows.shape[1]]
+    padded[...] = np.ascontiguousarray(rows.T).T
+    return padded
+
+
+def _bounded(a: np.ndarray, x: _Slices, exponent: int, dtype: str) -> Certified:
+    """By the float64 product and its bound (Higham 2002, equation 3.13): enough for the narrow formats."""
+    mass = np.abs(a) @ np.abs(x.whole).T
+    top = _top(a)
+    error = (a.shape[1] + 2) * GROWTH * mass
+    error += np.where((top > 0)[:, None] & (x.size > 0), a.shape[1] * 2.0**-1073, 0.0)  # products may underflow
+    heads = np.where(_sliceable(top)[:, None], a @ x.whole.T, np.nan)
+    slack = np.where(np.isfinite(x.missing), error, np.inf)
+    return _settle_block(heads[..., None], slack, x.scale + exponent, dtype, Rung.bound)
+
+
+def _sliced(a: np.ndarray, x: _Slices, exponent: int, dtype: str) -> Certified:
+    """By exact products of slices; (rows, m) of the block a (m, d)."""
+    top = _top(a)
+    anchor = np.ldexp(1.5, np.frexp(top)[1] - MATRIX_BITS + 52)[:, None]
+    coarse = a + anchor
+    coarse -= anchor
+    rest = a - coarse
+    terms = [coarse @ x.columns.T]
+    anchor *= 2.0**-MATRIX_BITS
+    np.add(rest, anchor, out=coarse)
+    coarse -= anchor
+    rest -= coarse
+    terms.append(coarse @ x.columns.T)
+    left = _top(rest)
+    terms.append(rest @ x.whole.T)
+    slack = left[:, None] * ((a.shape[1] + 2) * GROWTH * x.size + x.tail_size)
+    slack += np.where((left > 0)[:, None] & (x.size > 0), a.shape[1] * 2.0**-1073, 0.0)
+    slack += 1.0001 * top[:, None] * x.missing
+    slack += np.where((top > 0)[:, None] & (x.missing > 0), 2.0**-1073, 0.0)  # that product may underflow
+    slack[~_sliceable(top)] = np.inf
+    rows = len(x.whole)
+    shaped = np.concatenate([term.reshape(len(a), -1, rows) for term in terms], axis=1).transpose(0, 2, 1)
+    return _settle_block(shaped, 1.0001 * slack, x.scale + exponent, dtype, Rung.sliced)
+
+
+def _settle_block(terms: np.ndarray, slack: np.ndarray, scale: np.ndarray, dtype: str, rung: Rung) -> Certified:
+    """(rows, m) from terms (m, rows, L), slack (m, rows) and scale (rows,)."""
+    shape = terms.shape[:2]
+    exponents = np.broadcast_to(scale, shape).ravel()
+    if rung is Rung.bound:
+        found = settle(terms.ravel(), np.zeros(terms.size), slack.ravel(), exponents, dtype, rung)
+    else:
+        found = settle_sums(terms.reshape(-1, terms.shape[-1]), slack.ravel(), exponents, dtype, rung)
+    return found.map(lambda array: array.reshape(shape).T)
+
+
+def _cut(heads: np.ndarray, tails: np.ndarray | None, errors: np.ndarray | None) -> _Slices:
+    """The slices; of a vector that cannot be scaled to 1 without error `missing` is infinite."""
+    length = heads.shape[-1]
+    bits = 53 - MATRIX_BITS - (length - 1).bit_length() if length > 1 else 53 - MATRIX_BITS
+    if bits < 1:
+        raise ValueError(f"a product over {length} entries; at most {2 ** (52 - MATRIX_BITS)} can be sliced")
+    parts = heads[None] if tails is None else np.stack([heads, tails])
+    with np.errstate(all="ignore"):
+        scale = np.frexp(np.abs(heads).max(axis=-1, initial=0.0))[1].astype(np.int64)
+        rest = np.ldexp(parts, -scale[:, None])
+        usable = ((np.ldexp(rest, scale[:, None]) == parts) & (np.abs(rest) <= 1)).all(axis=(0, -1))
+        rest = np.where(usable[:, None], rest, 0.0)
+        size = np.abs(rest).sum(axis=-1) * (1 + 2.0**-20)
+        columns, left = _cut_parts(rest, bits)
+        missing = np.abs(left).sum(axis=(0, -1))
+        if errors is not None:
+            missing += np.ldexp(errors, -scale[:, None]).sum(axis=-1) + errors.any(axis=-1) * (length * 2.0**-1073)
+    missing = np.where(usable, missing * (1 + 2.0**-20), np.inf)
+    return _Slices(columns, rest[0], scale, size[0], size[1:].sum(axis=0), missing)
+
+
+def _cut_parts(rest: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """(columns of all slices that are not zero, what is left) of parts (p, rows, d) of at most 1."""
+    columns: list[np.ndarray] = []
+    for low in range(bits, VECTOR_BITS + bits, bits):
+        anchor = 1.5 * 2.0 ** (52 - low)
+        coarse = (rest + anchor) - anchor
+        rest = rest - coarse
+        columns.extend(part for part in coarse if part.any())
+        if not rest.any():
+            break
+    return np.concatenate(columns or [rest[0]]), rest
+
+
+def _sliceable(top: np.ndarray) -> np.ndarray:
+    return (top == 0) | (top >= 1 / SAFE_TOP) & (top <= SAFE_TOP)
+
+
+def _top(a: np.ndarray) -> np.ndarray:
+    """Largest |.| of each row; NaN where there is one."""
+    return np.maximum(a.max(axis=-1, initial=0.0), -a.min(axis=-1, initial=0.0))

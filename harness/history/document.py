@@ -1,0 +1,125 @@
+"""The page of a history: one HTML file that needs nothing else, made from history.csv alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from harness.history.changes import Change, changes_of
+from harness.history.charts import trend_frame
+from harness.history.points import StudyHistory, study_histories, tables_of
+from harness.page.assembly import assembled, colours
+from harness.page.contents import SUBJECT
+from harness.page.packing import DIGITS, Carried, packed, pointed
+from harness.report.trend import summary_line, too_few_line
+from harness.verdicts.comparison import ORDER, counts
+from harness.verdicts.steps import steps
+from harness.verdicts.wording import commit_label
+
+TEMPLATE = "history/page.html.jinja"
+SCRIPTS = (
+    "page/script/rows.js",
+    "history/script/tables.js",
+    "page/script/choice.js",
+    "page/script/form.js",
+    "page/script/look.js",
+    "history/script/chart.js",
+    "page/script/table.js",
+    "page/script/explorer.js",
+    "history/script/compare.js",
+    "history/script/page.js",
+)
+
+SHOWN_CHANGES = 20
+"""Judged runs whose changes are listed, the newest first."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is still there of a judged run beside its rows: the address of its report, or the folder of its tables."""
+
+    report: str = ""
+    folder: str = ""
+
+
+def history_document(
+    histories: Sequence[pd.DataFrame], machine: str, kept: Mapping[tuple[str, str], Kept] | None = None
+) -> str:
+    """The HTML of the page. Whatever comes from a file is escaped.
+
+    histories: that of cells and that of suites, as far as there are any; kept: (study, begin) -> what is still there of
+    that run.
+    """
+    parts = [(each, steps(each)) for each in histories if not each.empty]
+    of_studies = [(study, found) for history, found in parts for study in study_histories(history)]
+    studies = [study for study, _ in of_studies]
+    tables = [tables_of(study, found) for study, found in of_studies]
+    changes = sorted(
+        (each for place, (study, found) in enumerate(of_studies) for each in changes_of(study, found, place)),
+        key=lambda each: each.begin,
+        reverse=True,
+    )
+    runs = [_runs(each, kept or {}) for each in studies]
+    return assembled(
+        TEMPLATE,
+        SCRIPTS,
+        _settings(parts, changes),
+        packed(
+            [(each.study, _carried(each, own, judged)) for each, own, judged in zip(studies, tables, runs, strict=True)]
+        ),
+        title=f"History of {machine}",
+        subject=SUBJECT,
+        told=[summary_line(history, found) for history, found in parts],
+        too_few=[line for history, _ in parts if (line := too_few_line(history))],
+        changes=changes[:SHOWN_CHANGES],
+        left_out=max(0, len(changes) - SHOWN_CHANGES),
+        studies=[_listed(each, judged) for each, judged in zip(studies, runs, strict=True)],
+        digits=DIGITS,
+    )
+
+
+def _carried(history: StudyHistory, tables: Mapping[str, pd.DataFrame], runs: Sequence[Mapping[str, Any]]) -> Carried:
+    cells, pointing = pointed(tables, history.key)
+    return Carried(cells, pointing, more={"judged": list(runs)})
+
+
+def _runs(history: StudyHistory, kept: Mapping[tuple[str, str], Kept]) -> list[dict[str, Any]]:
+    """A row for each judged run, from the oldest to the newest."""
+    told = []
+    for run in history.runs.itertuples():
+        there = kept.get((history.study, str(run.begin)), Kept())
+        own = history.rows[history.rows["number"] == run.Index]
+        told.append(
+            {
+                "number": run.Index,
+                "begin": str(run.begin),
+                "base": commit_label(run.base_commit),
+                "head": commit_label(run.head_commit),
+                "torch": run.torch,
+                "counts": ", ".join(f"{count} {word}" for word, count in counts(own).items()),
+                "report": there.report,
+                "folder": there.folder,
+            }
+        )
+    return told
+
+
+def _listed(history: StudyHistory, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the template shows of a study's runs, the newest first."""
+    caption = f"{len(runs)} judged {'run' if len(runs) == 1 else 'runs'} of {history.study}, the newest first"
+    return {
+        "name": history.study,
+        "caption": caption,
+        "versions": "packages" if history.is_suite else "torch",
+        "runs": runs[::-1],
+    }
+
+
+def _settings(parts: Iterable[tuple[pd.DataFrame, pd.DataFrame]], changes: Iterable[Change]) -> dict[str, Any]:
+    """What the script of the page is told beside the rows; it begins with the newest change, where there is one."""
+    first = next((line.address for change in changes for line in change.lines), "")
+    methods = {method for history, _ in parts for method in history["method"]}
+    return {"explorer": trend_frame(), "gravity": ORDER, "first": first, **colours(methods)}

@@ -1,0 +1,117 @@
+"""Two runs, or the two sides of a duel, as the page shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from harness.page.charts import changes_chart
+from harness.page.provenance import facts
+from harness.page.table import Table
+from harness.tables import Run
+from harness.verdicts.comparison import FAILING, counts
+from harness.verdicts.counts import INSTRUCTIONS
+from harness.verdicts.judge import TOO_FEW
+from harness.verdicts.sides import side_labels, sides_text
+from harness.verdicts.wording import change_text, quantity_name, status_lines
+from harness.vocabulary import BROKEN
+
+SHOWN_FIRST = 8
+"""Changes that are shown before anything is unfolded."""
+
+SHOWN_CHANGES = 60
+TOLD_REASONS = 4
+
+OF_INSTRUCTIONS = {"more": "with more instructions", "fewer": "with fewer instructions"}
+"""Verdicts that a count of instructions gave, in words that say so."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """verdicts: of the head against the base, or None where they are not comparable, for which `refusal` is why."""
+
+    base: Run
+    head: Run
+    verdicts: pd.DataFrame | None
+    refusal: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The study, and which side is held against which."""
+        one, two = (each.replace("_", ", ") for each in side_labels(self.base.info, self.head.info))
+        return f"{self.head.name}: {two} against {one}"
+
+
+def judged(comparison: Comparison) -> dict[str, Any]:
+    """What the template shows of a comparison; its chart is a specification, or None."""
+    base, head, verdicts = comparison.base, comparison.head, comparison.verdicts
+    told = {
+        "heading": comparison.heading,
+        "told": sides_text(base.info, head.info),
+        "sides": _sides(base, head),
+        "refusal": comparison.refusal,
+    }
+    if verdicts is None:
+        return told | {"lead": [], "broken": [], "first": None, "more": None, "chart": None}
+    return told | verdicts_told(verdicts, head.cells)
+
+
+def verdicts_told(verdicts: pd.DataFrame, cells: pd.DataFrame) -> dict[str, Any]:
+    """What the template shows of verdicts; cells: those of the head."""
+    changed = verdicts[verdicts["verdict"] != "same"]
+    more = len(changed) > SHOWN_FIRST
+    broken = cells[cells["status"].isin(BROKEN)]
+    return {
+        "lead": list(_lead(verdicts)),
+        "broken": list(status_lines(broken, TOLD_REASONS)),
+        "first": _changes(changed, SHOWN_FIRST) if len(changed) else None,
+        "more": _changes(changed, SHOWN_CHANGES) if more else None,
+        "chart": changes_chart(verdicts),
+    }
+
+
+def _lead(verdicts: pd.DataFrame) -> Iterator[str]:
+    """The verdict in one sentence, then what the other quantities are."""
+    fails = verdicts["verdict"].isin(FAILING) | ((verdicts["verdict"] == "more") & (verdicts["kind"] != INSTRUCTIONS))
+    rest = counts(verdicts[~fails])
+    quantities = "quantity" if len(verdicts) == 1 else "quantities"
+    if fails.any():
+        yield f"{fails.sum()} of {len(verdicts)} {quantities} got worse: {_counted(counts(verdicts[fails]))}."
+    else:
+        yield f"Nothing is slower, worse or lost: {len(verdicts)} {quantities} were compared."
+    if undecided := rest.pop("inconclusive", 0):
+        yield f"{undecided} could not be decided: {_why_undecided(verdicts)}."
+    if rest:
+        yield f"The others: {_counted(rest)}."
+
+
+def _counted(words: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {OF_INSTRUCTIONS.get(word, word)}" for word, count in words.items())
+
+
+def _why_undecided(verdicts: pd.DataFrame) -> str:
+    few = verdicts.loc[verdicts["verdict"] == "inconclusive", "reason"].str.startswith(TOO_FEW)
+    crossing, short = "the interval of the change crosses the tolerance", f"there are {TOO_FEW}"
+    return short if few.all() else f"{crossing}, or {short}" if few.any() else crossing
+
+
+def _changes(changed: pd.DataFrame, most: int) -> Table:
+    rows = [(row["verdict"], quantity_name(row), change_text(row)) for row in changed.head(most).to_dict("records")]
+    shown = f"The first {most} of {len(changed)}" if len(changed) > most else "All"
+    caption = f"{shown} that are not the same, the gravest first."
+    return Table(caption, ("verdict", "quantity", "change"), tuple(rows))
+
+
+def _sides(base: Run, head: Run) -> Table:
+    """The facts in which the two sides differ."""
+    return different(facts(base), facts(head))
+
+
+def different(one: Mapping[str, str], two: Mapping[str, str]) -> Table:
+    """The facts in which two sides differ."""
+    names = [name for name in {**one, **two} if one.get(name) != two.get(name)]
+    rows = tuple((name, one.get(name, "-"), two.get(name, "-")) for name in names)
+    return Table("Where the two sides differ.", ("fact", "base", "head"), rows)

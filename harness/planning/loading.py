@@ -1,0 +1,101 @@
+"""A study that can be measured here: the names in it are known, its cells are planned, its devices are present."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UserError, unknown
+from harness.methods import named, registered
+from harness.precision import registered_metrics
+from harness.precision.own_metrics import import_metrics
+from harness.study.cells import Plan
+from harness.study.definition import Study
+from harness.study.file import Known, narrow, parse_study, read_study
+from harness.study.folders import find_study
+from harness.tables import Run
+from harness.topk.problems import DISTRIBUTIONS
+from harness.vocabulary import CACHE
+
+Say = Callable[[str], None]
+
+
+def known_names() -> Known:
+    """The registered names that a study may use."""
+    parameters = [name for each in DISTRIBUTIONS.values() for name in each.parameters]
+    parameters += [name for each in registered().values() for name in each.parameters]
+    parameters.append(CACHE)
+    return Known(tuple(registered()), tuple(DISTRIBUTIONS), registered_metrics(), tuple(dict.fromkeys(parameters)))
+
+
+def load_study(path: str | Path, only: Iterable[str] = ()) -> Study:
+    """The study in a TOML file, or of that name, narrowed to `only` (such as 'dtype=float16').
+
+    A name is looked for in the folder `studies`, then among the shipped studies. Raises UserError, one line.
+    """
+    items = tuple(only)
+    path = path if isinstance(path, Path) else find_study(path)
+    study = narrow(read_study(path, known_names()), items)
+    _check_weights(study, str(path))
+    return study.told(study.name, study.text, items)
+
+
+def load_study_of(run: Run) -> Study:
+    """The study of a run, from its run.json, narrowed as it was, with the launches that were asked for."""
+    info = run.info
+    study = narrow(parse_study(info["text"], info["study"], str(run.path / "run.json"), known_names()), info["only"])
+    study = study.told(study.name, study.text, tuple(info["only"]))
+    launches = (info.get("timing") or {}).get("launches")
+    return study if launches is None else study.with_launches(launches)
+
+
+def plan_of(study: Study) -> Plan:
+    """The cases and cells of a study.
+
+    Raises UserError for an import path that leads to no method or no metric, and for a parameter that nothing takes.
+    """
+    methods = named(Plan(study, {}).method_names)
+    import_metrics(study.comparison.metrics)
+    taken = {*known_names().parameters, *(name for each in methods.values() for name in each.parameters)}
+    for word in study.parameters:
+        if word not in taken:
+            raise unknown(study.name, "parameter", word, sorted(taken))
+    return Plan(
+        study, methods, frozenset({CACHE, *(name for each in DISTRIBUTIONS.values() for name in each.parameters)})
+    )
+
+
+def on_present_devices(study: Study, devices: list[str], say: Say) -> Study:
+    """The study on the devices that there are; raises UserError where there is none of its own."""
+    here = [each for each in study.axes.device if each in devices]
+    absent = ", ".join(each for each in study.axes.device if each not in devices)
+    if not here:
+        raise UserError(f"{study.name}: no device of this study is present ({absent})")
+    if absent:
+        say(f"{absent} is not present: its cells are dropped")
+    return narrow(study, [f"device={','.join(here)}"])
+
+
+def refuse_nothing(study: Study) -> None:
+    """Raise UserError for a study without a cell: its folder would be the newest run, and there is nothing to judge."""
+    plan = plan_of(study)
+    if next(iter(plan), None) is None:
+        raise UserError("; ".join((f"{study.name}: no cell is left to measure", *plan.notes[:1])))
+
+
+def _check_weights(study: Study, source: str) -> None:
+    for axes in study.axes_by_shape.values():
+        for d, name in product(filter(None, axes.d), axes.distribution):
+            if not (DISTRIBUTIONS[name].has_weights or _excluded(study, {"d": d, "distribution": name})):
+                fitting = ", ".join(each.name for each in DISTRIBUTIONS.values() if each.has_weights)
+                raise UserError(f"{source}: distribution '{name}' is of y alone; with d > 0 take one of {fitting}")
+
+
+def _excluded(study: Study, point: dict[str, Any]) -> bool:
+    """Whether a rule of the study leaves out every cell of these axes, whatever the others are."""
+    return any(
+        rule.keys() <= point.keys() and all(point[key] in values for key, values in rule.items())
+        for rule in study.exclude
+    )

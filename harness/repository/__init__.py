@@ -1,0 +1,1 @@
+"""Git: what is asked of a repository, which is never written to, and a commit checked out in a folder of its own."""

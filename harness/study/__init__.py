@@ -1,0 +1,1 @@
+"""What was asked for: the study file, its values, its cases and cells."""

@@ -1,0 +1,1 @@
+"""What is measured, and when it is right; harness/README.md says what another operator would have to bring."""

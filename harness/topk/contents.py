@@ -1,0 +1,198 @@
+"""What a phase must return for what it reads, whatever that is: the tensors of a case, or the same memory rewritten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from harness.methods import Method
+from harness.topk.checks import wrong_derivative, wrong_move, wrong_outcome
+from harness.topk.outcome import Outcome, cotangent_of, run_once
+from harness.topk.problems import Problem
+from harness.topk.results import Remembered
+from harness.topk.transforms import as_product
+from harness.vocabulary import YARDSTICKS
+
+
+@dataclass(frozen=True)
+class Content:
+    """The tensors of a case as they are, or as what the phases read is rewritten.
+
+    indices: of the k largest of problem.y, which maps are built from. multiplied: the problem of the same W and x
+    whose y is their product. native: runs the native method on a problem.
+    """
+
+    problem: Problem
+    indices: torch.Tensor
+    multiplied: Problem
+    native: Callable[[Problem], Outcome]
+
+    @cached_property
+    def values(self) -> torch.Tensor:
+        """The k largest, in the order of `indices`."""
+        return self.problem.y.gather(-1, self.indices)
+
+    @cached_property
+    def descending(self) -> torch.Tensor:
+        """The k largest, the largest first."""
+        return self.values.sort(dim=-1, descending=True).values
+
+    @cached_property
+    def gradients(self) -> Remembered:
+        """dW and dx of native on W and x: nearly every right method has their bits."""
+        native = self.native(self.multiplied)
+        return Remembered(each for each in (native.dW, native.dx) if each is not None)
+
+    @cached_property
+    def rolled(self) -> Content:
+        """Other numbers, and elsewhere: y halved, the weights negated, both and W moved by a third of n, x by one.
+
+        Halving keeps what is largest, and makes the values others even where a phase returns no indices.
+        """
+        problem, n = self.problem, self.problem.case.n
+        by = max(1, n // 3)
+        y, weights = problem.y.roll(by, -1) / 2, -problem.weights.roll(by, -1)
+        W = None if problem.W is None else problem.W.roll(by, 0)
+        x = None if problem.x is None else problem.x.roll(1, -1)
+        moved = replace(problem, y=y, weights=weights, W=W, x=x)
+        product = y if W is None or x is None else x @ W.mT
+        return Content(moved, (self.indices + by) % n, replace(moved, y=product), self.native)
+
+    @cached_property
+    def halved(self) -> Content:
+        """Every y half as large: what was among the largest still is."""
+        problem = replace(self.problem, y=self.problem.y / 2)
+        return Content(problem, self.indices, problem, self.native)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A phase of a method on a content. selected: the indices that the gradient of `backward` is of; cotangent: what
+    backward and vjp are given."""
+
+    method: Method
+    phase: str
+    content: Content
+    loss: str
+    selected: torch.Tensor | None = None
+    cotangent: torch.Tensor | None = None
+
+    def wrong(self, found: Mapping[str, torch.Tensor]) -> str:
+        """Why what the phase returned is wrong, or ''.
+
+        What is plainly right is passed without the checks of checks.py, which allow for every exception of an
+        arithmetic and cost far more. Relaxations are held to what those hold them to.
+        """
+        if self.method.name in YARDSTICKS:
+            return wrong_move(found["values"], self.content.problem.y)
+        return str(getattr(self, f"_wrong_{self.phase}")(**found))
+
+    def _wrong_build(self, S: torch.Tensor) -> str:
+        apply = self.method.implementation.apply
+        assert apply is not None
+        return self._wrong_apply(apply(S, self.content.problem.y))
+
+    def _wrong_apply(self, values: torch.Tensor) -> str:
+        if _equal(values, self.content.values):
+            return ""
+        return self._wrong_outcome(values, self.content.indices)
+
+    def _wrong_forward(self, values: torch.Tensor, indices: torch.Tensor) -> str:
+        return "" if self._is_selection(values, indices) else self._wrong_outcome(values, indices)
+
+    def _wrong_backward(self, dy: torch.Tensor) -> str:
+        if not self.method.exact or self.cotangent is None or self.selected is None:
+            return ""
+        if _equal(dy, _scattered(self.cotangent, self.selected, dy)):
+            return ""
+        values = self.content.problem.y.gather(-1, self.selected)
+        wrong = self._wrong_outcome(values, self.selected, dy=dy, weights=self._weights(self.selected), loss="linear")
+        return "" if wrong and self._is_another_selection(dy) else wrong
+
+    def _wrong_step(self, values: torch.Tensor, dy: torch.Tensor, indices: torch.Tensor) -> str:
+        problem = self.content.problem
+        if self._is_selection(values, indices):
+            cotangent = cotangent_of(values, indices, problem.weights, self.loss)
+            if _equal(dy, _scattered(cotangent, indices, dy)):
+                return ""
+        return wrong_derivative(self.method, "step", (values, dy, indices), problem, self.loss)
+
+    def _wrong_jvp(self, values: torch.Tensor, derivative: torch.Tensor, indices: torch.Tensor) -> str:
+        problem = self.content.problem
+        if self._is_selection(values, indices) and _equal(derivative, problem.weights.gather(-1, indices)):
+            return ""
+        return wrong_derivative(self.method, "jvp", (values, derivative, indices), problem, self.loss)
+
+    def _wrong_vjp(self, values: torch.Tensor, derivative: torch.Tensor, indices: torch.Tensor) -> str:
+        assert self.cotangent is not None
+        problem = self.content.problem
+        if self._is_selection(values, indices) and _equal(derivative, _scattered(self.cotangent, indices, derivative)):
+            return ""
+        if self._are_indices(indices):
+            problem = replace(problem, weights=self._weights(indices))
+        return wrong_derivative(self.method, "vjp", (values, derivative, indices), problem, "linear")
+
+    def _wrong_pipeline(self, dW: torch.Tensor, dx: torch.Tensor) -> str:
+        if not self.method.exact or self.content.gradients.matches((dW, dx)):
+            return ""
+        product, problem = as_product(self.method), self.content.multiplied
+        own = run_once(product, problem, self.loss, with_dS=False)
+        wrong = wrong_outcome(product, replace(own, dy=None, dW=dW, dx=dx), problem, self.loss)
+        if wrong and not _equal(own.indices, run_once(product, problem, self.loss, with_dS=False).indices):
+            return wrong_outcome(product, own, problem, self.loss)  # it breaks ties anew: dW says not how it did here
+        return wrong
+
+    def _is_selection(self, values: torch.Tensor, indices: torch.Tensor) -> bool:
+        """Whether these are the k largest to the bit; also False where an exception may excuse that they are not."""
+        if not self.method.exact or not self._are_indices(indices):
+            return False
+        right = _equal(values, self.content.problem.y.gather(-1, indices))
+        return right and _equal(values.sort(dim=-1, descending=True).values, self.content.descending)
+
+    def _are_indices(self, indices: torch.Tensor) -> bool:
+        """Whether these are k distinct indices of each row."""
+        if indices.dtype != torch.int64 or indices.shape != self.content.indices.shape:
+            return False
+        ascending = indices.sort(dim=-1).values
+        inside = (ascending[..., 0] >= 0) & (ascending[..., -1] < self.content.problem.case.n)
+        return bool(inside.all()) and bool((ascending[..., 1:] != ascending[..., :-1]).all())
+
+    def _is_another_selection(self, dy: torch.Tensor) -> bool:
+        """Whether dy holds the cotangent at other indices of the k largest: of equal ones, any choice is right."""
+        assert self.cotangent is not None
+        k, y = self.content.problem.case.k, self.content.problem.y
+        places = dy.abs().topk(k, dim=-1).indices
+        same = _equal(dy.gather(-1, places).sort(-1).values, self.cotangent.to(dy.dtype).sort(-1).values)
+        largest = (y.gather(-1, places) >= self.content.descending[..., -1:]) | (dy.gather(-1, places) == 0)
+        return same and bool(largest.all())
+
+    def _wrong_outcome(
+        self,
+        values: torch.Tensor,
+        indices: torch.Tensor,
+        dy: torch.Tensor | None = None,
+        weights: torch.Tensor | None = None,
+        loss: str = "",
+    ) -> str:
+        problem = self.content.problem
+        problem = problem if weights is None else replace(problem, weights=weights)
+        outcome = Outcome(indices, problem.y, values, dy, None, None)
+        return wrong_outcome(self.method, outcome, problem, loss or self.loss)
+
+    def _weights(self, indices: torch.Tensor) -> torch.Tensor:
+        """Weights of a linear loss whose cotangent at these indices is the one that the phase was given."""
+        assert self.cotangent is not None
+        return _scattered(self.cotangent, indices, self.content.problem.weights)
+
+
+def _equal(one: torch.Tensor, other: Any) -> bool:
+    return bool(one.shape == other.shape and one.dtype == other.dtype and torch.equal(one.detach(), other.detach()))
+
+
+def _scattered(source: torch.Tensor, indices: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Zeros but for the source at the indices."""
+    return torch.zeros(like.shape, dtype=like.dtype, device=like.device).scatter_(-1, indices, source.to(like.dtype))

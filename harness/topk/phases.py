@@ -1,0 +1,148 @@
+"""What is inside a block: for each phase, the tensors it reads and the closure over them that is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from harness.methods import Method
+from harness.topk.outcome import cotangent_of, loss_of
+from harness.topk.problems import Problem
+
+
+@dataclass(frozen=True)
+class PreparedPhase:
+    """bind(*copies of reads) prepares all that is not timed, and returns the call that is.
+
+    names: of the reads. selected: the indices that a gradient is of, where the phase takes one.
+    """
+
+    reads: tuple[torch.Tensor, ...]
+    bind: Callable[..., Callable[[], Any]]
+    names: tuple[str, ...] = ()
+    selected: torch.Tensor | None = None
+
+
+def prepare(method: Method, phases: Iterable[str], problem: Problem, loss: str) -> Iterator[tuple[str, PreparedPhase]]:
+    """The phases on a problem of a method as run (harness/topk/transforms.py), each when it is asked for; those that
+    apply S share it."""
+    makers = _Phases(method, problem, loss)
+    return ((phase, getattr(makers, phase)()) for phase in phases)
+
+
+@dataclass(frozen=True)
+class _Phases:
+    method: Method
+    problem: Problem
+    loss: str
+
+    @cached_property
+    def _indices(self) -> torch.Tensor:
+        return self.problem.y.topk(self.problem.case.k).indices
+
+    @cached_property
+    def _map(self) -> Any:
+        return self._closure("build")(self._indices, self.problem.case.n, self.problem.y.dtype)
+
+    @cached_property
+    def _selection(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.method.forward(self.problem.y, self.problem.case.k)
+
+    @cached_property
+    def _cotangent(self) -> torch.Tensor:
+        """The gradient of the loss by the values, in their order and dtype."""
+        values, indices = self._selection
+        return cotangent_of(values, indices, self.problem.weights, self.loss).to(values.dtype)
+
+    def _closure(self, name: str) -> Callable[..., Any]:
+        closure = getattr(self.method.implementation, name)
+        if closure is None:
+            raise TypeError(f"method {self.method.name} has no {name}")
+        return closure
+
+    def build(self) -> PreparedPhase:
+        build, n, dtype = self._closure("build"), self.problem.case.n, self.problem.y.dtype
+        return PreparedPhase((self._indices,), lambda indices: lambda: build(indices, n, dtype), ("indices",))
+
+    def apply(self) -> PreparedPhase:
+        apply = self._closure("apply")
+        if self.method.implementation.build is None:
+            return PreparedPhase((self.problem.y,), lambda y: lambda: apply(None, y), ("y",))
+        return PreparedPhase((self._map, self.problem.y), lambda S, y: lambda: apply(S, y), ("S", "y"))
+
+    def forward(self) -> PreparedPhase:
+        forward, k = self._closure("forward"), self.problem.case.k
+        return PreparedPhase((self.problem.y,), lambda y: lambda: forward(y, k), ("y",))
+
+    def backward(self) -> PreparedPhase:
+        """The gradient of the values by y alone; S is constant, the graph is prepared outside and kept."""
+        cotangent = self._cotangent
+        if self.method.implementation.build is None:
+            forward, k = self._closure("forward"), self.problem.case.k
+            return PreparedPhase(
+                (self.problem.y, cotangent),
+                lambda y, given: _gradient(forward(y.requires_grad_(), k)[0], y, given),
+                ("y", "cotangent"),
+                self._selection[1],
+            )
+        apply = self._closure("apply")
+        return PreparedPhase(
+            (self._map, self.problem.y, cotangent),
+            lambda S, y, given: _gradient(apply(S, y.requires_grad_()), y, given),
+            ("S", "y", "cotangent"),
+            self._indices,
+        )
+
+    def step(self) -> PreparedPhase:
+        """Forward, the loss, and the gradient of y, as a training step pays for them: nothing is prepared outside."""
+        forward, k, loss = self._closure("forward"), self.problem.case.k, self.loss
+
+        def bind(y: torch.Tensor, weights: torch.Tensor) -> Callable[[], Any]:
+            y.requires_grad_()
+
+            def call() -> Any:
+                values, indices = forward(y, k)
+                (dy,) = torch.autograd.grad(loss_of(values, indices, weights, loss), y)
+                return values, dy, indices
+
+            return call
+
+        return PreparedPhase((self.problem.y, self.problem.weights), bind, ("y", "weights"))
+
+    def jvp(self) -> PreparedPhase:
+        """Forward, and its derivative along the weights."""
+        jvp, k = self._closure("jvp"), self.problem.case.k
+        reads = self.problem.y, self.problem.weights
+        return PreparedPhase(reads, lambda y, tangent: lambda: jvp(y, tangent, k), ("y", "weights"))
+
+    def vjp(self) -> PreparedPhase:
+        """Forward, and the gradient of y that the cotangent of the loss is pulled back to."""
+        vjp, k = self._closure("vjp"), self.problem.case.k
+        reads = self.problem.y, self._cotangent
+        return PreparedPhase(reads, lambda y, given: lambda: vjp(y, given, k), ("y", "cotangent"))
+
+    def pipeline(self) -> PreparedPhase:
+        """topk(W x), the loss, and the gradients of W and x."""
+        project, k, loss, problem = self._closure("project"), self.problem.case.k, self.loss, self.problem
+        if problem.W is None or problem.x is None:
+            raise TypeError("the phase pipeline needs d > 0")
+
+        def bind(W: torch.Tensor, x: torch.Tensor, weights: torch.Tensor) -> Callable[[], Any]:
+            W.requires_grad_()
+            x.requires_grad_()
+
+            def call() -> Any:
+                values, indices = project(W, x, k)
+                return torch.autograd.grad(loss_of(values, indices, weights, loss), (W, x))
+
+            return call
+
+        return PreparedPhase((problem.W, problem.x, problem.weights), bind, ("W", "x", "weights"))
+
+
+def _gradient(values: torch.Tensor, y: torch.Tensor, cotangent: torch.Tensor) -> Callable[[], Any]:
+    return lambda: torch.autograd.grad(values, y, cotangent, retain_graph=True)
