@@ -26,7 +26,7 @@ LATER_LOOKS = (64, 80, 100, 128, 160, 200, 256, 320, 400, 512)
 """The same of a duel that goes on until it is decided."""
 
 SHARE_OF_FIRST = 0.6
-"""Of the budget: what the first set may use. The second set is of the cases in which something was found, so mostly of
+"""Of the budget: what the first set may use, once it can decide. The second set is of the cases in which something was found, so mostly of
 one of several, and each of its launches is shorter."""
 
 UNLIMITED = float("inf")
@@ -101,8 +101,10 @@ class Sets:
         return time.monotonic() - self.begun
 
     def _first_ends(self, done: int) -> bool:
-        """When no launch is needed any more, or no time is left."""
-        if done and self.left() < self.budget * (1 - SHARE_OF_FIRST):
+        """When no launch is needed any more, or no time is left: fewer than FEWEST_LAUNCHES decide nothing, so these
+        may take the whole budget."""
+        kept = self.budget * (1 - SHARE_OF_FIRST) if done >= FEWEST_LAUNCHES else 0.0
+        if done and self.left() < kept:
             return True
         if self.gives_up(done, self._spent()) and done >= max(self.least, LOOKS[0]):
             return True
