@@ -98,7 +98,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
 
     def begin(commits: Sequence[Commit]) -> list[str]:
         folder = tmp_path / f"repository{len(list(tmp_path.iterdir()))}"
-        first = {"studies/short.toml": STUDY, "harness/worker/serve.py": "", ".gitignore": "results\n"}
+        first = {"studies/short.toml": STUDY, "harness/measure/worker.py": "", ".gitignore": "results\n"}
         first |= {"planted.json": "{}"} | dict(commits[0].files)
         names = make_history(folder, [Commit(first), *commits[1:]])
         monkeypatch.chdir(folder)

@@ -254,7 +254,7 @@ def test_a_study_without_times_is_refused(tmp_path: Path) -> None:
 
 def test_another_protocol_is_refused(other: Path, tmp_path: Path) -> None:
     elsewhere = shutil.copytree(other, tmp_path / "elsewhere")
-    worker = elsewhere / "harness" / "measure" / "process.py"
+    worker = elsewhere / "harness" / "worker" / "protocol.py"
     text = re.sub(r"^PROTOCOL = \d+", "PROTOCOL = 1", worker.read_text(encoding="utf-8"), flags=re.MULTILINE)
     worker.write_text(text, encoding="utf-8")
     (tmp_path / "short.toml").write_text(STUDY, encoding="utf-8")
