@@ -26,8 +26,8 @@ LATER_LOOKS = (64, 80, 100, 128, 160, 200, 256, 320, 400, 512)
 """The same of a duel that goes on until it is decided."""
 
 SHARE_OF_FIRST = 0.6
-"""Of the budget: what the first set may use, once it can decide. The second set is of the cases in which something was found, so mostly of
-one of several, and each of its launches is shorter."""
+"""Of the budget: what the first set may use, once it can decide. The second set is of the cases in which something was
+found, so mostly of one of several, and each of its launches is shorter."""
 
 UNLIMITED = float("inf")
 
