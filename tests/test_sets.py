@@ -28,7 +28,7 @@ def test_a_first_set_leaves_time_for_the_second_only_once_it_can_decide(
     seconds: float, launches: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(sets.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("harness.duel.sets.time.monotonic", lambda: now[0])
 
     def measure(*_: Any) -> None:
         now[0] += seconds
