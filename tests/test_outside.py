@@ -48,6 +48,15 @@ metrics = ["rel_l2", "flips", "{METRIC}"]
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forgotten() -> Iterator[None]:
+    """Metrics that are registered here are not among those of the harness in other tests of this process."""
+    kept = METRICS.copy()
+    yield
+    METRICS.clear()
+    METRICS.update(kept)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder outside the repository with the study `mine`."""

@@ -36,4 +36,5 @@ def _checked(name: str, function: Metric) -> Metric:
         except (TypeError, ValueError):
             raise TypeError(f"metric '{name}' has to return a number, not {type(value).__name__}") from None
 
+    figure.__doc__ = function.__doc__  # the listing shows its first line
     return figure
