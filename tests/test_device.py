@@ -149,7 +149,7 @@ k = 4
 [parameters]
 cache = ["warm", "cold"]
 [timing]
-block_seconds = 0.0001
+block_seconds = 0.002
 rounds = 2
 launches = 1
 """
@@ -162,7 +162,7 @@ def test_a_study_tells_cold_from_warm(write_study: WriteStudy, tmp_path: Path) -
     cold = run.timings["cache"] == "cold"
     assert set(run.timings.loc[cold, "calls"]) == {1}
     assert set(run.timings.loc[cold, "method"]) == {"native", "gather", "copy", "read"}
-    assert run.timings.loc[~cold, "calls"].max() > 1  # of a machine that is busy some blocks have one call
+    assert run.timings.loc[~cold, "calls"].min() > 1
     assert run.info["torch"]["cache_bytes"]["cpu"] == cpu.cache_bytes()
 
 

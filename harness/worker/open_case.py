@@ -202,15 +202,19 @@ class OpenCase:
             self.flush()
         compiled = compilations()
         lasted = self.clock.block(call, calls, kept)
+        self._hold_block(name, phase, compiled, kept)
+        return lasted
+
+    def _hold_block(self, name: str, phase: str, compiled: int, kept: list[Any]) -> None:
+        """Raises what makes a block worthless: a compilation inside it, a change of what all methods share, where every
+        block is watched, or Incorrect where what its last call returned is wrong.
+
+        compiled: how many compilations there were before it; kept: that result, if there was a block.
+        """
         if compilations() != compiled:
             raise RuntimeError("torch compiled something inside a block")
         if self.settings.get("watch_blocks", False):
             self.watch.hold()
-        self._hold_to_first_call(name, phase, kept)
-        return lasted
-
-    def _hold_to_first_call(self, name: str, phase: str, kept: list[Any]) -> None:
-        """Raises Incorrect where what the last call of a block returned is wrong; kept: that, if there was a block."""
         if kept and (wrong := self.checked[name, phase].wrong(kept.pop())):
             raise Incorrect(wrong)
 
@@ -228,11 +232,7 @@ class OpenCase:
         compiled = compilations()
         kept: list[Any] = []
         seconds = self.on_device.time((name, phase), *self._new_copies(name, phase), calls, kept)
-        if compilations() != compiled:
-            raise RuntimeError("torch compiled something inside a block")
-        if self.settings.get("watch_blocks", False):
-            self.watch.hold()
-        self._hold_to_first_call(name, phase, kept)
+        self._hold_block(name, phase, compiled, kept)
         return seconds
 
     def _new_copies(self, name: str, phase: str) -> tuple[Callable[[], Call], int]:
