@@ -19,9 +19,10 @@ FEWEST, MOST, MOST_BELOW = 3, 7, 5
 DECADES = (12, 8, 6, 4, 3, 2)
 MANTISSAS: tuple[tuple[float, ...], ...] = ((1,), (1, 3), (1, 2, 5))
 BETWEEN, BETWEEN_RATIOS = (1, 1.5, 2, 3, 5, 7), (1, 1.25, 2, 3, 5, 8)
-STEPS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+STEPS = (2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 """Series from coarse to fine: every so many decades, numbers of each decade, more of them (those of ratios so that 0.8x
-and 1.25x, as much slower as faster, are both there), and equal steps about 1."""
+and 1.25x, as much slower as faster, are both there), and equal steps: so many units, which are 1 about 1, and elsewhere
+the power of ten below."""
 
 KIBI, MEBI = 2**10, 2**20
 MOST_SIZES = 6
@@ -68,7 +69,9 @@ def _series(low: float, high: float, between: Sequence[float]) -> Iterator[list[
         for each_decade in (*MANTISSAS, between)
     ]
     if high / low < 10:
-        made += [[step * each for each in range(math.ceil(low / step), int(high / step) + 1)] for step in STEPS]
+        unit = 1.0 if 0.1 <= low < 10 else 10.0 ** math.floor(math.log10(low))
+        steps = [step * unit for step in STEPS]
+        made += [[step * each for each in range(math.floor(low / step), math.ceil(high / step) + 1)] for step in steps]
     inside = ([float(f"{each:.6g}") for each in ticks if _between(low, each, high)] for ticks in made)
     known = 0
     for ticks in inside:
