@@ -30,17 +30,18 @@ def import_name(kind: str, path: str, wanted: type) -> Any:
     return getattr(module, attribute)
 
 
-def imported_module(kind: str, name: str, wanted: str) -> ModuleType:
-    """The module of this name; wanted: the word that the user wrote. Raises UserError where it cannot be imported."""
+def imported_module(kind: str, name: str, written: str) -> ModuleType:
+    """The module of this name; written: the word that the user wrote. Raises UserError where it cannot be imported."""
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:  # whatever a module of somebody else raises
         guess = _near(str(error.name), _siblings(str(error.name))) if isinstance(error, ModuleNotFoundError) else ""
-        raise UserError(f"{kind}: cannot import '{wanted}': {type(error).__name__}: {error}{guess}") from None
+        told = f"{type(error).__name__}: {error}{guess}"
+        raise UserError(f"{kind}: cannot import '{shortened(written)}': {told}") from None
 
 
 def _is_of(value: Any, module: ModuleType) -> bool:
-    """Whether a function was written in this module; a value that no module claims counts as if it was."""
+    """Whether a function was written in this module; an instance, which does not say, counts as if it was."""
     return getattr(value, "__module__", module.__name__) in (module.__name__, type(value).__module__)
 
 

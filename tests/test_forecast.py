@@ -133,7 +133,7 @@ def test_repeated_calls_are_expected_in_every_launch(write_study: WriteStudy) ->
 def test_a_run_records_what_was_expected_and_what_it_took(
     write_study: WriteStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second run is told by the first. Of both it is left out what a start takes: workers of tests are forked."""
+    """The second run is told by the first. What a start takes is left out of both: workers of tests are forked."""
     for module, name in (
         ("harness.planning.earlier", "START_SECONDS"),
         ("harness.planning.forecast", "START_SECONDS"),

@@ -106,7 +106,10 @@ class Launches:
                 return late or done == looks[-1] or question.is_over(latest[0])
             return False
 
-        self.sets.one(self.cases, ended, lambda done: min(each for each in looks if each > done))
+        def expected(done: int) -> int:
+            return 1 if question.by_counts else min(each for each in looks if each > done)
+
+        self.sets.one(self.cases, ended, expected)
         return self._ended(latest[0])
 
     def _ended(self, verdicts: pd.DataFrame) -> Duel:

@@ -44,8 +44,8 @@ class Question:
         phases: tuple[Phase, ...] = (self.change["phase"],) if of_a_phase else study.phases
         if kind != "time":
             timing = timing.model_copy(update={"rounds": 1})
-        narrowed = study.model_copy(update={"phases": phases, "timing": timing, "instructions": None})
-        return narrowed.with_counts() if self.by_counts else narrowed
+        counted = study.with_counts().instructions if self.by_counts else None
+        return study.model_copy(update={"phases": phases, "timing": timing, "instructions": counted})
 
     @property
     def by_counts(self) -> bool:

@@ -41,11 +41,11 @@ class Sets:
     """Launch after launch over the same cases.
 
     cases: (case, its cells), measured in this order; every case has an `id`. least: the fewest launches of a first set;
-    budget: seconds for all sets. renew: begins a launch; measure(launch, cases, number): measures one
-    of these cases in it; told(launch, case): what is measured now, in the words of a bar.
-    judged(launches): what these launches say of each quantity, a row of `case settled found`. looks: other numbers of
-    launches than LOOKS. gives_up(done, seconds): whether so many launches of the first set, which took these seconds,
-    show that no more of them will decide; it ends at the first look then.
+    budget: seconds for all sets; a second set has its FEWEST_LAUNCHES even when they are used up. renew: begins a
+    launch; measure(launch, cases, number): measures one of these cases in it; told(launch, case): what is measured now,
+    in the words of a bar. judged(launches): what these launches say of each quantity, a row of `case settled found`.
+    looks: other numbers of launches than LOOKS. gives_up(done, seconds): whether so many launches of the first set,
+    which took these seconds, show that no more of them will decide; it ends at the first look then.
     """
 
     cases: Sequence[tuple[Any, Any]]

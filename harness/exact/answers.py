@@ -1,9 +1,9 @@
 """topk(W x), its loss and all its gradients on given inputs: each number exact, rounded once, and proved.
 
-The definitions are those of solution.py, of real numbers: y = x Wᵀ, v the selected y, g = weights (`linear`) or 2 v
-(`square`), dy = Sᵀ g, dx = dy W, dW = dyᵀ x, dS = g yᵀ; nothing between the inputs and a result is rounded. v is taken
-as the sum of two float64 numbers and the bound of what these lack, which is part of the proof of whatever is made from
-it; where that proves nothing, v is an integer times a power of two (dyadic.py).
+The definitions are those of harness/precision/solution.py, of real numbers: y = x Wᵀ, v the selected y, g = weights
+(`linear`) or 2 v (`square`), dy = Sᵀ g, dx = dy W, dW = dyᵀ x, dS = g yᵀ; nothing between the inputs and a result is
+rounded. v is taken as the sum of two float64 numbers and the bound of what these lack, which is part of the proof of
+whatever is made from it; where that proves nothing, v is an integer times a power of two (dyadic.py).
 
 Sources: error-free transformations, Ogita, Rump & Oishi 2005 (SIAM J. Sci. Comput. 26); extractions, Rump, Ogita &
 Oishi 2008 (SIAM J. Sci. Comput. 31); slices, Ozaki, Ogita, Oishi & Rump 2012 (Numer. Algorithms 59); bounds, Higham

@@ -14,7 +14,7 @@ from harness.exact.ulp import FORMATS, round_to, ulp
 
 
 class Rung(IntEnum):
-    """What proved an entry; `unsettled`: nothing yet. exact_sum.py explains them."""
+    """What proved an entry; `unsettled`: nothing yet. sums.py explains them."""
 
     unsettled = 0
     given = 1

@@ -1,6 +1,6 @@
 """Numbers N 2^e with Python integers N: sums and products without rounding, and one rounding at the end.
 
-This is the last rung of the ladder in exact_sum.py: slow, and true for every finite bit pattern.
+This is the last rung of the ladder in sums.py: slow, and true for every finite bit pattern.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The gradients of exact.py, from scores and cotangents that are exact numbers, not floats."""
+"""The gradients of answers.py, from scores and cotangents that are exact numbers, not floats."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Each row of A is cut into two slices of multiples of a power of two and a rest, each vector into slices of a few bits,
 so that every product of two slices, and their sum in any order, is exact in float64: BLAS computes them without error
 (Ozaki, Ogita, Oishi & Rump 2012). The rest of A, some 2^-54 of its row, is multiplied in float64 with its bound. What
-the sum of these few terms does not prove goes down the ladder of exact_sum.py.
+the sum of these few terms does not prove goes down the ladder of sums.py.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `given`: one number, nothing is added. `bound`: the float64 sum and its error bound. `double`: two error-free
 extractions and the float64 sum of what remains, about twice the precision. `sliced`: the same for whole products of a
-matrix (exact_product.py). `integer`: exact integers (dyadic.py). `nonfinite`: an infinity or a NaN was among the
+matrix (product.py). `integer`: exact integers (dyadic.py). `nonfinite`: an infinity or a NaN was among the
 inputs, and the rules of IEEE 754 give the answer.
 
 Every bound is evaluated in round-to-nearest and then enlarged by more than that rounding can take away. A value is

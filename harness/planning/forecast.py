@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from harness.methods import Method
 from harness.planning.earlier import START_SECONDS, Earlier
+from harness.precision.repeats import repeat_metrics
 from harness.study.cells import Case, Plan
 from harness.study.definition import Study
 from harness.vocabulary import CACHE, HOST, YARDSTICKS
@@ -207,20 +208,21 @@ def _cell_seconds(plan: Plan, case: Case, name: str) -> float:
     assert isinstance(method, Method)
     study = plan.study
     check = 0.0 if name in YARDSTICKS else 4 * (case.input_bytes + case.output_bytes) / BYTES_PER_SECOND + 0.002
+    once = 0.0  # errors are asked for in the first launch alone
     if name not in YARDSTICKS and set(study.comparison.references) - {"native"}:
-        check += REFERENCE_SECONDS + REFERENCE_ENTRY_SECONDS * case.n * case.d
-    repeats = any(metric.startswith("repeat_") for metric in study.comparison.metrics) and name not in YARDSTICKS
+        once = REFERENCE_SECONDS + REFERENCE_ENTRY_SECONDS * case.n * case.d
+    repeats = name not in YARDSTICKS and not {*repeat_metrics()}.isdisjoint(study.comparison.metrics)
     if repeats:
         check += REPEAT_SECONDS + REPEAT_ENTRY_SECONDS * case.rows * case.n
     phases = _phases(plan, case, name)
     if case.transform == "compile" and name not in YARDSTICKS:
         check += COMPILE_SECONDS * (len(phases) if study.timing else 1)
     if study.timing is None:
-        return check * (study.launches if repeats else 1)
+        return once + check * (study.launches if repeats else 1)
     cold = dict(case.parameters).get(CACHE) == "cold"
     longest = FLUSH_SECONDS if cold else study.timing.block_seconds
     block = sum(max(longest, method.least_bytes(phase, case) / BYTES_PER_SECOND) for phase in phases)
-    return study.timing.launches * (check + study.timing.rounds * block * BLOCK_OVERHEAD)
+    return once + study.timing.launches * (check + study.timing.rounds * block * BLOCK_OVERHEAD)
 
 
 def _many(count: int, one: str, more: str = "") -> str:

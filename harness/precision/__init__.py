@@ -1,4 +1,4 @@
-"""What an error is: exact answers, units in the last place, metrics, bounds, causes. NumPy float64 throughout."""
+"""How far a result is from an answer: metrics, bounds, causes, selections, repeats. NumPy float64 throughout."""
 
 from harness.precision.causes import CAUSES_METRIC
 from harness.precision.metrics import METRICS

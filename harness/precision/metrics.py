@@ -68,8 +68,9 @@ def metric_of(field: str) -> Callable[[Metric], Metric]:
     """Register a metric that needs an optional field of the comparison."""
 
     def register(function: Metric) -> Metric:
+        registered = metric(function)  # or it is refused, and the one that has its name keeps its own need
         NEEDS[function.__name__] = field
-        return metric(function)
+        return registered
 
     return register
 

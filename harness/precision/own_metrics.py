@@ -14,7 +14,7 @@ def import_metrics(names: Iterable[str]) -> None:
     """Register every import path among the names as a metric of that name; other names are left alone.
 
     A metric is a function of a `Comparison` that returns a number, with the decorator of metrics.py or without. Raises
-    UserError for a path that leads to no function.
+    UserError for a path that leads to nothing, to a class, or to what cannot be called.
     """
     for name in names:
         if ":" in name and name not in METRICS:
@@ -22,8 +22,9 @@ def import_metrics(names: Iterable[str]) -> None:
             if not callable(function) or isinstance(function, type):
                 raise UserError(f"metrics: '{name}' is no metric: it has to be a function of a Comparison")
             METRICS[name] = _checked(name, function)
-            if field := NEEDS.get(getattr(function, "__name__", "")):
-                NEEDS[name] = field
+            own = getattr(function, "__name__", "")
+            if METRICS.get(own) is function and own in NEEDS:  # another of that name may need something
+                NEEDS[name] = NEEDS[own]
 
 
 def _checked(name: str, function: Metric) -> Metric:

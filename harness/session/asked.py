@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:  # the worker, which has no pydantic, imports this too
-    from harness.study.tables import Limits, Precision, Timing
+from harness.study.tables import Limits, Precision, Timing
 
 
 class Opened(Protocol):

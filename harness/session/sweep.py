@@ -107,9 +107,8 @@ class Sweep:
             self.budget.charge(case.device, "" if why else identity)
 
     def _measured_beside_times(self, launch: int) -> list[str]:
-        """Errors do not vary between launches. Memory can (a method may keep what it
-        allocated), and is measured again where there are enough launches to judge it. Repeats are asked of every
-        launch: they say whether it varies."""
+        """Errors do not vary between launches. Memory can (a method may keep what it allocated), and is measured again
+        where there are enough launches to judge it. Repeats are asked for in every launch: launches may differ."""
         memory = ["memory"] if launch == 1 or self.study.launches >= FEWEST_LAUNCHES else []
         repeats = [] if REPEATS.isdisjoint(self.study.comparison.metrics) else ["repeats"]
         return (["errors"] if launch == 1 else []) + memory + repeats

@@ -122,7 +122,3 @@ def main() -> None:
     except Unusable as error:
         os.write(2, f"{error}\n".encode())  # the last line of what it said is the reason of the cell
         os._exit(1)  # what torch would do at an end in order hangs or aborts on such a device
-
-
-if __name__ == "__main__":
-    main()
