@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -79,7 +80,8 @@ def measured_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (of_all / "smoke.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for sidecar in of_all.glob("smoke/*/smoke/*/run.json"):
-            return sidecar.parent
+            if json.loads(sidecar.read_text(encoding="utf-8"))["end"]:
+                return sidecar.parent
         study = harness.load_study("studies/smoke.toml", SMOKE)
         return harness.run(study, of_all / "smoke", say=lambda _: None).path
 

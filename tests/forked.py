@@ -94,6 +94,7 @@ def fork_workers() -> Iterator[None]:
         def forked(*arguments: Any, **options: Any) -> Worker:
             call = inspect.signature(SPAWN).bind(*arguments, **options)
             call.apply_defaults()
+            assert {*call.arguments} == {*LIKE_THE_SERVER, "cores", "environment"}, "an argument that is not forked"
             if {name: call.arguments[name] for name in LIKE_THE_SERVER} != LIKE_THE_SERVER:
                 return SPAWN(*arguments, **options)
             if not servers:

@@ -7,6 +7,9 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+SETS_BACK = {"test_survivors_below_what_was_chosen_are_left_out"}
+"""Tests that undo, in every case, what they do with a fixture."""
+
 Test = TypeVar("Test", bound=Callable[..., None])
 
 
@@ -18,9 +21,12 @@ def swept(names: str | tuple[str, ...], values: Iterable[Any]) -> Callable[[Test
     called, cases = (names,) if isinstance(names, str) else names, list(values)
 
     def decorate(test: Test) -> Test:
+        assert cases, f"{test.__name__} is swept over nothing"
         signature = inspect.signature(test)
         others = [each for name, each in signature.parameters.items() if name not in called]
         assert len(others) == len(signature.parameters) - len(called), f"{test.__name__} does not take {names}"
+        renewed = {"monkeypatch", "tmp_path"} & {*signature.parameters}
+        assert not renewed or test.__name__ in SETS_BACK, f"every case of {test.__name__} needs {renewed} anew"
         without = signature.replace(parameters=others)
 
         @functools.wraps(test)

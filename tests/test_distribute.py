@@ -106,6 +106,8 @@ def bereft(cluster: Loopback, place: Cluster, tmp_path_factory: pytest.TempPathF
         study = study_in(folder / "studies", PRECISION)
         run = harness.run(study, folder / "results", say=lambda _: None, place=place)
     assert committed == len(list(plan_of(study))) == 36
+    assert told.wait(60) is not None
+    assert killed.wait(60) == -signal.SIGKILL
     return run
 
 

@@ -327,9 +327,9 @@ def test_the_lines_say_what_where_and_by_how_much() -> None:
         r"\S+ -> \S+ reads of y, at 00000006 of 2026-01-07T10:00:00\+00:00",
         lines[1],
     )
-    assert lines[2:] == [f"1 quantities are of fewer than {FEWEST_RUNS} runs: no step is looked for in them"]
+    assert lines[2:] == [f"1 quantity is of fewer than {FEWEST_RUNS} runs, too few to look for a step"]
     quiet = rows[rows["dtype"] == "bfloat16"]
-    assert list(history_lines(quiet, steps(quiet))) == ["12 judged runs, 1 quantities: no step"]
+    assert list(history_lines(quiet, steps(quiet))) == ["12 judged runs, 1 quantity: no step"]
 
 
 def test_what_a_single_run_judged_is_said_before_there_is_a_trend() -> None:
@@ -337,7 +337,7 @@ def test_what_a_single_run_judged_is_said_before_there_is_a_trend() -> None:
     rows = history([1.0, 1.0, 1.5, 1.5])
     rows.loc[2, "verdict"], rows.loc[2, "ratio"] = "slower", 1.5
     told = list(history_lines(rows, steps(rows)))
-    assert told[0] == "4 judged runs, 1 quantities: no step"
+    assert told[0] == "4 judged runs, 1 quantity: no step"
     assert told[1].startswith(
         f"trial: {rows['head_commit'][2][:8]} against {rows['base_commit'][2][:8]}: 1 slower: gather n=64"
     )

@@ -76,7 +76,7 @@ def test_a_duel_says_what_to_do_next() -> None:
     ]
     everywhere = Frame([row("inconclusive", "a"), row("same", "a")])
     assert list(next_after_duel(everywhere, folder, repeat))[1:] == [
-        "next: raise budget_seconds in the study: 12 launches do not decide 1 quantities",
+        "next: raise budget_seconds in the study: 12 launches do not decide 1 quantity",
         counting,
     ]
     assert counting not in list(next_after_duel(everywhere, folder, repeat, counted=True))

@@ -48,13 +48,15 @@ metrics = ["rel_l2", "flips", "{METRIC}"]
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    """Metrics that are registered here are not among those of the harness in other tests of this process."""
-    kept = METRICS.copy()
+    """Metrics that a test registers are not among those of the harness in other tests of this process."""
+    registries: tuple[Any, ...] = (METRICS, metrics.NEEDS)
+    kept = [each.copy() for each in registries]
     yield
-    METRICS.clear()
-    METRICS.update(kept)
+    for each, before in zip(registries, kept, strict=True):
+        each.clear()
+        each.update(before)
 
 
 @pytest.fixture

@@ -78,6 +78,9 @@ def test_this_test_sees_the_commands() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in WORKFLOWS.values())
     assert {"export", "history"} <= {*re.findall(r"bin/harness ([a-z]+)", text)}
     assert {"setup", "regress"} <= {*re.findall(r"\bmake(?: -C \S+)? ([a-z]+)", text)}
+    of_pull_requests = WORKFLOWS["regress.yml"].read_text(encoding="utf-8")
+    assert {"regress"} <= {*re.findall(r"\bmake ([a-z]+)", of_pull_requests)}
+    assert re.findall(r"--to (\S+)", of_pull_requests) == ["markdown", "junit"]
 
 
 def test_every_action_is_pinned_to_a_commit_and_says_its_version() -> None:
@@ -152,7 +155,8 @@ echo "$@" >> "$CALLS"
 case "$*" in
 *--paginate*) cat "$COMMENTED" ;;
 *"run list"*) printf '3\\n2\\n1\\n' ;;
-*"run download 2 "*) mkdir -p results && touch results/kept ;;
+*"runs/2/artifacts"*) echo 77 ;;
+*"run download 2 "*) mkdir -p results && touch results/kept && exit "${DOWNLOADED:-0}" ;;
 *"run download"*) exit 1 ;;
 *body=@comment.md*) cp comment.md "$CALLS.body" ;;
 esac
@@ -207,10 +211,16 @@ def test_the_verdict_is_one_comment_that_later_runs_edit(github: Path) -> None:
 
 
 def test_the_history_of_the_newest_run_that_has_kept_one_is_brought(github: Path) -> None:
-    run((ROOT / ".ci" / "last_history").read_text(), "nightly.yml", "main")
-    assert [each.split()[2] for each in calls(github) if "download" in each] == ["3", "2"]
+    script_text, ours = (ROOT / ".ci" / "last_history").read_text(), {"GITHUB_REPOSITORY": "o/r"}
+    run(script_text, "nightly.yml", "main", **ours)
+    assert [each.split()[1] for each in calls(github) if "artifacts" in each] == [
+        f"repos/o/r/actions/runs/{number}/artifacts" for number in (3, 2)
+    ]
+    assert [each.split()[2] for each in calls(github) if "download" in each] == ["2"]
     assert "--branch main" in calls(github)[0]
     assert (github / "results" / "kept").exists()
+    with pytest.raises(AssertionError):  # or the night would go on from an older history, and keep that
+        run(script_text, "nightly.yml", "main", **ours, DOWNLOADED="1")
 
 
 def test_the_base_of_a_night_is_the_newest_head_of_all_machines_or_the_commit_before(github: Path) -> None:

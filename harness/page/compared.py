@@ -16,7 +16,7 @@ from harness.verdicts.comparison import FAILING, counts
 from harness.verdicts.counts import INSTRUCTIONS
 from harness.verdicts.judge import TOO_FEW
 from harness.verdicts.sides import side_labels, sides_text
-from harness.verdicts.wording import change_text, quantity_name, status_lines
+from harness.verdicts.wording import change_text, quantities_text, quantity_name, status_lines
 from harness.vocabulary import BROKEN
 
 SHOWN_FIRST = 8
@@ -77,11 +77,11 @@ def _lead(verdicts: pd.DataFrame) -> Iterator[str]:
     """The verdict in one sentence, then what the other quantities are."""
     fails = verdicts["verdict"].isin(FAILING) | ((verdicts["verdict"] == "more") & (verdicts["kind"] != INSTRUCTIONS))
     rest = counts(verdicts[~fails])
-    quantities = "quantity" if len(verdicts) == 1 else "quantities"
+    compared = quantities_text(len(verdicts))
     if fails.any():
-        yield f"{fails.sum()} of {len(verdicts)} {quantities} got worse: {_counted(counts(verdicts[fails]))}."
+        yield f"{fails.sum()} of {compared} got worse: {_counted(counts(verdicts[fails]))}."
     else:
-        yield f"Nothing is slower, worse or lost: {len(verdicts)} {quantities} were compared."
+        yield f"Nothing is slower, worse or lost: {compared} {'was' if len(verdicts) == 1 else 'were'} compared."
     if undecided := rest.pop("inconclusive", 0):
         yield f"{undecided} could not be decided: {_why_undecided(verdicts)}."
     if rest:

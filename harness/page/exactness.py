@@ -147,7 +147,8 @@ def exactness_sentences(found: Exactness) -> Iterator[Markup]:
     for each in others[:NAMED_METHODS]:
         yield _difference(each)
     if len(others) > NAMED_METHODS:
-        yield Markup("{} more methods differ from native.").format(len(others) - NAMED_METHODS)
+        more = len(others) - NAMED_METHODS
+        yield Markup("{} more {} from native.").format(more, "method differs" if more == 1 else "methods differ")
     if found.by_dtype:
         yield from _against_exact(found.by_dtype)
 
@@ -158,7 +159,7 @@ def _size(each: OfMethod) -> float:
 
 
 def _tensors(same: Sequence[OfMethod]) -> str:
-    """'values, dx and dW have no entry that differs'."""
+    """'no entry of values, dx and dW differs'."""
     names = _present(same)
     return f"no entry of {_joined(list(names))} differs"
 

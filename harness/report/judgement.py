@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from harness.tables import Run
-from harness.verdicts.wording import change_text, counts_text, quantity_name, status_lines
+from harness.verdicts.wording import change_text, counts_text, quantities_text, quantity_name, status_lines
 from harness.vocabulary import BROKEN
 
 SHOWN = 20
@@ -40,7 +40,8 @@ def next_after_duel(verdicts: pd.DataFrame, folder: Path, repeat: str, counted: 
         yield f"next: `{repeat} --only {only}` (fewer cells have more launches in the same time)"
     elif len(methods):
         launches = int(undecided["launches"].max())
-        yield f"next: raise budget_seconds in the study: {launches} launches do not decide {len(undecided)} quantities"
+        left = quantities_text(len(undecided))
+        yield f"next: raise budget_seconds in the study: {launches} launches do not decide {left}"
     if (undecided["kind"] == "time").any() and not counted:
         yield f"next: `{repeat} --count` (counts instructions too, which no load of the machine changes)"
 

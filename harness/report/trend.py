@@ -10,7 +10,7 @@ import pandas as pd
 from harness.report.judgement import SHOWN
 from harness.verdicts.comparison import CHANGED, counts
 from harness.verdicts.steps import FEWEST_RUNS, OF, trends
-from harness.verdicts.wording import commit_label, figures_text, quantity_name
+from harness.verdicts.wording import commit_label, figures_text, quantities_text, quantity_name
 
 UNITS = {"time": " reads of y", "memory": " bytes", "instructions": " instructions", "error": ""}
 
@@ -26,7 +26,8 @@ def history_lines(history: pd.DataFrame, found: pd.DataFrame) -> Iterator[str]:
     for _, rows in runs[:SHOWN]:
         yield judged_text(rows)
     if len(runs) > SHOWN:
-        yield f"... and {len(runs) - SHOWN} more runs that judged a change"
+        more = len(runs) - SHOWN
+        yield f"... and {more} more run{'s' * (more > 1)} that judged a change"
     newest = found.sort_values(["begin", "ratio"], ascending=False, kind="stable")
     for row in newest.head(SHOWN).to_dict("records"):
         yield step_text(row)
@@ -40,13 +41,14 @@ def summary_line(history: pd.DataFrame, found: pd.DataFrame) -> str:
     """How many judged runs, quantities and steps of their trends there are."""
     told = f"{len(found)} steps" if len(found) > 1 else "one step" if len(found) else "no step"
     runs = history["begin"].nunique()
-    return f"{runs} judged run{'s' * (runs != 1)}, {len(_runs_of(history))} quantities: {told}"
+    return f"{runs} judged run{'s' * (runs != 1)}, {quantities_text(len(_runs_of(history)))}: {told}"
 
 
 def too_few_line(history: pd.DataFrame) -> str:
     """How many quantities have too few runs for a trend, or ''."""
     few = int((_runs_of(history) < FEWEST_RUNS).sum())
-    return f"{few} quantities are of fewer than {FEWEST_RUNS} runs: no step is looked for in them" if few else ""
+    are = f"{quantities_text(few)} {'is' if few == 1 else 'are'}"
+    return f"{are} of fewer than {FEWEST_RUNS} runs, too few to look for a step" if few else ""
 
 
 def step_text(row: Mapping[Hashable, Any]) -> str:

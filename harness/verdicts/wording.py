@@ -32,7 +32,12 @@ Row = Mapping[Any, Any]
 def counts_text(verdicts: pd.DataFrame) -> str:
     """How many quantities, and how many of each verdict, the gravest first."""
     told = ", ".join(f"{count} {word}" for word, count in counts(verdicts).items())
-    return f"{len(verdicts)} quantities: {told}"
+    return f"{quantities_text(len(verdicts))}: {told}"
+
+
+def quantities_text(count: int) -> str:
+    """1 quantity, 2 quantities."""
+    return f"{count} {'quantity' if count == 1 else 'quantities'}"
 
 
 def failures_text(verdicts: pd.DataFrame) -> str:

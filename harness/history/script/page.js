@@ -45,7 +45,11 @@ begin(async (DataTable, payload) => {
     pair.elements[focused]?.focus();
   });
   pair.addEventListener("submit", (event) => event.preventDefault());
-  window.addEventListener("hashchange", () => { if (location.hash.includes("run=")) show(); });
+  window.addEventListener("hashchange", () => {
+    if (!location.hash.includes("run=")) return;
+    show();
+    document.getElementById("explorer").scrollIntoView();
+  });
   if (!location.hash.includes("run=") && settings.first) history.replaceState(null, "", settings.first);
   await show();
 });
@@ -66,7 +70,7 @@ function tellPair(run, both, rows, from, to) {
   const verdicts = settings.gravity.filter((word) => counts.has(word)).map((word) => `${counts.get(word)} ${word}`);
   const direct = run.judged.filter((each) => (each.base === from && each.head === to) || (each.base === to && each.head === from));
   const how = direct.length ? `Judged in run ${direct.at(-1).number}: ${verdicts.join(", ")}.` : "No run has judged these two: where runs connect them their ratios are multiplied, else the levels of different runs are compared, which noise between runs blurs.";
-  note.replaceChildren(`${to} against ${from}: ${rows.length} quantities. ${how} `);
+  note.replaceChildren(`${to} against ${from}: ${rows.length} ${rows.length === 1 ? "quantity" : "quantities"}. ${how} `);
   const report = direct.findLast((each) => each.report)?.report;
   if (report) note.append(element("a", { href: report }, "The report of that run"));
 }
