@@ -60,9 +60,9 @@ HOMES = {
     "tqdm": {"session"},
     "pynvml": {"device"},
     "altair": {"page", "history"},
-    "jinja2": {"page", "history"},
-    "markupsafe": {"page", "history"},
-    "vl_convert": {"page", "history"},
+    "jinja2": {"page"},
+    "markupsafe": {"page"},
+    "vl_convert": {"page"},
     "click": {"cli"},
     "dask": {"distribute"},
     "distributed": {"distribute"},
@@ -195,6 +195,16 @@ def test_no_room_is_larger_than_a_person_reads_in_a_day() -> None:
 
 def test_each_dependency_has_one_home() -> None:
     assert homeless(IMPORTS) == []
+
+
+def test_every_home_is_used() -> None:
+    used = {(each.target.partition(".")[0], room_of(each.module)) for each in IMPORTS}
+    assert {(package, room) for package, rooms in HOMES.items() for room in rooms} - used == set()
+
+
+def test_the_parent_imports_no_module_of_the_worker_that_needs_torch() -> None:
+    found = {each.target for each in IMPORTS if room_of(each.module) in ("session", "duel")}
+    assert {each for each in found if each.startswith("harness.worker.")} == WITHOUT_TORCH
 
 
 def test_kernels_are_imported_inside_functions_only() -> None:

@@ -34,7 +34,7 @@ def run_names(context: Context, parameter: Parameter, incomplete: str) -> list[C
 
 
 def result_names(context: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
-    """Studies that have a run or a duel; else a folder."""
+    """Studies that have a run or a duel, and suites that have a duel; else a folder."""
     found = [*_studies_with(context, "run.json"), *_studies_with(context, "verdicts.csv")]
     return _beginning(incomplete, found) or [CompletionItem(incomplete, type="dir")]
 

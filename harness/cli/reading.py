@@ -103,7 +103,7 @@ def report(words: tuple[str, ...], output: Path | None, studies: Path, results: 
 @STUDIES_FOLDER
 @RESULTS_FOLDER
 def history(machine: str | None, page: bool, output: Path | None, reports: bool, studies: Path, results: Path) -> None:
-    """Where the judged runs of a machine stepped, and their trends drawn into its folder `history`.
+    """What the judged runs of a machine saw, where their trends step, and these trends drawn into its folder `history`.
 
     With --page it writes a page instead: the trends of times, counts, memory and errors over the commits, what each
     judged run saw, any two commits compared by clicking on them, and links to the reports of the runs.

@@ -59,7 +59,8 @@ def refuse_mixed(path: str | None, budget: float | None, tolerance: float | None
             raise UserError(f"duel: {name} {value}: must be a finite number")
     if path is not None and (has_study or of_study):
         raise UserError(
-            "duel: --pytest takes the place of a study: its tests have one quantity each, the time of a call"
+            "duel: --pytest goes without STUDY, --quantity, --count, --strict-counts and --until-decided: "
+            "a test has one quantity, the time of a call"
         )
 
 

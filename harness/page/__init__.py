@@ -1,1 +1,2 @@
-"""A report that a person reads: one HTML file, made from tables alone. Readers only."""
+"""A report that a person reads: one HTML file, made from tables alone; and what `history` makes its page with. Readers
+only."""

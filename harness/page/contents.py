@@ -12,13 +12,17 @@ from harness.tables import Run
 SUBJECT = "Top-k selection in PyTorch"
 
 
-def page_title(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> str:
-    """What the page is about: the two sides of a comparison, the title of the only study, or the names of several."""
+def page_title(runs: Sequence[Run], comparisons: Sequence[Comparison], suites: Sequence[str] = ()) -> str:
+    """What the page is about: the two sides of a comparison, the title of the only study, or the names of several.
+
+    suites: the names of the suites whose duels are on the page.
+    """
     if len(comparisons) == 1 and {run.path for run in runs} == {comparisons[0].base.path, comparisons[0].head.path}:
         return comparisons[0].heading
-    if len(runs) == 1:
+    if len(runs) == 1 and not suites:
         return title_of(runs[0])
-    return f"{SUBJECT}: {', '.join(dict.fromkeys(run.name for run in runs))}"
+    told = ", ".join(dict.fromkeys([*(run.name for run in runs), *suites]))
+    return f"{SUBJECT}: {told}" if runs else told
 
 
 def sides(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> list[str]:

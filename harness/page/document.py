@@ -55,8 +55,10 @@ def document(
         [f"page/script/{name}.js" for name in SCRIPTS],
         _settings(charts, methods),
         packed(rows),
-        title=suites[0].heading if not runs and len(suites) == 1 else page_title(runs, comparisons),
-        subject=SUBJECT,
+        title=suites[0].heading
+        if not runs and len(suites) == 1
+        else page_title(runs, comparisons, [each.name for each in suites]),
+        subject=SUBJECT if runs else "",
         sections=sections,
         comparisons=verdicts,
         digits=DIGITS,

@@ -45,9 +45,9 @@ class Choice:
 class Advice:
     """What to take for one use: `choices`, and native otherwise.
 
-    shape: its name, or ''; sizes: its n, k, rows and d in words; need: a phase; cases: how many were compared; left: in
-    how many of them another method than native is the answer and no choice names it; unranked: how many more cases have
-    too few launches for an answer.
+    shape: the names of its shape and its device, as far as several were measured, or ''; sizes: its n, k, rows and d in
+    words; need: a phase; cases: how many were compared; left: in how many of them another method than native is the
+    answer and no choice names it; unranked: how many more cases have too few launches for an answer.
     """
 
     shape: str
