@@ -14,7 +14,7 @@ from harness.device.cpu import CPU
 from harness.device.cuda import CUDA
 from harness.device.settings import of_products
 from harness.exact.ulp import FORMATS
-from harness.precision.bounds import Arithmetic, gamma
+from harness.precision.arithmetic import Arithmetic, gamma
 from harness.topk.modes import set_mode
 from harness.vocabulary import DTYPES, MODES
 from harness.worker.failures import failure

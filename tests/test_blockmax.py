@@ -18,7 +18,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from harness.methods import blockmax
 from harness.methods.blockmax import CUDA_ONE_ROW, ONE_ROW, SEVERAL_ROWS, block_length, extremes, positions, topk
 from harness.study.cells import Case
-from harness.topk.problems import DISTRIBUTIONS, draw
+from harness.topk.distributions import DISTRIBUTIONS
+from harness.topk.problems import draw
 from harness.vocabulary import DTYPES
 from tests.swept import swept
 from tests.topk_inputs import calls, fault

@@ -11,15 +11,8 @@ from harness.accuracy.assessment import Assessment
 from harness.accuracy.references import References
 from harness.exact.ulp import FORMATS
 from harness.methods import method
-from harness.precision.bounds import (
-    LAMBDA,
-    Arithmetic,
-    bound_is_trusted,
-    gamma,
-    gamma_probable,
-    smallest,
-    sum_bound,
-)
+from harness.precision.arithmetic import LAMBDA, Arithmetic, gamma, gamma_probable, smallest, sum_bound
+from harness.precision.bounds import bound_is_trusted
 from harness.precision.metrics import METRICS
 from harness.study.cells import Case
 from harness.topk.outcome import run_once, selected_of

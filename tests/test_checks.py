@@ -13,8 +13,9 @@ import torch
 from harness.methods import Method, method, registered
 from harness.study.cells import Case
 from harness.topk.checks import wrong_outcome
+from harness.topk.distributions import DISTRIBUTIONS
 from harness.topk.outcome import run_once
-from harness.topk.problems import DISTRIBUTIONS, Problem, draw
+from harness.topk.problems import Problem, draw
 from harness.vocabulary import DTYPES
 from harness.worker.failures import failure
 from harness.worker.open_case import OpenCase

@@ -73,7 +73,7 @@ HOMES = {
 }
 """Dependency -> the rooms that may import it; any other belongs to the studies."""
 
-INSIDE = ("harness.methods.", "harness.precision.", "harness.topk.problems")
+INSIDE = ("harness.methods.", "harness.precision.", "harness.topk.problems", "harness.topk.distributions")
 """Modules, or rooms, that import torch inside functions only, so that listing what there is imports none."""
 
 KERNELS = "harness.methods.kernels"

@@ -12,7 +12,8 @@ from harness.device.devices import device_of
 from harness.methods import method
 from harness.study.cells import Case
 from harness.topk import checks
-from harness.topk.checks import _product_bounds, same_bits, wrong_outcome
+from harness.topk.bounded import product_bounds
+from harness.topk.checks import same_bits, wrong_outcome
 from harness.topk.outcome import Outcome, run_once, selected_of
 from harness.topk.problems import Problem, draw
 
@@ -25,7 +26,7 @@ def nearly_tied(transform: str, times: float) -> tuple[Problem, int, int]:
     assert problem.W is not None
     assert problem.x is not None
     fourth, last = (int(problem.y.argsort(descending=True)[at]) for at in (3, -1))
-    bound = float(_product_bounds(problem.y[None].double(), torch.tensor([0]), problem)[0, fourth])
+    bound = float(product_bounds(problem.y[None].double(), torch.tensor([0]), problem)[0, fourth])
     problem.W[last] = problem.W[fourth] - times * bound * problem.x / problem.x.square().sum()
     problem.y[last] = problem.W[last] @ problem.x
     return problem, fourth, last
@@ -61,7 +62,7 @@ def test_compiled_or_mapped_it_may_select_what_is_equal_but_for_rounding(
 def test_its_values_may_be_farther_from_y_by_two_bounds_and_no_more(times: float, wrong: bool) -> None:
     problem = draw(Case(n=64, k=4, d=8, dtype="float32"))
     outcome = outcome_of(problem, problem.y.topk(4).indices)
-    bound = _product_bounds(problem.y[None].double(), torch.tensor([0]), problem)[0, outcome.indices[2]]
+    bound = product_bounds(problem.y[None].double(), torch.tensor([0]), problem)[0, outcome.indices[2]]
     values = outcome.values.clone()
     values[2] += times * bound
     assert values[2] != outcome.values[2]

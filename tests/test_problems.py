@@ -13,8 +13,9 @@ from harness.errors import UserError
 from harness.exact.ulp import FORMATS
 from harness.study.cells import Case
 from harness.topk import problems
+from harness.topk.distributions import DECIMALS, DISTRIBUTIONS
 from harness.topk.outcome import bits
-from harness.topk.problems import DECIMALS, DISTRIBUTIONS, Drawn, Draws, Problem, draw
+from harness.topk.problems import Drawn, Draws, Problem, draw
 from harness.vocabulary import DTYPES
 
 LARGE = 65536

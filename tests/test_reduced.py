@@ -6,7 +6,7 @@ import pytest
 
 from harness.exact.ulp import FORMATS
 from harness.methods import method
-from harness.precision.bounds import Arithmetic, reduced_format
+from harness.precision.arithmetic import Arithmetic, reduced_format
 from harness.study.cells import Case
 from harness.topk.checks import wrong_outcome
 from harness.topk.outcome import run_once

@@ -25,7 +25,7 @@ from harness.scripts.studies import draw_figures, load_script
 from harness.study.cells import Case
 from harness.study.definition import Study
 from harness.tables import Run, RunWriter, read
-from harness.topk.problems import DISTRIBUTIONS
+from harness.topk.distributions import DISTRIBUTIONS
 from harness.vocabulary import STUDIES
 from tests.sidecar import SIDECAR
 

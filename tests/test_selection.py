@@ -16,8 +16,9 @@ from harness.accuracy.references import References
 from harness.methods import method
 from harness.precision.selection import SELECTION_METRICS, Selections, certificate, right_selection
 from harness.study.cells import Case
+from harness.topk.distributions import DISTRIBUTIONS
 from harness.topk.outcome import run_once, selected_of
-from harness.topk.problems import DISTRIBUTIONS, Problem, draw
+from harness.topk.problems import Problem, draw
 from harness.vocabulary import DTYPES
 
 INF, NAN = math.inf, math.nan

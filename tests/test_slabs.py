@@ -11,10 +11,11 @@ import torch
 
 from harness.methods import method
 from harness.precision import slabs
-from harness.precision.bounds import Arithmetic
+from harness.precision.arithmetic import Arithmetic
 from harness.precision.slabs import Slab, input_gradients, misplaced_rows, weight_gradients
 from harness.study.cells import Case
-from harness.topk.checks import _outside_bound, changed, wrong_outcome
+from harness.topk.bounded import outside_bound
+from harness.topk.checks import changed, wrong_outcome
 from harness.topk.outcome import Outcome, run_once
 from harness.topk.problems import Drawn, draw
 from tests.swept import swept
@@ -144,4 +145,4 @@ def test_a_sum_that_overflows_may_be_infinite_but_no_number_of_another_size(have
     one = torch.ones(1, 1, dtype=torch.float64)
     slab = Slab(slice(0, 1), 1e39 * one, 1e39 * one, torch.tensor([[2]]))
     problem = draw(Case(n=4, k=2, d=2))
-    assert _outside_bound(torch.tensor([[have]]), iter([slab]), Arithmetic.of("float32"), problem) == outside
+    assert outside_bound(torch.tensor([[have]]), iter([slab]), Arithmetic.of("float32"), problem) == outside

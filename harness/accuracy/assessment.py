@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cached_property
 
 import numpy as np
 
 from harness.accuracy.references import Reference, References, tensors_of_solution
+from harness.accuracy.side_by_side import side_by_side, unlike_entries
 from harness.exact.ulp import FORMATS, absolute_error
-from harness.precision.alignment import Alignment, Kinds, by_index, by_row
-from harness.precision.bounds import (
-    Arithmetic,
-    Bounds,
-    Growth,
-    Sizes,
-    bound_is_trusted,
-    gamma,
-    gamma_probable,
-    matrix_bound,
-    reduced_format,
-)
+from harness.precision.arithmetic import Arithmetic, Growth, gamma, gamma_probable, reduced_format
+from harness.precision.bounds import Bounds, Sizes, bound_is_trusted, matrix_bound
 from harness.precision.causes import Entries, differing
 from harness.precision.metrics import NEEDS, Comparison, rel_l2
 from harness.precision.selection import BOUNDED, SELECTION_METRICS, Selections
@@ -149,6 +140,7 @@ class Assessment:
             return None
         arrays = self._at(at, tensor, name)
         form, in_mode = FORMATS[self.case.dtype], Arithmetic.of(self.case.dtype, self.case.mode).storage
+        kinds = unlike_entries(tensor, name, self._given[tensor].shape, self.got, self.references)
         spoilt = False
         if not (np.isfinite(arrays[GOT]).all() and np.isfinite(arrays["want"]).all()):
             spoilt = not (self.references.finite and np.isfinite(self.got.y).all())
@@ -161,7 +153,7 @@ class Assessment:
             reduced_bound=arrays[REDUCED],
             spoilt=spoilt | ~(arrays[SIZE] < 2.0**in_mode.emax),
             quantised=self._quantised(tensor)[at] if name == "original" else np.zeros(at.size),
-            **{kind: mask[at] for kind, mask in self._unlike(tensor, name).items()},
+            **{kind: mask[at] for kind, mask in kinds.items()},
             form=form,
             against_native=name == "native",
             reduced=reduced_format(self.case.dtype, self.case.mode) is not None,
@@ -210,56 +202,3 @@ class Assessment:
         mine = dict(zip(("own", "own_residual"), one, strict=True))
         found = side_by_side(tensor, self.got, original, mine, dict(zip(("want", "residual"), two, strict=True)))
         return absolute_error(found["own"], found["want"], found["residual"] - found["own_residual"])
-
-    def _unlike(self, tensor: str, name: str) -> Kinds:
-        """tied, flipped, requantised -> flat masks of the entries of a tensor."""
-        reference = self.references.get(name, self.got)
-        alignment = Alignment.of(self.got.indices, reference.indices)
-        kinds = self._kinds(alignment, name)
-        shape = self._given[tensor].shape
-        if tensor == "dx":
-            masks = {kind: np.repeat(mask, shape[1]) for kind, mask in by_row(alignment, kinds, shape[0]).items()}
-        elif tensor == "dW":
-            union = np.union1d(self.got.touched, reference.touched)
-            masks = {kind: np.repeat(mask, shape[1]) for kind, mask in by_index(alignment, kinds, union).items()}
-        else:
-            times = shape[2] if len(shape) == 3 else 1
-            masks = {kind: np.repeat(mask, times) for kind, mask in kinds.items()}
-        return masks
-
-    def _kinds(self, alignment: Alignment, name: str) -> Kinds:
-        none = np.zeros_like(alignment.unlike)
-        if name == "native":
-            y, native = self.references.native.y, self.references.native.values
-            threshold = np.min(np.where(np.isnan(native), np.inf, native), axis=-1)[alignment.rows]
-            own = y[alignment.rows, alignment.indices]
-            at_threshold = (own == threshold) | np.isnan(own)
-            tied = alignment.unlike & at_threshold
-            return {"tied": tied, "flipped": alignment.unlike & ~at_threshold, "requantised": none}
-        if name != "original":
-            return {"tied": none, "flipped": alignment.unlike, "requantised": none}
-        exact = np.zeros(self.got.y.shape, dtype=bool)
-        np.put_along_axis(exact, self.references.get("exact", self.got).indices, True, -1)
-        agrees = (alignment.got >= 0) == exact[alignment.rows, alignment.indices]
-        return {"tied": none, "flipped": alignment.unlike & ~agrees, "requantised": alignment.unlike & agrees}
-
-
-def side_by_side(
-    tensor: str,
-    got: Solution | Reference,
-    want: Reference,
-    mine: Mapping[str, np.ndarray],
-    theirs: Mapping[str, np.ndarray],
-) -> dict[str, np.ndarray]:
-    """The entries of both at the union of the two selections, flat; what a side did not select is zero there."""
-    if tensor == "dx":
-        found = {**mine, **theirs}
-    elif tensor == "dW":
-        alignment = Alignment.of(got.touched[None], want.touched[None])
-        found = {name: alignment.of_got(each[None]) for name, each in mine.items()}
-        found |= {name: alignment.of_want(each[None]) for name, each in theirs.items()}
-    else:
-        alignment = Alignment.of(got.indices, want.indices)
-        found = {name: alignment.of_got(each) for name, each in mine.items()}
-        found |= {name: alignment.of_want(each) for name, each in theirs.items()}
-    return {name: each.ravel() for name, each in found.items()}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
-from harness.accuracy.assessment import Assessment, side_by_side
+from harness.accuracy.assessment import Assessment
+from harness.accuracy.side_by_side import side_by_side
 from harness.exact.certified import Proof
 from harness.precision.causes import CAUSES_METRIC, UNEXPLAINED, explain
 from harness.precision.metrics import METRICS, Comparison, evaluate

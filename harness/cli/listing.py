@@ -14,7 +14,7 @@ from harness.precision.metrics import METRICS
 from harness.precision.repeats import DIGEST, DIGEST_SUMMARY, REPEAT_METRICS
 from harness.precision.selection import SELECTION_METRICS
 from harness.study.folders import study_files
-from harness.topk.problems import DISTRIBUTIONS
+from harness.topk.distributions import DISTRIBUTIONS
 
 
 def listing(studies: Path) -> Iterator[str]:

@@ -16,7 +16,7 @@ from harness.study.definition import Study
 from harness.study.file import Known, narrow, parse_study, read_study
 from harness.study.folders import find_study
 from harness.tables import Run
-from harness.topk.problems import DISTRIBUTIONS
+from harness.topk.distributions import DISTRIBUTIONS
 from harness.vocabulary import CACHE
 
 Say = Callable[[str], None]

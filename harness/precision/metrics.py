@@ -16,6 +16,7 @@ import numpy as np
 
 from harness.errors import UserError
 from harness.exact.ulp import absolute_error, ulp_error
+from harness.precision.norms import direction, norm
 
 
 @dataclass(frozen=True)
@@ -91,16 +92,16 @@ def abs_max(c: Comparison) -> float:
 @metric
 def rmse(c: Comparison) -> float:
     """Root of the mean squared error."""
-    return _norm(c.errors) / math.sqrt(c.errors.size)
+    return norm(c.errors) / math.sqrt(c.errors.size)
 
 
 @metric
 def rel_l2(c: Comparison) -> float:
     """Norm-wise relative error, 2-norm: 0 of 0 is 0, anything else of 0 is inf."""
-    error = _norm(c.errors)
+    error = norm(c.errors)
     if error == 0:
         return 0.0
-    size = _norm(np.where(np.isfinite(c.want), c.want, 0.0))
+    size = norm(np.where(np.isfinite(c.want), c.want, 0.0))
     return error / size if size else float("inf")
 
 
@@ -211,7 +212,7 @@ def cosine_distance(c: Comparison) -> float:
     """
     if not (np.isfinite(c.got).all() and np.isfinite(c.want).all()):
         return float("nan")
-    got, want = _direction(c.got), _direction(c.want)
+    got, want = direction(c.got), direction(c.want)
     if not (got.any() and want.any()):
         return float(got.any() != want.any())
     return float(np.sum((got - want) ** 2) / 2)
@@ -227,27 +228,3 @@ def _ratios(part: np.ndarray | None, whole: np.ndarray | None) -> np.ndarray:
         raise ValueError("this metric needs a field that the comparison has not")
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.where(part == 0, 0.0, part / whole)
-
-
-def _direction(x: np.ndarray) -> np.ndarray:
-    """x over its 2-norm, by way of its largest entry, so that nothing overflows or vanishes; 0 where x is 0."""
-    largest = np.max(np.abs(x))
-    scaled = x / largest if largest else x
-    return scaled / _norm(scaled) if largest else x
-
-
-SAFE_SQUARES = 1e-280, 1e300
-"""Between these no square has overflowed, and those that vanished were below the rounding error of the sum."""
-
-
-def _norm(x: np.ndarray) -> float:
-    """2-norm, scaled by the largest entry where squares would overflow or vanish."""
-    with np.errstate(over="ignore"):
-        squared = float(np.sum(np.square(x)))
-    if SAFE_SQUARES[0] < squared < SAFE_SQUARES[1]:
-        return math.sqrt(squared)
-    largest = float(np.maximum(np.max(x), -np.min(x)))
-    if largest == 0 or not np.isfinite(largest):
-        return largest
-    scaled = np.asarray(x / largest)
-    return largest * float(np.sqrt(np.sum(np.multiply(scaled, scaled, out=scaled))))

@@ -11,20 +11,18 @@ sizes of an accelerator float64 copies of all would neither fit nor end.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from harness.device.devices import device_of
 from harness.exact.ulp import FORMATS
 from harness.methods import Method
-from harness.precision.bounds import Arithmetic, SumBound, reduced_format, smallest
+from harness.precision.arithmetic import reduced_format, smallest
 from harness.precision.selection import right_selection, shared
-from harness.precision.slabs import Slab, input_gradients, misplaced_rows, slab_elements, weight_gradients
+from harness.precision.slabs import misplaced_rows, slab_elements
+from harness.topk.bounded import outside_product_bound, right_but_for_rounding, wrong_sums, zero_elsewhere
 from harness.topk.modes import result_dtypes
 from harness.topk.outcome import Outcome, Selected, as_float64, as_rows, bits, cotangent_of, selected_of
 from harness.topk.problems import Drawn, Problem
@@ -54,7 +52,7 @@ def wrong_outcome(method: Method, outcome: Outcome, problem: Problem, loss: str)
         _wrong_selection(got, problem, multiplies_again)
         or _wrong_values(got, problem, multiplies_again)
         or _wrong_cotangent(outcome, problem, loss)
-        or _wrong_sums(got, outcome, problem, loss, multiplies_again)
+        or wrong_sums(got, outcome, problem, loss, multiplies_again)
     )
 
 
@@ -89,14 +87,7 @@ def same_bits(outcome: Outcome, native: Selected) -> bool:
         for one, two in pairs
         if one is not None and two is not None
     )
-    return all(equal) and _zero_elsewhere(outcome.dy, own.dy) and _zero_elsewhere(outcome.dW, own.dW)
-
-
-def _zero_elsewhere(whole: torch.Tensor | None, selected: torch.Tensor | None) -> bool:
-    """Whether a gradient has no other entries than those at the selected; NaN is one."""
-    if whole is None or selected is None:
-        return True
-    return int(torch.count_nonzero(whole)) == int(torch.count_nonzero(selected))
+    return all(equal) and zero_elsewhere(outcome.dy, own.dy) and zero_elsewhere(outcome.dW, own.dW)
 
 
 def changed(problem: Problem, drawn: Drawn, y: torch.Tensor) -> list[str]:
@@ -142,7 +133,7 @@ def _wrong_selection(got: Selected, problem: Problem, multiplies_again: bool) ->
     rows = misplaced_rows(got.y, got.indices).nonzero()[:, 0]
     if not len(rows):
         return ""
-    if multiplies_again and problem.case.transform != "eager" and _right_but_for_rounding(got, rows, problem):
+    if multiplies_again and problem.case.transform != "eager" and right_but_for_rounding(got, rows, problem):
         return ""
     wrong, step = 0, max(1, slab_elements(got.y.numel()) // problem.case.n)
     for some in torch.split(rows, step):
@@ -159,7 +150,7 @@ def _wrong_values(got: Selected, problem: Problem, multiplies_again: bool) -> st
         spoilt = ~got.y.isfinite().all(dim=-1)[rows] & got.values[rows, columns].isnan()
         unequal = unequal[~spoilt]
     if multiplies_again and len(unequal):
-        unequal = unequal[torch.cat([*_outside_product_bound(got, unequal, problem)])]
+        unequal = unequal[torch.cat([*outside_product_bound(got, unequal, problem)])]
     if not len(unequal):
         return ""
     at = tuple(unequal[0])
@@ -181,7 +172,7 @@ def _wrong_cotangent(outcome: Outcome, problem: Problem, loss: str) -> str:
         rows, columns = wrong.T
         wrong = wrong[finite[rows] | ~own[rows, columns].isnan()]
     count = len(wrong)
-    if not _zero_elsewhere(dy, own):
+    if not zero_elsewhere(dy, own):
         rest = dy.clone().scatter_(-1, indices, 0)
         rows, columns = rest.nonzero().T
         entries, form = rest[rows, columns], reduced_format(problem.case.dtype, problem.case.mode)
@@ -190,69 +181,6 @@ def _wrong_cotangent(outcome: Outcome, problem: Problem, loss: str) -> str:
             excused |= entries.double().abs() <= smallest(form)
         count += len(entries) - int(excused.sum())
     return f"{count} entries of dy are not the cotangent of their value" if count else ""
-
-
-def _wrong_sums(got: Selected, outcome: Outcome, problem: Problem, loss: str, multiplies_again: bool) -> str:
-    """dx and dW against float64 sums of the method's own dy, within the bounds of harness/precision/bounds.py.
-
-    Only a method that multiplies again has a backward of its own, which may add rows of dW in the storage format.
-    """
-    if got.dx is None or outcome.dW is None or problem.x is None or problem.W is None:
-        return ""
-    x, W = as_rows(problem.x), problem.W
-    if got.dy is not None:
-        dy = got.dy
-    elif loss == "linear":
-        dy = as_rows(problem.weights).gather(-1, got.indices)
-    else:
-        dy = 2 * got.values.double()
-    arithmetic = Arithmetic.of(problem.case.dtype, problem.case.mode)
-    if multiplies_again:
-        arithmetic = arithmetic.accumulating_in_storage()
-    wrong = _rows_elsewhere(outcome.dW, got.dW)
-    for name, have, slabs in (
-        ("dx", got.dx, input_gradients(got.indices, dy, W)),
-        ("dW", outcome.dW, weight_gradients(got.indices, dy, x)),
-    ):
-        if not wrong and (over := _outside_bound(have, slabs, arithmetic, problem)):
-            wrong = f"{over} entries of {name} are outside their rounding error bound"
-    if wrong and not all(each.isfinite().all() for each in (x, W, dy)):
-        return ""  # 0 times a non-finite entry is NaN in some methods and not in others: no bound holds
-    return wrong
-
-
-def _rows_elsewhere(dW: torch.Tensor, own: torch.Tensor | None) -> str:
-    """Why dW is wrong at the rows that were not selected, or ''; own: the others."""
-    if own is None or _zero_elsewhere(dW, own):
-        return ""
-    elsewhere = int(torch.count_nonzero(dW.any(dim=-1))) - int(torch.count_nonzero(own.any(dim=-1)))
-    return f"{elsewhere} rows of dW that were not selected are not zero"
-
-
-def _outside_bound(have: torch.Tensor, slabs: Iterator[Slab], arithmetic: Arithmetic, problem: Problem) -> int:
-    """How many entries are farther from their float64 sums than two bounds: these may err the other way."""
-    outside, largest = 0, 2.0 ** FORMATS[problem.case.dtype].emax
-    for slab in slabs:
-        own = have[slab.places].double()
-        bound = _bound(arithmetic, slab.terms, slab.sizes, own)
-        bound += _bound(Arithmetic.of("float64"), slab.terms, slab.sizes, slab.sums)
-        overflows = (slab.sums.abs() + bound >= largest) & ~own.isfinite()
-        outside += int((~((own - slab.sums).abs() <= bound) & ~overflows).sum())
-    return outside
-
-
-def _bound(arithmetic: Arithmetic, terms: torch.Tensor, sizes: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
-    """`sum_bound` of harness/precision/bounds.py, where the tensors are."""
-    found = _for_all(int(terms), arithmetic) if terms.numel() == 1 else SumBound.of(terms.cpu().numpy(), arithmetic)
-    of_size, least = (torch.from_numpy(each).to(sizes.device) for each in (found.of_size, found.least))
-    bound = torch.where(sizes == 0, 0.0, of_size * sizes) + least
-    return bound + found.of_result * result.abs() if found.of_result else bound
-
-
-@functools.cache
-def _for_all(terms: int, arithmetic: Arithmetic) -> SumBound:
-    """Of sums that all have so many terms, slab after slab."""
-    return SumBound.of(np.array([terms]), arithmetic)
 
 
 def _unequal(got: torch.Tensor, want: torch.Tensor, problem: Problem) -> torch.Tensor:
@@ -268,52 +196,6 @@ def _unequal(got: torch.Tensor, want: torch.Tensor, problem: Problem) -> torch.T
             unequal &= ~((own - right).abs() <= form.unit_roundoff * right.abs() + smallest(form))
         found.append(unequal.nonzero()[:, 0] + start)
     return torch.stack(torch.unravel_index(torch.cat(found), got.shape), dim=-1)
-
-
-def _right_but_for_rounding(got: Selected, rows: torch.Tensor, problem: Problem) -> bool:
-    """Whether the selected of some rows are the k largest of a product x Wᵀ within its bound: compiled, or mapped over
-    rows, it may be rounded otherwise than the y that is known here."""
-    for some in torch.split(rows, max(1, slab_elements(got.y.numel()) // problem.case.n)):
-        y, indices = got.y[some].double(), got.indices[some]
-        right = torch.from_numpy(right_selection(y.cpu().numpy(), indices.cpu().numpy())).to(y.device)
-        least = y.gather(-1, right).amin(dim=-1, keepdim=True)
-        bound = _product_bounds(y, some, problem).amax(dim=-1, keepdim=True)
-        if not (y.gather(-1, indices) >= least - 4 * bound).all():
-            return False
-    return True
-
-
-def _product_bounds(y: torch.Tensor, rows: torch.Tensor, problem: Problem) -> torch.Tensor:
-    """Of y = x Wᵀ, (some rows, n)."""
-    x, W = _factors(problem)
-    size = torch.cat([x[rows].double().abs() @ each.double().abs().mT for each in torch.split(W, _step(W))], dim=-1)
-    return _bound(_product(problem), torch.full((1, 1), problem.case.d), size, y)
-
-
-def _outside_product_bound(got: Selected, places: torch.Tensor, problem: Problem) -> Iterator[torch.Tensor]:
-    """Masks over places (m, 2) of the values that are farther from y than two products can be, slab by slab."""
-    x, W = _factors(problem)
-    for some in torch.split(places, _step(W)):
-        rows, columns = some.T
-        indices, own = got.indices[rows, columns], got.values[rows, columns].double()
-        size = (x[rows].double() * W[indices].double()).abs().sum(dim=-1)
-        bound = _bound(_product(problem), torch.full((1,), problem.case.d), size, own)
-        yield ~((own - got.y[rows, indices].double()).abs() <= 2 * bound)
-
-
-def _factors(problem: Problem) -> tuple[torch.Tensor, torch.Tensor]:
-    if problem.x is None or problem.W is None:
-        raise ValueError("there is no product to bound where y itself was drawn")
-    return as_rows(problem.x), problem.W
-
-
-def _product(problem: Problem) -> Arithmetic:
-    return Arithmetic.of(problem.case.dtype, problem.case.mode)
-
-
-def _step(W: torch.Tensor) -> int:
-    """Rows of W in a slab."""
-    return max(1, slab_elements(W.numel()) // W.shape[1])
 
 
 def _on_cpu(held: Any) -> Any:

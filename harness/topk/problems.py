@@ -9,7 +9,6 @@ draw that is kept for the next case is kept in float32, unless a case wants floa
 from __future__ import annotations
 
 import hashlib
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,42 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UserError, unknown
 from harness.study.cells import Case
+from harness.topk.distributions import DECIMALS, DISTRIBUTIONS
 from harness.vocabulary import DTYPES
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-Draw = Callable[..., "np.ndarray"]
-
 DRAWN_AT_ONCE = 2**18
 """Float64 numbers of a draw that are held at a time (2 MiB, so that they stay in the cache), where a distribution can
 be drawn piece by piece."""
-
-DECIMALS = "decimals"
-"""The parameter that every distribution has: inputs rounded to so many decimals, as when printed and copied."""
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """A named way to draw: of y where d = 0, of W and x where d > 0."""
-
-    name: str
-    summary: str
-    draw: Draw
-    scale: Callable[[int], float] | None
-    in_order: bool
-
-    @property
-    def has_weights(self) -> bool:
-        """Whether it makes sense for W and x (d > 0)."""
-        return self.scale is not None
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """The study parameters that it takes."""
-        signature = inspect.signature(self.draw).parameters.values()
-        return (*(each.name for each in signature if each.kind is each.KEYWORD_ONLY), DECIMALS)
 
 
 @dataclass(frozen=True)
@@ -76,24 +49,6 @@ class Problem:
         """The float64 arrays (weights, and y or x and W) from before rounding and cast; drawn again when first asked
         for, because hardly any study compares with them and they are up to four times as large as the tensors."""
         return self.originals()
-
-
-DISTRIBUTIONS: dict[str, Distribution] = {}
-
-
-def distribution(scale: Callable[[int], float] | None = None, *, in_order: bool = False) -> Callable[[Draw], Draw]:
-    """Register draw(rng, shape, **parameters) -> float64 array.
-
-    scale(d) multiplies W where d > 0; without it the distribution is of y alone. in_order: entry after entry comes
-    from the generator, so that pieces drawn one after the other are the whole; other draws are made at once.
-    """
-
-    def register(draw: Draw) -> Draw:
-        summary = (draw.__doc__ or "").strip().partition("\n")[0]
-        DISTRIBUTIONS[draw.__name__] = Distribution(draw.__name__, summary, draw, scale, in_order)
-        return draw
-
-    return register
 
 
 def draw(case: Case) -> Problem:
@@ -213,105 +168,3 @@ class Drawn:
         text = " ".join(map(str, (*self.key, purpose)))
         digest = hashlib.sha256(text.encode()).digest()
         return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
-
-
-def _inverse(d: int) -> float:
-    return 1.0 / d
-
-
-def _inverse_root(d: int) -> float:
-    return d**-0.5
-
-
-def _one(d: int) -> float:
-    return 1.0
-
-
-@distribution(scale=_one, in_order=True)
-def seed(rng: Any, shape: Any) -> Any:
-    """Uniform in [0, 1), W as it is drawn: the inputs of the worked example."""
-    return rng.random(shape)
-
-
-@distribution(scale=_inverse, in_order=True)
-def uniform(rng: Any, shape: Any) -> Any:
-    """Uniform in [0, 1)."""
-    return rng.random(shape)
-
-
-@distribution(scale=_inverse_root, in_order=True)
-def normal(rng: Any, shape: Any) -> Any:
-    """Standard normal."""
-    return rng.standard_normal(shape)
-
-
-@distribution(scale=_inverse_root, in_order=True)
-def heavy_tailed(rng: Any, shape: Any, *, degrees: float = 2.0) -> Any:
-    """Student's t with few degrees of freedom: the largest stand far apart."""
-    return rng.standard_t(degrees, shape)
-
-
-@distribution(scale=_inverse, in_order=True)
-def ties(rng: Any, shape: Any, *, levels: int = 16) -> Any:
-    """Whole numbers below `levels`: most values are equal to others."""
-    import numpy as np
-
-    return np.floor(rng.random(shape) * levels)
-
-
-@distribution()
-def near_ties(rng: Any, shape: Any) -> Any:
-    """1 + u 2^-e, e from 0 to 52: gaps of every size down to an ulp of float64."""
-    return 1.0 + rng.random(shape) * 2.0 ** -rng.integers(0, 53, shape)
-
-
-@distribution()
-def ascending(rng: Any, shape: Any) -> Any:
-    """Standard normal in ascending order."""
-    import numpy as np
-
-    return np.sort(rng.standard_normal(shape), axis=-1)
-
-
-@distribution()
-def clustered(rng: Any, shape: Any) -> Any:
-    """Standard normal, a 256th of each row, side by side, 8 higher: what is searched in blocks lies in few."""
-    y = rng.standard_normal(shape)
-    first = shape[-1] // 3
-    y[..., first : first + max(1, shape[-1] // 256)] += 8.0
-    return y
-
-
-@distribution(scale=_inverse, in_order=True)
-def constant(rng: Any, shape: Any) -> Any:
-    """All equal to one third: not exact in any dtype."""
-    import numpy as np
-
-    return np.full(shape, 1.0 / 3.0)
-
-
-@distribution(scale=_inverse_root)
-def nonfinite(rng: Any, shape: Any) -> Any:
-    """Standard normal with about one entry in 256 each of inf, -inf and NaN."""
-    import numpy as np
-
-    y = rng.standard_normal(shape)
-    kind = rng.integers(0, 256, shape)
-    return np.select([kind == 0, kind == 1, kind == 2], [np.inf, -np.inf, np.nan], y)
-
-
-@distribution()
-def subnormal(rng: Any, shape: Any) -> Any:
-    """Either sign, a third each in the subnormal range of float16, of float32 and bfloat16, and of float64."""
-    import numpy as np
-
-    smallest, largest = np.array([-24, -149, -1074]), np.array([-14, -126, -1022])
-    band = rng.integers(0, 3, shape)
-    exponent = smallest[band] + rng.random(shape) * (largest - smallest)[band]
-    return rng.choice([-1.0, 1.0], shape) * 2.0**exponent
-
-
-@distribution(scale=lambda d: 2.0**8, in_order=True)
-def overflow(rng: Any, shape: Any) -> Any:
-    """Normal with standard deviation 2^15 (W: 2^23): the largest pass the range of float16."""
-    return rng.standard_normal(shape) * 2.0**15

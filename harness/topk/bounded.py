@@ -1,0 +1,135 @@
+"""Sums that a method adds itself (dx, dW, and values that are multiplied again), held to their rounding error bounds.
+
+Everything is computed in torch where the tensors are, in slabs, in float64.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from harness.exact.ulp import FORMATS
+from harness.precision.arithmetic import Arithmetic, SumBound
+from harness.precision.selection import right_selection
+from harness.precision.slabs import Slab, input_gradients, slab_elements, weight_gradients
+from harness.topk.outcome import Outcome, Selected, as_rows
+from harness.topk.problems import Problem
+
+
+def wrong_sums(got: Selected, outcome: Outcome, problem: Problem, loss: str, multiplies_again: bool) -> str:
+    """dx and dW against float64 sums of the method's own dy, within the bounds of harness/precision/bounds.py.
+
+    Only a method that multiplies again has a backward of its own, which may add rows of dW in the storage format.
+    """
+    if got.dx is None or outcome.dW is None or problem.x is None or problem.W is None:
+        return ""
+    x, W = as_rows(problem.x), problem.W
+    if got.dy is not None:
+        dy = got.dy
+    elif loss == "linear":
+        dy = as_rows(problem.weights).gather(-1, got.indices)
+    else:
+        dy = 2 * got.values.double()
+    arithmetic = Arithmetic.of(problem.case.dtype, problem.case.mode)
+    if multiplies_again:
+        arithmetic = arithmetic.accumulating_in_storage()
+    wrong = _rows_elsewhere(outcome.dW, got.dW)
+    for name, have, slabs in (
+        ("dx", got.dx, input_gradients(got.indices, dy, W)),
+        ("dW", outcome.dW, weight_gradients(got.indices, dy, x)),
+    ):
+        if not wrong and (over := outside_bound(have, slabs, arithmetic, problem)):
+            wrong = f"{over} entries of {name} are outside their rounding error bound"
+    if wrong and not all(each.isfinite().all() for each in (x, W, dy)):
+        return ""  # 0 times a non-finite entry is NaN in some methods and not in others: no bound holds
+    return wrong
+
+
+def _rows_elsewhere(dW: torch.Tensor, own: torch.Tensor | None) -> str:
+    """Why dW is wrong at the rows that were not selected, or ''; own: the others."""
+    if own is None or zero_elsewhere(dW, own):
+        return ""
+    elsewhere = int(torch.count_nonzero(dW.any(dim=-1))) - int(torch.count_nonzero(own.any(dim=-1)))
+    return f"{elsewhere} rows of dW that were not selected are not zero"
+
+
+def outside_bound(have: torch.Tensor, slabs: Iterator[Slab], arithmetic: Arithmetic, problem: Problem) -> int:
+    """How many entries are farther from their float64 sums than two bounds: these may err the other way."""
+    outside, largest = 0, 2.0 ** FORMATS[problem.case.dtype].emax
+    for slab in slabs:
+        own = have[slab.places].double()
+        bound = _bound(arithmetic, slab.terms, slab.sizes, own)
+        bound += _bound(Arithmetic.of("float64"), slab.terms, slab.sizes, slab.sums)
+        overflows = (slab.sums.abs() + bound >= largest) & ~own.isfinite()
+        outside += int((~((own - slab.sums).abs() <= bound) & ~overflows).sum())
+    return outside
+
+
+def _bound(arithmetic: Arithmetic, terms: torch.Tensor, sizes: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
+    """`sum_bound` of harness/precision/bounds.py, where the tensors are."""
+    found = _for_all(int(terms), arithmetic) if terms.numel() == 1 else SumBound.of(terms.cpu().numpy(), arithmetic)
+    of_size, least = (torch.from_numpy(each).to(sizes.device) for each in (found.of_size, found.least))
+    bound = torch.where(sizes == 0, 0.0, of_size * sizes) + least
+    return bound + found.of_result * result.abs() if found.of_result else bound
+
+
+@functools.cache
+def _for_all(terms: int, arithmetic: Arithmetic) -> SumBound:
+    """Of sums that all have so many terms, slab after slab."""
+    return SumBound.of(np.array([terms]), arithmetic)
+
+
+def right_but_for_rounding(got: Selected, rows: torch.Tensor, problem: Problem) -> bool:
+    """Whether the selected of some rows are the k largest of a product x Wᵀ within its bound: compiled, or mapped over
+    rows, it may be rounded otherwise than the y that is known here."""
+    for some in torch.split(rows, max(1, slab_elements(got.y.numel()) // problem.case.n)):
+        y, indices = got.y[some].double(), got.indices[some]
+        right = torch.from_numpy(right_selection(y.cpu().numpy(), indices.cpu().numpy())).to(y.device)
+        least = y.gather(-1, right).amin(dim=-1, keepdim=True)
+        bound = product_bounds(y, some, problem).amax(dim=-1, keepdim=True)
+        if not (y.gather(-1, indices) >= least - 4 * bound).all():
+            return False
+    return True
+
+
+def product_bounds(y: torch.Tensor, rows: torch.Tensor, problem: Problem) -> torch.Tensor:
+    """Of y = x Wᵀ, (some rows, n)."""
+    x, W = _factors(problem)
+    size = torch.cat([x[rows].double().abs() @ each.double().abs().mT for each in torch.split(W, _step(W))], dim=-1)
+    return _bound(_product(problem), torch.full((1, 1), problem.case.d), size, y)
+
+
+def outside_product_bound(got: Selected, places: torch.Tensor, problem: Problem) -> Iterator[torch.Tensor]:
+    """Masks over places (m, 2) of the values that are farther from y than two products can be, slab by slab."""
+    x, W = _factors(problem)
+    for some in torch.split(places, _step(W)):
+        rows, columns = some.T
+        indices, own = got.indices[rows, columns], got.values[rows, columns].double()
+        size = (x[rows].double() * W[indices].double()).abs().sum(dim=-1)
+        bound = _bound(_product(problem), torch.full((1,), problem.case.d), size, own)
+        yield ~((own - got.y[rows, indices].double()).abs() <= 2 * bound)
+
+
+def _factors(problem: Problem) -> tuple[torch.Tensor, torch.Tensor]:
+    if problem.x is None or problem.W is None:
+        raise ValueError("there is no product to bound where y itself was drawn")
+    return as_rows(problem.x), problem.W
+
+
+def _product(problem: Problem) -> Arithmetic:
+    return Arithmetic.of(problem.case.dtype, problem.case.mode)
+
+
+def _step(W: torch.Tensor) -> int:
+    """Rows of W in a slab."""
+    return max(1, slab_elements(W.numel()) // W.shape[1])
+
+
+def zero_elsewhere(whole: torch.Tensor | None, selected: torch.Tensor | None) -> bool:
+    """Whether a gradient has no other entries than those at the selected; NaN is one."""
+    if whole is None or selected is None:
+        return True
+    return int(torch.count_nonzero(whole)) == int(torch.count_nonzero(selected))
