@@ -1,8 +1,8 @@
 """`workloads`: which method for which use, how much faster, how much memory, and is its gradient the same.
 
-Recommended is the method that is surely faster than native: the one whose interval begins highest. The methods of a
-case and phase are compared at once, so the intervals are Bonferroni's: those of one case and phase hold together with
-95 %.
+A method is recommended by the rule of harness/verdicts/fastest.py, which the report applies too: it is surely faster
+than native, and by enough to be worth it. All methods and phases of a case are compared at once, so their intervals
+hold simultaneously with 95 % (Bonferroni).
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ from matplotlib.figure import Figure
 
 from harness.errors import NotAsked
 from harness.tables import Run, first_clock
-from harness.verdicts.fastest import WORTH
+from harness.verdicts.fastest import FASTEST, SHARED, WORTH, standings
 from harness.verdicts.plausible import believed
-from harness.verdicts.ratios import CONFIDENCE, speedups
-from harness.vocabulary import YARDSTICKS
 
 SHAPES = (
     "autoencoder", "routing", "sampling", "retrieval", "compression",
@@ -44,12 +42,14 @@ TIE = "cause_tie"
 
 
 def compared(run: Run) -> pd.DataFrame:
-    """Speed-up over native with its interval, peak memory over native's, and the gradient's largest error against
-    native, per shape, case, phase and method."""
-    timings = first_clock(believed(run))
-    methods = set(timings["method"]) - {"native", *YARDSTICKS}
-    found = speedups(timings, confidence=1 - (1 - CONFIDENCE) / max(1, len(methods)))
-    found = found[found["method"].isin(methods)]
+    """The standing of every method other than native in every case and phase, with its peak memory, native's, and the
+    largest error of its gradient against native.
+
+    Columns: those of verdicts.fastest.standings(), so that the figures take a method exactly where the report does;
+    `peak` and `native_peak` in bytes; `gradient_error` and `not_of_ties`.
+    """
+    found = standings(first_clock(believed(run)))
+    found = found[found["method"] != NONE]
     peaks = run.memory.groupby([*CASE, "phase", "method"])["peak_bytes"].median().rename("peak")
     native = peaks.xs("native", level="method").rename("native_peak")
     found = found.join(peaks, on=[*CASE, "phase", "method"]).join(native, on=[*CASE, "phase"])
@@ -67,15 +67,13 @@ def _gradient_errors(run: Run) -> pd.DataFrame:
 
 
 def recommended(run: Run) -> pd.DataFrame:
-    """A row per case and phase: the method to take and its figures, or `native` and those of the fastest other."""
-    rows = []
-    for key, each in compared(run).groupby([*CASE, "phase"], sort=False):
-        surely = each[(each["low"] > 1) & (each["speedup"] >= WORTH)]
-        ranked = surely.sort_values("low") if len(surely) else each.sort_values("speedup", na_position="first")
-        best = ranked.iloc[-1]
-        rows.append(dict(zip([*CASE, "phase"], key, strict=True)) | best.to_dict() | {"surely": bool(len(surely))})
-    table = pd.DataFrame(rows)
-    return table.assign(take=table["method"].where(table["surely"], NONE))
+    """One row for each case and phase: the figures of the method to take, or, where that is native, of the method that
+    looks fastest among the others. Columns: those of compared(), `surely` and `take`."""
+    every = compared(run)
+    surely = every["standing"].isin((FASTEST, SHARED)) & (every["speedup"] >= WORTH)
+    every = every.assign(surely=surely, take=every["method"].where(surely, NONE))
+    by_use = every.groupby([*CASE, "phase"], sort=False)
+    return every.loc[[rows.sort_values(["surely", "speedup"], na_position="first").index[-1] for _, rows in by_use]]
 
 
 def table(run: Run) -> Figure:
@@ -105,7 +103,7 @@ def table(run: Run) -> Figure:
     figure.suptitle(
         f"Which method to take, {style.setting(run.timings, 'threads')}{nothing}; native unless another is surely "
         f"faster, and by {100 * (WORTH - 1):.0f} %\n"
-        "in brackets: its interval, together 95 % over the methods of a case and phase"
+        "in brackets: its interval; those of a case hold simultaneously with 95 %"
     )
     return figure
 
@@ -169,7 +167,7 @@ def _of(shape: str) -> Callable[[Run], Figure]:
         return style.titled(
             grid,
             f"{shape}, {style.setting(run.timings, 'threads')}: to the right of the line is faster than native\n"
-            "bars: intervals, together 95 % over the methods of a case and phase; "
+            "bars: intervals that hold simultaneously with 95 % for a case; "
             "beside them: the ratio (~: 10 % or more unsure)",
         )
 
@@ -225,7 +223,7 @@ def summary(run: Run) -> Iterator[str]:
         else:
             least = f"{100 * (WORTH - 1):.0f} %"
             best = f"at best {row['method']}, {interval}"
-            yield f"{where}: take native, no other is surely faster and by {least}; {best}."
+            yield f"{where}: take native, no other method is surely faster by {least} or more; {best}."
     rows = run.discrepancies.query("reference == 'exact' and of == 'method' and method == 'native'")
     for (shape, dtype), each in rows.groupby(["shape", "dtype"], sort=False):
         flips = each.loc[each["metric"] == "flips", "value"].sum()

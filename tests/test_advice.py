@@ -102,6 +102,19 @@ def test_lists_of_values() -> None:
     ]  # fmt: skip
 
 
+def timed(seconds: dict[str, list[float]]) -> pd.DataFrame:
+    """Timings of one case: method -> its seconds, one block in each launch."""
+    key = {"case": "one", "dtype": "float32", "device": "cpu", "n": 64, "k": 8, "rows": 1, "d": 0}
+    rows = [
+        {**key, "method": method, "phase": "forward", "clock": "wall", "launch": launch, "round": 0, "position": 0}
+        | {"calls": 1, "seconds": lasts}
+        for method, times in seconds.items()
+        for launch, lasts in enumerate(times, 1)
+    ]
+    frame = pd.DataFrame(rows)
+    return frame[[*AXES, *(name for name in frame if name not in AXES)]]
+
+
 def text_of(told: Advice) -> str:
     return take(told).striptags()
 
@@ -120,18 +133,41 @@ def planted(choose: Any) -> Advice:
 def test_sentences_of_what_to_take() -> None:
     need = "For the values alone (forward), take"
     fast = "2 times as fast as native"
-    assert text_of(planted(lambda rows: rows["n"] < 0)) == f"{need} native."
+    native = "native: no other method is surely faster by 5 % or more."
+    otherwise = f"Otherwise take {native}"
+    assert text_of(planted(lambda rows: rows["n"] < 0)) == f"{need} {native}"
     assert text_of(planted(lambda rows: rows["n"] > 0)) == f"{need} fused ({fast})."
     assert (
         text_of(planted(lambda rows: (rows["n"] == 1024) & (rows["dtype"] != "float64")))
-        == f"{need} fused in every dtype but float64, n = 1024 ({fast}). Otherwise take native."
+        == f"{need} fused in every dtype but float64, n = 1024 ({fast}). {otherwise}"
     )
     two = planted(lambda rows: (rows["k"] == 8) | ((rows["dtype"] == "float32") & (rows["n"] > 64)))
-    assert text_of(two) == f"{need} fused at k = 8; and in float32, n = 1024 or 16384 ({fast}). Otherwise take native."
+    assert text_of(two) == f"{need} fused at k = 8; and in float32, n = 1024 or 16384 ({fast}). {otherwise}"
     scattered = planted(lambda rows: rows["case"].map(hash_of) % 2 == 0)
     assert scattered.left > 0
-    assert f"In {scattered.left} of the {scattered.cases} cases another method is faster" in text_of(scattered)
-    assert f"another method in {scattered.left}, otherwise native." in in_short([scattered]).striptags()
+    left = f"In {scattered.left} of the {scattered.cases} cases another method is faster: look up your case."
+    assert text_of(scattered).endswith(f" {left} {otherwise}")
+    assert f"another method in {scattered.left}, otherwise native, where no other" in in_short([scattered]).striptags()
+
+
+def test_native_is_not_said_to_be_the_fastest_where_no_interval_tells() -> None:
+    """Another method looks twice as fast, but its interval reaches below 1."""
+    noisy = {"native": [1.0, 1.0, 1.0], "fused": [0.2, 1.5, 0.4]}
+    (told,) = advice(standings(timed(noisy)))
+    assert (told.cases, told.native, told.unranked) == (1, 1, 0)
+    why = "take native: no other method is surely faster by 5 % or more."
+    assert text_of(told) == f"For the values alone (forward), {why}"
+    assert in_short([told]).striptags() == f"In the only case {why}"
+
+
+def test_cases_that_no_condition_names_are_not_said_to_be_natives() -> None:
+    told = Advice("", "", "forward", 3, (), 2, 0)
+    why = "take native: no other method is surely faster by 5 % or more."
+    assert text_of(told) == (
+        "For the values alone (forward), in 2 of the 3 cases another method is faster: look up your case. "
+        f"Otherwise {why}"
+    )
+    assert in_short([told]).striptags().startswith("Of 3 cases, take another method in 2, otherwise native, where")
 
 
 def hash_of(case: str) -> int:
@@ -149,11 +185,15 @@ def test_cases_of_too_few_launches_are_not_said_to_be_natives() -> None:
     few = rows["case"].isin(rows["case"].unique()[:30])
     (told,) = advice(rows.assign(standing=rows["standing"].mask(few, UNRANKED).mask(~few, ALIKE)))
     assert text_of(told) == (
-        f"{need} 30 of 33 cases have fewer than 3 launches, too few for an answer. In the others, take native."
+        f"{need} 30 of 33 cases have fewer than 3 launches, too few for an answer. "
+        "In the others, take native: no other method is surely faster by 5 % or more."
     )
     some = rows["case"].isin(rows["case"].unique()[:3])
     (told,) = advice(rows.assign(standing=rows["standing"].mask(some, UNRANKED).mask(~some, ALIKE)))
-    assert text_of(told) == (f"{need} take native. In 3 more cases there are too few launches for an answer (under 3).")
+    assert text_of(told) == (
+        f"{need} take native: no other method is surely faster by 5 % or more. "
+        "In 3 more cases there are too few launches for an answer (under 3)."
+    )
 
 
 def test_a_study_with_shapes_has_a_use_for_each(tmp_path: Path) -> None:

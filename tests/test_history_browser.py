@@ -128,6 +128,18 @@ def test_every_kind_and_figure_can_be_shown(in_browser: Open, file: Path) -> Non
         assert len(marks(page, True)) >= 8
 
 
+def test_the_chosen_commits_are_kept_when_another_kind_of_quantity_is_shown(in_browser: Open, file: Path) -> None:
+    page = in_browser(file, f"#run=0&table=time&from={BEFORE}&to={AFTER}")
+    page.wait_for_selector("#compared tbody tr >> text=slower")
+    for table, title in (("memory", "peak bytes"), ("error", "error"), ("time", "over the first base")):
+        page.select_option("select[name=table]", table)
+        if table != "time":
+            page.select_option("select[name=y]", "bytes" if table == "memory" else "error")
+        page.wait_for_selector(f"#chart >> text={title}")
+        assert [page.locator(f"select[name={name}]").input_value() for name in ("from", "to")] == [BEFORE, AFTER]
+        assert f"{AFTER} against {BEFORE}: 7 quantities." in page.inner_text("#pair-note")
+
+
 def test_a_line_of_a_change_leads_to_its_chart(in_browser: Open, file: Path) -> None:
     page = in_browser(file, "#run=0&table=error")
     page.get_by_role("link", name="slower: gather n=64").click()

@@ -22,6 +22,7 @@ from harness.page.compared import Comparison, judged
 from harness.page.document import document
 from harness.page.exactness import exactness, exactness_sentences, exactness_tables
 from harness.page.packing import Carried, packed
+from harness.page.provenance import machine_line
 from harness.page.reported import Reported
 from harness.page.rows import carried
 from harness.report.closing import methods_table
@@ -30,6 +31,7 @@ from harness.verdicts.fastest import UNRANKED, fastest
 from harness.verdicts.judge import TOO_FEW
 from tests.payload import payload_of
 from tests.recorded import record
+from tests.suite_sides import INFO
 
 
 @pytest.fixture
@@ -305,3 +307,10 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     run = record(tmp_path / "run")
     with pytest.raises(UserError, match=re.escape(f"{tmp_path / 'no' / 'page.html'}: No such file")):
         publish([str(run)], tmp_path, tmp_path, tmp_path / "no" / "page.html")
+
+
+def test_the_machine_of_a_run_and_of_a_suite_is_told_in_one_way() -> None:
+    machine = {"slug": "here", "cpu": "Some CPU", "cores": 2, "accelerator": "Some GPU"}
+    assert machine_line({"machine": machine, "torch": {"torch": "2.x"}}) == "Some CPU, 2 cores, Some GPU, torch 2.x"
+    assert machine_line({"machine": {"slug": "here"}}) == "torch unknown"
+    assert machine_line(INFO | {"machine": machine}) == "Some CPU, 2 cores, Some GPU, Python 3.11.7"

@@ -20,6 +20,7 @@ from scipy import stats
 from harness.errors import UserError
 from harness.scripts.studies import captions, load_script
 from harness.study.cells import Case
+from harness.verdicts.fastest import fastest
 from tests.present import needs_torch
 
 STUDIES = Path("studies")
@@ -387,6 +388,19 @@ def test_without_an_interval_none_is_taken_and_the_fastest_is_told() -> None:
     (row,) = WORKLOADS["recommended"](run).to_dict("records")
     assert (row["take"], row["method"], row["surely"]) == ("native", "gather", False)
     assert math.isnan(row["low"])
+
+
+def test_the_figures_take_what_the_report_takes() -> None:
+    """The phases of a case share one confidence: alone, gather's forward would be surely faster than native."""
+    (case,) = grid(n=(64,))
+    seconds = {"native": [1.0] * 4, "gather": [0.88, 0.89, 0.94, 0.93], "sort": [0.99, 1.01, 1.0, 1.02]}
+    run = workload(seconds)
+    assert [row["take"] for row in WORKLOADS["recommended"](run).to_dict("records")] == ["gather"]
+    more = [blocks(case | {"shape": "routing"}, phase, seconds) for phase in ("step", "pipeline")]
+    run.timings = pd.concat([run.timings, *map(pd.DataFrame, more)], ignore_index=True)
+    taken = WORKLOADS["recommended"](run)
+    answers = fastest(run.timings).set_index("phase")
+    assert taken["take"].tolist() == answers.loc[taken["phase"], "method"].tolist() == ["native"] * 3
 
 
 # modes

@@ -32,11 +32,16 @@ def revision(run: Run) -> str:
     return commit + ("-dirty" if run.info.get("dirty") else "")
 
 
-def machine_line(run: Run) -> str:
-    """The machine and the torch that were measured."""
-    machine, torch = run.info["machine"], run.info.get("torch", {})
-    told = [machine.get("cpu"), f"{machine['cores']} cores" if "cores" in machine else None, machine.get("accelerator")]
-    return ", ".join(str(each) for each in (*told, f"torch {torch.get('torch', 'unknown')}") if each)
+def machine_line(info: Mapping[str, Any]) -> str:
+    """CPU, cores, accelerator, and the version of torch, or of Python where a suite was measured.
+
+    info: run.json, or suite.json, which names no torch of its own.
+    """
+    machine, torch = info["machine"], info.get("torch", {})
+    cores = f"{machine['cores']} cores" if "cores" in machine else None
+    software = f"Python {info['python']}" if "suite" in info else f"torch {torch.get('torch', 'unknown')}"
+    parts = (machine.get("cpu"), cores, machine.get("accelerator"), software)
+    return ", ".join(str(part) for part in parts if part)
 
 
 def facts(run: Run) -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from harness.report.advice import Advice, Choice
+from harness.verdicts.fastest import WORTH
 from harness.verdicts.ratios import FEWEST_LAUNCHES
 
 NEEDS = {
@@ -20,10 +21,13 @@ NEEDS = {
 
 NATIVE = Markup("<b>native</b>")
 
+NO_OTHER = f"no other method is surely faster by {100 * (WORTH - 1):.0f} % or more"
+"""Why native is taken. Where intervals are wide native need not be the fastest, so no sentence says that it is."""
+
 
 @dataclass(frozen=True)
 class Use:
-    """A shape with its sizes, or '' twice, and a sentence for each need."""
+    """One shape of a study and its sizes, both '' in a study without shapes; and a sentence for each need."""
 
     shape: str
     sizes: str
@@ -31,20 +35,20 @@ class Use:
 
 
 def uses(advice: Sequence[Advice]) -> list[Use]:
-    """A use for each shape, in the order of the study; of a study without shapes one."""
-    found: dict[tuple[str, str], list[Advice]] = {}
-    for each in advice:
-        found.setdefault((each.shape, each.sizes if each.shape else ""), []).append(each)
-    return [Use(*names, tuple(map(take, some))) for names, some in found.items()]
+    """One use for each shape, in the order of the study, or a single one where the study has no shapes."""
+    by_shape: dict[tuple[str, str], list[Advice]] = {}
+    for one_need in advice:
+        by_shape.setdefault((one_need.shape, one_need.sizes if one_need.shape else ""), []).append(one_need)
+    return [Use(*names, tuple(map(take, needs))) for names, needs in by_shape.items()]
 
 
 def take(advice: Advice) -> Markup:
-    """What to take for one need, and how much of it is not said."""
+    """Which method to take for one need, and in how many cases that cannot be said."""
     need = Markup("For {}, ").format(NEEDS[advice.need])
     if advice.unranked > advice.cases:  # an answer for a few cases must not be read as one for all of them
         rest = Markup(" In the others, {}").format(_choices(advice)) if advice.cases else Markup("")
         return need + Markup("{}.").format(_few(advice.cases, advice.unranked)) + rest
-    return Markup(" ").join([need + _choices(advice), *_rest(advice)])
+    return Markup(" ").join([need + _choices(advice), *_unranked([advice])])
 
 
 def _few(cases: int, unranked: int) -> str:
@@ -55,7 +59,10 @@ def _few(cases: int, unranked: int) -> str:
 
 
 def in_short(advice: Sequence[Advice]) -> Markup:
-    """All uses in one sentence: which methods are ever worth it, how often, and by how much; '' without any case."""
+    """All uses in one sentence: which methods are worth taking, in how many cases, and their largest speed-up.
+
+    '' where there is no case.
+    """
     asked = [each for each in advice if each.need != "backward"] or list(advice)
     cases, unranked = (sum(getattr(each, name) for each in asked) for name in ("cases", "unranked"))
     if unranked > cases:
@@ -66,20 +73,23 @@ def in_short(advice: Sequence[Advice]) -> Markup:
     for each in asked:
         for choice in each.choices:
             gains.setdefault(choice.method, []).append(choice)
-    if not gains:
+    if all(each.native == each.cases for each in asked):
         where = f"all {cases} cases" if cases > 1 else "the only case"
-        return Markup(" ").join([Markup("Take {} in {}.").format(NATIVE, where), *_unranked(asked)])
-    most = " times as fast as native"
-    told = []
-    for method, some in sorted(gains.items(), key=lambda each: -sum(one.cases for one in each[1])):
-        count, gain = sum(each.cases for each in some), max(each.gain[1] for each in some)
-        told.append(Markup("<b>{}</b> in {} (up to {:.2g}{})").format(method, count, gain, most))
-        most = " times"
+        return Markup(" ").join([Markup("In {} take {}: {}.").format(where, NATIVE, NO_OTHER), *_unranked(asked)])
+    unit = " times as fast as native"
+    parts = []
+    for method, choices in sorted(gains.items(), key=lambda gain: -sum(choice.cases for choice in gain[1])):
+        count, most = sum(choice.cases for choice in choices), max(choice.gain[1] for choice in choices)
+        parts.append(Markup("<b>{}</b> in {} (up to {:.2g}{})").format(method, count, most, unit))
+        unit = " times"
     if left := sum(each.left for each in asked):
-        told.append(Markup("another method in {}").format(left))
+        parts.append(Markup("another method in {}").format(left))
+    why = ""
     if any(each.native for each in asked):
-        told.append(Markup("otherwise {}").format(NATIVE))
-    return Markup(" ").join([Markup("Of {} cases, take {}.").format(cases, Markup(", ").join(told)), *_unranked(asked)])
+        parts.append(Markup("otherwise {}").format(NATIVE))
+        why = f", where {NO_OTHER}"
+    taken = Markup("Of {} cases, take {}{}.").format(cases, Markup(", ").join(parts), why)
+    return Markup(" ").join([taken, *_unranked(asked)])
 
 
 def spread(least: float, most: float) -> str:
@@ -89,14 +99,21 @@ def spread(least: float, most: float) -> str:
 
 
 def _choices(advice: Advice) -> Markup:
-    if not advice.choices:
-        return Markup("take {}.").format(NATIVE)
+    """The choices, the cases that no choice names, and native; begins with a small letter."""
     by_method: dict[str, list[Choice]] = {}
-    for each in advice.choices:
-        by_method.setdefault(each.method, []).append(each)
-    told = Markup("; or ").join(_choice(method, some) for method, some in by_method.items())
-    otherwise = Markup(" Otherwise take {}.").format(NATIVE) if advice.native else Markup("")
-    return Markup("take {}.").format(told) + otherwise
+    for choice in advice.choices:
+        by_method.setdefault(choice.method, []).append(choice)
+    sentences = []
+    if by_method:
+        told = Markup("; or ").join(_choice(method, choices) for method, choices in by_method.items())
+        sentences.append(Markup("take {}.").format(told))
+    if advice.left:
+        where = f"{'In' if sentences else 'in'} {advice.left} of the {advice.cases} cases"
+        sentences.append(Markup("{} another method is faster: look up your case.").format(where))
+    if advice.native:
+        native = Markup("{} {}: {}.").format("Otherwise take" if sentences else "take", NATIVE, NO_OTHER)
+        sentences.append(native)
+    return Markup(" ").join(sentences)
 
 
 def _choice(method: str, choices: Sequence[Choice]) -> Markup:
@@ -112,14 +129,8 @@ def _placed(where: str) -> str:
     return where if not where or where.startswith("in ") else f"at {where}"
 
 
-def _rest(advice: Advice) -> Iterator[str]:
-    if advice.left:
-        yield f"In {advice.left} of the {advice.cases} cases another method is faster: look up your case."
-    yield from _unranked([advice])
-
-
 def _unranked(advice: Sequence[Advice]) -> Iterator[str]:
-    """In how many cases nothing can be said, where there are such."""
+    """A sentence that says in how many cases there are too few launches, where there are any."""
     if unranked := sum(each.unranked for each in advice):
         more = "more " if any(each.cases for each in advice) else ""
         cases = "case" if unranked == 1 else "cases"

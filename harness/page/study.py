@@ -36,7 +36,7 @@ def section(reported: Reported, name: str, side: str) -> dict[str, Any]:
         "side": side,
         "title": title_of(run),
         "heading": label(run),
-        "machine": machine_line(run),
+        "machine": machine_line(run.info),
         "short": _in_short(in_short(found), sentences, reported),
         "uses": told,
         "exact": sentences,

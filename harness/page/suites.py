@@ -10,7 +10,7 @@ import pandas as pd
 from harness.machine import Revision
 from harness.page.compared import TOLD_REASONS, different, verdicts_told
 from harness.page.packing import Carried, pointed
-from harness.page.provenance import facts_of
+from harness.page.provenance import facts_of, machine_line
 from harness.page.rows import ROUNDS, VERDICTS, sampled
 from harness.page.table import Table
 from harness.tables import SuiteRun, parameter_column
@@ -58,7 +58,7 @@ def suite_section(duel: SuiteDuelled) -> dict[str, Any]:
             "name": duel.name,
             "title": f"The benchmarks of {duel.name}",
             "heading": duel.label,
-            "machine": _machine_line(duel),
+            "machine": machine_line(head.info),
             "short": failures_text(duel.verdicts),
             "beware": list(status_lines(as_cells(head).cells, TOLD_REASONS)),
             "timed": False,
@@ -76,12 +76,6 @@ def suite_judged(duel: SuiteDuelled) -> dict[str, Any]:
         "sides": different(facts_of(base.info), facts_of(head.info)),
         "refusal": "",
     }
-
-
-def _machine_line(duel: SuiteDuelled) -> str:
-    machine = duel.head.info["machine"]
-    told = [machine.get("cpu"), f"{machine['cores']} cores" if "cores" in machine else None, machine.get("accelerator")]
-    return ", ".join(str(each) for each in (*told, f"Python {duel.head.info['python']}") if each)
 
 
 def suite_carried(duel: SuiteDuelled, rounds: int) -> Carried:

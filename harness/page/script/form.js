@@ -43,8 +43,12 @@ function readForm(chosen) {
   const told = new URLSearchParams();
   for (const name of ["run", "table", "x", "y", "colour", "panel"]) if (data.has(name)) told.set(name, data.get(name));
   for (const name of ["logx", "logy", "band"]) told.set(name, data.has(name) ? "1" : "0");
-  const moved = Number(data.get("run")) !== chosen.place || data.get("table") !== chosen.table;
-  if (moved) return `#${new URLSearchParams([["run", data.get("run")], ["table", data.get("table")]])}`;
+  // Another table has other columns, so its choice begins anew. What is kept belongs to the run: all of its tables share it.
+  const sameRun = Number(data.get("run")) === chosen.place;
+  if (!sameRun || data.get("table") !== chosen.table) {
+    const kept = sameRun ? Object.entries(chosen.kept) : [];
+    return `#${new URLSearchParams([["run", data.get("run")], ["table", data.get("table")], ...kept])}`;
+  }
   const roles = ["x", "colour", "panel"];
   for (const name of chosen.varying) {
     const values = data.getAll(`show.${name}`);
