@@ -124,6 +124,7 @@ def test_a_cold_block_is_one_call_after_a_flush_and_a_warm_one_has_none(
     case = OpenCase(opening(Case(n=64, k=4, parameters=(("cache", state),) if state else ())))
     calls = {phase: own["wall"] for phase, own in case.check("native", measure=())["calls"].items()}
     log = Log()
+    case.time("native", "forward", 1)
     prepared = case.prepared["native", "forward"]
     monkeypatch.setattr(case.checked["native", "forward"], "wrong", lambda result: "")
     case.prepared["native", "forward"] = type(prepared)(prepared.reads, lambda *_: lambda: log.words.append("call"))

@@ -15,6 +15,7 @@ from harness.methods import Method, registered
 from harness.study.cells import Case
 from harness.topk.results import KEPT_BYTES, Remembered, not_plain
 from harness.vocabulary import DTYPES, PHASES
+from harness.worker import open_case
 from harness.worker.failures import Incorrect, failure
 from harness.worker.open_case import OpenCase
 from harness.worker.serve import serve
@@ -38,9 +39,14 @@ def opened(case: Case, *phases: str, loss: str = "square") -> OpenCase:
     return OpenCase(opening(case, phases=phases or PHASES, loss=loss, block_seconds=0.0))
 
 
-def verdict(case: OpenCase, name: str) -> dict[str, Any]:
+def verdict(case: OpenCase, name: str, blocks: int = 1) -> dict[str, Any]:
+    """What the worker answers to a check, or to the first block that it cannot time."""
     try:
-        return case.check(name, measure=())
+        reply = case.check(name, measure=())
+        for phase in reply["calls"]:
+            for _ in range(blocks):
+                case.time(name, phase, 2)
+        return reply
     except Exception as error:  # as the worker does
         return failure(error) | {"calls": {}}
 
@@ -67,21 +73,35 @@ def verdict(case: OpenCase, name: str) -> dict[str, Any]:
 )
 def test_what_is_right_only_when_looked_at_is_incorrect(name: str, phase: str, said: str, rows: int) -> None:
     case = opened(Case(n=64, k=4, rows=rows, dtype="float64"), phase)
-    reply = case.check(PLANTED + name, measure=())
+    reply = verdict(case, PLANTED + name)
     assert reply["status"] == "incorrect", reply
     assert reply["calls"] == {}
     assert re.search(said, reply["reason"]), reply["reason"]
     assert case.check("native", measure=())["status"] == "ok"
 
 
+def test_what_remembers_is_incorrect_also_where_blocks_read_the_tensors_of_the_case() -> None:
+    case = opened(Case(n=64, k=4), "forward")
+    case.settings = {**case.settings, "fresh_memory": False}
+    assert STALE in verdict(case, PLANTED + "by_address")["reason"]
+
+
+def test_what_remembers_is_incorrect_also_where_it_is_only_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_case, "count", lambda call: (1, 1.0))
+    reply = opened(Case(n=64, k=4), "forward").check(PLANTED + "by_address", measure=["counts"])
+    assert (reply["status"], reply["counts"]) == ("incorrect", [])
+    assert reply["reason"].startswith(f"forward: {STALE}")
+    assert opened(Case(n=64, k=4), "forward").check("native", measure=["counts"])["counts"] == [["forward", 1, 1.0]]
+
+
 def test_a_product_of_what_lay_there_before_is_incorrect() -> None:
-    reply = opened(Case(n=64, k=4, d=8), "pipeline").check(PLANTED + "first_product", measure=())
+    reply = verdict(opened(Case(n=64, k=4, d=8), "pipeline"), PLANTED + "first_product")
     assert reply["status"] == "incorrect"
-    assert "pipeline" in reply["reason"]
+    assert "rows of dW that were not selected are not zero" in reply["reason"]
 
 
 def test_a_workspace_that_is_not_cleared_is_incorrect() -> None:
-    reply = opened(Case(n=1024, k=32), "forward").check(PLANTED + "counts_kept", measure=())
+    reply = verdict(opened(Case(n=1024, k=32), "forward"), PLANTED + "counts_kept")
     assert reply["status"] == "incorrect"
     assert "a later call differs" in reply["reason"]
 
@@ -108,11 +128,8 @@ def test_the_worker_answers_that_a_later_call_was_wrong() -> None:
 @pytest.mark.parametrize("name", ["in_the_same_buffer", "at_random", "noisy"])
 def test_a_method_that_only_looks_so_is_right(name: str, distribution: str) -> None:
     case = opened(Case(n=64, k=4, rows=2, d=3, distribution=distribution), loss="linear")
-    reply = case.check(PLANTED + name, measure=())
+    reply = verdict(case, PLANTED + name, blocks=3)
     assert reply["status"] == "ok", reply
-    for phase in reply["calls"]:
-        for _ in range(3):
-            case.time(PLANTED + name, phase, 2)
 
 
 LIKELY = ("normal", "ties", "constant", "nonfinite", "subnormal")
@@ -137,12 +154,12 @@ def test_no_registered_method_is_blamed_in_any_phase(distribution: str, dtype: s
             continue
         if reply["status"] != "ok":
             assert (name, distribution, reply["reason"][:3]) == ("dense", "nonfinite", "jvp"), reply
-        for phase in reply["calls"]:
-            case.time(name, phase, 1)
 
 
-def test_what_the_phases_read_is_as_it_was() -> None:
+@pytest.mark.parametrize("fresh_memory", [True, False])
+def test_what_the_phases_read_is_as_it_was(fresh_memory: bool) -> None:
     case = opened(Case(n=64, k=4, d=8))
+    case.settings = {**case.settings, "fresh_memory": fresh_memory}
     before = [each.clone() for each in (case.problem.y, case.problem.W, case.problem.x, case.problem.weights)]  # type: ignore[union-attr]
     reads = [part.clone() for each in ("coo", "fused") for part in _reads(case, each)]
     now = [part for each in ("coo", "fused") for part in _reads(case, each)]
@@ -152,7 +169,7 @@ def test_what_the_phases_read_is_as_it_was() -> None:
 
 
 def _reads(case: OpenCase, name: str) -> list[torch.Tensor]:
-    assert case.check(name, measure=())["status"] == "ok"
+    assert verdict(case, name)["status"] == "ok"
     return [
         part
         for (method, _), prepared in case.prepared.items()

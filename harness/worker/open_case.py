@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar
+
+import torch
 
 from harness.accuracy.assessment import Assessment
 from harness.accuracy.discrepancies import Figure, figures, proof_figures, unexplained
@@ -33,7 +35,7 @@ from harness.topk.transforms import as_run, load_transforms
 from harness.vocabulary import CACHE, COUNTS, DERIVATIVES, DEVICE_CLOCK, WALL, YARDSTICK_PHASES, YARDSTICKS
 from harness.worker.callgrind import count
 from harness.worker.failures import Incorrect, failure, told
-from harness.worker.follow import Checked, follow
+from harness.worker.follow import Checked, first_call
 from harness.worker.graphs import GRAPH, captured, refuse_without_graphs, wrong_replay
 from harness.worker.on_device import DeviceBlocks
 
@@ -145,8 +147,14 @@ class OpenCase:
         phases = [each for each in chosen.phases_for(self.problem.case) if each in wanted]
         for phase, prepared in prepare(chosen, phases, self.problem, self.loss):
             try:
-                checked, prepared = self._first_calls(chosen, phase, prepared)
+                checked, prepared = self._first_call(chosen, phase, prepared)
+                if COUNTS in measure:  # a worker that counts has no blocks
+                    self._follow_apart(prepared, checked)
                 self.watch.hold()
+            except Incorrect as error:
+                self.watch.hold()
+                nothing: dict[str, Any] = {"calls": {}, "memory": [], "figures": [], COUNTS: []}
+                return reply | {"status": "incorrect", "reason": _in_phase(phase, str(error))} | nothing
             except RuntimeError as error:
                 self.watch.hold()
                 optional = phase in DERIVATIVES or self.problem.case.transform == GRAPH
@@ -154,9 +162,6 @@ class OpenCase:
                     raise
                 reply["reason"] = "; ".join(filter(None, (reply["reason"], f"no {phase}: {told(error)}")))
                 continue
-            if isinstance(checked, str):
-                nothing: dict[str, Any] = {"calls": {}, "memory": [], "figures": [], COUNTS: []}
-                return reply | {"status": "incorrect", "reason": _in_phase(phase, checked)} | nothing
             self.prepared[name, phase], self.checked[name, phase] = prepared, checked
             if COUNTS in measure:  # valgrind makes everything slow: nothing is timed in a worker that counts
                 reply[COUNTS].append([phase, *count(self._fresh_call(name, prepared))])
@@ -175,16 +180,16 @@ class OpenCase:
             return reply | {"status": "unsupported", "figures": []}
         return reply
 
-    def _first_calls(self, chosen: Method, phase: str, prepared: PreparedPhase) -> tuple[Checked | str, PreparedPhase]:
-        """What later calls of a phase are held to, or why it is wrong, and the phase as it is timed: a replay in the
-        transform graph. Afterwards the phase is compiled, in the transform of that name."""
+    def _first_call(self, chosen: Method, phase: str, prepared: PreparedPhase) -> tuple[Checked, PreparedPhase]:
+        """What later calls of a phase are held to, and the phase as it is timed: a replay in the transform graph.
+        Afterwards the phase is compiled, in the transform of that name. Raises Incorrect where a call is wrong."""
         if self.problem.case.transform == GRAPH and chosen.name not in YARDSTICKS:
             replay = captured(prepared, self.device)
             call = self._fresh_call(chosen.name, prepared)
             if wrong := wrong_replay(self._fresh_call(chosen.name, replay)(), call()):
-                return wrong, replay
+                raise Incorrect(wrong)
             prepared = replay
-        return follow(chosen, phase, prepared, self.content, self.heap, self.loss), prepared
+        return first_call(chosen, phase, prepared, self.content, self.heap, self.loss), prepared
 
     def time(self, name: str, phase: str, calls: int, clock: str = WALL) -> float:
         """One block by a clock in new memory, after one call that is not timed and, where the cache is to be cold, a
@@ -196,8 +201,9 @@ class OpenCase:
         return self._with_all_memory(lambda: timed(name, phase, calls))
 
     def _time(self, name: str, phase: str, calls: int) -> float:
-        call = self._fresh_call(name, self.prepared[name, phase])
-        kept = [call()]
+        call, result = self._untimed_call(name, self.prepared[name, phase], self.checked[name, phase])
+        kept = [result]
+        del result
         if self.flush is not None:
             self.flush()
         compiled = compilations()
@@ -308,10 +314,34 @@ class OpenCase:
             return ""
         return f"{phase}: its blocks take turns in {found} of {EARLIER_COPIES + 1} places (limits.memory)"
 
-    def _fresh_call(self, name: str, prepared: PreparedPhase) -> Call:
+    def _untimed_call(self, name: str, prepared: PreparedPhase, checked: Checked) -> tuple[Call, Any]:
+        """The call of a block, and what it returned before the block; of the first block while what it reads held
+        other numbers. Raises Incorrect where that is wrong."""
+        copies = self._copies(name, prepared)
+        call = prepared.bind(*copies)
+        if checked.of_other_numbers is not None:
+            return call, call()
         if self.settings["fresh_memory"]:
-            return prepared.bind(*self.heap.fresh(prepared.reads, self.spare_bytes.get(name, math.inf)))
-        return prepared.bind(*(each.detach() for each in prepared.reads))
+            return call, checked.follow(prepared, copies, call, self.heap)
+        # This block reads the tensors of the case themselves, which nothing may change.
+        self._follow_apart(prepared, checked)
+        return call, call()
+
+    def _follow_apart(self, prepared: PreparedPhase, checked: Checked) -> None:
+        """Let a phase follow what it reads without a block. Raises Incorrect where it does not."""
+        copies = self.heap.fresh(prepared.reads)
+        call = prepared.bind(*copies)
+        call()  # what remembers by address must have seen these copies before they hold other numbers
+        checked.follow(prepared, copies, call, self.heap)
+
+    def _fresh_call(self, name: str, prepared: PreparedPhase) -> Call:
+        return prepared.bind(*self._copies(name, prepared))
+
+    def _copies(self, name: str, prepared: PreparedPhase) -> Sequence[torch.Tensor]:
+        """What a block of a phase reads: new copies, or the tensors of the case where memory is not fresh."""
+        if self.settings["fresh_memory"]:
+            return self.heap.fresh(prepared.reads, self.spare_bytes.get(name, math.inf))
+        return [each.detach() for each in prepared.reads]
 
     def _calibrate(self, name: str, prepared: PreparedPhase) -> int:
         """Calls of a block: it lasts block_seconds, and longer where preparing it takes long; of a cold cache one."""
