@@ -11,7 +11,7 @@ import pytest
 
 from harness.errors import UserError
 from harness.study.tables import Gate
-from harness.verdicts.comparison import compare_verdicts, counts, duel_verdicts, exit_code, refuse_unlike
+from harness.verdicts.comparison import compare_verdicts, counts, duel_verdicts, exit_code, gravest_first, refuse_unlike
 from harness.verdicts.wording import quantity_name
 from harness.vocabulary import EXIT_CELLS, EXIT_FAILED, EXIT_INCONCLUSIVE
 from tests.fake_run import fake_run, noise
@@ -32,6 +32,17 @@ FIRST, SECOND = range(1, 13), range(13, 25)
 def verdicts_of(table: Frame, kind: str = "time") -> dict[str, str]:
     rows = table[table["kind"] == kind]
     return dict(zip(rows["method"], rows["verdict"], strict=True))
+
+
+def test_the_gravest_verdict_comes_first_and_of_equal_ones_the_largest_change() -> None:
+    rows = pd.DataFrame(
+        {
+            "verdict": ["faster", "slower", "same", "slower", "worse", "slower"],
+            "ratio": [0.1, 1.2, 1.0, math.nan, 1.1, 3.0],
+        }
+    )
+    assert gravest_first(rows).index.tolist() == [4, 3, 5, 1, 0, 2]
+    assert gravest_first(rows[:0]).empty
 
 
 def test_a_duel_confirms_by_its_second_launches() -> None:

@@ -21,6 +21,8 @@ from matplotlib import pyplot
 
 from harness.cli import cli
 from harness.errors import UserError
+from harness.history.changes import changes_of
+from harness.history.points import study_histories
 from harness.machine import this_machine
 from harness.report.trend import history_lines
 from harness.scripts.studies import draw_trends, load_trends
@@ -343,6 +345,16 @@ def test_what_a_single_run_judged_is_said_before_there_is_a_trend() -> None:
     )
     assert "1.500x" in told[1]
     assert len(told) == 3
+
+
+def test_of_several_changes_of_a_run_the_terminal_names_the_one_that_the_page_names_first() -> None:
+    small, large = chain([1.0, 1.1]), chain([1.0, 1.3], case=CASES[1])
+    for rows in (pd.concat([small, large]), pd.concat([large, small])):
+        (study,) = study_histories(rows)
+        (change,) = changes_of(study, steps(rows), 0)
+        first = change.lines[0].text.removeprefix("slower: ")
+        assert first.endswith("1.300x (1.287..1.313)")
+        assert list(history_lines(rows, steps(rows)))[1].endswith(f"2 slower: {first}")
 
 
 def test_of_many_steps_the_newest_are_shown() -> None:

@@ -141,7 +141,10 @@ def test_the_page_carries_every_study_with_its_runs() -> None:
 
 
 def test_the_page_asks_for_nothing_and_has_links_to_the_reports_that_are_there() -> None:
-    kept = {("trial", begin(0)): Kept(report="trial/a%20b/report.html"), ("trial", begin(1)): Kept(folder="here/duel")}
+    kept = {
+        ("trial", begin(0)): Kept(report="trial/a%20b/report.html"),
+        ("trial", begin(1)): Kept(arguments="here/duel"),
+    }
     page = page_of(chain([1.0, 1.0, 1.0]), kept)
     assert "default-src 'none'" in page
     assert page.count("</script") == 5

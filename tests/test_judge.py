@@ -184,7 +184,8 @@ def test_fewer_than_eight_launches_decide_nothing() -> None:
     for value in (0.0, 0.5):
         for base in (1e-3, 1e-9):  # whatever the floor says
             short = judged({"a": [value] * (FEWEST_LAUNCHES - 1)}, base).iloc[0]
-            assert (short["verdict"], short["reason"]) == ("inconclusive", "fewer than 8 launches")
+            why = f"fewer than 8 launches (it has {FEWEST_LAUNCHES - 1}), too few to judge even a large change"
+            assert (short["verdict"], short["reason"]) == ("inconclusive", why)
     assert words(judged({"a": [0.5] * FEWEST_LAUNCHES, "b": [0.0] * FEWEST_LAUNCHES})) == {"a": "slower", "b": "same"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 import harness.methods
 from harness.errors import UserError
 from harness.methods import Method, method, named, registered
-from harness.methods.definition import selector
+from harness.methods.definition import index_map, matrix, selector
 from harness.study.cells import Case
 from harness.topk.checks import wrong_outcome
 from harness.topk.outcome import run_once
@@ -423,7 +424,7 @@ def test_a_method_can_be_named_by_its_import_path() -> None:
         ("tests.acceptance.twim:twin", "did you mean 'tests.acceptance.twin'?"),
         ("test.acceptence:twin", "cannot import 'test.acceptence:twin'"),
         ("numpyy:topk", "did you mean 'numpy'?"),
-        ("tests.acceptance.twin:Any", "is no method"),
+        ("tests.acceptance.twin:Any", "is not a method"),
         (":twin", ":twin"),
         (".twin:twin", ".twin:twin"),
     ],
@@ -444,6 +445,24 @@ def test_a_function_that_is_decorated_in_place_of_the_one_that_it_returns_is_ref
     for function in (topk, parts):
         with pytest.raises(TypeError, match=r"has to return the function that is measured; its own parameters are"):
             selector()(function)
+
+
+@pytest.mark.parametrize(
+    ("decorate", "said"),
+    [
+        (selector, "@selector is written with parentheses, and settings in them have names: @selector()"),
+        (matrix, "@matrix is written with parentheses, and settings in them have names: @matrix(matrix_bytes=...)"),
+        (index_map, "@index_map()"),
+        (lambda function: selector(False), "@selector()"),  # type: ignore[misc]
+        (lambda function: selector()(selector()(function)), "topk has two of these decorators: leave one of them out"),
+        (lambda function: selector()(type("topk", (), {})), "topk is a class: decorate a function that returns"),
+    ],
+)
+def test_a_decorator_that_is_used_wrongly_says_how_it_is_written(decorate: Any, said: str) -> None:
+    def topk() -> Any: ...
+
+    with pytest.raises(TypeError, match=re.escape(said)):
+        decorate(topk)
 
 
 def test_a_file_of_the_folder_that_fails_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

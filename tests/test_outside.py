@@ -200,7 +200,10 @@ BROKEN = {
     "def by_parts(:": "SyntaxError",
     "import no_such_package": "ModuleNotFoundError: No module named 'no_such_package'",
     "raise SystemExit(3)": "SystemExit: 3",
-    "by_parts = 1": "is no method: decorate it with one of harness.methods.definition",
+    "from harness.methods.definition import selector\n\n@selector\ndef by_parts(): ...": (
+        "@selector is written with parentheses, and settings in them have names: @selector()"
+    ),
+    "by_parts = 1": "is not a method: decorate it with one of the decorators in harness.methods.definition",
     "": "no such name 'by_parts'",
 }
 

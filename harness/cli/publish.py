@@ -107,7 +107,7 @@ def _kept(folder: Path, page: Path) -> Kept:
     that make one."""
     report = folder / REPORT
     if not report.is_file():
-        return Kept(folder=shlex.join([str(folder), "--output", str(report)]))
+        return Kept(arguments=shlex.join([str(folder), "--output", str(report)]))
     return Kept(report=quote(Path(os.path.relpath(report, page)).as_posix()))
 
 

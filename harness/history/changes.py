@@ -13,7 +13,7 @@ import pandas as pd
 from harness.history.points import StudyHistory
 from harness.report.trend import levels_text
 from harness.verdicts.changes import IDENTITY
-from harness.verdicts.comparison import CHANGED, counts
+from harness.verdicts.comparison import CHANGED, counts, gravest_first
 from harness.verdicts.wording import commit_label, figures_text, quantity_name
 
 SHOWN = 6
@@ -50,7 +50,7 @@ def changes_of(history: StudyHistory, found: pd.DataFrame, place: int) -> Iterat
     of_study = found[found["study"] == history.study]
     for run in history.runs[::-1].itertuples():
         rows = history.rows[history.rows["number"] == run.Index]
-        seen = _gravest_first(rows[rows["verdict"].isin(CHANGED)])
+        seen = gravest_first(rows[rows["verdict"].isin(CHANGED)])
         steps = of_study[(of_study["begin"] == run.begin) & (of_study["head_commit"] == run.head_commit)]
         if seen.empty and steps.empty:
             continue
@@ -72,18 +72,10 @@ def _lines(seen: pd.DataFrame, steps: pd.DataFrame, history: StudyHistory, place
     for row in seen.to_dict("records"):
         yield Line(_seen_text(row), _address(row, history.key, place))
     unseen = steps[~pd.MultiIndex.from_frame(steps[IDENTITY]).isin(pd.MultiIndex.from_frame(seen[IDENTITY]))]
-    for row in unseen.iloc[np.argsort(-np.abs(_log(unseen["ratio"])), kind="stable")].to_dict("records"):
+    with np.errstate(divide="ignore"):  # the level of memory or of an error may have fallen to 0
+        size = np.abs(np.log(unseen["ratio"].to_numpy(dtype=float)))
+    for row in unseen.iloc[np.argsort(-size, kind="stable")].to_dict("records"):
         yield Line(_step_text(row), _address(row, history.key, place))
-
-
-def _gravest_first(rows: pd.DataFrame) -> pd.DataFrame:
-    gravity = rows["verdict"].map({word: number for number, word in enumerate(CHANGED)}).to_numpy()
-    return rows.iloc[np.lexsort((-np.nan_to_num(np.abs(_log(rows["ratio"])), nan=np.inf), gravity))]
-
-
-def _log(ratio: pd.Series) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.log(ratio.to_numpy(dtype=float)))
 
 
 def _seen_text(row: Mapping[Any, Any]) -> str:

@@ -39,10 +39,14 @@ SHOWN_CHANGES = 20
 
 @dataclass(frozen=True)
 class Kept:
-    """What is still there of a judged run beside its rows: the address of its report, or the folder of its tables."""
+    """What is still there of a judged run beside its rows.
+
+    report: the address of its report, relative to the page, or ''; arguments: where there is no report but the tables
+    are, what `harness report` must be given to write one, quoted for a shell.
+    """
 
     report: str = ""
-    folder: str = ""
+    arguments: str = ""
 
 
 def history_document(
@@ -101,7 +105,7 @@ def _runs(history: StudyHistory, kept: Mapping[tuple[str, str], Kept]) -> list[d
                 "torch": run.torch,
                 "counts": ", ".join(f"{count} {word}" for word, count in counts(own).items()),
                 "report": there.report,
-                "folder": there.folder,
+                "arguments": there.arguments,
             }
         )
     return told

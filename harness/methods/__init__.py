@@ -46,5 +46,7 @@ def _registered(name: str) -> Method:
 def _imported(path: str) -> Method:
     found = import_name("methods", path, Method)
     if not isinstance(found, Method):
-        raise UserError(f"methods: '{path}' is no method: decorate it with one of harness.methods.definition")
+        raise UserError(
+            f"methods: '{path}' is not a method: decorate it with one of the decorators in harness.methods.definition"
+        )
     return found

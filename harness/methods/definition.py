@@ -12,7 +12,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from harness.errors import UserError
 from harness.vocabulary import DIFFERENTIATED, INDEX_BYTES
@@ -136,8 +136,26 @@ class Method:
 
 
 Decorator = Callable[[Callable[..., Any]], Method]
+Settings = ParamSpec("Settings")
 
 
+def _in_parentheses(decorator: Callable[Settings, Decorator]) -> Callable[Settings, Decorator]:
+    """The same decorator; a function that stands where its settings belong, as in `@selector` without parentheses, is a
+    TypeError that says how to write it."""
+    needed = [each.name for each in inspect.signature(decorator).parameters.values() if each.default is each.empty]
+    name = decorator.__name__
+    usage = f"@{name}({', '.join(f'{each}=...' for each in needed)})"
+
+    @functools.wraps(decorator)
+    def checked(*arguments: Settings.args, **settings: Settings.kwargs) -> Decorator:
+        if arguments:
+            raise TypeError(f"@{name} is written with parentheses, and settings in them have names: {usage}")
+        return decorator(*arguments, **settings)
+
+    return checked
+
+
+@_in_parentheses
 def selector(
     *, exact: bool = True, gradient: bool = True, mask: bool = False, matrix_bytes: Bytes = lambda case: 0
 ) -> Decorator:
@@ -156,6 +174,7 @@ def selector(
     return _decorator(implement, phases, exact=exact, mask=mask, matrix_bytes=matrix_bytes)
 
 
+@_in_parentheses
 def matrix(*, matrix_bytes: Bytes, gradient_bytes: Bytes | None = None, reads_all: bool = False) -> Decorator:
     """The function returns build(indices, n, dtype) -> S and apply(S, y) -> values."""
     return _decorator(
@@ -167,16 +186,19 @@ def matrix(*, matrix_bytes: Bytes, gradient_bytes: Bytes | None = None, reads_al
     )
 
 
+@_in_parentheses
 def index_map() -> Decorator:
     """The function returns build and apply, where the prepared map is the indices: there is no matrix to build."""
     return _decorator(_through_map, ("apply", "forward", "backward", "step", "jvp", "vjp", "pipeline"))
 
 
+@_in_parentheses
 def product() -> Decorator:
     """The function returns project(W, x, k) -> (values, indices), which never makes y differentiable."""
     return _decorator(lambda project: Implementation(project=project), ("pipeline",))
 
 
+@_in_parentheses
 def yardstick(*, passes: int) -> Decorator:
     """The function returns apply(y), which moves all of y so many times."""
     return _decorator(lambda work: Implementation(apply=lambda _, y: work(y)), ("apply",), passes=passes)
@@ -184,6 +206,10 @@ def yardstick(*, passes: int) -> Decorator:
 
 def _decorator(implement: Callable[[Any], Implementation], phases: tuple[str, ...], **facts: Any) -> Decorator:
     def decorate(function: Callable[..., Any]) -> Method:
+        if isinstance(function, Method):
+            raise TypeError(f"{function.name} has two of these decorators: leave one of them out")
+        if inspect.isclass(function):
+            raise TypeError(f"{function.__name__} is a class: decorate a function that returns what is measured")
         summary = (function.__doc__ or "").strip().partition("\n")[0]
         signature = inspect.signature(function)
         own = tuple(each.name for each in signature.parameters.values() if each.kind is each.KEYWORD_ONLY)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from harness.report.judgement import SHOWN
-from harness.verdicts.comparison import CHANGED, counts
+from harness.verdicts.comparison import CHANGED, counts, gravest_first
 from harness.verdicts.steps import FEWEST_RUNS, OF, trends
 from harness.verdicts.wording import commit_label, figures_text, quantities_text, quantity_name
 
@@ -58,9 +58,8 @@ def step_text(row: Mapping[Hashable, Any]) -> str:
 
 
 def judged_text(rows: pd.DataFrame) -> str:
-    """What one run judged to have changed between its two commits; of several quantities one of the gravest."""
-    gravest = {word: number for number, word in enumerate(CHANGED)}
-    row = min(rows.to_dict("records"), key=lambda each: gravest[each["verdict"]])
+    """What one run judged to have changed between its two commits; of several quantities it names the gravest."""
+    row = gravest_first(rows).to_dict("records")[0]
     seen = ", ".join(f"{count} {word}" for word, count in counts(rows).items())
     sides = f"{commit_label(row['head_commit'])} against {commit_label(row['base_commit'])}"
     figures = figures_text(row)

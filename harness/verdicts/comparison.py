@@ -122,6 +122,15 @@ def counts(verdicts: pd.DataFrame) -> dict[str, int]:
     return {word: int(found[word]) for word in ORDER if word in found}
 
 
+def gravest_first(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The same rows in the order of their verdicts in ORDER; of equal verdicts the largest change comes first, and one
+    without a ratio (a NaN) before all others."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = np.abs(np.log(verdicts["ratio"].to_numpy(dtype=float)))
+    gravity = verdicts["verdict"].map({word: place for place, word in enumerate(ORDER)}).to_numpy()
+    return verdicts.iloc[np.lexsort((-np.nan_to_num(size, nan=np.inf), gravity))]
+
+
 def exit_code(verdicts: pd.DataFrame, head: pd.DataFrame, strict: bool) -> int:
     """The first that applies: 4 crashed or incorrect cells of the head, 1 something failed, 3 inconclusive under
     strict, 0. What the base had broken does not stand in the way of a head that mends it.
@@ -173,12 +182,7 @@ def _table(bases: Sequence[Measured], head: Measured, *judged: pd.DataFrame) -> 
     cells = cells_of_one_side(pd.concat([base.cells for base in bases], ignore_index=True), head.cells, key)
     known = [cells, *(each for each in judged if not each.empty)]
     rows = pd.concat([*known, quantities_of_one_side(bases, head, key, known)], ignore_index=True)
-    rows = rows.reindex(columns=columns)
-    with np.errstate(divide="ignore"):
-        size = np.abs(np.log(rows["ratio"].to_numpy(dtype=float)))
-    gravity = rows["verdict"].map({word: place for place, word in enumerate(ORDER)})
-    rows = rows.iloc[np.lexsort((-np.nan_to_num(size, nan=np.inf), gravity))].reset_index(drop=True)
-    return with_counts_told(rows)
+    return with_counts_told(gravest_first(rows.reindex(columns=columns)).reset_index(drop=True))
 
 
 def _of_launches(run: Measured, launches: Launches) -> Mapping[str, pd.DataFrame]:

@@ -23,7 +23,7 @@ FEWEST_LAUNCHES = 8
 """With fewer a quantity is never decided: a t test of 3 launches finds 5 % at a spread of 2 % in 4 % of the cases."""
 
 TOO_FEW = f"fewer than {FEWEST_LAUNCHES} launches"
-"""Why a quantity with fewer is undecided."""
+"""How the reason begins of a quantity with fewer, which is never decided, however large its change is."""
 
 POWER = 0.9
 DETECTABLE = 0.03
@@ -193,7 +193,7 @@ def _reason(row: Row) -> str:
     if row["verdict"] != "inconclusive":
         return ""
     if row["launches"] < FEWEST_LAUNCHES:
-        return TOO_FEW
+        return f"{TOO_FEW} (it has {row['launches']}), too few to judge even a large change"
     if np.isnan(row["effect"]) or np.isnan(row["error"]):
         return "a figure of it is NaN"
     missed = f"; a change of {row['detectable']:.1%} beyond the tolerance could be missed"

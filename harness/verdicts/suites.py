@@ -11,7 +11,7 @@ import pandas as pd
 from harness.machine import Revision
 from harness.tables import SuiteRun, parameter_column
 from harness.verdicts.absent import NOT_IN_HEAD
-from harness.verdicts.comparison import ORDER, duel_verdicts, judged_so_far
+from harness.verdicts.comparison import duel_verdicts, gravest_first, judged_so_far
 from harness.vocabulary import WALL
 
 Info = Mapping[str, Any]
@@ -60,8 +60,7 @@ def suite_verdicts(
     gone = [dict.fromkeys(parameters, "") | values | {"test": name} for name, values in lost.items()]
     told = {"kind": "test", "launches": 0, "verdict": "lost", "reason": NOT_IN_HEAD}
     rows = pd.concat([found, pd.DataFrame([row | told for row in gone])], ignore_index=True) if gone else found
-    gravity = rows["verdict"].map({word: place for place, word in enumerate(ORDER)})
-    rows = rows.iloc[gravity.argsort(kind="stable")].reset_index(drop=True)
+    rows = gravest_first(rows).reset_index(drop=True)
     figures = ["base", "head", "ratio", "low", "high", "launches", "verdict", "detectable", "reason"]
     return rows[["test", *parameters, "kind", *figures]]
 
