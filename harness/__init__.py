@@ -1,11 +1,11 @@
 """A benchmark and numerical-precision harness for top-k selection in PyTorch.
 
     study = harness.load_study("smoke")  # a name, or the path of a study file
-    run = harness.run(study)            # measure into results/
-    run.timings, run.discrepancies      # data frames with typed columns; harness.read(folder) reads a run again
-    harness.answer(run)                 # which method to take where; harness.verdicts(base, head): what changed
+    run = harness.run(study)             # measures into results/
+    run.timings, run.discrepancies       # data frames with typed columns; harness.read(folder) reads a run again
+    harness.answer(run)                  # which method to take where; harness.verdicts(base, head): what changed
 
-By hand:
+A method can also be called directly:
 
     problem = harness.draw(harness.Case(n=4096, k=64, dtype="bfloat16"))
     values, indices = harness.method("dense").forward(problem.y, 64)
@@ -43,7 +43,7 @@ __all__ = sorted([*_HOMES, "__version__", "verdicts"])
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: `--help` needs none of these."""
+    """Import on first use, since `--help` needs none of these."""
     if name == "verdicts":
         return importlib.import_module("harness.verdicts")
     if name not in _HOMES:

@@ -1,4 +1,4 @@
-"""Where it ran: facts of this machine and of the code, never a host name or a path."""
+"""Where a run was measured: facts about this machine and the revision of the code, never a host name or a path."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ GIB = 2**30
 
 PACKAGE = Path(__file__).parent
 COMMIT_FILE = "commit.json"
-"""In the package, where it was built into a wheel: the revision that it was built from."""
+"""A file that only a wheel has, in the package: the revision that the wheel was built from."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The facts that name a machine: runs of machines that differ in one of them are not compared."""
+    """The facts that identify a kind of machine: two runs are compared only if all of them agree."""
 
     cpu: str
     cores: int
@@ -45,7 +45,7 @@ class Machine:
 
 
 def this_machine(accelerator: str = "") -> Machine:
-    """This machine; the name of the accelerator comes from whoever has torch."""
+    """This machine. The caller, who may ask torch in a worker, gives the name of the accelerator."""
     import cpuinfo
     import psutil
 
@@ -59,16 +59,16 @@ def this_machine(accelerator: str = "") -> Machine:
 
 
 NEW_CODE = (":/", f":(exclude){RESULTS}", ":(exclude,glob)**/__pycache__/**")
-"""Pathspecs of untracked files that make a tree dirty. Neither what the harness writes nor what Python caches does: in
-a repository without a .gitignore the second duel would otherwise be of a dirty commit, because of the first."""
+"""Pathspecs of the untracked files that make a working tree dirty. Results and Python's caches do not count: in a
+repository without a .gitignore the first duel would otherwise make the commit of the second one dirty."""
 
 DIRTY = "-dirty"
-"""What a label ends with of code that had changes in no commit."""
+"""Suffix of the label of a commit whose working tree had changes that were not committed."""
 
 
 @dataclass(frozen=True)
 class Revision:
-    """The commit of the working tree, and whether it has changes; 'none' outside a repository."""
+    """The commit of a working tree ('none' outside a repository), and whether the tree has uncommitted changes."""
 
     commit: str
     dirty: bool
@@ -84,17 +84,18 @@ UNKNOWN = Revision("none", dirty=False)
 def measured_revision(outside: bool) -> Revision:
     """The revision of the code that a run measures.
 
-    It is that of the harness, whose methods it measures. Where methods come from outside it is that of the repository
-    that the current folder lies in, if there is one: whoever measures their own package stands in it.
+    Usually that is the harness itself, which contains the methods. If methods come from `outside`, it is the repository
+    around the current folder, if there is one: people measure their own package from within its repository.
     """
     here = this_revision() if outside else UNKNOWN
     return package_revision() if here == UNKNOWN else here
 
 
 def package_revision() -> Revision:
-    """The revision of the harness itself: what its wheel was built from, or that of the clone that it lies in.
+    """The revision of the harness itself: the one that its wheel was built from, or the one of its clone.
 
-    A package that was installed below somebody's repository is of no commit there: git does not know its files.
+    If the package is installed somewhere inside another repository (a .venv), git does not track its files, and the
+    revision is UNKNOWN instead of a commit of that repository.
     """
     try:
         built = json.loads((PACKAGE / COMMIT_FILE).read_bytes())
@@ -111,10 +112,7 @@ def package_revision() -> Revision:
 
 
 def this_revision(folder: Path | None = None) -> Revision:
-    """The revision of the repository that a folder (default: the current one) lies in, or UNKNOWN outside of one.
-
-    Of a repository with several worktrees it is that of the worktree.
-    """
+    """The revision of the worktree around a folder (default: the current one), or UNKNOWN outside every repository."""
     try:
         commit = ask_git("rev-parse", "--verify", "HEAD", folder=folder)
     except (OSError, subprocess.CalledProcessError):
@@ -122,16 +120,16 @@ def this_revision(folder: Path | None = None) -> Revision:
     try:
         changed = ask_git("status", "--porcelain", "--untracked-files=no", folder=folder)
         added = ask_git("ls-files", "--others", "--exclude-standard", "--", *NEW_CODE, folder=folder)
-    except (OSError, subprocess.CalledProcessError):  # a bare repository has no files that could have changed
+    except (OSError, subprocess.CalledProcessError):  # a bare repository, which has no files that could be changed
         changed = added = ""
     return Revision(commit, bool(changed or added))
 
 
 @cache
 def code_digest() -> str:
-    """First 12 hex digits of a SHA-256 over the sources of the harness: of what a run is measured by.
+    """First 12 hex digits of a SHA-256 over the paths and sources of the harness, which identify the measuring code.
 
-    It is the same for a clone and for the wheel that was built from it: the studies, which only a wheel has inside the
+    A clone and the wheel built from it have the same digest, because the studies, which only a wheel has inside the
     package, are left out.
     """
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""The words that a study may use for what is built in. Standard library only: the worker reads them too."""
+"""The words of studies and tables, exit codes, and folders. Standard library only, since the worker imports it too."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MODES: tuple[str, ...] = get_args(Mode)
 TRANSFORMS: tuple[str, ...] = get_args(Transform)
 PHASES: tuple[str, ...] = get_args(Phase)
 CLOCKS: tuple[str, ...] = get_args(Clock)
-"""What a block is timed by; where there are both, the first is shown first."""
+"""The clocks that a block may be timed by, in the order in which readers show them."""
 
 DEVICE_CLOCK, WALL = CLOCKS
 
@@ -40,20 +40,21 @@ STATUSES: tuple[str, ...] = get_args(Status)
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 
 CAUSE, PROVED = "cause_", "proved_by_"
-"""What metrics begin with that count entries: which a cause explains, and which a rung of the ladder proved."""
+"""Prefixes of two kinds of metrics: counts of the entries that one cause explains, and of those that one rung of the
+ladder of exact arithmetic proved."""
 
 SHAPE = "shape"
 """The column that names the shape of a case, in studies that have shapes."""
 
 CACHE = "cache"
-"""The parameter of a study that says what the caches hold when a block begins: warm, as the call before left them, or
-cold."""
+"""The parameter of a study that sets the state of the caches at the start of a block: warm (as the previous call left
+them) or cold."""
 
 STUDIES, RESULTS = Path("studies"), Path("results")
 """The folders of a person's studies and results below the current folder, unless others are named."""
 
 STUDY_SUFFIX = ".toml"
-"""What the name of a study file ends with."""
+"""File extension of a study."""
 
 _PACKAGE = Path(__file__).parent
 _OF_A_WHEEL = (_PACKAGE / "studies").is_dir()
@@ -61,60 +62,60 @@ SHIPPED = _PACKAGE / "studies" if _OF_A_WHEEL else _PACKAGE.parent / "studies"
 """The folder of the studies that come with the harness: a wheel has them inside the package, a clone beside it."""
 
 DISTRIBUTION = "topk-harness" if _OF_A_WHEEL else "."
-"""What pip calls this package: by its name where it was installed from a wheel, in a clone by the folder."""
+"""What `pip install` must be given for this package: its name if it came as a wheel, the folder in a clone."""
 
 
 def install(extra: str) -> str:
-    """The command that installs what one of the optional dependencies in pyproject.toml needs."""
+    """The command that installs this package with one of the extras of pyproject.toml."""
     return f"pip install '{DISTRIBUTION}[{extra}]'"
 
 
 def studies_option(studies: Path) -> str:
-    """' --studies FOLDER' for a command that would not look in this folder without it."""
+    """' --studies FOLDER' for a suggested command, or '' if the command would look in this folder anyway."""
     return "" if studies in (STUDIES, SHIPPED) else f" --studies {shlex.quote(str(studies))}"
 
 
 COUNTS = "counts"
-"""What a worker is asked to measure where instructions are counted, and the key of its answer."""
+"""What a counting worker is asked to measure, and the key of its answer."""
 
 EXPORTS = ("json", "pytest-benchmark", "junit", "markdown")
-"""The formats that a run can be had in besides its tables."""
+"""The formats of `harness export`."""
 
 BROKEN = ("crashed", "incorrect")
-"""Of the statuses: a fault of the method, not a limit of the machine."""
+"""The statuses that mean a fault of the method, not a limit of the machine."""
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INCONCLUSIVE, EXIT_CELLS = 1, 2, 3, 4
 """Slower, worse or lost; bad input; inconclusive under --strict; broken cells."""
 
 EXIT_SKIP = 125
-"""Of `duel --for-bisect`: this commit says nothing, as `git bisect run` is told it."""
+"""Exit code of `duel --for-bisect` that tells `git bisect run` to skip a commit."""
 
 EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_UNREAD = 70, 130, 141
-"""A fault of the harness; Ctrl-C; the reader of what was printed has gone (128 + SIGPIPE, as a shell tells it)."""
+"""A fault of the harness; Ctrl-C; nobody reads the output any more (128 + SIGPIPE, the shell's convention)."""
 
 ITEMSIZE = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 """dtype -> bytes of one element."""
 
 INDEX_BYTES = 8
-"""Bytes of one index: torch.topk returns int64, and sparse layouts here store int64."""
+"""Bytes of one index: torch.topk returns int64, and the sparse layouts store int64 here."""
 
 LARGEST_INTEGER = 2**63 - 1
-"""Of a column of integers."""
+"""The largest value that a column of integers can hold (int64)."""
 
 YARDSTICKS = ("copy", "read")
-"""Methods that every timed case has, so that every time is also a multiple of one read."""
+"""Methods that are added to every timed case, so that every time is also a multiple of one read of y."""
 
 YARDSTICK_PHASES = ("apply",)
-"""What a yardstick is timed in, whichever phases a study has."""
+"""The phases of a yardstick, whichever phases a study times."""
 
 USUAL_PHASES: tuple[Phase, ...] = ("build", "apply", "forward", "backward", "pipeline")
-"""What a study times unless it names its phases."""
+"""The phases that a study times unless it names others."""
 
 DERIVATIVES = ("jvp", "vjp")
-"""Phases of torch.func: forward and its derivative in one call, along a tangent or back from a cotangent."""
+"""Phases of torch.func: forward and its derivative in one call, a JVP with a tangent or a VJP with a cotangent."""
 
 DIFFERENTIATED = ("backward", "step", *DERIVATIVES, "pipeline")
-"""Phases that need gradients: there are none in inference mode."""
+"""Phases that need gradients, so that they do not exist in inference mode."""
 
 BASE_PHASE = {
     "build": "forward",
@@ -126,11 +127,11 @@ BASE_PHASE = {
     "vjp": "vjp",
     "pipeline": "pipeline",
 }
-"""phase -> the phase of native that it is a ratio to: native has no matrix to build or apply."""
+"""phase -> the phase of native by which its time is divided: native has no matrix to build or apply."""
 
 PACE_BOUND = 1.1
-"""Nothing moves its bytes faster than this times what the better yardstick reaches, and no device works longer than
-this times the wall clock around it."""
+"""A time is implausible if its bytes per second exceed those of the better yardstick by this factor, or if its device
+time exceeds the wall time around it by this factor."""
 
 ALIKE_BYTES = 4
-"""Yardsticks that move from a quarter to four times the bytes of a phase are held to be in the same level of cache."""
+"""A yardstick that moves between a quarter and four times the bytes of a phase counts as in the same level of cache."""

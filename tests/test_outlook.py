@@ -88,12 +88,12 @@ def test_the_whole_duel_takes_what_its_first_set_does_and_a_share_for_the_second
     ],
 )
 def test_what_is_said_of_a_machine_that_is_too_busy(budget: float, counted: bool, option: str, line: str) -> None:
-    assert BUSY.told(budget, counted, option) == line
+    assert BUSY.warning(budget, counted, option) == line
 
 
 def test_of_a_duel_that_cannot_be_decided_no_minutes_are_promised() -> None:
     hopeless = Outlook(launches=None, done=6, seconds=36.0, share=0.6)
-    told = hopeless.told(280.0, False, "--until-decided")
+    told = hopeless.warning(280.0, False, "--until-decided")
     assert told == (
         "at this load a change of 3 % cannot be found in hours, and this duel has 5 minutes: repeat it with --count"
     )

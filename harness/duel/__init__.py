@@ -1,8 +1,8 @@
-"""Two sides in one set of rounds, now: two commits, two folders, two interpreters (so two torch builds), or several.
+"""A duel measures two sides now, in the same rounds: two commits, folders or interpreters (so maybe two torch builds).
 
-Both sides' workers are pinned to the same cores and take turns block by block, so that whatever disturbs one disturbs
-the other. Launches go on until a change that matters could not be missed and no change would be called the same; what
-is then found must be found again in a second full set of launches.
+Both sides' workers are pinned to the same cores and take turns block by block, so that a disturbance hits both alike.
+Launches continue until the spread is so small that a change that matters would be found, and no change would be judged
+`same`. A change that is then found must be found again in a second full set of launches.
 """
 
 from __future__ import annotations
@@ -43,43 +43,44 @@ def duel(
 ) -> Duel:
     """Measure a study on both sides into a new folder of `results`, and judge.
 
-    studies: the folder in which the base's own version of the study lies; None: both sides have this one.
-    The head is the working tree under this interpreter, unless another is given; this process's study, sampler and
-    judge drive both sides. question: the one quantity that is asked for; only its cell is measured, until the question
-    is answered. until_decided: seconds that the duel may take, in place of the study's budget, until everything is
-    decided. Raises UserError where the study times nothing, CannotRun where a side cannot be measured or speaks another
-    protocol, and Interrupted at Ctrl-C once there is a folder.
+    This process's study, sampler and judge drive both sides. head: by default the working tree under this interpreter.
+    studies: the folder below which the base has its own version of the study, where methods that the head has dropped
+    are looked up; None: the base has no version of its own. question: measure only the cell of this one quantity, and
+    only until the question is answered. until_decided: seconds that the duel may take to decide everything, instead of
+    the study's budget. Raises UserError if the study times nothing, CannotRun if a side cannot be measured or speaks
+    another protocol, and Interrupted at Ctrl-C once there is a folder.
     """
     if study.timing is None:
         raise UserError(f"{study.name}: a duel needs a study with a [timing] table (it may be empty)")
-    study = study.without_own_metrics()  # nothing is judged by them, and the base may not have their code
+    study = study.without_own_metrics()  # they are not judged, and the base may not have their code
     head = head or working_tree()
     with ExitStack() as stack:
         first = [stack.enter_context(side.spawn()) for side in (base, head)]
-        for name, side, each in zip((BASE, HEAD), (base, head), first, strict=True):
-            _greet(name, each)
-            _admit(name, side, each, study)
-        ours, theirs = (each.greeting.get("packages") for each in first)
-        if ours and ours == theirs:
-            say(f"both sides have the same code: {', '.join(f'{name} {each}' for name, each in ours.items())}")
+        for name, side, worker in zip((BASE, HEAD), (base, head), first, strict=True):
+            _greet(name, worker)
+            _admit(name, side, worker, study)
+        of_base, of_head = (worker.greeting.get("packages") for worker in first)
+        if of_base and of_base == of_head:
+            same = ", ".join(f"{name} {version}" for name, version in of_base.items())
+            say(f"both sides have the same code: {same}")
         study = on_present_devices(study, first[1].greeting["devices"], say)
         refuse_nothing(study)
         plan = plan_of(study)
         for line in plan.notes:
             say(line)
         machine = this_machine(first[1].greeting["accelerator"])
-        of_base, of_head = (
+        base_info, head_info = (
             sidecar(study, machine.facts, origin.revision, worker.greeting, worker.cores[:1])
             for origin, worker in zip((base, head), first, strict=True)
         )
-        label = "_vs_".join(reversed(side_labels(of_base, of_head)))
+        label = "_vs_".join(reversed(side_labels(base_info, head_info)))
         folder = new_folder(Path(results) / machine.slug / study.name, label)
-        runs = []
-        for name, info in ((BASE, of_base), (HEAD, of_head)):
+        writers = []
+        for name, info in ((BASE, base_info), (HEAD, head_info)):
             (folder / name).mkdir()
             write_info(folder / name, info)
-            runs.append(stack.enter_context(RunWriter(folder / name, parameter_types(study.own_axes))))
-        for writer in runs:
+            writers.append(stack.enter_context(RunWriter(folder / name, parameter_types(study.own_axes))))
+        for writer in writers:
             writer.open()
         sides = [Side(origin.spawn, worker) for origin, worker in zip((base, head), first, strict=True)]
         runner = stack.enter_context(CaseRunner(study, sides))
@@ -87,7 +88,7 @@ def duel(
         gone = {} if studies is None else base_only(base, study, studies, plan)
         cases = question.cells(plan) if question else list(plan)
         spawns = (base.spawn, head.spawn)
-        launches = Launches(study, cases, runner, runs, folder, known, gone, say, until_decided, spawns)
+        launches = Launches(study, cases, runner, writers, folder, known, gone, say, until_decided, spawns)
         try:
             return launches.answer(question) if question else launches.fight()
         except KeyboardInterrupt:
@@ -96,8 +97,8 @@ def duel(
 
 
 def _greet(side: str, worker: Worker) -> None:
-    """Wait for the greeting of a side's worker. Raises CannotRun, which names the side, where there is none, or one of
-    another protocol."""
+    """Wait for the greeting of a side's worker. Raises CannotRun, which names the side, if there is none or the worker
+    speaks another protocol."""
     try:
         worker.greet()
     except UserError as error:
@@ -105,12 +106,13 @@ def _greet(side: str, worker: Worker) -> None:
     theirs = worker.greeting["protocol"]
     if theirs != PROTOCOL:
         age = "old" if theirs < PROTOCOL else "new"
-        told = f"the {side}'s worker speaks protocol {theirs}, this harness {PROTOCOL}"
-        raise CannotRun(f"duel: {told}: it cannot be asked, because the {side} is too {age} for this harness")
+        protocols = f"the {side}'s worker speaks protocol {theirs}, this harness {PROTOCOL}"
+        raise CannotRun(f"duel: {protocols}: it cannot be asked, because the {side} is too {age} for this harness")
 
 
 def _admit(name: str, side: Origin, worker: Worker, study: Study) -> None:
-    """Note in the greeting where the packages come from whose methods the study names. Raises CannotRun, as `admit`."""
+    """Check which code the worker imports (`Origin.admit`), and note its packages in the greeting. Raises CannotRun,
+    which names the side."""
     try:
         if packages := side.admit(worker, study.methods):
             worker.greeting["packages"] = packages

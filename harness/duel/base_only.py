@@ -1,4 +1,4 @@
-"""What only the base of a duel has: methods that the head's version of the study no longer lists."""
+"""Methods that only the base of a duel has: the head's version of the study no longer lists them."""
 
 from __future__ import annotations
 
@@ -15,27 +15,31 @@ from harness.study.definition import Study
 
 
 def base_only(base: Origin, study: Study, studies: Path, plan: Plan) -> dict[str, list[Cell]]:
-    """case -> cells of methods that the base's version of the study has and the head's has not: they will be `lost`.
+    """case -> cells of the methods that the base's version of the study lists and the head's does not. Only the base
+    measures them, so they are judged `lost`.
 
-    A method that is not known here any more is tried in one case only: nothing tells where it fits.
+    A method that this harness no longer knows is tried in the first case only, since nobody can say which cases suit
+    it.
     """
-    gone = [each for each in _methods_listed(base.folder, studies, study.name) if each not in _methods_of(study.text)]
-    known = tuple(each for each in gone if each in registered())
-    found: dict[str, list[Cell]] = {}
+    listed = _methods_listed(base.folder, studies, study.name)
+    gone = [method for method in listed if method not in _methods_of(study.text)]
+    known = tuple(method for method in gone if method in registered())
+    cells_gone: dict[str, list[Cell]] = {}
     if known:
         for case, cells in plan_of(study.model_copy(update={"methods": known})):
-            found[case.id] = [each for each in cells if each.method in known]
+            cells_gone[case.id] = [cell for cell in cells if cell.method in known]
     for case, _ in islice(plan, 1):
-        found.setdefault(case.id, []).extend(Cell(case, each, case.input_bytes) for each in gone if each not in known)
-    return found
+        unknown = [Cell(case, method, case.input_bytes) for method in gone if method not in known]
+        cells_gone.setdefault(case.id, []).extend(unknown)
+    return cells_gone
 
 
 def _methods_listed(folder: Path, studies: Path, name: str) -> list[str]:
-    """The methods of a study file in another checkout; none where it has no such file."""
+    """The methods of a study file in another checkout; none if it has no such file, or one that cannot be read."""
     try:
         path = folder / studies.resolve().relative_to(Path.cwd()) / f"{name}.toml"
         return _methods_of(decoded(path.read_bytes()))
-    except (OSError, ValueError):  # of tomllib too
+    except (OSError, ValueError):  # tomllib.TOMLDecodeError is a ValueError
         return []
 
 

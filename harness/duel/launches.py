@@ -1,4 +1,4 @@
-"""The launches of a duel of a study: what is measured in each, and what is judged of them."""
+"""The launches of a duel of a study: what each launch measures, and how the launches are judged."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LAUNCHES_WITH_ERRORS = 2
-"""Errors are measured in so many launches, and where these do not agree in every launch."""
+"""Errors are measured in this many launches; a case whose errors differ between them is measured in every launch."""
 
 FORGOTTEN = "the base does not have it"
 
 
 @dataclass(frozen=True)
 class Duel:
-    """A duel as it lies on disk: the run of each side, and the verdicts."""
+    """A finished duel: its folder, the run of each side, and the verdicts."""
 
     path: Path
     base: Run
@@ -47,7 +47,11 @@ class Duel:
 
 @dataclass
 class Launches:
-    """The launches of one duel, and where their rows go."""
+    """The launches of one duel, and the tables that their rows are written to.
+
+    writers, spawns: of the base, then of the head. known: the methods that the base's harness has; base_only: case ->
+    cells that are measured on the base alone.
+    """
 
     study: Study
     cases: list[tuple[Case, list[Cell]]]
@@ -57,19 +61,19 @@ class Launches:
     known: Sequence[str]
     base_only: Mapping[str, Sequence[Cell]]
     say: Say = print
-    """Takes a line for the person who waits."""
+    """Shows a line to the user while the duel runs."""
     until_decided: float | None = None
-    """Seconds that the duel may take in place of the study's budget, to go on where the launches of LOOKS decide
-    nothing; None: the budget holds."""
+    """Seconds that the duel may take instead of the study's budget, with more launches than LOOKS has if those decide
+    nothing; None: the budget applies."""
     spawns: Sequence[Callable[[Path], Worker]] = ()
-    """What starts a counting worker of each side."""
+    """Each starts a counting worker of its side."""
 
     def __post_init__(self) -> None:
         self.errors_before: dict[str, dict[tuple[int, str], str]] = {}
         self.errors_vary: set[str] = set()
         """Cases whose errors differ between launches, so that they are measured in every launch."""
         self.too_busy = False
-        """Whether the times will not be decided at this load, and the instructions are counted instead."""
+        """Whether the machine is too busy to decide the times, so that counts of instructions have to."""
         self.sets = Sets(
             self.cases,
             self.study.launches,
@@ -89,9 +93,11 @@ class Launches:
         return self._ended(duel_verdicts(*self._sides(), first, second, self.study.gate))
 
     def answer(self, question: Question) -> Duel:
-        """One set of launches, until they answer the question, the last look has been, or no time is left. A change
-        that they find is not confirmed: the verdicts are those of one set. Where counts answer it there is one launch,
-        which shows what can be measured at all."""
+        """One set of launches, which ends when the question is answered, at the last look, or when the time is over.
+
+        The verdicts are those of one set: no second one confirms them. If counts of instructions answer the question
+        there is one launch, which shows what can be measured at all.
+        """
         looks = question.looks(LOOKS if self.until_decided is None else (*LOOKS, *LATER_LOOKS))
         latest: list[pd.DataFrame] = []
 
@@ -113,7 +119,7 @@ class Launches:
         return self._ended(latest[0])
 
     def _ended(self, verdicts: pd.DataFrame) -> Duel:
-        """Write the verdicts, and that both runs have ended."""
+        """Write the verdicts, and the end of both runs."""
         base, head = self._sides()
         write_verdicts(self.folder, verdicts, parameter_types(self.study.own_axes))
         write_sides(self.folder, {BASE: side_facts(base.info), HEAD: side_facts(head.info)})
@@ -126,16 +132,16 @@ class Launches:
 
     def _measure(self, launch: int, cases: Sequence[tuple[Case, list[Cell]]], number: int) -> None:
         case, cells = cases[number]
-        theirs = [
+        of_base = [
             Cell(
-                case, each.method, each.predicted_bytes, each.skip or ("" if self._base_has(each.method) else FORGOTTEN)
+                case, cell.method, cell.predicted_bytes, cell.skip or ("" if self._base_has(cell.method) else FORGOTTEN)
             )
-            for each in cells
+            for cell in cells
         ]
         with_errors = launch <= LAUNCHES_WITH_ERRORS or case.id in self.errors_vary
         measure = ["errors", "memory"] if with_errors else ["memory"]
-        theirs += self.base_only.get(case.id, ()) if launch == 1 else ()
-        results = self.runner.run(case, [theirs, cells], launch * len(cases) + number, UNLIMITED, measure=measure)
+        of_base += self.base_only.get(case.id, ()) if launch == 1 else ()
+        results = self.runner.run(case, [of_base, cells], launch * len(cases) + number, UNLIMITED, measure=measure)
         machine = self.folder.parent.parent.name
         for writer, result in zip(self.writers, results, strict=True):
             writer.commit(rows_of(case, case.id, launch, machine, result))
@@ -143,33 +149,36 @@ class Launches:
             self._compare_errors(case, results)
 
     def _compare_errors(self, case: Case, results: Sequence[CaseResult]) -> None:
-        """Remember the errors of a case, or note that they are not those of the launch before."""
-        errors = {(each.side, each.cell.method): repr(each.figures) for side in results for each in side.cells}
-        before = self.errors_before.setdefault(case.id, errors)  # as text: NaN is not equal to itself
-        if any(errors[one] != before[one] for one in errors.keys() & before.keys()):
+        """Remember the errors of a case, or note that they differ from those of the launch before."""
+        # repr, because two NaN are not equal
+        errors = {(each.side, each.cell.method): repr(each.figures) for result in results for each in result.cells}
+        before = self.errors_before.setdefault(case.id, errors)
+        if any(errors[key] != before[key] for key in errors.keys() & before.keys()):
             self.errors_vary.add(case.id)
 
     def _base_has(self, method: str) -> bool:
+        # A method named by an import path is looked for when its case is opened: a greeting lists built-in ones only.
         return ":" in method or method in self.known
 
     def _gives_up(self, done: int, seconds: float) -> bool:
-        """Whether no launches will decide the times, as it looks after the first of them, which took these seconds."""
+        """Whether more launches will not decide the times, judged once from the first EARLY ones and their seconds."""
         if done == EARLY:
             self._look_ahead(done, seconds)
         return self.too_busy
 
     def _look_ahead(self, done: int, seconds: float) -> None:
-        """Say what the duel takes at this load, where that is more than it has."""
+        """If the duel needs more time at this load than it has, say how much."""
         gate = self.study.gate
-        found = outlook(changes_so_far(*self._sides(), range(1, done + 1)), tolerances(gate), seconds, SHARE_OF_FIRST)
+        changes = changes_so_far(*self._sides(), range(1, done + 1))
+        expected = outlook(changes, tolerances(gate), seconds, SHARE_OF_FIRST)
         counted = self.study.instructions is not None and self.until_decided is None
         option = "--until-decided" if self.until_decided is None else ""
-        if line := found.told(self._budget(), counted, option):
+        if line := expected.warning(self._budget(), counted, option):
             self.say(line)
             self.too_busy = counted
 
     def _count(self) -> None:
-        """Count the instructions of both sides, where the study or the command asks for it."""
+        """Count the instructions of both sides, if the study or the command asks for it."""
         if self.study.instructions is None:
             return
         self.runner.rest()
@@ -181,14 +190,14 @@ class Launches:
                 self.say(f"{name}: {line}")
 
     def _judged(self, launches: Sequence[int]) -> pd.DataFrame:
-        """What varies between these launches, judged and not yet confirmed."""
+        """Judge the quantities that vary between these launches, without confirmation."""
         return judged_so_far(*self._sides(), launches, self.study.gate)
 
     def _budget(self) -> float:
-        """Seconds of the whole duel."""
+        """Seconds that the whole duel may take."""
         budget = self.study.total_budget if self.until_decided is None else self.until_decided
         return UNLIMITED if budget is None else budget
 
     def _sides(self) -> tuple[Run, Run]:
-        """Both runs, read anew."""
+        """Both runs, read again from their files."""
         return read(self.folder / BASE), read(self.folder / HEAD)

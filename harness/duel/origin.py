@@ -1,7 +1,7 @@
-"""Where the code of a side of a duel lies (the working tree, a commit, another folder), and which Python runs it.
+"""The origin of a side of a duel: the folder of its code (working tree, commit, another folder) and its interpreter.
 
-A folder may have a harness of its own, whose workers are then asked. Any other folder has packages whose methods a
-study names by import path: workers of this harness measure them, on both sides.
+If the folder contains a harness, that harness's own workers measure the side. Otherwise it contains packages whose
+methods a study names by import path, and workers of this harness measure both sides.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from harness.session.process import HOME, Worker, cores_for_workers, has_worker
 
 @dataclass(frozen=True)
 class Packages:
-    """How a side finds the packages that this harness measures.
+    """Where a side imports the packages from that this harness measures.
 
-    path: the entries of its PYTHONPATH. own: the folder that at least one method must come from; never_from: the
-    working tree, which no module may come from unless it is in `own`. Of the working tree itself both are None.
+    path: the entries of its PYTHONPATH. own: the folder from which at least one method must be imported; never_from:
+    the working tree, from which no module may be imported unless it is also in `own`. Both are None for the working
+    tree itself.
     """
 
     path: tuple[str, ...]
@@ -35,8 +36,7 @@ class Packages:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the code of a side lies, which interpreter runs it, and which revision it is; packages: None where the
-    folder has a harness of its own."""
+    """A folder with code, the interpreter that runs it and its revision; packages: None if it contains a harness."""
 
     folder: Path
     interpreter: str
@@ -44,37 +44,37 @@ class Origin:
     packages: Packages | None = None
 
     def spawn(self, counts: Path | None = None) -> Worker:
-        """A worker of this side that is starting; counts: one that counts instructions, in files that begin with this
-        path. Raises UserError where there is no such interpreter."""
+        """Start a worker of this side, and return it before it has greeted. counts: start one that counts instructions,
+        into files whose names begin with this path. Raises UserError if there is no such interpreter."""
         if self.packages is None:
             return Worker.spawn(cores_for_workers(), self.interpreter, self.folder, None, None, counts)
         variables = {"PYTHONPATH": os.pathsep.join(self.packages.path)}
         return Worker.spawn(cores_for_workers(), self.interpreter, self.folder, variables, HOME, counts)
 
     def admit(self, worker: Worker, methods: Iterable[str], seconds: float = 120.0) -> dict[str, str]:
-        """The packages of these methods on this side -> the version and a digest of the code of each.
+        """Ask the worker which packages these methods come from: package -> its version and a digest of its code.
 
-        Raises CannotRun where a module comes from the files of the other side (an editable installation of them is
-        found everywhere), or where no method comes from this side's own folder: both sides would have the same code.
+        Raises CannotRun if a module is imported from the other side's files (an editable installation is found from
+        every folder), or if no method comes from this side's own folder: both sides would run the same code.
         """
-        own = [each for each in methods if ":" in each]
-        if self.packages is None or not (own or self.packages.own):
+        imported = [each for each in methods if ":" in each]
+        if self.packages is None or not (imported or self.packages.own):
             return {}
-        found = worker.ask({"op": "locate", "methods": own}, seconds)
+        located = worker.ask({"op": "locate", "methods": imported}, seconds)
         forbidden, home = self.packages.never_from, self.packages.own
-        for module, file in found.get("files", {}).items():
+        for module, file in located.get("files", {}).items():
             if forbidden and home and inside(file, forbidden) and not inside(file, home):
                 raise CannotRun(f"it has no module {module}: that of the working tree would be measured, {file}")
-        if home and not any(inside(file, home) for file in found.get("methods", {}).values()):
-            found_elsewhere = [*found.get("failed", {}).values(), *found.get("methods", {}).values()]
-            why = next(iter(found_elsewhere), "the study names none by import path")
+        if home and not any(inside(file, home) for file in located.get("methods", {}).values()):
+            elsewhere = [*located.get("failed", {}).values(), *located.get("methods", {}).values()]
+            why = next(iter(elsewhere), "the study names none by import path")
             raise CannotRun(f"no method of the study comes from its folder: {why}")
-        packages: dict[str, str] = found.get("packages", {})
+        packages: dict[str, str] = located.get("packages", {})
         return packages
 
 
 def working_tree(interpreter: str = sys.executable) -> Origin:
-    """The current folder as it is."""
+    """The current folder as it is, with its uncommitted changes."""
     folder = Path.cwd()
     packages = None if has_worker(folder) else Packages((str(folder), *_inherited()))
     return Origin(folder, interpreter, this_revision(), packages)
@@ -84,10 +84,10 @@ def working_tree(interpreter: str = sys.executable) -> Origin:
 def at_commit(
     commit: str, interpreter: str = sys.executable, told_as: str = "", methods: Iterable[str] = ()
 ) -> Iterator[Origin]:
-    """A commit, checked out into a clone of its own; told_as: how the user named it; methods: those of the study.
+    """A commit, checked out into a temporary clone; told_as: the user's word for it; methods: those of the study.
 
-    A current folder inside the working tree has its counterpart inside the clone. Raises UserError where the files of
-    the commit cannot be had.
+    The origin's folder has the same place in the clone as the current folder has in the working tree. Raises UserError
+    if the commit cannot be checked out.
     """
     with checked_out(commit, told_as) as folder:
         yield Origin(folder, interpreter, Revision(commit, dirty=False), _packages_of(folder, methods))
@@ -97,11 +97,13 @@ def at_commit(
 def base_origin(
     revision: str | None, interpreter: str | None, path: Path | None = None, methods: Iterable[str] = ()
 ) -> Iterator[Origin]:
-    """The base of a duel: a commit, or another folder, or the working tree under another interpreter; methods: those
-    of the study. Raises UserError where there is no such commit, folder or interpreter.
+    """The base of a duel: a commit, another folder, or the working tree under another interpreter.
+
+    methods: those of the study. Raises UserError if there is no such commit or folder.
     """
     python = interpreter or sys.executable
-    if os.sep in python:  # the base may run in another folder; links stay, since a venv is its link
+    if os.sep in python:
+        # Absolute, since the base may run in another folder; not resolved, since the link is what makes it a venv.
         python = str(Path.cwd() / python)
     if path is not None:
         yield _in_folder(path, python, methods)
@@ -118,7 +120,8 @@ def base_origin(
 
 
 def _in_folder(path: Path, interpreter: str, methods: Iterable[str]) -> Origin:
-    """Another checkout, as it is: the counterpart there of the current folder. Raises UserError where there is none."""
+    """Another checkout as it is: the folder in it that corresponds to the current one. Raises UserError if there is
+    none."""
     folder, here = (Path.cwd() / path).resolve(), Path.cwd().resolve()
     if folder == _top_of(folder):
         folder /= here.relative_to(_top_of(here))
@@ -128,30 +131,31 @@ def _in_folder(path: Path, interpreter: str, methods: Iterable[str]) -> Origin:
 
 
 def _packages_of(folder: Path, methods: Iterable[str]) -> Packages | None:
-    """How the counterpart of the current folder finds its packages; None where the current one has its own harness."""
+    """Where `folder`, the base's counterpart of the current folder, has its packages; None if the current folder
+    contains a harness."""
     return None if has_worker(Path.cwd()) else packages_of(folder, _homes_of(methods))
 
 
 def packages_of(folder: Path, homes: Iterable[str]) -> Packages:
-    """How the counterpart of the current folder finds its packages; homes: folders that packages of the current one lie
-    in, beside those of sys.path.
+    """Where `folder`, the base's counterpart of the current folder, has its packages.
 
-    A package lies in the folder itself, or where the counterpart is of what this process finds in the working tree, by
-    PYTHONPATH or by an editable installation, or in `src`.
+    homes: folders that contain packages of the current folder, besides those on sys.path. The base's packages are
+    looked for in `folder` itself, in the counterparts of all folders of the working tree that this process imports from
+    (by PYTHONPATH or an editable installation), and in `src`.
     """
     here = Path.cwd()
     tree = _top_of(here)
     known = [*sys.path, *homes]
     counterparts = [_counterpart(Path(each), here, folder) for each in known if inside(each, tree)]
-    found = [str(each) for each in (folder, *counterparts, folder / "src") if each.is_dir()]
+    of_base = [str(each) for each in (folder, *counterparts, folder / "src") if each.is_dir()]
     others = [each for each in _inherited() if not inside(each, tree)]
     own = _counterpart(tree, here, folder)
-    return Packages(tuple(dict.fromkeys([*found, *others])), own, never_from=tree)
+    return Packages(tuple(dict.fromkeys([*of_base, *others])), own, never_from=tree)
 
 
 def _homes_of(methods: Iterable[str]) -> Iterator[str]:
-    """The folders that the packages of these methods lie in: an editable installation may find them by a hook, and no
-    entry of sys.path says where."""
+    """The folders that contain the packages of these methods. An editable installation may use an import hook, so that
+    no entry of sys.path names them."""
     for package in {each.partition(":")[0].partition(".")[0] for each in methods if ":" in each}:
         with suppress(ImportError, ValueError):
             spec = importlib.util.find_spec(package)
@@ -160,7 +164,7 @@ def _homes_of(methods: Iterable[str]) -> Iterator[str]:
 
 
 def _top_of(folder: Path) -> Path:
-    """The working tree that a folder is in; outside every repository the folder itself."""
+    """The top folder of the working tree around a folder; outside every repository the folder itself."""
     try:
         return Path(git("rev-parse", "--show-toplevel", folder=folder, failing="")).resolve()
     except UserError:
@@ -168,7 +172,7 @@ def _top_of(folder: Path) -> Path:
 
 
 def _counterpart(path: Path, here: Path, there: Path) -> Path:
-    """What lies to `there` as the path lies to `here`."""
+    """The path that relates to `there` as the given one relates to `here`."""
     return Path(os.path.normpath(there / os.path.relpath(path.resolve(), here.resolve())))
 
 

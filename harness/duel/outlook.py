@@ -1,4 +1,4 @@
-"""How long a duel takes at the load that the machine has: known after a few launches, from their spread."""
+"""How long a duel will take at the present load of the machine, estimated from the spread of its first few launches."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EARLY = 6
-"""Launches after which it is asked. The spread of a quantity is then known to a factor of 1.5, and is pooled with those
-of the others. No effect is looked at, so asking costs no false alarm."""
+"""Launches after which the estimate is made. By then the spread of a quantity is known to a factor of 1.5, and it is
+pooled with the spreads of the others. The estimate does not look at effects, so it costs no false alarms."""
 
 CHANGE = f"{100 * DETECTABLE:.0f} %"
 
-UNKNOWN = float("inf")
-"""Seconds of a duel that the most launches which are thought of (`launches_needed`) do not decide."""
+NEVER = float("inf")
+"""Seconds needed by a duel that even the largest number of launches tried by `launches_needed` would not decide."""
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a first set of launches is expected to need, from `done` launches that took so many seconds.
+    """What a duel is expected to need.
 
-    launches: None where no number of launches that is thought of would be enough; share: of the seconds of a duel what
-    its first set may use.
+    launches: of its first set; None if no number that was tried would be enough. done, seconds: how many launches the
+    estimate is based on, and the seconds that they took together. share: of the duel's seconds, for the first set.
     """
 
     launches: int | None
@@ -38,21 +38,21 @@ class Outlook:
     @property
     def needed(self) -> float:
         """Seconds of the whole duel."""
-        return UNKNOWN if self.launches is None else self.launches * self.seconds / self.done / self.share
+        return NEVER if self.launches is None else self.launches * self.seconds / self.done / self.share
 
-    def told(self, budget: float, counted: bool, option: str) -> str:
-        """One line for a duel that needs more than the seconds of its budget; '' for any other.
+    def warning(self, budget: float, counted: bool, option: str) -> str:
+        """One line if the duel needs more seconds than its budget, else ''.
 
-        counted: whether instructions are counted, to which the decision is left; option: the name of the option that
-        gives it more seconds, '' where that has been given.
+        counted: whether counts of instructions will decide instead of times; option: the option to suggest for more
+        time, '' if the user has already given it.
         """
         if self.needed <= budget:
             return ""
-        has = f"and this duel has {duration_told(budget)}"
+        has = f"and this duel has {duration_text(budget)}"
         if self.launches is None:
             line = f"at this load a change of {CHANGE} cannot be found in hours, {has}"
         else:
-            line = f"at this load a change of {CHANGE} takes {duration_told(self.needed)} to find, {has}"
+            line = f"at this load a change of {CHANGE} takes {duration_text(self.needed)} to find, {has}"
         if counted:
             return f"{line}: fewer launches are timed, and instructions are counted"
         longer = [f"{option} {math.ceil(self.needed / 60)}"] if option and self.launches is not None else []
@@ -60,12 +60,15 @@ class Outlook:
 
 
 def outlook(changes: pd.DataFrame, tolerance: Mapping[str, float], seconds: float, share: float) -> Outlook:
-    """What the times among these changes need, of launches that took so many seconds together."""
+    """The outlook for the times among these changes.
+
+    seconds: what the launches so far took together; share: of a duel's seconds, for its first set of launches.
+    """
     times = changes[changes["kind"] == "time"]
     done = int(times["launches"].max()) if len(times) else EARLY
     return Outlook(launches_needed(times, tolerance), done, seconds, share)
 
 
-def duration_told(seconds: float) -> str:
-    """Seconds in words: '40 seconds', '14 minutes'."""
+def duration_text(seconds: float) -> str:
+    """A duration in words: '40 seconds', '14 minutes'."""
     return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"

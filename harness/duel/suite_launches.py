@@ -1,4 +1,4 @@
-"""The launches of a duel of a suite: what is measured in each, and what is judged of them."""
+"""The launches of a duel of a suite: what each launch measures, and how the launches are judged."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PlannedTest = tuple[SuiteTest, list[list[Planned]]]
-"""A test, and what is planned of it on each side."""
+"""A test, and what is planned for it on the base and on the head."""
 
 
 @dataclass(frozen=True)
 class SuiteDuel:
-    """A duel of a suite as it lies on disk: both sides, and the verdicts."""
+    """A finished duel of a suite: its folder, both sides, and the verdicts."""
 
     path: Path
     base: SuiteRun
@@ -44,9 +44,10 @@ class SuiteDuel:
 
 @dataclass
 class SuiteLaunches:
-    """The launches of one duel of a suite, and where their rows go.
+    """The launches of one duel of a suite, and the tables that their rows are written to.
 
-    parameters: the names of all that any test has; lost: the tests that only the base's own suite has.
+    writers: of the base, then of the head; parameters: the names of all parameters of any test; lost: the tests that
+    only the base's own suite has.
     """
 
     suite: Suite
@@ -58,13 +59,13 @@ class SuiteLaunches:
     lost: Sequence[SuiteTest]
 
     def __post_init__(self) -> None:
-        self.sets = Sets(self.tests, 1, self.suite.budget, self.runner.renew, self._measure, _told, self._judged)
+        self.sets = Sets(self.tests, 1, self.suite.budget, self.runner.renew, self._measure, _label, self._judged)
 
     def fight(self) -> SuiteDuel:
         """Both sets of launches, and the verdicts."""
         first, second = self.sets.both()
         base, head = self._sides()
-        gone = {each.id: {parameter_column(name): value for name, value in each.parameters} for each in self.lost}
+        gone = {test.id: {parameter_column(name): value for name, value in test.parameters} for test in self.lost}
         verdicts = suite_verdicts(base, head, first, second, self.suite.gate, gone)
         write_suite_verdicts(self.folder, verdicts, self.parameters)
         for run in (base, head):
@@ -77,16 +78,17 @@ class SuiteLaunches:
     def _measure(self, launch: int, tests: Sequence[PlannedTest], number: int) -> None:
         test, planned = tests[number]
         following = tests[number + 1][0] if number + 1 < len(tests) else None
-        # So that the first set of launches has its share of the budget, however long a call of a test is.
+        # The first set's share of the budget is divided evenly, so that it lasts however long a call of a test takes.
         seconds = self.suite.budget * SHARE_OF_FIRST / (LOOKS[0] * len(self.tests))
         seed = launch * len(tests) + number
-        found = self.runner.run(test.before(following), planned, seed, seconds, measure=())
-        for writer, result in zip(self.writers, found, strict=True):
+        results = self.runner.run(test.before(following), planned, seed, seconds, measure=())
+        for writer, result in zip(self.writers, results, strict=True):
             writer.commit(self._rows(test, launch, result))
 
     def _rows(self, test: SuiteTest, launch: int, result: CaseResult) -> dict[str, list[Row]]:
-        own = dict.fromkeys(self.parameters, "") | dict(test.parameters)
-        key = {"test": test.id, **{parameter_column(name): value for name, value in own.items()}, "launch": launch}
+        parameters = dict.fromkeys(self.parameters, "") | dict(test.parameters)
+        columns = {parameter_column(name): value for name, value in parameters.items()}
+        key = {"test": test.id, **columns, "launch": launch}
         machine = self.folder.parent.parent.name
         return {
             "tests": [
@@ -115,10 +117,10 @@ class SuiteLaunches:
         return suite_judged_so_far(*self._sides(), launches, self.suite.gate)
 
     def _sides(self) -> tuple[SuiteRun, SuiteRun]:
-        """Both sides, read anew."""
+        """Both sides, read again from their files."""
         return read_suite(self.folder / BASE), read_suite(self.folder / HEAD)
 
 
-def _told(launch: int, test: SuiteTest) -> str:
-    """What is measured now, in the words of a bar."""
+def _label(launch: int, test: SuiteTest) -> str:
+    """The text of the progress bar while a test is measured."""
     return f"launch {launch}, {test.id.rpartition('::')[2]}"

@@ -1,4 +1,4 @@
-"""A duel of a pytest suite: its tests take turns on both sides, block by block, as the cells of a study do."""
+"""A duel of a pytest suite: the two sides take turns at each test, block by block, as they do at a cell of a study."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from harness.tables import BASE, HEAD, SUITE_SCHEMA, suite_writer, write_suite_i
 
 @dataclass(frozen=True)
 class _Live:
-    """A side whose worker has found its tests; packages: those that they have imported -> version."""
+    """A side whose worker has collected its tests; packages: installed packages that the tests import -> version."""
 
     side: SuiteSide
     worker: Worker
@@ -40,39 +40,40 @@ class _Live:
 def duel_suite(suite: Suite, base: Origin, results: Path, say: Say, *, is_clone: bool) -> SuiteDuel:
     """Measure the tests of a suite on both sides into a new folder of `results`, and judge.
 
-    The head is the working tree under this interpreter. is_clone: the base lies in a folder of ours, so it is given
-    the suite as the head has it; any other base runs its own. Raises UserError where there is no such suite, CannotRun
-    where a side cannot run it or both would run the same code, and Interrupted at Ctrl-C once there is a folder.
+    The head is the working tree under this interpreter. is_clone: the base is a temporary clone, into which the head's
+    version of the suite is copied; any other base runs its own version. Raises UserError if there is no such suite,
+    CannotRun if a side cannot run it or both sides would run the same code, and Interrupted at Ctrl-C once there is a
+    folder.
     """
     refuse_path(suite.path)
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="topk-suite-")))
-        ours = SuiteSide(HEAD, Path.cwd(), sys.executable, suite.path, temporary / HEAD)
-        theirs = SuiteSide(BASE, base.folder, base.interpreter, suite.path, temporary / BASE)
-        for side in (ours, theirs):
+        of_head = SuiteSide(HEAD, Path.cwd(), sys.executable, suite.path, temporary / HEAD)
+        of_base = SuiteSide(BASE, base.folder, base.interpreter, suite.path, temporary / BASE)
+        for side in (of_head, of_base):
             side.temporary.mkdir()
-        worker = ours.greeted(stack.enter_context(ours.spawn()))
-        tests = narrowed(tests_to_run(ours, worker), suite.only)
+        worker = of_head.greeted(stack.enter_context(of_head.spawn()))
+        tests = narrowed(tests_to_run(of_head, worker), suite.only)
         for place, reason in worker.greeting["failed"]:
             say(f"the head cannot collect {place}: {reason}")
-        modules, packages = ours.imported(worker)
-        head = _Live(ours, worker, working_tree().revision, packages)
+        modules, packages = of_head.imported(worker)
+        head = _Live(of_head, worker, working_tree().revision, packages)
         lost: list[SuiteTest] = []
-        if base.folder.resolve() != ours.folder.resolve():
-            found = packages_of(base.folder, homes_of(modules))
-            theirs = replace(theirs, modules=found.path, own=found.own, never_from=found.never_from)
-            lost = _lost(theirs, tests_of(worker.greeting), suite.only)
-            if is_clone:
-                put_suite(suite.path, ours.folder, base.folder)
-        worker = theirs.greeted(stack.enter_context(theirs.spawn()))
-        tests_to_run(theirs, worker)
-        modules, packages = theirs.imported(worker)
-        refuse_same_code(theirs, modules)
-        return _fought(stack, suite, tests, lost, (_Live(theirs, worker, base.revision, packages), head), results)
+        if base.folder.resolve() != of_head.folder.resolve():
+            places = packages_of(base.folder, homes_of(modules))
+            of_base = replace(of_base, modules=places.path, own=places.own, never_from=places.never_from)
+            lost = _lost(of_base, tests_of(worker.greeting), suite.only)
+            if is_clone:  # only now, since _lost needs the base's own version of the suite
+                put_suite(suite.path, of_head.folder, base.folder)
+        worker = of_base.greeted(stack.enter_context(of_base.spawn()))
+        tests_to_run(of_base, worker)
+        modules, packages = of_base.imported(worker)
+        refuse_same_code(of_base, modules)
+        return _fought(stack, suite, tests, lost, (_Live(of_base, worker, base.revision, packages), head), results)
 
 
 def refuse_path(path: str) -> None:
-    """Raise UserError where a path is none of a suite in the current folder."""
+    """Raise UserError unless the path is a file or folder below the current folder."""
     place = Path(path)
     if not place.exists():
         raise UserError(f"--pytest {path}: no such file or folder")
@@ -83,13 +84,13 @@ def refuse_path(path: str) -> None:
 
 
 def _lost(side: SuiteSide, kept: Sequence[SuiteTest], only: Sequence[str]) -> list[SuiteTest]:
-    """The tests that the base's own version of the suite has, and the head's has not."""
-    ids = {each.id for each in kept}
+    """The tests that only the base's own version of the suite has; kept: those of the head's."""
+    ids = {test.id for test in kept}
     with side.spawn() as worker:
         try:
             own = tests_of(side.greeted(worker).greeting)
-            return [each for each in (narrowed(own, only) if own else own) if each.id not in ids]
-        except UserError:  # an older version of it may not run here, or has nothing of what is asked for
+            return [test for test in (narrowed(own, only) if own else own) if test.id not in ids]
+        except UserError:  # an older version may not run here, or may have no test that `only` asks for
             return []
 
 
@@ -101,9 +102,9 @@ def _fought(
     both: tuple[_Live, _Live],
     results: Path,
 ) -> SuiteDuel:
-    """Fight in a new folder. Raises Interrupted, which says what is kept, at Ctrl-C."""
+    """Run the duel into a new folder. Raises Interrupted, which says what is kept, at Ctrl-C."""
     machine = this_machine()
-    parameters = sorted({name for each in (*tests, *lost) for name, _ in each.parameters})
+    parameters = sorted({name for test in (*tests, *lost) for name, _ in test.parameters})
     label = "_vs_".join(live.revision.label for live in reversed(both))
     folder = new_folder(results / machine.slug / suite.name, label)
     writers = []
@@ -115,7 +116,7 @@ def _fought(
     for writer in writers:
         writer.open()
 
-    def spawn(side: SuiteSide) -> Worker:
+    def spawn(side: SuiteSide) -> Worker:  # another order of sets in every launch, the same one on both sides
         return side.spawn(hash_seed=launches.sets.launch)
 
     runner = stack.enter_context(CaseRunner(suite, [Side(partial(spawn, live.side), live.worker) for live in both]))
@@ -128,8 +129,8 @@ def _fought(
 
 
 def _planned(tests: Sequence[SuiteTest], base: _Live) -> list[PlannedTest]:
-    """Every test of the head, with what is planned on each side."""
-    known = {each.id for each in tests_of(base.worker.greeting)}
+    """Every test of the head, with what is planned for it on each side; a test that the base lacks is skipped there."""
+    known = {test.id for test in tests_of(base.worker.greeting)}
     planned = []
     for test in tests:
         why = "" if test.id in known else base.side.not_collected(base.worker, test) or FORGOTTEN
@@ -138,7 +139,7 @@ def _planned(tests: Sequence[SuiteTest], base: _Live) -> list[PlannedTest]:
 
 
 def _info(suite: Suite, live: _Live, machine: dict[str, Any]) -> dict[str, Any]:
-    """suite.json of a side."""
+    """The contents of a side's suite.json."""
     return {
         "schema": SUITE_SCHEMA,
         "suite": suite.path,
