@@ -401,7 +401,6 @@ NAMED = {
     "harness/vocabulary.py: 'cuda'",
     "harness/export/benchmark.py: 'cpu'",  # the fact of a machine that has this name
     "harness/page/provenance.py: 'cpu'",
-    "harness/page/suites.py: 'cpu'",
     "harness/doctor/system.py: 'cpu'",  # part of the name of a file of Linux
     "harness/methods/sparse.py: 'cpu'",  # an operation that torch has there in fewer dtypes
     "harness/methods/blockmax.py: 'cpu'",  # whose tables are its own, since the file is taken away alone
