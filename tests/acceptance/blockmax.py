@@ -32,9 +32,10 @@ from tests.acceptance.line import Line
 LAUNCHES = 4
 MORE_LAUNCHES = 8
 ROUNDS = 10
-CELL_SECONDS = 0.7
+CELL_SECONDS = 0.3
 FEWEST_ROUNDS = 3
-LARGEST_BYTES = 2**30
+LARGEST_BYTES = 2**28
+THREADS = 2
 
 SHARE, SECONDS = 0.05, 1e-6
 """How much slower than native it may be: so much of its time, and so many seconds."""
@@ -42,19 +43,20 @@ SHARE, SECONDS = 0.05, 1e-6
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of the grid; pattern: of the values, one of PATTERNS."""
+    """One point of the grid; pattern: of the values, one of PATTERNS; threads: torch's, each on a core of its own."""
 
     dtype: str
     n: int
     k: int
     rows: int
     pattern: str = "normal"
+    threads: int = 1
 
 
 TOLD = (Cell("float32", 1_000_000, 100, 1), Cell("float32", 10_000_000, 100, 1), Cell("bfloat16", 1_000_000, 100, 1))
 FASTER = dict(zip(TOLD, (5.0, 20.0, 4.0), strict=True))
 READS = 2.5
-BY = ("dtype", "n", "k", "rows", "pattern")
+BY = ("dtype", "n", "k", "rows", "pattern", "threads")
 
 
 def _clustered(y: torch.Tensor, k: int) -> torch.Tensor:
@@ -78,9 +80,15 @@ PATTERNS: dict[str, Callable[[torch.Tensor, int], torch.Tensor]] = {
 }
 """Normal values and k -> the values of a pattern; torch.topk takes 0.1 to 20 times as long for one as for another."""
 
+ON_THREADS = ("normal", "constant")
+
 
 def grid() -> list[Cell]:
-    """n = 16..1e7, k = 1..n, rows = 1..4096, y up to 1 GiB; every pattern where blockmax does not call torch.topk."""
+    """n = 16..1e7, k = 1..n, rows = 1..4096, y up to 256 MiB.
+
+    Where blockmax does not call torch.topk every pattern is there, and normal and constant values on two threads as
+    well: torch.topk divides rows among threads, but never one row.
+    """
     cells = {
         Cell(dtype, n, k, rows)
         for dtype in ("float32", "bfloat16")
@@ -89,13 +97,15 @@ def grid() -> list[Cell]:
         for k in (1, 10, 100, n // 256, n // 64, n // 16, n)
         if 1 <= k <= n and n * rows * ITEMSIZE[dtype] <= LARGEST_BYTES and k * rows <= 10_000_000
     }
-    cells |= {
-        replace(cell, pattern=pattern)
-        for cell in cells
-        for pattern in PATTERNS
-        if fitted_length(ITEMSIZE[cell.dtype], cell.n * cell.rows, cell.n, cell.k)
-    }
-    return sorted({*cells, *TOLD}, key=lambda cell: (cell.n * cell.rows, cell.k, cell.dtype, cell.pattern))
+    cells |= {replace(cell, pattern=pattern) for cell in cells for pattern in PATTERNS if _has_blocks(cell)}
+    if len(cores_for_workers()) >= THREADS:
+        cells |= {replace(cell, threads=THREADS) for cell in cells if _has_blocks(cell) and cell.pattern in ON_THREADS}
+    return sorted({*cells, *TOLD}, key=lambda cell: (cell.n * cell.rows, astuple(cell)))
+
+
+def _has_blocks(cell: Cell) -> bool:
+    """Whether blockmax searches in blocks there, and does not call torch.topk."""
+    return bool(fitted_length(ITEMSIZE[cell.dtype], cell.n * cell.rows, cell.n, cell.k))
 
 
 def measure() -> Iterator[Line]:
@@ -110,11 +120,24 @@ def measure() -> Iterator[Line]:
         faster, read = np.exp(-ratio["high"])[key], np.exp(reads["high"])[key]
         yield Line(f"times faster than native, lower limit, {cell}", float(faster), bound, at_least=True)
         yield Line(f"reads of y, upper limit, {cell}", float(read), READS if cell == TOLD[1] else None)
+    yield from on_threads(ratio["mean"])
     doubtful = [Cell(*key) for key in perhaps_slower(found).index]
     yield Line(f"of {len(ratio)} cells, perhaps slower than by {SHARE:.0%} and 1 us", len(doubtful), None)
     still = perhaps_slower(launches(doubtful, MORE_LAUNCHES)) if doubtful else pd.Series()
     told = "".join(f"; {key} {float(np.exp(mean)):.2f}" for key, mean in still.items())
     yield Line(f"of these, still so after {MORE_LAUNCHES} launches more{told}", len(still), 0.0)
+
+
+def on_threads(ratio: pd.Series) -> Iterator[Line]:
+    """How much more, or less, blockmax gains over native on two threads than on one: medians over cells."""
+    wide = ratio.unstack("threads")
+    if THREADS not in wide:
+        return
+    gained = (wide[1] - wide[THREADS]).dropna()
+    for rows, group in gained.groupby(gained.index.get_level_values("rows") == 1):
+        kind = "one row" if rows else "several rows"
+        scale = float(np.exp(group.median()))
+        yield Line(f"speed-up on {THREADS} threads over that on one, median of {len(group)} cells, {kind}", scale, None)
 
 
 def perhaps_slower(found: pd.DataFrame) -> pd.Series:
@@ -136,10 +159,11 @@ def launches(cells: Sequence[Cell], count: int) -> pd.DataFrame:
 
 def main(cells: str) -> None:
     """Measure every one of the cells (JSON) and print it."""
-    torch.set_num_threads(1)
-    os.sched_setaffinity(0, cores_for_workers()[:1])
+    cores = cores_for_workers()
     generator = torch.Generator().manual_seed(0)
     for cell in (Cell(*each) for each in json.loads(cells)):
+        torch.set_num_threads(cell.threads)
+        os.sched_setaffinity(0, cores[: cell.threads])
         shape = (cell.n,) if cell.rows == 1 else (cell.rows, cell.n)
         normal = torch.empty(shape, dtype=getattr(torch, cell.dtype)).normal_(generator=generator)
         y = PATTERNS[cell.pattern](normal, cell.k)
