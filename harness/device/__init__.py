@@ -1,1 +1,1 @@
-"""What a device is: its clocks and queue, memory, cache, throttling, arithmetic, name. No other room names one."""
+"""Devices: clocks, queue, memory, cache, throttling, arithmetic and name. No other room names a particular device."""

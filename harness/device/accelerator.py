@@ -1,4 +1,4 @@
-"""What torch.accelerator does for every accelerator: the default of each, and all that is known of most."""
+"""What torch.accelerator offers for any accelerator: the default, and all that the harness knows of most of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.device.definition import Device, Event
 
 
 def accelerator(word: str) -> Device:
-    """A device of this type, of which no more is known than torch.accelerator knows."""
+    """A device of this type (torch's word for it) that does only what torch.accelerator does for all of them."""
     return Device(
         type=word,
         name=lambda: word,
@@ -33,31 +33,34 @@ def accelerator(word: str) -> Device:
 
 
 def current_type() -> str | None:
-    """The type of the accelerator of this machine; None where torch finds none that works."""
-    found = torch.accelerator.current_accelerator(check_available=True)
-    return None if found is None else found.type
+    """The type of this machine's accelerator; None if torch finds no working one."""
+    current = torch.accelerator.current_accelerator(check_available=True)
+    return None if current is None else current.type
 
 
 def recorded_event(word: str) -> Event:
-    """An event that was recorded once: torch makes it at that time, which must not be inside a block."""
+    """An event that has already been recorded once.
+
+    torch creates the device's event at the first record, which must not happen inside a block.
+    """
     event = torch.Event(word, enable_timing=True)
     event.record()
     return event
 
 
 def allocator_peak(call: Callable[[], Any]) -> float:
-    """Bytes of the allocator's peak during a call, less what was allocated before; NaN where it keeps no statistics."""
+    """Bytes by which a call raises the allocator's peak above what was allocated before; NaN without statistics."""
     torch.accelerator.synchronize()
     before = _statistic(_reset_and_read)
-    kept = call()
+    result = call()
     torch.accelerator.synchronize()
     peak = _statistic(torch.accelerator.max_memory_allocated)
-    del kept
+    del result
     return peak - before
 
 
 def free_bytes() -> float:
-    """Bytes that torch could allocate now: free on the device, and those that its allocator holds for later."""
+    """Bytes that torch could allocate now: those free on the device, and those its allocator holds in reserve."""
     reserved = _statistic(torch.accelerator.memory_reserved) - _statistic(torch.accelerator.memory_allocated)
     return _statistic(lambda: torch.accelerator.get_memory_info()[0]) + reserved
 
@@ -67,22 +70,25 @@ def _reset_and_read() -> int:
     return torch.accelerator.memory_allocated()
 
 
-def _statistic(ask: Callable[[], float]) -> float:
-    """NaN where the allocator of the device, or this torch, has no such statistic."""
+def _statistic(read: Callable[[], float]) -> float:
+    """The statistic as a float; NaN if the device's allocator, or this version of torch, does not keep it."""
     try:
-        return float(ask())
+        return float(read())
     except (RuntimeError, AttributeError, NotImplementedError):
         return float("nan")
 
 
 def set_arithmetic(word: str, mode: str) -> None:
-    """Every switch of products; raises NotImplementedError for a mode whose arithmetic is not known of this device."""
+    """Set every switch that changes products.
+
+    Raises NotImplementedError for a mode that asks for an arithmetic of CUDA.
+    """
     refuse(word, mode)
     set_products(mode)
 
 
 def has_float64(word: str) -> bool:
-    """Whether the device makes tensors of float64: mps raises TypeError, others say that it is not implemented."""
+    """Whether the device supports float64 tensors; mps answers with TypeError, others with NotImplementedError."""
     try:
         torch.zeros(1, dtype=torch.float64, device=word)
     except (TypeError, NotImplementedError):
@@ -91,15 +97,15 @@ def has_float64(word: str) -> bool:
 
 
 def is_unusable(word: str) -> bool:
-    """Whether a device does not do even the least any more.
+    """Whether even the simplest operation fails on the device.
 
     After an illegal address or a failed assertion in a kernel, CUDA answers every later call of the process with the
-    same error, for which other methods would be blamed.
+    same error, and other methods would be blamed for it.
     """
     try:
         torch.accelerator.synchronize()
         return torch.ones(1, device=word).item() != 1
     except (MemoryError, torch.OutOfMemoryError):
-        return False
-    except Exception:  # a build without the device raises AssertionError
+        return False  # a full device still works
+    except Exception:  # not only RuntimeError: a torch built without the device raises AssertionError
         return True

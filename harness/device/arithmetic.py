@@ -1,7 +1,8 @@
-"""What products may round: torch's switches, and what each mode sets them to.
+"""What matrix products may round: torch's switches, and the values that each mode sets them to.
 
-float32 factors may be rounded to TF32 or bfloat16, sums of halves may be reduced in halves (cuBLAS does so unless told
-otherwise) or accumulated in them. Every mode sets every switch, so none depends on the mode of the case before.
+float32 factors may be rounded to TF32 or bfloat16; half-precision products may be reduced in half precision (by
+cuBLAS's default) or accumulated in it. Every mode sets every switch, so that no case depends on the mode of the case
+before it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from harness.device.settings import SUMS, of_products
 
 TORCH_DEFAULT, TF32, REDUCED_REDUCTIONS = "torch-default", "tf32", "reduced-reductions"
 
-DEFAULTS: dict[str, Any] = {each.name: each.read() for each in of_products()}
-"""switch -> its value as torch was imported, which torch's environment variables may have changed."""
+DEFAULTS: dict[str, Any] = {switch.name: switch.read() for switch in of_products()}
+"""switch -> its value after torch was imported; torch's environment variables may have changed it."""
 
 IEEE = {"float32 matmul precision": "highest", "torch.backends.cudnn.allow_tf32": False}
 IEEE |= {name: "ieee" for name in DEFAULTS if name.startswith("fp32_precision")}
 IEEE |= {name: False for name in DEFAULTS if name.endswith(SUMS)}
-"""switch -> its value where nothing is rounded but results."""
+"""switch -> the value that allows no reduced precision inside a product."""
 
 PRODUCT_MODES: dict[str, dict[str, Any]] = {
     "ieee": IEEE,
@@ -26,17 +27,17 @@ PRODUCT_MODES: dict[str, dict[str, Any]] = {
     TF32: IEEE | {"float32 matmul precision": "high", "fp32_precision of cuda matmul": TF32},
     REDUCED_REDUCTIONS: IEEE | {name: True for name in DEFAULTS if name.endswith("_reduced_precision_reduction")},
 }
-"""mode -> switch -> value; what other modes ask for (autocast, deterministic algorithms) leaves products as in ieee."""
+"""mode -> switch -> value. The other modes (autocast, deterministic algorithms) set the switches as ieee does."""
 
 
 def set_products(mode: str) -> None:
-    """Set every switch for the whole process, torch's older names first: they write into the newer ones."""
+    """Set every switch for the whole process."""
     values = PRODUCT_MODES.get(mode, IEEE)
-    for each in of_products():
-        each.write(values[each.name])
+    for switch in of_products():  # torch's older names come first there: they write into the newer ones
+        switch.write(values[switch.name])
 
 
 def refuse(word: str, mode: str, lacking: tuple[str, ...] = (TF32, REDUCED_REDUCTIONS)) -> None:
-    """Raises NotImplementedError for a mode that is an arithmetic that a device has not."""
+    """Raise NotImplementedError if the mode is one of the arithmetics that the device lacks."""
     if mode in lacking:
-        raise NotImplementedError(f"{mode} is an arithmetic that {word} has not")
+        raise NotImplementedError(f"{word} has no {mode} arithmetic")

@@ -1,4 +1,4 @@
-"""A cold cache: before a block, more is written than the caches of the device hold."""
+"""A cold cache: before a block, the harness writes more than the caches of the device hold."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import Any
 import torch
 
 TIMES_THE_CACHE = 2
-"""How much is written, in last-level caches: of once as much, a part could lie beside what it is to push out."""
+"""How many times the last-level cache is written. Once would not do: a cache that is not fully associative could keep
+part of the old content beside the new."""
 
 UNKNOWN_CACHE_BYTES = 2**27
-"""Taken where the size is not known: few last-level caches are larger than 128 MiB."""
+"""Used when the size is not known: few last-level caches are larger than 128 MiB."""
 
 
 def flusher(word: str, size: int) -> Callable[[], Any]:
-    """A call that pushes everything else out of caches of `size` bytes of a device of this type; it holds
-    TIMES_THE_CACHE times as many.
+    """A call that evicts everything else from caches of `size` bytes on a device of this type.
 
-    They are read and written: a mere fill may go past the caches of a CPU. Raises what torch raises where there is no
-    memory for them.
+    It holds a buffer of TIMES_THE_CACHE times `size` bytes. Raises torch's error if there is no memory for that.
     """
     buffer = torch.zeros(TIMES_THE_CACHE * size, dtype=torch.uint8, device=word)
-    return lambda: buffer.add_(1)
+    return lambda: buffer.add_(1)  # reads and writes: a mere fill may bypass the caches of a CPU

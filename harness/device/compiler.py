@@ -1,6 +1,7 @@
-"""torch.compile in this process: how closures are compiled, how long that takes, and how often it happens.
+"""torch.compile in this process: how it compiles closures, how long that takes, and how often it happens.
 
-torch imports what compiles at the first use of it, for a second and more: no case of another transform waits for that.
+Importing torch's compiler takes a second and more, so it is imported at first use: cases of the other transforms never
+wait for it.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ from typing import Any
 import torch
 
 MOST_RECOMPILES = 1000
-"""Methods share code (harness/methods/definition.py), and torch counts what it compiles by code: its own limit, 8, is
-too low for those of one case."""
+"""torch limits how often it recompiles one code object. Methods share code (harness/methods/definition.py), so torch's
+default of 8 is too low for the methods of one case."""
 
 
 class Compiler:
-    """count, seconds: of all that torch has compiled since it was made, forward and backward."""
+    """count, seconds: compilations since this object was made, forward and backward, and the time they took."""
 
     def __init__(self) -> None:
-        """Set what is set for a whole process: no caches, lest a figure depend on what was compiled before."""
+        """Configure torch's compiler for the whole process."""
         import torch._dynamo
         import torch._functorch.config
         import torch._inductor.utils
 
-        torch.compiler.config.force_disable_caches = True
-        torch._functorch.config.donated_buffer = False  # the graph of `backward` is kept, and used again
+        torch.compiler.config.force_disable_caches = True  # else compile times depend on what was compiled before
+        torch._functorch.config.donated_buffer = False  # `backward` retains its graph and runs it many times
         torch._dynamo.config.recompile_limit = MOST_RECOMPILES
         torch._dynamo.config.accumulated_recompile_limit = MOST_RECOMPILES
         self.count, self.seconds, self._begin = 0, 0.0, 0.0
@@ -37,7 +38,7 @@ class Compiler:
         self.listen()
 
     def listen(self) -> None:
-        """Be told of every compilation, until torch.compiler.reset."""
+        """Register for every compilation; torch.compiler.reset removes that again."""
         torch._dynamo.callback.on_compile_start(self._begun)
         torch._dynamo.callback.on_compile_end(self._ended)
 
@@ -53,27 +54,29 @@ _compiler = functools.cache(Compiler)
 
 
 def start_compiler() -> None:
-    """Import what compiles, and set what is set for a whole process."""
+    """Import torch's compiler and configure it for the whole process."""
     _compiler()
 
 
 def compiled(closure: Callable[..., Any]) -> Callable[..., Any]:
-    """The closure through torch.compile, whole (a break of the graph raises what torch says of it) and for the shapes
-    that it is called with. It is compiled in this process, on its core, when it is first called.
+    """The closure through torch.compile; its first call compiles it, for the shapes of its arguments.
+
+    A graph break raises torch's error.
     """
     _compiler()
+    # One compile thread means that torch compiles in this process, on the core it is pinned to.
     return torch.compile(closure, fullgraph=True, dynamic=False, options={"compile_threads": 1})
 
 
 @contextmanager
 def compiling(device: str) -> Iterator[Callable[[], float]]:
-    """While a method is compiled: yields what tells the seconds of that so far.
+    """Around the compilation of a method: yields a function that returns the seconds spent on compiling so far.
 
-    No generated code is found from before, but for torch's precompiled C++ headers, and what a process pays once is
-    paid already. Raises what torch raises where it cannot compile, such as for want of a C++ compiler.
+    The method starts from an empty cache of generated code, except for torch's precompiled C++ headers. Raises torch's
+    error if it cannot compile, for example without a C++ compiler.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, _compiler().fresh_cache(dir=folder):
-        _warm_up(device)
+        _warm_up(device)  # one-time costs of the process are not part of a method's compile time
         before = _compiler().seconds
         yield lambda: _compiler().seconds - before
 
@@ -89,7 +92,7 @@ def compilations() -> int:
 
 
 def forget() -> None:
-    """Drop what was compiled, before another case."""
+    """Drop everything that was compiled, before the next case."""
     if _compiler.cache_info().currsize:
         torch.compiler.reset()
         _compiler().listen()

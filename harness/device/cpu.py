@@ -20,37 +20,36 @@ CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 ALLOCATION = "[memory]"
-"""What torch's profiler calls an event that allocates bytes, or, where they are negative, frees them."""
+"""The name of an event of torch's profiler that allocates bytes, or frees them where their number is negative."""
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-"""Torch's profiler would otherwise write two lines to standard error whenever it is used."""
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler would write two lines to stderr at every use
 
 
 def peak_bytes(call: Callable[[], Any]) -> float:
-    """The most bytes that one call held at once of those that it asked torch's allocator for; NaN without a profiler.
+    """Peak bytes of one call in torch's CPU allocator, summed from the memory events of torch's profiler.
 
-    They come from the memory events of torch's profiler and are the same in every process, while the resident set
-    varies by a quarter. What NumPy, MKL or another thread allocates is not among them, and what the call frees of
-    earlier ones is not taken off.
+    NaN if the profiler cannot run. What NumPy, MKL or another thread allocates is not included, and memory allocated
+    before the call is never subtracted, even if the call frees it.
     """
+    # Not the resident set: that varies by a quarter between processes, where these events are the same in every one.
     recorder: Any = profiler.profile(profile_memory=True)
     try:
         recorder.__enter__()
     except RuntimeError:
         return math.nan
     try:
-        kept = call()
+        result = call()
     finally:
         recorder.__exit__(None, None, None)
-    del kept
+    del result
     if recorder.kineto_results is None:
         return math.nan
-    changes = [each.nbytes() for each in recorder.kineto_results.events() if each.name() == ALLOCATION]
+    changes = [event.nbytes() for event in recorder.kineto_results.events() if event.name() == ALLOCATION]
     return float(max(accumulate(changes, initial=0)))
 
 
 def free_bytes() -> float:
-    """Bytes that Linux believes could be had without swapping (proc(5), MemAvailable); NaN elsewhere."""
+    """Bytes that Linux estimates to be available without swapping (proc(5), MemAvailable); NaN on other systems."""
     try:
         return float(_kilobytes("/proc/meminfo", "MemAvailable"))
     except OSError:
@@ -58,7 +57,7 @@ def free_bytes() -> float:
 
 
 def cache_bytes(caches: Path = CACHES) -> int:
-    """Bytes of the last-level cache; UNKNOWN_CACHE_BYTES where the system does not say."""
+    """Bytes of the last-level cache; UNKNOWN_CACHE_BYTES if the system does not report it."""
     return _last_level_bytes(caches) or UNKNOWN_CACHE_BYTES
 
 
@@ -70,17 +69,19 @@ def _kilobytes(file: str, field: str) -> int:
 
 
 def _last_level_bytes(caches: Path) -> int:
-    """Of the highest level that is not for instructions alone (kernel, ABI/testing/sysfs-devices-system-cpu); 0 where
-    it cannot be read."""
-    found = [(0, 0)]
-    for each in caches.glob("index*"):
+    """Bytes of the highest-level cache that holds data; 0 if it cannot be read.
+
+    Source: Documentation/ABI/testing/sysfs-devices-system-cpu in the Linux kernel.
+    """
+    sizes_by_level = [(0, 0)]
+    for index in caches.glob("index*"):
         try:
-            kind, level, size = ((each / name).read_text().strip() for name in ("type", "level", "size"))
+            kind, level, size = ((index / name).read_text().strip() for name in ("type", "level", "size"))
             if kind != "Instruction":
-                found.append((int(level), int(size.rstrip("KMG")) * UNITS.get(size[-1:], 1)))
+                sizes_by_level.append((int(level), int(size.rstrip("KMG")) * UNITS.get(size[-1:], 1)))
         except (OSError, ValueError):
             continue
-    return max(found)[1]
+    return max(sizes_by_level)[1]
 
 
 CPU = Device(

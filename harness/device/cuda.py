@@ -1,6 +1,6 @@
-"""CUDA: an accelerator whose name, cache, arithmetic and throttling can be asked for.
+"""CUDA: an accelerator that also reports its name, cache size, arithmetic and throttling.
 
-NVML says whether the clock is held down, where nvidia-ml-py is installed and a driver answers.
+NVML reports throttling, if nvidia-ml-py is installed and a driver answers.
 """
 
 from __future__ import annotations
@@ -28,31 +28,30 @@ REASONS = {
     0x200: "board limit",
     0x400: "reliability",
 }
-"""Bits of nvmlClocksEventReasons that mean a busy device is throttled; the others mean that it is idle, or that its
-owner chose the clock."""
-
+"""Bits of nvmlClocksEventReasons that mean the device is throttled. The other bits mean that the device is idle or that
+somebody set its clock."""
 
 SLEEPS_READ, CYCLES_READ = 5, 2_000_000
-"""How often, and over how many cycles, the rate of torch.cuda._sleep is read: a millisecond each."""
+"""The rate of torch.cuda._sleep is measured five times over this many cycles, about a millisecond each."""
 
 FIRST_WITH_TF32 = (8, 0)
 """Compute capability of Ampere, the first with TF32 (NVIDIA A100 white paper, 2020)."""
 
 WARM_UPS = 3
-"""Calls before a capture, as in torch's own examples."""
+"""Calls before a capture, as many as in torch's examples."""
 
 
 def cache_bytes() -> int:
-    """Bytes of the L2 of the current device; UNKNOWN_CACHE_BYTES where it does not say."""
+    """Bytes of the current device's L2 cache; UNKNOWN_CACHE_BYTES if the device does not report it."""
     return int(torch.cuda.get_device_properties().L2_cache_size) or UNKNOWN_CACHE_BYTES
 
 
 @functools.cache
 def cycles_per_second() -> float:
-    """The rate of the counter by which torch.cuda._sleep spins: the highest of a few readings.
+    """Cycles per second of the counter that torch.cuda._sleep spins on: the highest of a few measurements.
 
-    A device that was idle runs slowly at first. A rate that is too high makes sleeps too long, which costs little; one
-    that is too low lets gates open too early, which is seen.
+    The highest, because a device that was idle starts at a low clock. A rate that is too high only makes sleeps longer
+    than necessary; one that is too low makes gates open too early, which voids their blocks.
     """
     rates = []
     for _ in range(SLEEPS_READ):
@@ -67,23 +66,24 @@ def cycles_per_second() -> float:
 
 
 def sleep(seconds: float) -> None:
-    """Queue a kernel of one thread that spins for so long; other kernels of the stream wait for it."""
+    """Queue a one-thread kernel that spins for this many seconds; later kernels of the stream wait for it."""
     torch.cuda._sleep(int(seconds * cycles_per_second()))  # type: ignore[no-untyped-call]
 
 
 def graph(make: Callable[[], Call]) -> Call:
-    """What a call queues, captured as a CUDA graph, and the call that replays it and returns what was captured.
+    """Capture what a call queues as a CUDA graph; the result is a call that replays it and returns its tensors.
 
-    All of it is made on the stream of the capture: autograd runs a backward pass on the stream of its forward pass
-    (torch, CUDA semantics), which would otherwise be outside. Raises NotImplementedError with torch's message where
-    something cannot be captured, such as a wait for the device.
+    make() returns the call to capture. Raises NotImplementedError with torch's message if something cannot be captured,
+    such as a synchronisation.
     """
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     usual = torch.cuda.current_stream()
     stream.wait_stream(usual)
+    # make() runs on the capturing stream, since autograd runs a backward pass on the stream of its forward pass (torch,
+    # CUDA semantics): a graph of autograd made elsewhere would be run outside the capture.
     with torch.cuda.stream(stream):
         call = make()
-        for _ in range(WARM_UPS):  # what libraries allocate or choose at first calls must not be captured
+        for _ in range(WARM_UPS):  # what libraries allocate or choose in their first calls must not be captured
             call()
     torch.cuda.synchronize()
     captured = torch.cuda.CUDAGraph()
@@ -95,7 +95,7 @@ def graph(make: Callable[[], Call]) -> Call:
     except RuntimeError as error:
         raise NotImplementedError(f"cannot be captured as a graph: {error}") from error
     finally:
-        torch.cuda.set_stream(usual)  # a capture that fails leaves its own stream current
+        torch.cuda.set_stream(usual)  # a failed capture leaves its own stream current
     torch.cuda.synchronize()
 
     def replay() -> Any:
@@ -106,27 +106,27 @@ def graph(make: Callable[[], Call]) -> Call:
 
 
 def set_arithmetic(mode: str) -> None:
-    """Every switch of products; raises NotImplementedError for tf32 on a device whose tensor cores lack it."""
+    """Set every switch that changes products; raises NotImplementedError for tf32 on a device without TF32."""
     if torch.cuda.get_device_capability() < FIRST_WITH_TF32:
         refuse("this GPU", mode, (TF32,))
     set_products(mode)
 
 
 def throttling(mask: int | None) -> list[str] | None:
-    """The reasons of NVML's bit mask in words; None, which stands for no answer, stays None."""
+    """The reasons in NVML's bit mask, in words; None if there is no mask."""
     return None if mask is None else [word for bit, word in REASONS.items() if mask & bit]
 
 
 @functools.cache
 def asker() -> Callable[[], int | None]:
-    """What asks the current device for its bit mask; None is the answer of one that cannot be asked."""
+    """A function that reads the current device's bit mask; it returns None if the device cannot be read."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties().uuid}")
         return functools.partial(_reasons, pynvml.nvmlDeviceGetCurrentClocksEventReasons, handle)
-    except Exception:  # no such package, library, driver, device or right: there is one answer to all of them
+    except Exception:  # package, library, driver, device or permission is missing: throttling is unknown in each case
         return lambda: None
 
 

@@ -1,4 +1,4 @@
-"""What the harness asks of a device, as a value: a file a device fills it in, and a test fills it with a fake."""
+"""What the harness needs from a device, as one frozen value that a file per device, or a fake in a test, fills in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 class Event(Protocol):
-    """A mark in the device's queue, as torch.Event(enable_timing=True) is one."""
+    """A mark in the device's queue, such as torch.Event(enable_timing=True)."""
 
     def record(self) -> None:
         """Put the mark at the end of the queue."""
@@ -25,33 +25,38 @@ class Event(Protocol):
 class Device:
     """One type of device, as the current process sees it.
 
-    Without a queue there is neither event nor sleep; without a sleep there is no device clock (gate.py).
-
-    type: torch's word for it. name: of the product, '' for a CPU, which names the machine already.
-    synchronize: waits until the device has done all that was queued. event: makes an Event. sleep: queues a sleep of so
-    many seconds. graph: captures what a call queues, and returns the call that queues it again; it is given what makes
-    the call, and raises NotImplementedError where that cannot be captured.
-    peak_bytes: bytes by which one call raises the peak of memory; NaN where that is not known. free_bytes: memory that
-    could be allocated now; NaN where that is not known. cache_bytes: size of the last cache before memory.
-    throttling: why the device runs slower than it could now, [] if it does not, None where that cannot be known.
-    set_arithmetic: sets what a mode asks of products, for the whole process; raises NotImplementedError where the
-    device has no such arithmetic. has_float64: whether its tensors can be float64. is_unusable: whether it no longer
-    does even the least, so that every later call of the process would fail. counter: nanoseconds of the host's clock.
-    pause: lets the host rest for so many seconds.
+    A device without a queue has neither event nor sleep; one that cannot sleep has no device clock (gate.py).
     """
 
     type: str
+    """torch's word for it, such as 'cuda'."""
     name: Callable[[], str]
+    """Name of the product; '' for the CPU, whose name is that of the machine."""
     synchronize: Callable[[], Any]
+    """Wait until the device has finished everything in its queue."""
     event: Callable[[], Event] | None
+    """Make an Event."""
     sleep: Callable[[float], Any] | None
+    """Queue a sleep of this many seconds."""
     graph: Callable[[Callable[[], Callable[[], Any]]], Callable[[], Any]] | None
+    """Given a function that makes a call, capture what the call queues, and return a call that queues it again. Raises
+    NotImplementedError if it cannot be captured."""
     peak_bytes: Callable[[Callable[[], Any]], float]
+    """Bytes by which one call raises the peak of memory; NaN if not known."""
     free_bytes: Callable[[], float]
+    """Bytes that could be allocated now; NaN if not known."""
     cache_bytes: Callable[[], int]
+    """Size of the last cache before memory."""
     throttling: Callable[[], list[str] | None]
+    """Why the device runs below its full speed now: [] if it does not, None if that cannot be known."""
     set_arithmetic: Callable[[str], None]
+    """Set the arithmetic of products that a mode asks for, for the whole process. Raises NotImplementedError if the
+    device lacks it."""
     has_float64: Callable[[], bool]
+    """Whether the device supports float64 tensors."""
     is_unusable: Callable[[], bool]
+    """Whether even the simplest operation fails, so that every later call of the process would fail too."""
     counter: Callable[[], int] = time.perf_counter_ns
+    """Nanoseconds of the host's clock."""
     pause: Callable[[float], Any] = time.sleep
+    """Let the host rest for this many seconds."""

@@ -1,9 +1,9 @@
-"""The device clock: what the device works between two events, its queue filled before it may begin.
+"""The device clock: time between two events in the device's queue, which the host fills before the device may begin.
 
 A kernel may be shorter than its launch. So the device sleeps while the host queues all calls of a block: the sleep is
-the gate, and the start event stands behind it. A start event that the device has passed before all was queued means
-that the gate opened too early: launches may be in the time, and the block is void. A sleep ends by itself, so a call
-that waits for the device inside is only seen to wait, and cannot wait for ever.
+the gate, and the start event stands behind it. If the device passes the start event before the host has queued all
+calls, the gate opened too early: the time may include launches, and the block is void. A sleep ends by itself, so a
+call that synchronises inside is noticed and never deadlocks.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ from harness.device.clock import UNDISTURBED_OF, Call, uncollected
 from harness.device.definition import Event
 
 QUEUING_SECONDS = 0.0005
-"""How long the host may take to queue a block. A launch takes it 2 µs and more, so that no more than 250 kernels wait:
-a CUDA stream holds about a thousand, and the host would wait for the gate to launch more."""
+"""How long queuing a block may take the host. A launch takes 2 µs or more, so at most 250 kernels wait in the queue. A
+CUDA stream holds about a thousand; beyond that the host would wait for the gate before it could launch more."""
 
 GATE_OVER_QUEUING = 2.0
 LEAST_GATE_SECONDS = 0.0001
-"""Shorter sleeps would save nothing: a void block costs more."""
+"""A shorter sleep would save less than one void block costs."""
 
 LONGEST_GATE_SECONDS = 0.1
 LONGER = 4.0
 TRIES = 5
-"""A gate of LEAST_GATE_SECONDS that is made LONGER so often is 26 ms: longer than queuing takes where a call does not
-wait for the device."""
+"""Attempts at one block. The last gate, LEAST_GATE_SECONDS times LONGER for every attempt before it, is 26 ms: no call
+takes that long to queue unless it waits for the device."""
 
 WAIT_SECONDS = 30.0
-"""An event that the device has not passed so long after all was queued is taken to be never passed."""
+"""If the device has not passed an event this long after it was queued, the harness assumes that it never will."""
 
 DRAINED_SECONDS = 0.0002
-"""An event behind an empty queue is passed in microseconds; behind a full one a thousand kernels come first."""
+"""The device passes an event within microseconds if its queue is empty, but only after a thousand kernels if it is
+full: this tells the two apart."""
 
 PAUSE_SECONDS = 0.00005
 
@@ -46,12 +47,12 @@ EARLY = "the queue ran dry: the device began before all calls were queued"
 
 
 class DeviceTimeout(Exception):
-    """The device has not done its work in WAIT_SECONDS; a worker cannot wait for it in any other way either."""
+    """The device has not finished within WAIT_SECONDS. Any other wait for it would hang."""
 
 
 @dataclass(frozen=True)
 class Gated:
-    """How a call is timed by the device clock: calls of a block, and the gate that queuing so many takes."""
+    """How the device clock times a call: the calls of a block, and the seconds of the gate behind which they queue."""
 
     calls: int
     gate: float
@@ -59,8 +60,12 @@ class Gated:
 
 @dataclass(frozen=True)
 class Attempt:
-    """Seconds of all calls between the events, and of queuing them; early: the gate opened too early; drained: it
-    did, and the device had nothing left to do when the last call returned; result: that of the last call."""
+    """One attempt at a block.
+
+    seconds: between the events, for all calls; NaN unless positive. queuing: seconds that the host took to queue them.
+    early: the gate opened too early. drained: it did, and the device had run out of work when the last call returned.
+    result: of the last call.
+    """
 
     seconds: float
     queuing: float
@@ -71,8 +76,8 @@ class Attempt:
 
 @dataclass(frozen=True)
 class DeviceClock:
-    """synchronize waits until the device is idle; sleep queues a sleep of so many seconds; event makes an event;
-    counter reads nanoseconds of the host; pause lets the host rest while it waits for an event."""
+    """synchronize waits until the device is idle; sleep queues a sleep of some seconds; event makes an event; counter
+    returns nanoseconds of the host's clock; pause lets the host rest while it waits for an event."""
 
     synchronize: Callable[[], object]
     sleep: Callable[[float], object]
@@ -81,46 +86,47 @@ class DeviceClock:
     pause: Callable[[float], object] = time.sleep
 
     def calibrate(self, call: Call, seconds: float) -> Gated | str:
-        """How to time a call by blocks of about `seconds`; or why it has no device time.
+        """How to time a call in blocks of about `seconds`; or the reason why it has no device time.
 
-        Raises DeviceTimeout, and what the call raises.
+        Raises DeviceTimeout, and whatever the call raises.
         """
-        found = self._gated_once(call)
-        if isinstance(found, str):
-            return found
-        again = [found, *(self.attempt([call], gate_for(found.queuing)) for _ in range(UNDISTURBED_OF - 1))]
-        # The shortest counts: another process may have had its turn in the others.
-        each, queuing = (min(getattr(one, name) for one in again) for name in ("seconds", "queuing"))
-        if not each > 0:
+        first = self._gated_once(call)
+        if isinstance(first, str):
+            return first
+        attempts = [first, *(self.attempt([call], gate_for(first.queuing)) for _ in range(UNDISTURBED_OF - 1))]
+        # The shortest counts: another process may have interrupted the others.
+        per_call, queuing = (min(getattr(attempt, name) for attempt in attempts) for name in ("seconds", "queuing"))
+        if not per_call > 0:
             return TOO_SHORT
-        calls = max(1, min(math.ceil(seconds / each), int(QUEUING_SECONDS / queuing)))
+        calls = max(1, min(math.ceil(seconds / per_call), int(QUEUING_SECONDS / queuing)))
         while calls > 1:
             gated = Gated(calls, gate_for(calls * queuing))
-            found = self.attempt([call] * calls, gated.gate)
-            if not found.early:
+            attempt = self.attempt([call] * calls, gated.gate)
+            if not attempt.early:
                 return gated
-            longer = Gated(calls, gate_for(found.queuing))
+            longer = Gated(calls, gate_for(attempt.queuing))
             if not self.attempt([call] * calls, longer.gate).early:
                 return longer
             calls //= 2
         return Gated(1, gate_for(queuing))
 
     def block(self, calls: Sequence[Call], gate: float, kept: list[Any] | None = None) -> tuple[float, float]:
-        """(seconds of a call, the gate that it took) of a block; the seconds are NaN where every attempt was void.
+        """Seconds per call of one block, NaN if every attempt was void; and the gate to begin with next time.
 
-        kept: the result of the last call is appended. Raises DeviceTimeout, and what a call raises.
+        kept: a list to which the result of each attempt's last call is appended. Raises DeviceTimeout, and whatever a
+        call raises.
         """
         for _ in range(TRIES):
-            found = self.attempt(calls, gate)
+            attempt = self.attempt(calls, gate)
             if kept is not None:
-                kept.append(found.result)
-            if not found.early:
-                return found.seconds / len(calls), gate
+                kept.append(attempt.result)
+            if not attempt.early:
+                return attempt.seconds / len(calls), gate
             gate = min(LONGER * gate, LONGEST_GATE_SECONDS)
         return math.nan, gate
 
     def attempt(self, calls: Sequence[Call], gate: float) -> Attempt:
-        """Queue the calls behind a gate of so many seconds, and wait for them."""
+        """Queue the calls behind a gate of this many seconds, and wait until the device has finished them."""
         begun, ended = self.event(), self.event()
         with uncollected():
             self.synchronize()
@@ -140,19 +146,19 @@ class DeviceClock:
         return Attempt(seconds if seconds > 0 else math.nan, queuing, early, drained, result)
 
     def _gated_once(self, call: Call) -> Attempt | str:
-        """One call behind a gate that stays closed until it is queued; or why there is none."""
+        """An attempt at one call whose gate stayed closed until it was queued; or why there is none."""
         gate = LEAST_GATE_SECONDS
         for _ in range(TRIES):
-            found = self.attempt([call], gate)
-            if not found.early:
-                return found
-            gate = max(LONGER * gate, gate_for(found.queuing))
+            attempt = self.attempt([call], gate)
+            if not attempt.early:
+                return attempt
+            gate = max(LONGER * gate, gate_for(attempt.queuing))
             if gate > LONGEST_GATE_SECONDS:
                 break
-        return WAITS if found.drained else FILLS
+        return WAITS if attempt.drained else FILLS
 
     def _wait_for(self, event: Event) -> None:
-        """Raises DeviceTimeout: an event can be asked again and again, where a synchronise would hang."""
+        """Poll the event, since a synchronise could hang for ever; raises DeviceTimeout."""
         if not self._passes(event, WAIT_SECONDS):
             raise DeviceTimeout(f"the device has not passed an event {WAIT_SECONDS:g} s after it was queued")
 
@@ -166,5 +172,5 @@ class DeviceClock:
 
 
 def gate_for(queuing: float) -> float:
-    """Seconds of a gate behind which calls are queued that take so many seconds to be queued."""
+    """Seconds of the gate for calls that the host takes `queuing` seconds to queue."""
     return max(GATE_OVER_QUEUING * queuing, LEAST_GATE_SECONDS)

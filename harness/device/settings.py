@@ -1,6 +1,6 @@
-"""Global state of torch that belongs to devices: what their products may round, autocast, the current device.
+"""Global state of torch that concerns devices: precision of products, autocast, the current device.
 
-It outlives the call that sets it, and changes what everybody else in the process measures.
+It outlives the call that sets it, and so changes the results of every other method in the process.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ FLOAT32_PRODUCTS = (
     ("generic", "all"),
     *((backend, operation) for backend in ("cuda", "mkldnn") for operation in ("all", "matmul", "conv", "rnn")),
 )
-"""(backend, operation) whose products of float32 may be rounded, as torch names them. Its older names (`allow_tf32`,
-`set_float32_matmul_precision`) write into the same places, and so must be put back before them."""
+"""torch's names (backend, operation) of the switches that let float32 products be rounded. The older names
+(`allow_tf32`, `set_float32_matmul_precision`) write into the same places, so they must be restored first."""
 
 REDUCTIONS = ("allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction")
 SUMS = (*REDUCTIONS, "allow_fp16_accumulation")
@@ -25,9 +25,9 @@ LIBRARY_SWITCHES = ("enabled", "deterministic", "benchmark")
 
 @dataclass(frozen=True)
 class Setting:
-    """One piece of global state. read() gives what `==` compares; write() puts that back, or raises.
+    """One piece of global state. read() returns a value that can be compared by `==`; write() restores it, or raises.
 
-    shared: a change of it changes what other methods compute, or how long they take.
+    shared: whether a change affects what other methods compute or how long they take.
     """
 
     name: str
@@ -37,44 +37,44 @@ class Setting:
 
 
 def of_products() -> list[Setting]:
-    """Every switch that changes what a product rounds, in the order in which it must be put back."""
+    """Every switch that changes what a product rounds, in the order in which they must be restored."""
     backends: Any = torch.backends
     return [
         Setting("float32 matmul precision", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
         _attribute(backends.cudnn, "torch.backends.cudnn", "allow_tf32"),
-        *(_of_float32(*each) for each in FLOAT32_PRODUCTS),
+        *(_of_float32(backend, operation) for backend, operation in FLOAT32_PRODUCTS),
         *(_attribute(backends.cuda.matmul, "torch.backends.cuda.matmul", name) for name in SUMS),
     ]
 
 
 def of_every_device() -> list[Setting]:
-    """What can be read on every machine, in the order in which it must be put back."""
+    """The settings that can be read on every machine, in the order in which they must be restored."""
     backends: Any = torch.backends
-    found = of_products()
-    for of in (backends.cudnn, backends.mkldnn):
-        found += [_attribute(of, of.__name__, name) for name in LIBRARY_SWITCHES if hasattr(of, name)]
-    found.append(
+    settings = of_products()
+    for library in (backends.cudnn, backends.mkldnn):
+        settings += [_attribute(library, library.__name__, name) for name in LIBRARY_SWITCHES if hasattr(library, name)]
+    settings.append(
         Setting("the BLAS library", backends.cuda.preferred_blas_library, backends.cuda.preferred_blas_library)
     )
     for device in ("cpu", "cuda"):
-        found += _of_autocast(device)
-    return [*found, random_state("torch's random state", torch.default_generator)]
+        settings += _of_autocast(device)
+    return [*settings, random_state("torch's random state", torch.default_generator)]
 
 
 def of_accelerator(word: str) -> list[Setting]:
-    """What only an accelerator of this type has. Reading it starts the device."""
+    """The settings that only an accelerator of this type has. Reading them initialises the device."""
     module: Any = torch.get_device_module(word)
     accelerator = torch.accelerator
-    found = [
+    settings = [
         Setting("the current device", accelerator.current_device_index, accelerator.set_device_index),
         Setting("the current stream", accelerator.current_stream, accelerator.set_stream),
     ]
     generators = getattr(module, "default_generators", ())
-    return [*found, *(random_state(f"torch's random state on {word}", each) for each in generators[:1])]
+    return [*settings, *(random_state(f"torch's random state on {word}", first) for first in generators[:1])]
 
 
 def random_state(name: str, generator: torch.Generator) -> Setting:
-    """The state of a generator. A randomised selection must draw, so no draw is held against it."""
+    """The state of a generator. It is not shared: a randomised selection has to draw numbers, and may."""
     return Setting(
         name,
         lambda: bytes(generator.get_state().numpy()),
@@ -107,5 +107,5 @@ def _of_autocast(device: str) -> list[Setting]:
     ]
 
 
-def _attribute(owner: Any, called: str, name: str) -> Setting:
-    return Setting(f"{called}.{name}", lambda: getattr(owner, name), lambda value: setattr(owner, name, value))
+def _attribute(owner: Any, owner_name: str, name: str) -> Setting:
+    return Setting(f"{owner_name}.{name}", lambda: getattr(owner, name), lambda value: setattr(owner, name, value))
