@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.session import asked
+from harness.session import request
 from harness.session.process import Worker
 from harness.study.cells import Case
 from harness.vocabulary import PHASES
@@ -22,7 +22,7 @@ USUAL: dict[str, Any] = {
 
 def opening(case: Case, **changes: Any) -> dict[str, Any]:
     """The request that opens a case."""
-    return asked.opening(case, **(USUAL | changes))
+    return request.opening(case, **(USUAL | changes))
 
 
 def checked(

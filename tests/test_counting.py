@@ -111,7 +111,7 @@ def test_without_valgrind_every_row_says_so(tmp_path: Path, monkeypatch: pytest.
     run = harness.run(study_of(tmp_path), tmp_path, studies=tmp_path, say=told.append)
     assert set(run.instructions["status"]) == {"unsupported"}
     assert set(run.instructions["reason"]) == {"valgrind is not installed (apt-get install valgrind)"}
-    assert told[-1].startswith("instructions: 16 of 16 counts could not be had: valgrind is not installed")
+    assert told[-1].startswith("instructions: 16 of 16 counts are missing: valgrind is not installed")
 
 
 def test_a_method_that_kills_the_counting_worker_costs_its_own_counts(
@@ -180,7 +180,7 @@ def test_the_commonest_reason_is_told() -> None:
     assert uncounted(rows) == ""
     rows += [{"status": "unsupported", "reason": "no valgrind"}] * 2 + [{"status": "crashed", "reason": "gone"}]
     assert uncounted(rows) == (
-        "instructions: 3 of 6 counts could not be had: no valgrind; instructions.csv has the other reasons"
+        "instructions: 3 of 6 counts are missing: no valgrind; instructions.csv has the other reasons"
     )
 
 

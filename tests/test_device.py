@@ -532,7 +532,7 @@ def test_out_of_memory_is_a_row_after_which_the_worker_is_fresh(
     write_study: WriteStudy, out_at: str, reason: str
 ) -> None:
     used, result = measured(write_study(STUDY), out_at)
-    became = {each.cell.method: (each.status, each.told()) for each in result.cells}
+    became = {each.cell.method: (each.status, each.full_reason()) for each in result.cells}
     assert became["large"] == ("out_of_memory", f"{reason}CUDA out of memory.")
     assert became["native"] == became["gather"] == ("ok", "")
     first, second = used
@@ -614,8 +614,8 @@ def test_a_void_block_is_no_row_and_is_told_beside_an_ok(write_study: WriteStudy
     void = {"seconds": math.nan, "void": "the queue ran dry", "throttling": None}
     _, result = run_with(write_study(STUDY), void)
     native, gather = result.cells
-    assert (native.status, native.told()) == ("ok", "")
-    assert (gather.status, gather.told()) == ("ok", "forward: 2 blocks without device time: the queue ran dry")
+    assert (native.status, native.full_reason()) == ("ok", "")
+    assert (gather.status, gather.full_reason()) == ("ok", "forward: 2 blocks without device time: the queue ran dry")
     assert Counter((block.arm.method, block.arm.clock, block.arm.calls) for block in result.blocks) == {
         ("native", "wall", 1): 2,
         ("native", "device", 3): 2,
@@ -660,12 +660,12 @@ def test_a_worker_says_so_without_asking_the_device_again(monkeypatch: pytest.Mo
 
 def test_a_throttled_clock_is_told_beside_an_ok(write_study: WriteStudy) -> None:
     _, result = measured(write_study(STUDY), "never", throttled=["power cap", "heat (software)"])
-    assert {(each.status, each.told()) for each in result.cells} == {
+    assert {(each.status, each.full_reason()) for each in result.cells} == {
         ("ok", "the device's clock was throttled: heat (software), power cap")
     }
     rows = rows_of(Case(n=64, k=4), Case(n=64, k=4).id, 1, "here", result)
-    assert {row["reason"] for row in rows["cells"]} == {result.cells[0].told()}
+    assert {row["reason"] for row in rows["cells"]} == {result.cells[0].full_reason()}
     unsaid: tuple[list[str] | None, ...] = (None, [])
     for said in unsaid:
         _, result = measured(write_study(STUDY), "never", throttled=said)
-        assert {each.told() for each in result.cells} == {""}
+        assert {each.full_reason() for each in result.cells} == {""}

@@ -23,7 +23,7 @@ from click.testing import Result
 import harness
 from harness.errors import UserError
 from harness.session import runs
-from harness.session.runs import write_info
+from harness.session.folder import write_info
 from harness.study.definition import Study
 from harness.tables import RunWriter, read, read_history, replace_text
 from harness.verdicts.history import record

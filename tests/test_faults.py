@@ -22,7 +22,7 @@ import harness
 from harness.cli.publish import publish
 from harness.errors import UserError
 from harness.report.terminal import closing
-from harness.session import process, runs
+from harness.session import folder, process, runs
 from harness.session.process import Worker, WorkerLost
 from harness.study.definition import Study
 from harness.tables import newest_run, read
@@ -113,8 +113,8 @@ def impostor(tmp_path: Path) -> Iterator[Callable[[str], Worker]]:
 @pytest.mark.parametrize(
     ("code", "status", "reason"),
     [
-        ("say('{\"status\": ')", "crashed", "the worker's answer was no JSON"),
-        ("os.write(1, b'{'); os.close(1); time.sleep(60)", "crashed", "closed its output, and went on"),
+        ("say('{\"status\": ')", "crashed", "the worker's reply was not JSON"),
+        ("os.write(1, b'{'); os.close(1); time.sleep(60)", "crashed", "closed its output and kept running"),
         ("print('one ' * 9999, file=sys.stderr); sys.exit('two')", "crashed", "the worker ended with exit code 1: two"),
         ("time.sleep(60)", "timeout", "no answer within 0.5 s"),
     ],
@@ -222,7 +222,7 @@ def test_a_clock_that_does_not_move_forward_costs_the_cell_not_the_run(
     became = run.cells.groupby("method")["status"].agg(set).to_dict()
     assert became == {"native": {"ok"}, "copy": {"ok"}, "read": {"ok"}, "gather": {"crashed"}}
     reasons = set(run.cells.query("method == 'gather'")["reason"])
-    assert reasons == {f"forward: the clock told {seconds:g} s for a call"}
+    assert reasons == {f"forward: the clock read {seconds:g} s per call"}
     assert "gather" not in set(run.timings["method"])
 
 
@@ -236,7 +236,8 @@ def test_a_wall_clock_that_steps_back_changes_nothing_but_the_stamps(
         now -= timedelta(hours=1)
         return now
 
-    monkeypatch.setattr(runs, "utc_now", backwards)
+    for module in (folder, runs):
+        monkeypatch.setattr(module, "utc_now", backwards)
     in_their_place(monkeypatch)
     study = write_study(SMALL)
     first, second = (measured(study, tmp_path / "results") for _ in range(2))
@@ -247,5 +248,5 @@ def test_a_wall_clock_that_steps_back_changes_nothing_but_the_stamps(
     lines = list(closing(second, tmp_path, None))  # so it names the folder, which the word `trial` does not mean
     assert any(str(second.path) in line for line in lines if line.startswith("next: "))
     publish([str(first.path), str(second.path)], tmp_path, tmp_path)
-    runs.write_info(second.path, dict(second.info) | {"end": None})
+    folder.write_info(second.path, dict(second.info) | {"end": None})
     assert keys_of(runs.resume(second.path, tmp_path, say=lambda _: None)) == keys_of(first)

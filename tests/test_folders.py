@@ -18,7 +18,7 @@ import pytest
 import harness
 from harness.errors import UserError
 from harness.session import runs
-from harness.session.runs import write_info
+from harness.session.folder import write_info
 from harness.study.definition import Study
 from harness.tables import Busy, RunWriter, append_history, read, read_history, read_verdicts, write_verdicts
 from harness.verdicts.history import history_rows
@@ -81,12 +81,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 import pytest
 import harness
-from harness.session import runs
+from harness.session import folder as run_folder
 from tests.fake_worker import in_their_place
 folder = Path(sys.argv[1])
 with pytest.MonkeyPatch.context() as patched:
     in_their_place(patched)
-    patched.setattr(runs, "utc_now", lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    patched.setattr(run_folder, "utc_now", lambda: datetime(2026, 1, 1, tzinfo=UTC))
     study = harness.load_study(folder / "trial.toml")
     print(flush=True)
     sys.stdin.readline()

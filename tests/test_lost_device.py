@@ -17,8 +17,8 @@ import harness
 from harness.device.devices import device_of
 from harness.errors import UserError
 from harness.session import runs
-from harness.session.asked import opening
 from harness.session.process import Worker
+from harness.session.request import opening
 from harness.session.side import Side
 from harness.study.cells import Case
 from harness.study.definition import Study
@@ -43,7 +43,7 @@ def test_a_device_that_disappears_ends_the_run_in_one_line_and_later_it_is_finis
     with pytest.raises(UserError) as caught:
         measured(study, tmp_path)
     (folder,) = (path.parent for path in tmp_path.glob("*/trial/*/run.json"))
-    beginning = "cuda has disappeared: a worker that began now does not see it any more; what is measured is kept: "
+    beginning = "cuda has disappeared: a newly started worker no longer sees it; what is measured is kept: "
     assert str(caught.value).startswith(f"{beginning}go on with `harness run --resume {folder}")
     kept = read(folder).cells
     assert set(kept["status"]) == {"ok"}

@@ -16,8 +16,8 @@ from harness.cli import cli
 from harness.errors import UserError
 from harness.machine import code_digest
 from harness.session import runs
+from harness.session.folder import write_info
 from harness.session.place import ThisMachine
-from harness.session.runs import write_info
 from harness.study.definition import Study
 from harness.tables import Run, read
 from harness.vocabulary import EXIT_USAGE

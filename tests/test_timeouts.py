@@ -38,4 +38,4 @@ def test_what_took_longest_is_given_up_and_the_others_begin_anew(
     assert became == {name: ["timeout" if name == "gather" else "ok"] for name in became}
     assert {"gather", "dense", "native"} <= set(became)
     (reason,) = {re.sub(r"0\.0\d+ s", "... s", each) for each in cells.query("method == 'gather'")["reason"]}
-    assert reason == "took ... s at once of the 7 s of its case (limits.seconds)"
+    assert reason == "one request took ... s of the 7 s of its case (limits.seconds)"

@@ -18,8 +18,8 @@ from harness.errors import CannotRun, Interrupted, UserError
 from harness.machine import this_machine
 from harness.planning.loading import Say, on_present_devices, plan_of, refuse_nothing
 from harness.session.case import CaseRunner
+from harness.session.folder import new_folder, sidecar, write_info
 from harness.session.process import Worker, WorkerLost
-from harness.session.runs import new_folder, sidecar, write_info
 from harness.session.side import Side
 from harness.study.definition import Study
 from harness.tables import BASE, HEAD, RunWriter, parameter_types

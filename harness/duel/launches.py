@@ -15,9 +15,9 @@ from harness.planning.loading import Say
 from harness.session.case import CaseRunner
 from harness.session.case_result import CaseResult
 from harness.session.counting import Counted, count_instructions, uncounted
+from harness.session.folder import write_info
 from harness.session.process import Worker
-from harness.session.runs import write_info
-from harness.session.sweep import at_hand
+from harness.session.sweep import bar_text
 from harness.session.turn import rows_of
 from harness.study.cells import Case, Cell
 from harness.study.definition import Study
@@ -80,7 +80,7 @@ class Launches:
             self._budget(),
             self.runner.renew,
             self._measure,
-            at_hand,
+            bar_text,
             self._judged,
             None if self.until_decided is None else (*LOOKS, *LATER_LOOKS),
             self._gives_up,
@@ -181,7 +181,7 @@ class Launches:
         """Count the instructions of both sides, if the study or the command asks for it."""
         if self.study.instructions is None:
             return
-        self.runner.rest()
+        self.runner.end_workers()
         sides = [Counted(spawn, run) for spawn, run in zip(self.spawns, self._sides(), strict=True)]
         counted = count_instructions(self.study, self.cases, sides)
         for name, writer, rows in zip((BASE, HEAD), self.writers, counted, strict=True):

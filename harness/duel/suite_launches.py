@@ -95,7 +95,7 @@ class SuiteLaunches:
                 {
                     **key,
                     "status": each.status,
-                    "reason": each.told(),
+                    "reason": each.full_reason(),
                     "machine": machine,
                     "wall_seconds": each.wall_seconds,
                 }

@@ -19,8 +19,8 @@ from harness.machine import Revision, this_machine, utc_now
 from harness.planning.loading import Say
 from harness.repository.checkout import inside
 from harness.session.case import CaseRunner
+from harness.session.folder import new_folder
 from harness.session.process import Worker
-from harness.session.runs import new_folder
 from harness.session.side import Side
 from harness.suite.definition import Planned, Suite, SuiteTest, narrowed, tests_of
 from harness.suite.sides import SuiteSide, homes_of, put_suite, refuse_same_code, tests_to_run

@@ -1,1 +1,1 @@
-"""The parent of the workers: which launch and which case comes next, whose turn it is, and what becomes of a worker."""
+"""The parent of the workers: it orders launches, cases and blocks, and handles workers that crash, hang or end."""

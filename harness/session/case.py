@@ -1,4 +1,4 @@
-"""One case in one launch: every cell gets a status, those that are right are timed in rounds."""
+"""One case in one launch: every cell gets a status, and the cells that are ok are timed in rounds."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from harness.session.asked import Asked, Opened, Planned, opening
-from harness.session.case_result import CaseResult, CellResult
-from harness.session.pace import ROUNDS_AGAIN, measured_again, too_fast
+from harness.session.case_result import CaseResult, CellResult, blocks_of_side, in_phase, measure_anew
+from harness.session.pace import refuse_too_fast
 from harness.session.process import WorkerLost
+from harness.session.request import CaseLike, CellLike, StudyLike, opening
 from harness.session.sampler import Arm, Block, sample
 from harness.session.side import Side
 from harness.vocabulary import COUNTS, WALL
@@ -19,196 +19,178 @@ from harness.vocabulary import COUNTS, WALL
 UNTIMED = float("nan")
 """Placeholder time of a block whose cell failed in an earlier round, or that could not be timed."""
 
-
 CLOSE_SECONDS = 60.0
-"""A worker that has not closed its case by then hangs. It compares its global state, and runs no method."""
+"""A worker that has not closed its case by then hangs: closing runs no method, it only compares global state."""
 
 
 class CaseRunner:
-    """Measures cases one after the other, all methods of all sides in one set of rounds."""
+    """Measures cases one after the other, with all methods of all sides in one set of rounds."""
 
-    def __init__(self, study: Asked, sides: Sequence[Side]) -> None:
+    def __init__(self, study: StudyLike, sides: Sequence[Side]) -> None:
         self._study, self._sides = study, sides
-        self._asked: tuple[int, str] = (0, "")
+        self._last_request: tuple[int, str] = (0, "")
+        """(side, method) of the last request; the method is '' if the request concerns the whole case."""
         self._longest: dict[tuple[int, str], float] = {}
-        """(side, method) -> seconds of its longest request in this attempt at a case; '' is what opens it."""
+        """(side, method) -> seconds of its longest request in this attempt at the case."""
         self._spoilers: dict[tuple[int, str], str] = {}
-        """(side, method) -> what it changed of what all methods share, in this launch."""
-        self._known_calls: dict[tuple[Opened, int, str], dict[str, int]] = {}
-        """(case, side, method) -> phase -> calls of a block by the wall clock: one launch calibrates for all."""
+        """(side, method) -> what it changed in this launch of the state that all methods share."""
+        self._known_calls: dict[tuple[CaseLike, int, str], dict[str, int]] = {}
+        """(case, side, method) -> phase -> calls per block by the wall clock: one launch calibrates for all."""
         self._watch_blocks = False
 
     def __enter__(self) -> CaseRunner:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.rest()
+        self.end_workers()
 
-    def rest(self) -> None:
-        """End the workers; the next case begins others."""
+    def end_workers(self) -> None:
+        """End the workers; the next case starts new ones."""
         for side in self._sides:
             side.drop()
 
     def renew(self) -> None:
         """Begin a launch: the next case runs in fresh workers."""
-        self._spoilers.clear()  # each launch measures the same cells as the one before
+        self._spoilers.clear()  # every launch measures the same cells
         for side in self._sides:
             side.renew()
 
     def run(
-        self, case: Opened, cells: Sequence[Sequence[Planned]], seed: int, seconds: float, *, measure: Sequence[str]
+        self, case: CaseLike, cells: Sequence[Sequence[CellLike]], seed: int, seconds: float, *, measure: Sequence[str]
     ) -> list[CaseResult]:
-        """Measure a case in about `seconds`, one round at least; `measure`: which of errors and memory.
+        """Measure a case in about `seconds`, at least one round; returns the result of each side.
 
-        cells: those of each side; so is what is returned. A method that costs a worker its life is given up on that
-        side, and the case is begun again without it. One that changes what all methods of a worker share is given up
-        in the later cases of the launch as well.
+        cells: those of each side. measure: which of 'errors', 'memory', 'repeats' and 'counts' to measure beside times.
+        If a method ends a worker, its cell of that side is given up, and the case begins again without it. A method
+        that changes what all methods of a worker share is given up in the later cases of the launch as well.
         """
         results = [[CellResult(cell, side, reason=cell.skip) for cell in planned] for side, planned in enumerate(cells)]
-        for each in (result for side in results for result in side if not result.reason):
-            if changed := self._spoilers.get((each.side, each.cell.method)):
-                each.end("incorrect", f"{changed} (in an earlier case of this launch, so not run again)")
+        for result in (result for of_side in results for result in of_side if not result.reason):
+            if changed := self._spoilers.get((result.side, result.cell.method)):
+                result.end("incorrect", f"{changed} (in an earlier case of this launch, so not run again)")
         self._watch_blocks = False
         while True:
-            open_cells = [each for side in results for each in side if not each.reason]
+            still_open = [result for of_side in results for result in of_side if not result.reason]
             blocks: list[Block] = []
             try:
-                self._measure(case, open_cells, seed, seconds, measure, blocks)
-                return [CaseResult(each, _kept(blocks, side, each)) for side, each in enumerate(results)]
+                self._measure(case, still_open, seed, seconds, measure, blocks)
+                return [CaseResult(own, blocks_of_side(blocks, side, own)) for side, own in enumerate(results)]
             except WorkerLost as lost:
-                if lost.status == "incorrect" and not self._asked[1] and not self._watch_blocks:
-                    self._watch_blocks = True  # a block changed something: measured once more, it is known which one
-                    self._sides[self._asked[0]].drop()
-                    _measure_anew(open_cells)
+                side, method = self._last_request
+                if lost.status == "incorrect" and not method and not self._watch_blocks:
+                    # Closing the case found that a block changed shared state; a second measurement, in which the
+                    # worker compares it after every block, finds out which method did.
+                    self._watch_blocks = True
+                    self._sides[side].drop()
+                    measure_anew(still_open)
                 else:
-                    self._give_up(open_cells, lost)
+                    self._give_up(still_open, lost)
 
-    def _give_up(self, cells: list[CellResult], lost: WorkerLost) -> None:
-        """End the cell that cost a worker its life, or all of its side; the others are to be measured anew.
-
-        Of a timeout that is the one of the longest request, not the one for which nothing was left.
-        """
-        (at, culprit), reason = self._asked, lost.reason
-        self._sides[at].drop()
+    def _give_up(self, results: list[CellResult], lost: WorkerLost) -> None:
+        """End the cell that caused the loss of a worker, or all cells of that side; the others are measured anew."""
+        (side, culprit), reason = self._last_request, lost.reason
+        self._sides[side].drop()
         if lost.status == "incorrect" and culprit:
-            self._spoilers[at, culprit] = reason
+            self._spoilers[side, culprit] = reason
         if lost.status == "timeout" and not lost.answered:
-            at, culprit = max(self._longest, key=self._longest.__getitem__)
-            longest, limit = self._longest[at, culprit], self._study.limits.seconds
-            reason = f"took {longest:.3g} s at once of the {limit:g} s of its case (limits.seconds)"
-        for each in cells:
-            if each.side == at and culprit in ("", each.cell.method):
-                each.end(lost.status, reason)
-        _measure_anew(cells)
+            # To blame is the longest request of the case, not the last one, for which no time was left.
+            side, culprit = max(self._longest, key=self._longest.__getitem__)
+            longest, limit = self._longest[side, culprit], self._study.limits.seconds
+            reason = f"one request took {longest:.3g} s of the {limit:g} s of its case (limits.seconds)"
+        for result in results:
+            if result.side == side and culprit in ("", result.cell.method):
+                result.end(lost.status, reason)
+        measure_anew(results)
 
     def _measure(
         self,
-        case: Opened,
-        cells: list[CellResult],
+        case: CaseLike,
+        results: list[CellResult],
         seed: int,
         seconds: float,
         measure: Sequence[str],
         blocks: list[Block],
     ) -> None:
-        for at in {each.side for each in cells}:
-            self._sides[at].running_on(case.device)  # the seconds of a case are its own, not those of starting a worker
+        """One attempt at a case: check all cells, then time those that are ok into `blocks`. Raises WorkerLost."""
+        sides = {result.side for result in results}
+        for side in sides:
+            self._sides[side].running_on(case.device)  # starting a worker does not count toward the case's seconds
         self._longest.clear()
         begun = time.monotonic()
         deadline = begun + self._study.limits.seconds
         for side in range(len(self._sides)):
-            self._check(case, [each for each in cells if each.side == side], deadline, measure)
-        timing = self._study.timing
-        if timing:
-            by_arm = {(each.side, each.cell.method): each for each in cells}
-            end = min(deadline, begun + seconds)
-            arms = list(self._arms(cells, deadline))
-            for block in sample(arms, timing.rounds, seed, end):
-                result = by_arm[block.arm.side, block.arm.method]
-                if result.status == "ok" and not math.isnan(block.seconds):
-                    blocks.append(block)
-            self._refuse_too_fast(arms, blocks, by_arm, seed, deadline)
-            for side in {each.side for each in cells}:
-                closed = self._ask(side, {"op": "close"}, time.monotonic() + CLOSE_SECONDS)
-                if closed["status"] == "ok":
-                    continue
-                for each in cells:
-                    if each.side == side and each.status == "ok":
-                        each.end(closed["status"], closed.get("reason", ""))
-
-    def _refuse_too_fast(
-        self,
-        arms: list[Arm],
-        blocks: list[Block],
-        by_arm: dict[tuple[int, str], CellResult],
-        seed: int,
-        deadline: float,
-    ) -> None:
-        """End the cells that are too fast to be true, once they were so in every round of a second measurement, whose
-        blocks are not kept. It ends by the deadline of the case, with one round at least."""
-
-        def least_bytes(arm: Arm) -> int:
-            return by_arm[arm.side, arm.method].least_bytes.get(arm.phase, 0)
-
-        suspects = [arm for arm, *_ in too_fast(blocks, least_bytes)]
-        if not suspects:
+            self._check(case, [result for result in results if result.side == side], deadline, measure)
+        if not self._study.timing:
             return
-        again = sample(measured_again(arms, suspects), ROUNDS_AGAIN, seed + 1, deadline)
-        timed = [block for block in again if not math.isnan(block.seconds)]  # a block without a time excuses nobody
-        for arm, pace, yardstick in too_fast(timed, least_bytes, max):
-            if (result := by_arm[arm.side, arm.method]).status == "ok":
-                reason = f"moved its bytes {pace:.2g} times as fast as {yardstick}"
-                result.end("incorrect", _in_phase(arm.phase, reason))
+        result_of = {(result.side, result.cell.method): result for result in results}
+        arms = list(self._arms(results, deadline))
+        for block in sample(arms, self._study.timing.rounds, seed, min(deadline, begun + seconds)):
+            if result_of[block.arm.side, block.arm.method].status == "ok" and not math.isnan(block.seconds):
+                blocks.append(block)
+        refuse_too_fast(arms, blocks, result_of, seed, deadline)
+        for side in sides:
+            self._close([result for result in results if result.side == side])
 
-    def _check(self, case: Opened, cells: list[CellResult], deadline: float, measure: Sequence[str]) -> None:
-        """Open the case on the worker of these cells' side, and hold each method to what is right."""
-        if not cells:
+    def _close(self, results: list[CellResult]) -> None:
+        """Close the case on the worker of these cells' side. Raises WorkerLost."""
+        reply = self._ask(results[0].side, {"op": "close"}, time.monotonic() + CLOSE_SECONDS)
+        if reply["status"] == "ok":
             return
-        at = cells[0].side
+        for result in results:
+            if result.status == "ok":
+                result.end(reply["status"], reply.get("reason", ""))
+
+    def _check(self, case: CaseLike, results: list[CellResult], deadline: float, measure: Sequence[str]) -> None:
+        """Open the case on the worker of these cells' side, and check every method. Raises WorkerLost."""
+        if not results:
+            return
+        side = results[0].side
         begin = time.monotonic()
-        request = self._opening(case, self._sides[at].running().cores, with_phases=COUNTS in measure)
-        opened = self._ask(at, request, deadline)
-        opening_of_each = (time.monotonic() - begin) / len(cells)
-        for each in cells:
+        request = self._opening(case, self._sides[side].running().cores, with_phases=COUNTS in measure)
+        opened = self._ask(side, request, deadline)
+        share_of_opening = (time.monotonic() - begin) / len(results)
+        for result in results:
             if opened["status"] != "ok":
-                each.end(opened["status"], opened["reason"])
+                result.end(opened["status"], opened["reason"])
                 continue
             begin = time.monotonic()
-            spare = self._study.memory_limit(case.device) - each.cell.predicted_bytes
-            request = {"op": "check", "method": each.cell.method, "measure": measure, "spare_bytes": spare}
-            known = self._known_calls.get((case, at, each.cell.method), {})
-            reply = self._ask(at, request | {"calls": known}, deadline)
-            each.wall_seconds = opening_of_each + time.monotonic() - begin
+            spare = self._study.memory_limit(case.device) - result.cell.predicted_bytes
+            request = {"op": "check", "method": result.cell.method, "measure": measure, "spare_bytes": spare}
+            known = self._known_calls.get((case, side, result.cell.method), {})
+            reply = self._ask(side, request | {"calls": known}, deadline)
+            result.wall_seconds = share_of_opening + time.monotonic() - begin
             if reply["status"] == "ok":
-                each.status, each.reason, each.calls = "ok", reply["reason"], reply["calls"]
-                self._known_calls[case, at, each.cell.method] = {
-                    phase: clocks[WALL] for phase, clocks in each.calls.items() if WALL in clocks
+                result.status, result.reason, result.calls = "ok", reply["reason"], reply["calls"]
+                self._known_calls[case, side, result.cell.method] = {
+                    phase: clocks[WALL] for phase, clocks in result.calls.items() if WALL in clocks
                 }
-                each.least_bytes = reply.get("least_bytes", {})
-                each.memory, each.figures = reply["memory"], reply["figures"]
-                each.counts = reply.get(COUNTS)
-                each.compile_seconds = reply.get("compile_seconds", float("nan"))
+                result.least_bytes = reply.get("least_bytes", {})
+                result.memory, result.figures = reply["memory"], reply["figures"]
+                result.counts = reply.get(COUNTS)
+                result.compile_seconds = reply.get("compile_seconds", float("nan"))
             else:
-                each.end(reply["status"], reply["reason"])
+                result.end(reply["status"], reply["reason"])
 
     def _ask(self, side: int, request: dict[str, Any], deadline: float) -> dict[str, Any]:
-        """The reply to a request of a method, or of all. Raises WorkerLost, also where there was no memory for it, and
-        where the method changed what all share.
+        """The reply to a request about a method, or about the whole case.
 
-        What such a worker has left allocated or changed is not known: the other cells are measured in a fresh one, as
-        if the method had not been.
+        Raises WorkerLost, also if the worker itself reports that memory ran out, that the device hangs, or that a
+        method changed shared state: nobody knows what such a worker has left allocated or changed, so the other cells
+        are measured in a fresh one, as if the method had never run.
         """
-        self._asked = side, request.get("method", "")
+        self._last_request = side, request.get("method", "")
         begin = time.monotonic()
         try:
             reply = self._sides[side].ask(request, deadline)
         finally:
-            self._longest[self._asked] = max(time.monotonic() - begin, self._longest.get(self._asked, 0.0))
+            seconds = time.monotonic() - begin
+            self._longest[self._last_request] = max(seconds, self._longest.get(self._last_request, 0.0))
         if reply.get("status") in ("out_of_memory", "timeout") or reply.get("spoilt"):
-            raise WorkerLost(reply["status"], _in_phase(request.get("phase", ""), reply["reason"]), answered=True)
+            raise WorkerLost(reply["status"], in_phase(request.get("phase", ""), reply["reason"]), answered=True)
         return reply
 
-    def _opening(self, case: Opened, cores: Sequence[int], with_phases: bool) -> dict[str, Any]:
-        """The request that opens a case. with_phases: of a study that times nothing too, since they are counted."""
+    def _opening(self, case: CaseLike, cores: Sequence[int], with_phases: bool) -> dict[str, Any]:
+        """The request that opens a case. with_phases: also if the study times nothing, because they are counted."""
         timing, compared = self._study.timing, self._study.comparison
         return opening(
             case,
@@ -223,20 +205,21 @@ class CaseRunner:
             watch_blocks=self._watch_blocks,
         )
 
-    def _arms(self, cells: list[CellResult], deadline: float) -> Iterator[Arm]:
-        """Every phase of every cell by every clock; its blocks have as many calls on one side as on the other."""
+    def _arms(self, results: list[CellResult], deadline: float) -> Iterator[Arm]:
+        """An arm for every cell, phase and clock; its blocks have the same number of calls on both sides."""
         calls: dict[tuple[str, str, str], list[int]] = {}
-        arms = [(each, phase, clock) for each in cells for phase, own in each.calls.items() for clock in own]
-        for each, phase, clock in arms:
-            calls.setdefault((each.cell.method, phase, clock), []).append(each.calls[phase][clock])
-        for each, phase, clock in arms:
-            on_each_side = calls[each.cell.method, phase, clock]
+        arms = [(result, phase, clock) for result in results for phase, own in result.calls.items() for clock in own]
+        for result, phase, clock in arms:
+            calls.setdefault((result.cell.method, phase, clock), []).append(result.calls[phase][clock])
+        for result, phase, clock in arms:
+            on_each_side = calls[result.cell.method, phase, clock]
             # By the device clock a longer block might not fit into the queue.
             count = max(on_each_side) if clock == WALL else min(on_each_side)
-            time_block = partial(self._block, each, phase, clock, count, deadline)
-            yield Arm(each.cell.method, phase, count, time_block, each.side, clock)
+            time_block = partial(self._block, result, phase, clock, count, deadline)
+            yield Arm(result.cell.method, phase, count, time_block, result.side, clock)
 
     def _block(self, result: CellResult, phase: str, clock: str, calls: int, deadline: float) -> float:
+        """Seconds per call in one block; UNTIMED if it has no valid time, and then the cell may be ended."""
         if result.status != "ok":
             return UNTIMED
         request = {"op": "time", "method": result.cell.method, "phase": phase, "clock": clock, "calls": calls}
@@ -244,30 +227,13 @@ class CaseRunner:
         reply = self._ask(result.side, request, deadline)
         result.wall_seconds += time.monotonic() - begin
         if "seconds" not in reply:
-            result.end(reply["status"], _in_phase(phase, reply["reason"]))
+            result.end(reply["status"], in_phase(phase, reply["reason"]))
             return UNTIMED
         if reply.get("void"):
             result.void[phase, reply["void"]] += 1
             return UNTIMED
         if not 0 < reply["seconds"] < math.inf:
-            result.end("crashed", _in_phase(phase, f"the clock told {reply['seconds']:g} s for a call"))
+            result.end("crashed", in_phase(phase, f"the clock read {reply['seconds']:g} s per call"))
             return UNTIMED
         result.throttling |= set(reply["throttling"] or ())
         return float(reply["seconds"])
-
-
-def _measure_anew(cells: Sequence[CellResult]) -> None:
-    """Forget what was found of the cells that were right: their worker is gone."""
-    for each in cells:
-        if each.status == "ok":
-            each.end("skipped", "")
-
-
-def _in_phase(phase: str, reason: str) -> str:
-    return f"{phase}: {reason}" if phase else reason
-
-
-def _kept(blocks: Sequence[Block], side: int, results: Sequence[CellResult]) -> list[Block]:
-    """The blocks of a side whose cells are ok."""
-    right = {each.cell.method for each in results if each.status == "ok"}
-    return [block for block in blocks if block.arm.side == side and block.arm.method in right]

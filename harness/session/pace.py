@@ -1,61 +1,88 @@
-"""Can it be so fast? While a case is open: what moves its bytes faster than its yardsticks is measured again.
+"""Can a method be that fast? While a case is open, whatever moves its bytes faster than the yardsticks is timed again.
 
-verdicts/plausible.py asks the same of a whole run. Here only the case is known, so less is judged: yardsticks that are
-slow enough that they tell how fast memory is, not how long a call takes. By this, none of 1200 phases of the committed
-run of `speed` is over 1.1.
+verdicts/plausible.py asks the same of a whole run. Here only the case is known, so only yardsticks count whose time is
+long enough to reflect the speed of memory rather than the cost of a call. By this rule, none of the 1200 phases of the
+committed run of `speed` is over 1.1.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import median
 
-from harness.session.sampler import Arm, Block
+from harness.session.case_result import CellResult, in_phase
+from harness.session.sampler import Arm, Block, sample
 from harness.vocabulary import ALIKE_BYTES, PACE_BOUND, YARDSTICKS
 
 LASTING_SECONDS = 20e-6
-"""A yardstick that lasts less says nothing: a call alone takes 2 µs on a CPU, and some 10 µs on an accelerator, whose
-calls overlap with its work where that takes longer."""
+"""A yardstick that takes less says nothing about memory: a call alone takes 2 µs on a CPU, and some 10 µs on an
+accelerator, where it overlaps with the work of longer calls."""
 
 CALL_SECONDS = 2e-6
 
 ROUNDS_AGAIN = 7
-"""Rounds of the second measurement, in all of which a phase must be too fast."""
+"""Rounds of the second measurement; a phase must be too fast in all of them."""
+
+
+def refuse_too_fast(
+    arms: Sequence[Arm],
+    blocks: Iterable[Block],
+    result_of: Mapping[tuple[int, str], CellResult],
+    seed: int,
+    deadline: float,
+) -> None:
+    """End the cells that are too fast to be true, in every round of a second measurement too.
+
+    result_of: (side, method) -> its result. The second measurement has at least one round and otherwise ends by the
+    deadline (of time.monotonic); its blocks are not kept.
+    """
+
+    def least_bytes(arm: Arm) -> int:
+        return result_of[arm.side, arm.method].least_bytes.get(arm.phase, 0)
+
+    suspects = [arm for arm, *_ in too_fast(blocks, least_bytes)]
+    if not suspects:
+        return
+    again = sample(_suspects_and_yardsticks(arms, suspects), ROUNDS_AGAIN, seed + 1, deadline)
+    timed = [block for block in again if not math.isnan(block.seconds)]  # a block without a time excuses nobody
+    for arm, pace, yardstick in too_fast(timed, least_bytes, max):
+        if (result := result_of[arm.side, arm.method]).status == "ok":
+            result.end("incorrect", in_phase(arm.phase, f"moved its bytes {pace:.2g} times as fast as {yardstick}"))
 
 
 def too_fast(
     blocks: Iterable[Block], least_bytes: Callable[[Arm], int], of_phase: Callable[[Sequence[float]], float] = median
 ) -> Iterator[tuple[Arm, float, str]]:
-    """Phases that moved their least bytes over PACE_BOUND times as fast as the better yardstick of their side and
-    clock: the arm, how many times, the yardstick.
+    """Arms that moved their least bytes over PACE_BOUND times as fast as the faster yardstick of their side and clock:
+    the arm, how many times as fast, and the name of the yardstick.
 
-    A yardstick counts where the bytes of the two differ by a factor of ALIKE_BYTES at most. Of its blocks the fastest
-    counts, less the seconds of a call; of the blocks of a phase, of_phase.
+    A yardstick counts for a phase if their bytes differ by a factor of at most ALIKE_BYTES. Its pace is that of its
+    fastest block, less the seconds of a call; that of a phase is of_phase of its blocks.
     """
-    seconds: dict[Arm, list[float]] = {}
+    seconds_of: dict[Arm, list[float]] = {}
     for block in blocks:
-        seconds.setdefault(block.arm, []).append(block.seconds)
-    known = [(arm, min(each)) for arm, each in seconds.items() if arm.method in YARDSTICKS]
-    rates = [(arm, least_bytes(arm) / (each - CALL_SECONDS)) for arm, each in known if each >= LASTING_SECONDS]
-    for arm, each in seconds.items():
-        least = least_bytes(arm)
+        seconds_of.setdefault(block.arm, []).append(block.seconds)
+    fastest = [(arm, min(seconds)) for arm, seconds in seconds_of.items() if arm.method in YARDSTICKS]
+    paces = [(arm, least_bytes(arm) / (each - CALL_SECONDS)) for arm, each in fastest if each >= LASTING_SECONDS]
+    for arm, seconds in seconds_of.items():
+        moved = least_bytes(arm)
         alike = [
-            (rate, yardstick.method)
-            for yardstick, rate in rates
+            (pace, yardstick.method)
+            for yardstick, pace in paces
             if (yardstick.side, yardstick.clock) == (arm.side, arm.clock)
-            and least <= ALIKE_BYTES * least_bytes(yardstick)
-            and least_bytes(yardstick) <= ALIKE_BYTES * least
+            and moved <= ALIKE_BYTES * least_bytes(yardstick)
+            and least_bytes(yardstick) <= ALIKE_BYTES * moved
         ]
         if arm.method in YARDSTICKS or not alike:
             continue
-        rate, name = max(alike)
-        allowed = rate * of_phase(each)
-        if least > PACE_BOUND * allowed:
-            yield arm, least / allowed if allowed else math.inf, name
+        pace, name = max(alike)
+        possible = pace * of_phase(seconds)
+        if moved > PACE_BOUND * possible:
+            yield arm, moved / possible if possible else math.inf, name
 
 
-def measured_again(arms: Iterable[Arm], suspects: Sequence[Arm]) -> list[Arm]:
-    """What takes part in the second measurement: the suspects, and the yardsticks of their sides."""
+def _suspects_and_yardsticks(arms: Iterable[Arm], suspects: Sequence[Arm]) -> list[Arm]:
+    """The arms of the second measurement: the suspects, and the yardsticks of their sides."""
     sides = {arm.side for arm in suspects}
     return [*suspects, *(arm for arm in arms if arm.method in YARDSTICKS and arm.side in sides)]

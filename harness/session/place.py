@@ -1,4 +1,4 @@
-"""Where turns are measured: what a run needs to know of it, and this machine, one turn after the other."""
+"""Where turns are measured: the interface of such a place, and this machine, which measures one turn at a time."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from harness.session.turn import Rows, Turn, take_turn
 from harness.study.definition import Study
 
 Measure = Callable[[Iterator[Turn]], Iterator[Rows]]
-"""Measures the turns of one launch; where several are measured side by side, their rows come as they are ready."""
+"""Measures the turns of one launch and yields their rows, as they are ready if turns run in parallel."""
 
 
 class Place(Protocol):
-    """Somewhere to measure."""
+    """A place to measure: this machine, or a cluster."""
 
     @property
     def machine(self) -> dict[str, Any]:
@@ -26,7 +26,7 @@ class Place(Protocol):
 
     @property
     def torch(self) -> dict[str, Any]:
-        """What torch there is, as a worker's greeting tells it."""
+        """The greeting of a worker there, which describes its Python, torch and devices."""
 
     @property
     def devices(self) -> list[str]:
@@ -34,31 +34,32 @@ class Place(Protocol):
 
     @property
     def pinned_to(self) -> list[int]:
-        """The core that one thread is pinned to; none where that is not known beforehand."""
+        """The core to which a case of one thread is pinned; empty if that is not known beforehand."""
 
     def at_once(self, study: Study) -> int:
-        """How many turns of a study are measured side by side."""
+        """How many turns of a study are measured in parallel."""
 
     def admit(self, study: Study) -> None:
-        """Raise UserError where this study cannot be measured here."""
+        """Raise UserError if this study cannot be measured here."""
 
     def measuring(self, study: Study) -> AbstractContextManager[Measure]:
-        """What measures the turns of this study."""
+        """A context whose value measures the turns of this study."""
 
     @property
     def is_this_machine(self) -> bool:
-        """Whether what a study's script measures beside the cells is measured where they are."""
+        """Whether this process runs on the machine that measures the cells, so that facts can be measured beside
+        them."""
 
     @property
     def option(self) -> str:
-        """What `harness run --resume` must be told to go on here, or ''."""
+        """The option that `harness run --resume` needs in order to go on here, or ''."""
 
     def refuse(self, slug: str) -> str:
-        """Why a run that was begun on the machine of that slug cannot go on here, or ''."""
+        """Why a run that began on the machine with this slug cannot go on here, or ''."""
 
 
 class ThisMachine:
-    """This machine, one turn at a time. Raises UserError where no worker starts."""
+    """This machine, which measures one turn at a time. Raises UserError if no worker starts."""
 
     option = ""
     is_this_machine = True
@@ -96,20 +97,20 @@ class ThisMachine:
         return 1
 
     def admit(self, study: Study) -> None:
-        """Every study can be tried; what is not supported is a row."""
+        """Every study can be tried: a cell that is not supported becomes a row that says so."""
 
     def refuse(self, slug: str) -> str:
         return "" if slug == self._machine.slug else f"begun on {slug}, and this is {self._machine.slug}"
 
     @contextmanager
     def measuring(self, study: Study) -> Iterator[Measure]:
-        first, self._first = self._first, None  # whoever runs cases in it ends it
+        first, self._first = self._first, None  # from here on the runner owns the worker and ends it
         with CaseRunner(study, [Side(lambda: Worker.spawn(cores_for_workers()), first)]) as runner:
             yield one_by_one(runner, self._machine.slug)
 
 
 def one_by_one(runner: CaseRunner, slug: str) -> Measure:
-    """What measures the turns of a launch one after the other, in workers that are fresh in each."""
+    """Measures the turns of a launch one after the other, in workers that are fresh in every launch."""
 
     def measure(turns: Iterator[Turn]) -> Iterator[Rows]:
         runner.renew()

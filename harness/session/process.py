@@ -1,4 +1,4 @@
-"""The handle of a worker process: start it, ask it, and know how it ended."""
+"""The handle of a worker process: it starts the process, sends it requests, and finds out how it ended."""
 
 from __future__ import annotations
 
@@ -22,40 +22,44 @@ from harness.worker.counting import callgrind, counting_environment
 from harness.worker.protocol import WITH_PARENT
 
 START_SECONDS = 120.0
-"""A worker that has not greeted by then never will: importing torch takes seconds, on a cold disk tens of them."""
+"""A worker that has not greeted by then never will: importing torch takes seconds, or tens of seconds on a cold
+disk."""
 
 SIDE_BY_SIDE = {
     "OPENBLAS_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
     "MALLOC_TRIM_THRESHOLD_": str(2**32),
 }
-"""What a worker that times nothing is told. NumPy's threads would wait busily for the cores of the others: two workers
-on two cores then took as long as one. glibc would give back at once what is freed, and at n = 65536 a fifth of the time
-went into page faults. Of a worker that counts, callgrind would add up the instructions of all threads."""
+"""Environment of workers that time nothing, and so run in parallel. NumPy's threads spin while they wait: two workers
+on two cores took as long as one. glibc returns freed memory to the system at once, and at n = 65536 page faults took a
+fifth of the time. In a worker that counts, callgrind would add up the instructions of all threads."""
 
 COUNTING_START_SECONDS = 10 * START_SECONDS
-"""The same of a worker that counts: importing torch under callgrind takes ten times as long, and others may be busy."""
+"""START_SECONDS of a worker that counts: importing torch takes ten times as long under callgrind, and several may start
+at once."""
 
 END_SECONDS = 10.0
 """A worker that has closed its output is ending; one that has not ended by then never will."""
 
 LAST_BYTES = 1 << 12
-"""Of what a worker said: its last line is told, however much a method has printed before."""
+"""How much of a worker's standard error is read for its last line: a method may have printed any amount before."""
 
 WORKER = "harness.measure.worker"
-"""The module that a worker runs: under this name each version has one, so that a duel can start that of its base."""
+"""The module that a worker runs. Every version of the harness has it under this name, so that a duel can start a worker
+of its base."""
 
 ELSEWHERE = "import sys; sys.path.insert(0, {home!r}); import harness; del sys.path[0]; import {worker} as w; w.main()"
-"""What a worker runs of a harness that lies in another folder than its own: nothing else that lies there is found."""
+"""The program of a worker whose harness is not in its working folder: `home` is on sys.path only while `harness` is
+imported, so nothing else in that folder can be imported."""
 
 HOME = Path(__file__).parents[2]
-"""The folder that this harness lies in."""
+"""The folder that contains this package."""
 
 
 class WorkerLost(Exception):
-    """There is no answer, or none after which the worker could go on; the message says why.
+    """The worker did not reply, or cannot be used after its reply; the message says why.
 
-    status: 'crashed', 'timeout' or 'out_of_memory'. answered: the worker itself said so.
+    status: 'crashed', 'timeout', 'out_of_memory' or 'incorrect'. answered: the worker itself replied so.
     """
 
     def __init__(self, status: str, reason: str, *, answered: bool = False) -> None:
@@ -65,8 +69,11 @@ class WorkerLost(Exception):
 
 @dataclass
 class Worker:
-    """A running worker process. Its cores are those that it pins itself to, as many as a case has threads; its folder
-    is where its harness must lie, if that is known."""
+    """A running worker process.
+
+    cores: it pins itself to the first of them, as many as a case has threads. folder: where its harness must lie, or
+    None if that is not known. greeting: its first message, once it has arrived.
+    """
 
     process: subprocess.Popen[bytes]
     cores: tuple[int, ...]
@@ -81,9 +88,9 @@ class Worker:
     def start(
         cls, cores: tuple[int, ...] = (), interpreter: str = sys.executable, folder: Path | None = None
     ) -> Worker:
-        """A worker of the harness in `folder` (default: this one) that has greeted.
+        """A worker of the harness in `folder` (default: this harness) that has greeted.
 
-        Raises UserError where none can be started.
+        Raises UserError if it does not start.
         """
         return cls.spawn(cores, interpreter, folder).greet()
 
@@ -98,14 +105,14 @@ class Worker:
         counts: Path | None = None,
         program: Sequence[str] = (),
     ) -> Worker:
-        """A worker that is starting: importing torch takes seconds, which several can spend at once.
+        """A worker that is starting up. It has not greeted yet, so several can import torch at the same time.
 
-        environment: variables that it has besides those of this process; home: the folder of the harness that it is a
-        worker of, unless that is the one in `folder`, or without a folder this one, whatever the current folder has
-        under the name `harness`; counts: it runs under callgrind, is pinned to no core, and counts instructions in
-        files that begin with this path; program: what the interpreter runs instead of the worker of a study. A worker
-        inherits none of the variables by which a git hook names its repository: a method may call git, which would
-        then write there.
+        folder: its working folder. environment: variables in addition to those of this process. home: the folder of
+        its harness (default: `folder`; without a folder, that of this harness, even if the current folder has another
+        package named `harness`). counts: run it under callgrind, which writes instruction counts into files that begin
+        with this path; it is pinned to no core. program: what the interpreter runs instead of a study's worker.
+
+        Raises UserError if it does not start.
         """
         own = HOME if folder is None else None
         if counts is not None:
@@ -127,6 +134,8 @@ class Worker:
                 stderr=log,
                 bufsize=0,
                 cwd=folder,
+                # Without the variables by which a git hook names its repository: a git that a method calls would write
+                # into that one.
                 env={**unbound(os.environ), **(environment or {})},
             )
         except OSError as error:
@@ -136,11 +145,11 @@ class Worker:
         return cls(process, cores, log, interpreter, home or folder, start_seconds=start_seconds)
 
     def greet(self) -> Worker:
-        """Wait for its greeting, unless it has greeted. Raises UserError where there is none."""
+        """Wait for its greeting, unless it has greeted. Raises UserError if there is none, or not the expected one."""
         if not self.greeting:
             try:
                 greeting = self._reply(self.start_seconds)
-                home = Path(greeting.pop("home"))  # told to us alone: no result names a path
+                home = Path(greeting.pop("home"))  # removed, since the greeting is written to run.json: no paths there
             except WorkerLost as error:
                 self.stop()
                 raise UserError(f"worker: {self.interpreter} cannot start one: {error.reason}") from None
@@ -160,7 +169,7 @@ class Worker:
         self.stop()
 
     def ask(self, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        """The reply to a request; raises WorkerLost when there is none within `seconds`, and the worker is gone."""
+        """The reply to a request. Raises WorkerLost if there is none within `seconds`; the worker is killed then."""
         try:
             assert self.process.stdin is not None
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -168,16 +177,16 @@ class Worker:
             raise self._lost() from None
         try:
             return self._reply(seconds)
-        except ValueError:  # of a method that has written where answers are
+        except ValueError:  # a method wrote to the file descriptor of the replies
             self.process.kill()
-            raise WorkerLost("crashed", "the worker's answer was no JSON") from None
+            raise WorkerLost("crashed", "the worker's reply was not JSON") from None
 
     def kill(self) -> None:
-        """End the process, and leave the rest to whoever waits for its reply."""
+        """Kill the process, and leave the rest to whoever waits for its reply."""
         self.process.kill()
 
     def stop(self) -> None:
-        """End the process, whatever it is doing."""
+        """Kill the process, whatever it is doing, and close its streams."""
         self.process.kill()
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout, self.log):
@@ -207,15 +216,15 @@ class Worker:
             code = self.process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            return WorkerLost("crashed", "the worker closed its output, and went on")
+            return WorkerLost("crashed", "the worker closed its output and kept running")
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         self.log.seek(max(0, self.log.seek(0, os.SEEK_END) - LAST_BYTES))
-        said = self.log.read().decode(errors="replace").strip().splitlines()
-        return WorkerLost("crashed", f"the worker ended {how}" + (f": {said[-1]}" if said else ""))
+        lines = self.log.read().decode(errors="replace").strip().splitlines()
+        return WorkerLost("crashed", f"the worker ended {how}" + (f": {lines[-1]}" if lines else ""))
 
 
 def has_worker(folder: Path) -> bool:
-    """Whether a folder has a harness of its own."""
+    """Whether a folder contains a harness of its own."""
     return (folder / Path(*WORKER.split("."))).with_suffix(".py").is_file()
 
 
@@ -224,13 +233,16 @@ def _program(home: Path | None) -> list[str]:
 
 
 def _ends_with() -> list[str]:
-    """What a new worker is told: Linux ends it with the thread that started it, which must last as long as the run."""
-    lasts = threading.current_thread() is threading.main_thread()
-    return [WITH_PARENT] if sys.platform == "linux" and lasts else []
+    """The argument that makes a worker end with its parent, or none.
+
+    Linux ends it with the thread that started it, so that must be the main thread, which lasts as long as the run.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    return [WITH_PARENT] if sys.platform == "linux" and is_main else []
 
 
 def cores_for_workers() -> tuple[int, ...]:
-    """The cores that a worker may pin itself to, the last first: the first is left to the system and the parent."""
+    """The cores that a worker may pin itself to, the last one first: the first is left to the system and the parent."""
     if not hasattr(os, "sched_getaffinity"):
         return ()
     return tuple(sorted(os.sched_getaffinity(0), reverse=True))

@@ -1,4 +1,4 @@
-"""The bar of long work: it moves once a second, also while one case takes long."""
+"""The progress bar: it moves every second, even while a single case takes long."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ TICK_SECONDS = 1.0
 
 
 def progress_bar(total: int, initial: int = 0) -> tqdm[NoReturn]:
-    """A bar over cases with the remaining time; silent where there is no terminal, or no standard error at all."""
-    silent = True if sys.stderr is None or sys.stderr.closed else None  # None: tqdm asks whether it is a terminal
+    """A bar over cases that shows the remaining time; silent without a terminal, or without any standard error."""
+    silent = True if sys.stderr is None or sys.stderr.closed else None  # None: tqdm checks for a terminal itself
     return tqdm(total=total, initial=initial, unit="case", disable=silent, dynamic_ncols=True)
 
 
 class Progress:
-    """A bar over cases. share_used: of the time that there is, from 0 to 1; it moves the bar where cases do not."""
+    """Moves a bar over cases. share_used: the share of the budget used so far, from 0 to 1, which moves the bar too."""
 
     def __init__(self, bar: tqdm[NoReturn], share_used: Callable[[], float]) -> None:
         self.bar, self._share_used = bar, share_used
@@ -28,13 +28,13 @@ class Progress:
         self._lock = threading.Lock()
 
     def done(self) -> None:
-        """One case more is done."""
+        """Count one more case as done."""
         with self._lock:
             self._done += 1
         self.move()
 
     def move(self) -> None:
-        """Show how far it is: by cases, or by time where that is further on."""
+        """Redraw the bar: by cases done, or by time used if that is further along."""
         with self._lock:
             by_time = self._share_used() * float(self.bar.total or 0)
             self.bar.n = max(self.bar.n, int(max(self._done, by_time)))
@@ -43,8 +43,8 @@ class Progress:
 
 @contextmanager
 def ticking(progress: Progress) -> Iterator[Progress]:
-    """The bar moves by itself until this ends; where it is silent nothing runs beside the work."""
-    if progress.bar.disable:
+    """Move the bar every second, until this context ends."""
+    if progress.bar.disable:  # no thread beside the measurements for a bar that nobody sees
         yield progress
         return
     ended = threading.Event()

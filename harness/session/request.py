@@ -1,4 +1,4 @@
-"""What a runner needs to know of what it measures: of the cases and cells of a study, and of the tests of a suite."""
+"""The request that opens a case on a worker; and what the runner requires of a study's cases or a suite's tests."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, Protocol
 from harness.study.tables import Limits, Precision, Timing
 
 
-class Opened(Protocol):
-    """What every side opens at once and is timed in one set of rounds: a case of a study, or a test.
+class CaseLike(Protocol):
+    """A case of a study, or a test of a suite: every side opens it, and one set of rounds times all of its cells.
 
-    axes: what tells it from every other, as the worker is told.
+    axes: what the worker is sent to tell it from every other case.
     """
 
     @property
@@ -21,8 +21,8 @@ class Opened(Protocol):
     def axes(self) -> Mapping[str, Any]: ...
 
 
-class Planned(Protocol):
-    """One contestant of it: a cell of a case, or the test itself; `skip` is why it will not be measured, or ''."""
+class CellLike(Protocol):
+    """A cell of a case, or a test on one side. skip: why it will not be measured, or ''."""
 
     @property
     def method(self) -> str: ...
@@ -34,8 +34,8 @@ class Planned(Protocol):
     def skip(self) -> str: ...
 
 
-class Asked(Protocol):
-    """By which protocol they are measured: a study says so, or a suite."""
+class StudyLike(Protocol):
+    """A study or a suite: how its cells are to be measured."""
 
     @property
     def timing(self) -> Timing | None: ...
@@ -53,7 +53,7 @@ class Asked(Protocol):
 
 
 def opening(
-    case: Opened,
+    case: CaseLike,
     cores: Sequence[int] = (),
     *,
     phases: Sequence[str] = (),
@@ -65,10 +65,10 @@ def opening(
     fresh_memory: bool = True,
     watch_blocks: bool = False,
 ) -> dict[str, Any]:
-    """The request that opens a case: what of it will be compared and timed, and how.
+    """The request that opens a case and says what will be compared and timed, and how.
 
-    cores: none pins nothing; watch_blocks: global state is compared after every block, not only when the case is
-    closed.
+    cores: to which the worker pins itself; empty: to none. watch_blocks: the worker compares its global state after
+    every block, not only when it closes the case.
     """
     return {
         "op": "open",

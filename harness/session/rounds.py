@@ -1,4 +1,4 @@
-"""Calls that take turns in this process: for a study's facts, where there are no cells that a worker could open."""
+"""Calls timed in rounds in this process: for a study's facts, which are not about cells that a worker could open."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ BLOCK_SECONDS = 0.001
 def in_rounds(
     calls: Mapping[str, Call], clock: Clock, rounds: int, seconds: float, seed: int
 ) -> dict[str, list[float]]:
-    """Seconds per call of each, a value a round, of up to `rounds` rounds in about `seconds`, one at least.
+    """Seconds per call of every call, one value per round: up to `rounds` rounds in about `seconds`, at least one.
 
-    A block lasts about a millisecond and, as in a worker, comes after one call that is not timed.
+    A block lasts about a millisecond and, as in a worker, follows one call that is not timed.
     """
     counts = {name: clock.calls_for(call, BLOCK_SECONDS) for name, call in calls.items()}
     arms = [

@@ -1,19 +1,16 @@
-"""A run from beginning to end: its folder, where it comes from, how it is resumed."""
+"""A run from beginning to end, and how a stopped one is resumed."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from harness.errors import Interrupted, UserError, refused
-from harness.machine import Revision, code_digest, measured_revision, package_revision, utc_now
+from harness.machine import code_digest, measured_revision, utc_now
 from harness.outside_text import decoded
 from harness.planning.earlier import earlier_run
 from harness.planning.forecast import expected_seconds
@@ -21,6 +18,7 @@ from harness.planning.loading import Say, load_study_of, on_present_devices, pla
 from harness.report.notebook import read
 from harness.scripts.studies import load_script
 from harness.session.counting import Counted, count_instructions, uncounted
+from harness.session.folder import new_folder, sidecar, write_info
 from harness.session.place import Place, ThisMachine
 from harness.session.process import Worker
 from harness.session.sweep import Sweep
@@ -37,9 +35,7 @@ from harness.tables import (
     RunWriter,
     parameter_types,
     recover,
-    replace_text,
 )
-from harness.version import __version__
 from harness.vocabulary import RESULTS, STUDIES, studies_option
 
 
@@ -52,109 +48,81 @@ def run(
     baseline: bool = False,
     place: Place | None = None,
 ) -> Run:
-    """Measure a study into a new folder of `results`, and read it back.
+    """Measure a study into a new folder below `results`, and read it back.
 
-    studies: where its script lies (default: beside the file that it was read from); say: takes a line for the person
-    who waits; baseline: whether it is one to be compared with; place: this machine, unless another is given.
+    studies: the folder of its script (default: that of the study file). say: prints a line for the user. baseline:
+    whether to put it among the baseline runs, with which others are compared. place: where to measure (default: this
+    machine).
 
-    Raises UserError where nothing can be measured, and Interrupted at Ctrl-C once there is a folder.
+    Raises UserError if nothing can be measured, and Interrupted on Ctrl-C once there is a folder.
     """
     begun = time.monotonic()
+    # Mistakes in the study or its script are found here, before a worker starts or a folder is made.
     plan_of(study)
     studies = studies or study.folder or STUDIES
     load_script(study.name, studies)
-    with _opened(place) as there:
-        present = on_present_devices(study, there.devices, lambda _: None)
+    with _opened(place) as opened:
+        present = on_present_devices(study, opened.devices, lambda _: None)
         refuse_nothing(present)
-        there.admit(study)
+        opened.admit(study)
         revision = measured_revision(outside=any(":" in method for method in study.methods))
-        info = sidecar(study, there.machine, revision, there.torch, there.pinned_to)
+        info = sidecar(study, opened.machine, revision, opened.torch, opened.pinned_to)
         info["digests"]["code"] = code_digest()
-        earlier = earlier_run(Path(results), present, there.machine["slug"])
+        earlier = earlier_run(Path(results), present, opened.machine["slug"])
         info["expected_seconds"] = round(expected_seconds(plan_of(present), earlier), 1)
-        parent = Path(results) / there.machine["slug"] / study.name
+        parent = Path(results) / opened.machine["slug"] / study.name
         folder = new_folder(parent / BASELINE if baseline else parent, revision.label)
         write_info(folder, info)
-        return _measure(study, folder, info, there, studies, say, begun)
+        return _measure_resumably(study, folder, info, opened, studies, say, begun)
 
 
 def resume(folder: str | Path, studies: Path = STUDIES, say: Say = print, *, place: Place | None = None) -> Run:
-    """Go on with a run that was stopped, by the study in its run.json.
+    """Go on with a run that was stopped, using the study in its run.json.
 
-    Raises UserError where the run is complete or a side of a duel, its study file has changed, or this is another
-    machine, other code or another torch; Interrupted as `run` does.
+    Raises UserError if the run is complete or a side of a duel, if its study file has changed, or if the machine, the
+    code or torch differ from those it began with; Interrupted as `run` does.
     """
     begun = time.monotonic()
     path = Path(folder)
     info = dict(read(path).info)
     if info["schema"] != SCHEMA_VERSION:
-        raise UserError(f"{path}: begun with schema {info['schema']}, this version writes {SCHEMA_VERSION}")
+        raise UserError(f"{path}: begun with schema {info['schema']}, and this version writes {SCHEMA_VERSION}")
     if info["end"]:
         raise UserError(f"{path}: this run is complete")
     source = home_of(info["study"], studies) / f"{info['study']}.toml"
-    if source.is_file() and not _says(source, info["text"]):
+    if source.is_file() and not _has_text(source, info["text"]):
         raise UserError(f"{source}: has changed since {path.name} began: restore it, or begin a new run")
     if path.name in (BASE, HEAD) and (path.parent / (HEAD if path.name == BASE else BASE)).is_dir():
-        raise UserError(f"{path}: is one side of a duel, which cannot go on: begin a new one")
+        raise UserError(f"{path}: is one side of a duel, and a duel cannot be resumed: begin a new one")
     study = load_study_of(read(path))
-    with _opened(place) as there:
-        if why := there.refuse(info["machine"]["slug"]) or _unlike(info, there):
-            raise UserError(f"{path}: {why}")
-        there.admit(study)
-        return _measure(study, path, info, there, studies, say, begun)
+    with _opened(place) as opened:
+        if reason := opened.refuse(info["machine"]["slug"]) or _difference(info, opened):
+            raise UserError(f"{path}: {reason}")
+        opened.admit(study)
+        return _measure_resumably(study, path, info, opened, studies, say, begun)
 
 
-def _says(source: Path, text: str) -> bool:
+def _has_text(source: Path, text: str) -> bool:
     try:
         return decoded(source.read_bytes()) == text
     except ValueError:
         return False
 
 
-def _unlike(info: Mapping[str, Any], place: Place) -> str:
-    """In what a run that was begun differs from what would go on with it, or ''."""
-    code, torch, here = info.get("digests", {}).get("code"), info.get("torch", {}).get("torch"), place.torch["torch"]
+def _difference(info: Mapping[str, Any], place: Place) -> str:
+    """How the code or torch differ from those that a run began with, or ''."""
+    code = info.get("digests", {}).get("code")
+    torch, torch_now = info.get("torch", {}).get("torch"), place.torch["torch"]
     if code not in (None, code_digest()):
         return f"begun with code {code}, and this is {code_digest()}: go back to commit {info.get('commit')}"
-    if torch not in (None, here):
-        return f"begun with torch {torch}, and this is {here}: install that one, or begin a new run"
+    if torch not in (None, torch_now):
+        return f"begun with torch {torch}, and this is {torch_now}: install that one, or begin a new run"
     return ""
-
-
-def sidecar(
-    study: Study,
-    machine: Mapping[str, Any],
-    revision: Revision,
-    torch: Mapping[str, Any],
-    pinned_to: Sequence[int],
-) -> dict[str, Any]:
-    """run.json of a run that begins now: what is measured, where, and by what.
-
-    machine: its facts; revision: of the code that is measured; torch: the greeting of its worker; pinned_to: the core
-    that one thread is pinned to. The package that measures adds its own version and revision.
-    """
-    return {
-        "schema": SCHEMA_VERSION,
-        "study": study.name,
-        "text": study.text,
-        "only": list(study.only),
-        "parameters": {name: kind.__name__ for name, kind in parameter_types(study.own_axes).items()},
-        "commit": revision.commit,
-        "dirty": revision.dirty,
-        "harness": {"version": __version__, **asdict(package_revision())},
-        "machine": machine,
-        "torch": torch,
-        "pinned_to": list(pinned_to),
-        "timing": study.timing.model_dump() if study.timing else None,
-        "digests": {"study": hashlib.sha256(study.text.encode()).hexdigest()},
-        "begin": utc_now().isoformat(timespec="seconds"),
-        "end": None,
-    }
 
 
 @contextmanager
 def _opened(place: Place | None) -> Iterator[Place]:
-    """The place, which whoever gave it closes, or this machine."""
+    """The place, which its owner closes; without one, this machine."""
     if place is not None:
         yield place
         return
@@ -162,16 +130,17 @@ def _opened(place: Place | None) -> Iterator[Place]:
         yield here
 
 
-def _measure(
+def _measure_resumably(
     study: Study, folder: Path, info: dict[str, Any], place: Place, studies: Path, say: Say, begun: float
 ) -> Run:
+    """Measure into the folder; errors and interruptions say how to go on."""
     command = f"harness run --resume {shlex.quote(str(folder))}{studies_option(studies)}{place.option}"
     kept = f"what is measured is kept: go on with `{command}`"
     try:
-        return _measured(study, folder, info, place, studies, say, begun)
+        return _measure(study, folder, info, place, studies, say, begun)
     except KeyboardInterrupt:
         raise Interrupted(kept) from None
-    except Busy:
+    except Busy:  # another process writes this run: there is nothing to go on with
         raise
     except UserError as error:
         raise UserError(f"{error}; {kept}") from error
@@ -179,15 +148,16 @@ def _measure(
         raise UserError(f"{refused(error)}; {kept}") from error
 
 
-def _measured(
+def _measure(
     study: Study, folder: Path, info: dict[str, Any], place: Place, studies: Path, say: Say, begun: float
 ) -> Run:
+    """Measure what the folder lacks: cells, instruction counts and facts; then complete run.json and read it back."""
     present = on_present_devices(study, place.devices, say)
     plan = plan_of(present)
     for line in plan.notes:
         say(line)
     with RunWriter(folder, parameter_types(study.own_axes)) as writer:
-        # Of every device: what was measured on one that is absent now stays.
+        # By the plan of all devices, since the rows of a device that is absent now must stay.
         committed = recover(folder, {case.id: len(cells) for case, cells in plan_of(study)})
         writer.open()
         with place.measuring(present) as measure:
@@ -202,23 +172,23 @@ def _measured(
             _count(present, plan, writer, folder, place, say)
         script = load_script(study.name, studies)
         if script.measure is not None and not place.is_this_machine:
-            say(f"{script.path}: its measure() is of one machine, and left out on a cluster: facts.csv is empty")
+            say(f"{script.path}: its measure() needs one machine and is left out on a cluster: facts.csv is empty")
         elif script.measure is not None:
             with script.blamed():
                 facts = list(script.measure(study))
             writer.write_whole("facts", facts)
         read(folder).check()
         took = before + time.monotonic() - begun
-        ended: dict[str, Any] = {"machine": _machines(info, place), "end": utc_now().isoformat(timespec="seconds")}
-        ended["took_seconds"] = round(took, 3)
-        write_info(folder, info | ended)
+        completed: dict[str, Any] = {"machine": _machines(info, place), "end": utc_now().isoformat(timespec="seconds")}
+        completed["took_seconds"] = round(took, 3)
+        write_info(folder, info | completed)
     return read(folder)
 
 
 def _count(study: Study, plan: Plan, writer: RunWriter, folder: Path, place: Place, say: Say) -> None:
-    """Count the instructions of every phase, unless an earlier part of the run has."""
+    """Count the instructions of every phase, unless an earlier part of the run has done so."""
     if not place.is_this_machine:
-        say("instructions are counted on one machine, and left out on a cluster: instructions.csv is empty")
+        say("instructions are counted on one machine only and left out on a cluster: instructions.csv is empty")
         return
     if (folder / "instructions.csv").exists():
         return
@@ -230,27 +200,7 @@ def _count(study: Study, plan: Plan, writer: RunWriter, folder: Path, place: Pla
 
 
 def _machines(info: Mapping[str, Any], place: Place) -> dict[str, Any]:
-    """The machine that a run began on; of a cluster with the kinds that joined, and those of an earlier part."""
-    begun = info["machine"]
-    known = begun.get("machines", {}) | place.machine.get("machines", {})
-    return begun | ({"machines": known} if known else {})
-
-
-def new_folder(parent: Path, label: str) -> Path:
-    """A folder of this run alone: made, never shared."""
-    stamp = utc_now().strftime("%Y%m%dT%H%M%SZ")
-    for suffix in ("", *(f"_{number}" for number in range(2, 100))):
-        folder = parent / f"{stamp}_{label}{suffix}"
-        try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise UserError(f"{folder}: {error.strerror}") from None
-    raise UserError(f"{parent}: too many runs begun in the same second")
-
-
-def write_info(folder: Path, info: dict[str, Any]) -> None:
-    """Write run.json, whole."""
-    replace_text(folder / "run.json", json.dumps(info, indent=1) + "\n")
+    """The machine that a run began on; for a cluster, with all kinds of machines that joined in any part of the run."""
+    first = info["machine"]
+    joined = first.get("machines", {}) | place.machine.get("machines", {})
+    return first | ({"machines": joined} if joined else {})

@@ -1,7 +1,7 @@
-"""Whose turn it is: rounds of one block of every arm, in balanced random order.
+"""The order of blocks: rounds with one block of every arm, in balanced random order.
 
-Drift hits all arms of a round alike, so the unit of analysis is the ratio within a round. Two sides of one method and
-phase are arms like any other, but that they follow one another.
+Drift affects all arms of a round alike, so the unit of analysis is the ratio within a round. The two sides of a duel
+are arms like any others, except that arms of the same method, phase and clock follow each other directly.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from harness.vocabulary import WALL
 
 @dataclass(frozen=True)
 class Arm:
-    """One contestant of a round; time() runs one block by its clock, and returns seconds per call. side: 0, in a duel
-    also 1."""
+    """One contestant of a round. calls: per block. time() runs one block and returns seconds per call by the arm's
+    clock. side: 0; in a duel also 1."""
 
     method: str
     phase: str
@@ -29,7 +29,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Block:
-    """One timed block: which arm, in which round (from 0), at which position in it; seconds per call by its clock."""
+    """One timed block: its arm, its round (from 0), its position in the round (from 0), and seconds per call."""
 
     arm: Arm
     round: int
@@ -38,30 +38,30 @@ class Block:
 
 
 def balanced_orders(arms: int, rounds: int, rng: random.Random) -> Iterator[list[int]]:
-    """Orders of the arms, one a round: random, and balanced both for positions and for neighbours.
+    """An order of the arms (their indices) for every round: random, and balanced for positions and for neighbours.
 
-    In every `arms` rounds each arm has each position once. In every `arms` rounds, of an odd number of arms in every
-    2 `arms` rounds, each arm follows each other one equally often within a round, so that no arm always inherits the
-    caches of the same one. These are the designs of Williams (Australian J. Sci. Res. A 2, 1949, pp. 149-168): a cyclic
-    Latin square, of an odd number of arms followed by its mirror image, over a random order of the arms, its rows in
-    random order. No arm ends a round and begins the next where that can be avoided.
+    In every `arms` rounds, every arm has every position once. In every `arms` rounds, or 2 `arms` rounds if their
+    number is odd, every arm directly follows every other arm equally often, so that no arm always inherits the caches
+    of the same predecessor. These are the designs of Williams (Australian J. Sci. Res. A 2, 1949, pp. 149-168): a
+    cyclic Latin square over a random order of the arms, followed by its mirror image if the number is odd, with its
+    rows in random order. No arm ends one round and begins the next if that can be avoided.
     """
     done, last = 0, -1
     while done < rounds:
-        names = rng.sample(range(arms), arms)
+        shuffled = rng.sample(range(arms), arms)
         for square in _williams_squares(arms, rng):
             left = rng.sample(square, arms)
             while left and done < rounds:
-                row = next((each for each in left if names[each[0]] != last), left[0])
+                row = next((row for row in left if shuffled[row[0]] != last), left[0])
                 left.remove(row)
-                yield [names[each] for each in row]
-                done, last = done + 1, names[row[-1]]
+                yield [shuffled[place] for place in row]
+                done, last = done + 1, shuffled[row[-1]]
 
 
 def _williams_squares(arms: int, rng: random.Random) -> list[list[list[int]]]:
-    """One Latin square of an even number of arms, two of an odd one: together they balance the neighbours."""
+    """One Latin square for an even number of arms, two for an odd number; together they balance the neighbours."""
     zigzag = [(-(place + 1) // 2 if place % 2 else place // 2) % arms for place in range(arms)]
-    square = [[(each + shift) % arms for each in zigzag] for shift in range(arms)]
+    square = [[(entry + shift) % arms for entry in zigzag] for shift in range(arms)]
     if arms % 2 == 0:
         return [square]
     return rng.sample([square, [row[::-1] for row in square]], 2)
@@ -74,10 +74,10 @@ def sample(
     deadline: float = float("inf"),
     now: Callable[[], float] = time.monotonic,
 ) -> Iterator[Block]:
-    """Blocks, round by round; a round that would end after `deadline` (by `now`) is not begun, but the first is.
+    """Time blocks, round by round. No round begins that would end after `deadline` (by `now`), except the first.
 
-    The sides of a duel are compared with each other: arms of one method, phase and clock follow one another, and go
-    first in turn.
+    Arms of the same method, phase and clock, which are the sides of a duel, follow each other directly, because they
+    are compared with each other; they take turns in going first.
     """
     if not arms:
         return
@@ -91,8 +91,8 @@ def sample(
         begin = now()
         if number and begin + longest > deadline:
             return
-        in_turn = [arm for index in order for arm in _rotated(contestants[index], number)]
-        for position, arm in enumerate(in_turn):
+        arms_of_round = [arm for index in order for arm in _rotated(contestants[index], number)]
+        for position, arm in enumerate(arms_of_round):
             yield Block(arm, number, position, arm.time())
         longest = max(longest, now() - begin)
 

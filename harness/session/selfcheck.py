@@ -1,4 +1,4 @@
-"""What the harness finds when it measures itself: A/A, whether time grows with the work, and the ticks of the timer."""
+"""The harness measures itself: A/A, whether time grows with the work, and the resolution of the timer."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from statistics import median
 
 import numpy as np
 
-from harness.session.asked import opening
 from harness.session.process import Worker
+from harness.session.request import opening
 from harness.session.sampler import Arm, sample
 from harness.study.cells import Case
 from harness.vocabulary import HOST, WALL
@@ -19,16 +19,17 @@ from harness.vocabulary import HOST, WALL
 TWIN_CASES = tuple(
     Case(n=n, k=k, dtype=dtype) for n, k, dtype in product((256, 4096, 65536), (1, 64), ("float32", "float64"))
 )
-"""Small, middle and large: what disturbs the caches need not disturb a call of a few microseconds."""
+"""Small, medium and large: what disturbs the caches may not show in a call of a few microseconds."""
 
 BLOCK_SECONDS = 0.001
 ROUNDS = 100
 CASE_SECONDS = 0.5
-"""0.1 s an arm, as in the A/A of the acceptance: 3 s for all cases, and never above twice that."""
+"""At most 0.1 s per arm, as in the A/A of `make acceptance`: 3 s for all cases, and never above twice that."""
 
 GROWING_N: dict[str, tuple[int, int]] = {HOST: (1 << 16, 1 << 20)}
 GROWING_N_OF_ACCELERATORS = (1 << 20, 1 << 24)
-"""Of the read whose time is to grow: a launch on an accelerator takes as long as reading some 10 MB there."""
+"""device -> small and large n of the read whose time must grow. An accelerator needs larger ones: a launch takes as
+long as reading some 10 MB there."""
 
 GROWING_BLOCKS = 5
 
@@ -37,16 +38,17 @@ QUANTILE = 0.95
 
 STEPS = 100
 READINGS = 1_000_000
-"""A timer is read until it has moved so often, or so many times: 0.1 s, in which one of 16 ms moves six times."""
+"""The timer is read until it has advanced STEPS times, or READINGS times: 0.1 s, in which a timer that ticks every 16
+ms advances six times."""
 
 
 def spread(pairs: Iterable[Sequence[Arm]], rounds: int = ROUNDS, seconds: float = CASE_SECONDS) -> float:
     """95th percentile over pairs of arms of |median over rounds of ln(seconds of side 1 / seconds of side 0)|.
 
-    NaN where blocks have no time, or there are no pairs.
+    seconds: for each pair. NaN if blocks have no time, or there are no pairs.
     """
-    found = [_log_ratio(arms, rounds, seed, time.monotonic() + seconds) for seed, arms in enumerate(pairs)]
-    return float(np.quantile(np.abs(found), QUANTILE)) if found else float("nan")
+    ratios = [_log_ratio(arms, rounds, seed, time.monotonic() + seconds) for seed, arms in enumerate(pairs)]
+    return float(np.quantile(np.abs(ratios), QUANTILE)) if ratios else float("nan")
 
 
 def _log_ratio(arms: Sequence[Arm], rounds: int, seed: int, deadline: float) -> float:
@@ -58,9 +60,9 @@ def _log_ratio(arms: Sequence[Arm], rounds: int, seed: int, deadline: float) -> 
 
 
 def twins(worker: Worker, cases: Iterable[Case] = TWIN_CASES) -> Iterator[tuple[Arm, Arm]]:
-    """Native's forward on each case as both sides; each pair is for use before the next is asked for.
+    """For every case a pair of arms that both time native's forward, as sides 0 and 1.
 
-    Raises WorkerLost.
+    Use each pair before asking for the next, since the worker has one case open at a time. Raises WorkerLost.
     """
     for case in cases:
         worker.ask(_opening(worker, case), ANSWER_SECONDS)
@@ -74,24 +76,24 @@ def _opening(worker: Worker, case: Case) -> dict[str, object]:
 
 
 def growth(worker: Worker, device: str) -> tuple[float, float]:
-    """(time of twice the calls over that of the calls, time of a read of 16 times the n over that of the n).
+    """(time of twice as many calls over that of the calls, time of a read of 16 times the n over that of the n).
 
-    Near 2, and well above 1, where the clock waits for the work; medians of a few blocks, by the wall clock. NaN where
-    blocks have no time. Raises WorkerLost.
+    Near 2, and well above 1, if the clock waits for the work; medians of a few blocks, by the wall clock. NaN if blocks
+    have no time. Raises WorkerLost.
     """
     totals: list[list[float]] = []
     for n in GROWING_N.get(device, GROWING_N_OF_ACCELERATORS):
         worker.ask(_opening(worker, Case(n=n, device=device)), ANSWER_SECONDS)
         calls = _calls(worker, "read", "apply")
-        lasted = [
+        seconds = [
             [_block(worker, "read", "apply", times * calls) * times * calls for times in (1, 2)]
             for _ in range(GROWING_BLOCKS)
         ]
-        totals.append([median(each) / calls for each in zip(*lasted, strict=True)])
+        totals.append([median(blocks) / calls for blocks in zip(*seconds, strict=True)])
     (small, twice), (large, _) = totals
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.array([twice, large]) / small
-    return tuple(float(each) if np.isfinite(each) else float("nan") for each in ratios)  # type: ignore[return-value]
+    return tuple(float(ratio) if np.isfinite(ratio) else float("nan") for ratio in ratios)  # type: ignore[return-value]
 
 
 def _calls(worker: Worker, method: str, phase: str) -> int:
@@ -105,7 +107,7 @@ def _block(worker: Worker, method: str, phase: str, calls: int) -> float:
 
 
 def resolution(counter: Callable[[], int] = time.perf_counter_ns) -> float:
-    """Seconds of the smallest step that a counter of nanoseconds is seen to make; NaN where it stands still."""
+    """Seconds of the smallest step observed in a counter of nanoseconds; NaN if it stands still."""
     steps: list[int] = []
     before = counter()
     for _ in range(READINGS):

@@ -1,4 +1,4 @@
-"""Where the cells of one side run: the worker of a sweep, or one of the two of a duel."""
+"""One side of a measurement: the worker of a sweep, or one of the two workers of a duel."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from harness.session.process import Worker
 
 
 class Side:
-    """Where the cells of one side run: a worker at a time, fresh in every launch, replaced when a case kills it.
+    """Runs the cells of one side in one worker at a time: a fresh one in every launch, and another if a case kills it.
 
-    A sweep has one side; a duel has two, whose workers are of two commits or two interpreters.
+    A sweep has one side; a duel has two, whose workers belong to two commits or two interpreters.
     """
 
     def __init__(self, spawn: Callable[[], Worker], first: Worker | None = None) -> None:
@@ -22,7 +22,7 @@ class Side:
         self._devices: set[str] = set()
 
     def renew(self) -> None:
-        """Begin a launch: the next case runs in a fresh worker, which begins to start here."""
+        """Begin a launch: the next case runs in a fresh worker, which starts up from here on."""
         if self._used:
             self.drop()
             self._worker = self._spawn()
@@ -34,29 +34,29 @@ class Side:
             self._worker, self._used = None, False
 
     def kill(self) -> None:
-        """End the process of the worker while another thread waits for its reply: that thread gets a WorkerLost."""
+        """Kill the worker from another thread than the one that waits for its reply; that one gets a WorkerLost."""
         if (worker := self._worker) is not None:
             worker.kill()
 
     def running(self) -> Worker:
-        """The worker, spawned if there is none, once it has greeted."""
+        """The worker, once it has greeted; spawns one if there is none."""
         if self._worker is None:
             self._worker = self._spawn()
         return self._worker.greet()
 
     def running_on(self, device: str) -> Worker:
-        """The same; raises UserError where an earlier worker had the device and this one has not.
-
-        Rows that say 'unsupported' would be kept, though nothing is wrong with the methods.
+        """The worker, as `running` returns it. Raises UserError if an earlier worker had the device and this one lacks
+        it.
         """
         worker = self.running()
-        there = worker.greeting["devices"]
-        if device in self._devices and device not in there:
-            raise UserError(f"{device} has disappeared: a worker that began now does not see it any more")
-        self._devices.update(there)
+        devices = worker.greeting["devices"]
+        if device in self._devices and device not in devices:
+            # Going on would keep rows that say 'unsupported', although nothing is wrong with the methods.
+            raise UserError(f"{device} has disappeared: a newly started worker no longer sees it")
+        self._devices.update(devices)
         return worker
 
     def ask(self, request: dict[str, Any], deadline: float) -> dict[str, Any]:
-        """The worker's reply; raises WorkerLost where there is none by the deadline (of time.monotonic)."""
+        """The worker's reply; raises WorkerLost if there is none by the deadline (of time.monotonic)."""
         self._used = True
         return self.running().ask(request, max(0.001, deadline - time.monotonic()))

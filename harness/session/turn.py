@@ -1,4 +1,4 @@
-"""A turn: one case in one launch, as it is asked for, and what comes of it as rows of every table."""
+"""A turn: one case in one launch, and its outcome as rows of every table."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from harness.study.cells import Case, Cell
 from harness.tables import Row
 
 Rows = dict[str, list[Row]]
-"""table -> its rows of one turn."""
-
+"""table -> its rows from one turn."""
 
 FIGURE = ("tensor", "of", "reference", "metric", "value")
-"""What a worker's figure says, in its order."""
+"""The entries of a figure in a worker's reply, which are columns of discrepancies.csv."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One case in one launch: its cells, the seed of its rounds, the seconds that they may take, which of errors and
-    memory are measured beside times, and the slug of the machine that measured the case before, or ''."""
+    """One case in one launch.
+
+    seed, seconds: of its rounds. measure: which of 'errors', 'memory' and 'repeats' to measure beside times. home: the
+    slug of the machine that measured the case in an earlier launch, or ''.
+    """
 
     launch: int
     case: Case
@@ -33,13 +35,13 @@ class Turn:
 
 
 def take_turn(runner: CaseRunner, turn: Turn, machine: str) -> Rows:
-    """Measure a turn; machine: the slug of this one."""
+    """Measure a turn; machine: the slug of this machine."""
     (result,) = runner.run(turn.case, [turn.cells], turn.seed, turn.seconds, measure=turn.measure)
     return rows_of(turn.case, turn.case.id, turn.launch, machine, result)
 
 
 def rows_of(case: Case, identity: str, launch: int, machine: str, result: CaseResult) -> dict[str, list[Row]]:
-    """The rows of every table for one case in one launch."""
+    """The rows of every table for one case in one launch. identity: of the case; machine: the slug of this machine."""
 
     def key(method: str) -> Row:
         return {"case": identity, "method": method} | case.axes
@@ -47,16 +49,16 @@ def rows_of(case: Case, identity: str, launch: int, machine: str, result: CaseRe
     return {
         "cells": [
             {
-                **key(each.cell.method),
+                **key(cell.cell.method),
                 "launch": launch,
-                "status": each.status,
-                "reason": each.told(),
+                "status": cell.status,
+                "reason": cell.full_reason(),
                 "machine": machine,
-                "predicted_bytes": each.cell.predicted_bytes,
-                "wall_seconds": each.wall_seconds,
-                "compile_seconds": each.compile_seconds,
+                "predicted_bytes": cell.cell.predicted_bytes,
+                "wall_seconds": cell.wall_seconds,
+                "compile_seconds": cell.compile_seconds,
             }
-            for each in result.cells
+            for cell in result.cells
         ],
         "timings": [
             {
@@ -72,13 +74,13 @@ def rows_of(case: Case, identity: str, launch: int, machine: str, result: CaseRe
             for block in result.blocks
         ],
         "memory": [
-            {**key(each.cell.method), "phase": phase, "launch": launch, "min_bytes": least, "peak_bytes": peak}
-            for each in result.cells
-            for phase, least, peak in each.memory
+            {**key(cell.cell.method), "phase": phase, "launch": launch, "min_bytes": least, "peak_bytes": peak}
+            for cell in result.cells
+            for phase, least, peak in cell.memory
         ],
         "discrepancies": [
-            {**key(each.cell.method), "launch": launch, **dict(zip(FIGURE, row, strict=True))}
-            for each in result.cells
-            for row in each.figures
+            {**key(cell.cell.method), "launch": launch, **dict(zip(FIGURE, figure, strict=True))}
+            for cell in result.cells
+            for figure in cell.figures
         ],
     }

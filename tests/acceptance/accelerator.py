@@ -24,8 +24,8 @@ from harness.device.definition import Device
 from harness.device.devices import present
 from harness.device.gate import DeviceClock
 from harness.machine import this_machine, utc_now
-from harness.session.asked import opening
 from harness.session.process import Worker
+from harness.session.request import opening
 from harness.tables import Run
 from harness.verdicts.ratios import paired_log_ratios
 from harness.vocabulary import CLOCKS, DEVICE_CLOCK, HOST, RESULTS

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from harness.methods import method
-from harness.session.asked import opening
+from harness.session.request import opening
 from harness.study.cells import Case
 from harness.study.tables import Precision
 from harness.topk.outcome import run_once

@@ -10,8 +10,8 @@ from functools import partial
 import pandas as pd
 
 from harness.device.clock import Clock
-from harness.session.asked import opening
 from harness.session.process import Worker
+from harness.session.request import opening
 from harness.session.sampler import Arm, sample
 from harness.study.cells import Case
 from harness.tables import Row
