@@ -1,1 +1,1 @@
-"""Global state of a worker's process that a method can change for every other method."""
+"""Global state of a worker process that a method can change for every other method."""

@@ -1,4 +1,4 @@
-"""The state of the process around torch: what is shared by all methods, and what is only put back and noted."""
+"""Global state of the process outside torch: what all methods share, and what is only restored and noted."""
 
 from __future__ import annotations
 
@@ -23,46 +23,46 @@ if sys.platform != "win32":
 
 SIGNALS = ("HUP", "INT", "QUIT", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM", "CHLD", "VTALRM", "PROF")
 SET_BY_TORCH = {"TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "_TORCHINDUCTOR_PYOBJECT_TENSOR_DATA_PTR"}
-"""Variables that torch sets for itself, whenever some part of it first needs them: no method is said to have."""
+"""Variables that torch itself sets when some part of it first needs them, so no method is blamed for them."""
 
 TIMERS = ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")
 LIMITS = ("RLIMIT_AS", "RLIMIT_DATA", "RLIMIT_CPU", "RLIMIT_NOFILE", "RLIMIT_FSIZE")
 
 
 def shared() -> list[Setting]:
-    """What changes how long others take, or whether they can go on.
+    """The settings that affect how long other methods take, or whether they can run at all.
 
-    The priority is not among it: somebody else may change that.
+    The priority of the process is not one of them, because somebody outside may change it.
     """
-    found = [
+    settings = [
         Setting("Python's garbage collector", gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
-        Setting("the garbage collector's thresholds", gc.get_threshold, lambda each: gc.set_threshold(*each)),
+        Setting("the garbage collector's thresholds", gc.get_threshold, lambda limits: gc.set_threshold(*limits)),
         Setting("Python's switch interval", sys.getswitchinterval, sys.setswitchinterval),
         Setting("Python's trace function", sys.gettrace, sys.settrace),
         Setting("Python's profile function", sys.getprofile, sys.setprofile),
         Setting("signal handlers", _handlers, _set_handlers),
     ]
     if hasattr(os, "sched_getaffinity"):
-        found.append(
-            Setting("the cores", lambda: sorted(os.sched_getaffinity(0)), lambda to: os.sched_setaffinity(0, to))
+        settings.append(
+            Setting("the cores", lambda: sorted(os.sched_getaffinity(0)), lambda cores: os.sched_setaffinity(0, cores))
         )
     if sys.platform != "win32":
-        found += [
+        settings += [
             Setting("timers of signals", _timers, _set_timers),
             Setting("limits of the process", _limits, _set_limits),
         ]
-    return found
+    return settings
 
 
 def noted() -> list[Setting]:
-    """What is put back, lest others meet it, and noted."""
+    """The settings that are restored for the other methods, and noted, but make no method incorrect."""
     options: Any = vars(torch._tensor_str.PRINT_OPTS)
-    named: list[tuple[str, Callable[[], Any], Callable[[Any], object]]] = [
+    settings: list[tuple[str, Callable[[], Any], Callable[[Any], object]]] = [
         ("environment variables", _environment, _set_environment),
         ("the working folder", os.getcwd, os.chdir),
         ("warning filters", lambda: list(warnings.filters), _set_filters),
-        ("numpy's errstate", np.geterr, lambda each: np.seterr(**each)),
-        ("numpy's print options", np.get_printoptions, lambda each: np.set_printoptions(**each)),
+        ("numpy's errstate", np.geterr, lambda state: np.seterr(**state)),
+        ("numpy's print options", np.get_printoptions, lambda state: np.set_printoptions(**state)),
         ("torch's print options", lambda: dict(options), options.update),
         ("numpy's random state", _numpy_random, _set_numpy_random),
         ("Python's random state", random.getstate, random.setstate),
@@ -73,11 +73,11 @@ def noted() -> list[Setting]:
         ("Python's logging", _logging, _set_logging),
         ("standard streams", lambda: [sys.stdin, sys.stdout, sys.stderr], _set_streams),
     ]
-    return [Setting(*each, shared=False) for each in named]
+    return [Setting(name, read, write, shared=False) for name, read, write in settings]
 
 
 def _handlers() -> dict[str, Any]:
-    """Those that Python knows; None stands for one that was not installed by it."""
+    """The signal handlers; None for one that was not installed from Python."""
     return {name: signal.getsignal(getattr(signal, f"SIG{name}")) for name in SIGNALS if hasattr(signal, f"SIG{name}")}
 
 
@@ -88,7 +88,7 @@ def _set_handlers(handlers: Mapping[str, Any]) -> None:
 
 
 def _timers() -> dict[str, bool]:
-    """Whether each runs: how long it still runs changes by itself."""
+    """Whether each timer runs. The time it has left is not compared, since it changes by itself."""
     return {name: signal.getitimer(getattr(signal, name))[0] > 0 for name in TIMERS}
 
 
@@ -120,7 +120,7 @@ def _set_environment(variables: Mapping[str, str]) -> None:
 def _set_filters(filters: list[Any]) -> None:
     warnings.filters[:] = filters  # type: ignore[index]
     mutated = getattr(warnings, "_filters_mutated", None)
-    if mutated is not None:  # what Python remembers of warnings that were shown depends on the filters
+    if mutated is not None:  # Python caches which warnings were shown; the cache is valid only for the old filters
         mutated()
 
 
@@ -139,7 +139,7 @@ def _set_path(path: list[str]) -> None:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
+    mask = os.umask(0)  # the umask can only be read by setting it
     os.umask(mask)
     return mask
 

@@ -1,7 +1,7 @@
-"""torch's global state: all of it changes what other methods compute or how long they take, but for random numbers.
+"""torch's global state. Except for random numbers, all of it affects what other methods compute or how long they take.
 
-What belongs to torch.compile (torch._dynamo.config and its like) is not listed: it takes effect where a case is
-compiled, and torch changes it itself.
+The settings of torch.compile (torch._dynamo.config and the like) are not included: they take effect only when a case is
+compiled, and torch changes them itself.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from harness.device.settings import Setting, of_every_device
 
 
 def _binding(name: str) -> Callable[..., Any]:
-    """A function of torch._C, looked up when it is called: another version of torch may not have it, and then reading
-    the setting gives the same error before and after."""
+    """A function of torch._C, looked up when it is called.
+
+    Another version of torch may lack it; reading the setting then gives the same error before and after a method.
+    """
     get = operator.attrgetter(name)
     return lambda *arguments: get(torch._C)(*arguments)
 
@@ -27,17 +29,17 @@ def _binding(name: str) -> Callable[..., Any]:
 OPERATORS = ("topk", "sort", "gather", "mm", "mv", "addmm", "addmv", "bmm", "clone", "copy_", "amax", "index.Tensor")
 DISPATCH_KEYS = ("CPU", "CUDA", "AutogradCPU", "AutogradCUDA", "Autograd", "CompositeImplicitAutograd")
 OVERRIDABLE = tuple(f"aten/{operator}/{key}" for operator in OPERATORS for key in DISPATCH_KEYS)
-"""Names that torch.library gives implementations which take the place of torch's own, for operators that methods
+"""Keys under which torch.library registers an implementation that replaces torch's own, for operators that methods
 use."""
 
 
 def of_torch() -> list[Setting]:
-    """torch's settings, in the order in which they must be put back."""
+    """torch's settings, in the order in which they must be restored."""
     return [*_of_modes(), *_of_autograd(), *_of_arithmetic(), *of_every_device()]
 
 
 def _of_modes() -> list[Setting]:
-    """First, because they change what every later call does."""
+    """Settings that are restored first, because they change what every later call does."""
     return [
         Setting("the default device", torch.get_default_device, lambda _: torch.set_default_device(None)),
         Setting(
@@ -54,7 +56,7 @@ def _of_modes() -> list[Setting]:
         Setting("inference mode", torch.is_inference_mode_enabled, _only_a_new_process),
         Setting(
             "torch's own operators",
-            lambda: [each for each in OVERRIDABLE if each in torch.library._impls],
+            lambda: [key for key in OVERRIDABLE if key in torch.library._impls],
             _only_a_new_process,
         ),
     ]
@@ -97,18 +99,21 @@ def _of_arithmetic() -> list[Setting]:
 
 
 def _only_a_new_process(_: Any) -> None:
+    """A write for state that only a new process can restore."""
     raise NotImplementedError
 
 
 def _flushes() -> bool:
-    """Whether this thread flushes them, as results or as factors: the processor's flags hold for Python's floats as
-    well."""
-    least = sys.float_info.min
-    return least * 0.5 * 2 != least
+    """Whether this thread flushes subnormal numbers to zero, as results or as operands.
+
+    Python's floats show it, since they obey the same flags of the processor as torch does.
+    """
+    smallest_normal = sys.float_info.min
+    return smallest_normal * 0.5 * 2 != smallest_normal
 
 
 def _popping(pop: Callable[[], Any]) -> Callable[[Any], None]:
-    """A write that takes everything off a stack, which was empty when the case was opened."""
+    """A write that empties a stack: it was empty when the case was opened."""
 
     def write(_: Any) -> None:
         with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""The threads of this process: which a method has begun, and which of them go on working."""
+"""The threads of this process: which ones a method has started, and which of those keep working after its call."""
 
 from __future__ import annotations
 
@@ -7,51 +7,51 @@ import time
 from pathlib import Path
 
 TASKS = "/proc/self/task"
-"""The threads of this process, on Linux."""
+"""The folder that lists the threads of this process, on Linux."""
 
 WAITING_SECONDS = 0.02
 SETTLING_WAITS = 15
-"""A pool of threads spins for a while after its work, 0.2 s in Intel's OpenMP: a thread that is busy in so many waits
-in a row is working."""
+"""Threads of a pool keep spinning after their work, for 0.2 s in Intel's OpenMP. One that is busy in this many waits in
+a row, 0.3 s together, is working."""
 
 BUSY_SHARE = 0.01
-"""Of the time waited; a thread with nothing to do uses none."""
+"""A thread is busy if it uses more than this share of a wait; an idle thread uses none."""
 
 
 class Threads:
-    """The threads that there are now; what is asked later is asked of those that were begun since."""
+    """Remembers the threads that exist now, to find those that a method starts later."""
 
     def __init__(self) -> None:
         self._known = set(_threads())
 
     def busy(self) -> int:
-        """How many threads were begun since, and go on working while this one waits."""
-        begun = [each for each in _threads() if each not in self._known]
-        if not begun:
+        """How many threads were started since and keep working while this one waits."""
+        working = [thread for thread in _threads() if thread not in self._known]
+        if not working:
             return 0
         for _ in range(SETTLING_WAITS):
-            start, used = time.monotonic(), {each: _cpu_seconds(each) for each in begun}
+            start, used = time.monotonic(), {thread: _cpu_seconds(thread) for thread in working}
             time.sleep(WAITING_SECONDS)
-            lasted = time.monotonic() - start
-            begun = [
-                each for each in begun if _cpu_seconds(each) - used[each] > BUSY_SHARE * lasted or _is_running(each)
+            allowed = BUSY_SHARE * (time.monotonic() - start)
+            working = [
+                thread for thread in working if _cpu_seconds(thread) - used[thread] > allowed or _is_running(thread)
             ]
-            if not begun:
-                self._known.update(_threads())  # they wait: nothing more is asked of them in this case
+            if not working:
+                self._known.update(_threads())  # all of them are idle, so they are not checked again in this case
                 return 0
-        return len(begun)
+        return len(working)
 
 
 def _threads() -> list[int]:
-    """The identities of this process's threads; none where the system does not list them."""
-    return [int(each.name) for each in Path(TASKS).iterdir()] if sys.platform == "linux" else []
+    """The ids of this process's threads; none if the system does not list them."""
+    return [int(task.name) for task in Path(TASKS).iterdir()] if sys.platform == "linux" else []
 
 
 def _cpu_seconds(thread: int) -> float:
-    """CPU time of a thread of this process; 0 for one that has ended.
+    """CPU seconds of a thread of this process; 0 if it has ended.
 
-    Linux makes the number of a thread's clock of its identity: see clock_getcpuclockid(3) and the kernel's
-    include/linux/posix-timers.h (CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED).
+    Linux derives the id of a thread's clock from the id of the thread: see clock_getcpuclockid(3) and
+    CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED in the kernel's include/linux/posix-timers.h.
     """
     try:
         return time.clock_gettime((~thread << 3) | 6)
@@ -60,7 +60,7 @@ def _cpu_seconds(thread: int) -> float:
 
 
 def _is_running(thread: int) -> bool:
-    """Whether it has something to do, even on a machine too busy to let it."""
+    """Whether a thread has work to do, even if the machine is too busy to run it."""
     try:
         state = (
             Path(TASKS, str(thread), "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]

@@ -1,4 +1,4 @@
-"""What a method changes for everybody in its process is found, put back, and told."""
+"""Finds, restores and reports what a method changes in the global state of its process."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ NAMESPACES: tuple[Any, ...] = (
     time,
     builtins,
 )
-"""Whose functions every method and the harness itself call."""
+"""Namespaces whose functions every method and the harness itself call."""
 
 REPLACED_BY_TORCH = ("manual_seed",)
-"""What torch itself replaces when torch.compile is imported."""
+"""Functions that torch itself replaces when torch.compile is imported."""
 
 MOST_NAMED = 3
-"""Changes that one reason names."""
+"""How many changes one reason names."""
 
 PLAIN = (int, float, str, torch.dtype, torch.device)
-"""Values that are short enough to be told."""
+"""Types whose values are short enough to appear in a reason."""
 
 
 class Spoilt(Exception):
-    """A method has changed what other methods share; the message says what, and its process must end."""
+    """A method has changed what all methods share; the message says what. Its process must end."""
 
 
 class Watch:
-    """Global state as it is now, with which it is compared later.
+    """A snapshot of the global state, with which later states are compared.
 
-    device: of the case, whose state is watched as well.
+    device: that of the case; the state of an accelerator is included.
     """
 
     def __init__(self, device: str) -> None:
@@ -63,121 +63,121 @@ class Watch:
         self.begin()
 
     def begin(self) -> None:
-        """From now on compare with the state as it is now."""
-        self._before = [_read(each) for each in self._settings]
-        self._functions = [_functions(each) for each in NAMESPACES]
-        self._of_tensors = set(vars(torch.Tensor))
+        """Take a new snapshot."""
+        self._before = [_read(setting) for setting in self._settings]
+        self._functions = [_functions(namespace) for namespace in NAMESPACES]
+        self._tensor_attributes = set(vars(torch.Tensor))
         self._threads = Threads()
 
     def hold(self) -> None:
-        """Put back what methods share, if it has changed since `begin`: then it raises Spoilt."""
-        spoilt = [*self._changes(shared=True), *self._replaced()]
+        """Restore the state that methods share; raises Spoilt if it has changed since `begin`."""
+        changes = [*self._changes(shared=True), *self._replaced()]
         busy = self._threads.busy()
-        if spoilt or busy:
+        if changes or busy:
             self._noted.clear()
-            raise Spoilt("; ".join(filter(None, (_list("changes ", spoilt), _working(busy)))))
+            raise Spoilt("; ".join(filter(None, (_list("changes ", changes), _working(busy)))))
 
     def settle(self) -> None:
-        """Put back everything that has changed since `begin`, and note what methods do not share.
+        """Restore everything that has changed since `begin`, and note changes of state that methods do not share.
 
         Raises Spoilt, as `hold` does.
         """
         try:
             self.hold()
-        finally:  # put back what else has changed, but say no more than the gravest
+        finally:  # restores the rest too, but after Spoilt nothing else is noted
             others = dict.fromkeys(self._changes(shared=False))
         self._noted.update(others)
 
     @contextlib.contextmanager
     def settling(self) -> Iterator[None]:
-        """Settle after what is done inside, also where that fails: what a method changed may be why."""
+        """Settle after the block inside, even if it fails."""
         try:
             yield
         except Spoilt:
             raise
         except Exception:
-            self.settle()
+            self.settle()  # if this raises Spoilt, that counts: the change may be why the block failed
             raise
         self.settle()
 
     @contextlib.contextmanager
     def putting_back(self) -> Iterator[None]:
-        """Put back whatever is changed inside, and blame nobody."""
+        """Restore whatever changes inside, without blaming a method."""
         yield
         with contextlib.suppress(Spoilt):
             self.settle()
 
     def take_noted(self) -> str:
-        """What was changed and put back since this was asked last, in words, or ''."""
+        """What was changed and restored since the last call of this, in words, or ''."""
         noted, self._noted = list(self._noted), {}
         return _list("changed and put back: ", noted)
 
     def _changes(self, shared: bool) -> list[str]:
-        """What has changed of the settings of one kind, each put back."""
+        """Restore the changed settings of one kind; returns a description of each change."""
         changed = left = self._changed(shared)
-        for _ in range(2 if changed else 0):  # twice, since some settings write into the place of others
+        for _ in range(2 if changed else 0):  # twice, since writing some settings changes others
             for setting, before, _ in left:
-                with contextlib.suppress(Exception):  # what cannot be put back ends with the process
+                with contextlib.suppress(Exception):  # a setting that cannot be restored ends with the process
                     setting.write(before)
             left = self._changed(shared)
-        return [_told(setting.name, before, now) for setting, before, now in changed]
+        return [_described(setting.name, before, now) for setting, before, now in changed]
 
     def _changed(self, shared: bool) -> list[tuple[Setting, Any, Any]]:
-        """The settings of one kind that are not what they were, before and now."""
+        """The changed settings of one kind, with their values before and now."""
         pairs = zip(self._settings, self._before, strict=True)
-        found = [(each, before, _read(each)) for each, before in pairs if each.shared == shared]
-        return [(each, before, now) for each, before, now in found if before != now]
+        triples = [(setting, before, _read(setting)) for setting, before in pairs if setting.shared == shared]
+        return [(setting, before, now) for setting, before, now in triples if before != now]
 
     def _replaced(self) -> Iterator[str]:
-        """The functions that are not what they were, put back."""
-        for owner, before in zip(NAMESPACES, self._functions, strict=True):
-            with contextlib.suppress(Exception):  # one that is gone, or that cannot be compared
-                if _functions(owner) == before:
+        """Restore the functions that were replaced, and yield their names."""
+        for namespace, before in zip(NAMESPACES, self._functions, strict=True):
+            with contextlib.suppress(Exception):  # a function is gone, or its replacement cannot be compared
+                if _functions(namespace) == before:
                     continue
-            for name, function in zip(_names(owner), before, strict=True):
-                if vars(owner).get(name) is not function:
-                    setattr(owner, name, function)
-                    yield f"{_called(owner)}.{name}"
-        for name in vars(torch.Tensor).keys() - self._of_tensors:
-            if hasattr(torch._C.TensorBase, name):
+            for name, function in zip(_names(namespace), before, strict=True):
+                if vars(namespace).get(name) is not function:
+                    setattr(namespace, name, function)
+                    yield f"{_display_name(namespace)}.{name}"
+        for name in vars(torch.Tensor).keys() - self._tensor_attributes:
+            if hasattr(torch._C.TensorBase, name):  # a new attribute that hides an inherited one
                 delattr(torch.Tensor, name)
                 yield f"torch.Tensor.{name}"
 
 
 def _read(setting: Setting) -> Any:
-    """What a setting is, or the words of the error with which it cannot be read."""
+    """The value of a setting, or the text of the error that reading it raises."""
     try:
         return setting.read()
-    except Exception as error:  # such as torch's, where old and new names of one switch were mixed
+    except Exception as error:  # torch raises one if the old and new names of a switch were mixed
         return f"{type(error).__name__}: {error}"
 
 
 @functools.cache
-def _names(owner: Any) -> tuple[str, ...]:
-    """Of the functions and classes that a namespace has when it is first looked at."""
-    return tuple(name for name, each in vars(owner).items() if callable(each) and name not in REPLACED_BY_TORCH)
+def _names(namespace: Any) -> tuple[str, ...]:
+    """Names of the functions and classes that a namespace had when it was first looked at."""
+    return tuple(name for name, value in vars(namespace).items() if callable(value) and name not in REPLACED_BY_TORCH)
 
 
-def _functions(owner: Any) -> tuple[Any, ...]:
-    """The functions and classes themselves, in the order of their names."""
-    found: tuple[Any, ...] = _getter(owner)(vars(owner))
-    return found
+def _functions(namespace: Any) -> tuple[Any, ...]:
+    """The functions and classes of a namespace, in the order of `_names`."""
+    functions: tuple[Any, ...] = _getter(namespace)(vars(namespace))
+    return functions
 
 
 @functools.cache
-def _getter(owner: Any) -> operator.itemgetter[Any]:
-    """Made once a namespace: to make it costs more than to use it, and it is used after every first call."""
-    return operator.itemgetter(*_names(owner))
+def _getter(namespace: Any) -> operator.itemgetter[Any]:
+    """Cached, because it is used after every first call of a phase, and making it costs more than using it."""
+    return operator.itemgetter(*_names(namespace))
 
 
-def _called(owner: Any) -> str:
-    return "torch.Tensor" if owner is torch.Tensor else str(owner.__name__)
+def _display_name(namespace: Any) -> str:
+    return "torch.Tensor" if namespace is torch.Tensor else str(namespace.__name__)
 
 
-def _told(name: str, before: Any, now: Any) -> str:
-    """A change in words, without what may be long, or a path of this machine."""
+def _described(name: str, before: Any, now: Any) -> str:
+    """A change in words, without values that may be long or contain a path of this machine."""
     if isinstance(before, bool) and isinstance(now, bool):
-        return f"{name}, {_on(before)} to {_on(now)}"
+        return f"{name}, {_on_or_off(before)} to {_on_or_off(now)}"
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         keys = sorted(str(key) for key in {*before, *now} if before.get(key) != now.get(key))
         return f"{name} {', '.join(keys[:MOST_NAMED])}" + (" and more" if len(keys) > MOST_NAMED else "")
@@ -186,7 +186,7 @@ def _told(name: str, before: Any, now: Any) -> str:
     return name
 
 
-def _on(value: bool) -> str:
+def _on_or_off(value: bool) -> str:
     return "on" if value else "off"
 
 
