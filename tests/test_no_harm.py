@@ -456,7 +456,7 @@ def test_content_that_is_lost_is_told(world: World, monkeypatch: pytest.MonkeyPa
     blob = git(world.repository, "rev-parse", "HEAD~1:README.md")
     (world.repository / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
     world.enter(monkeypatch)
-    with pytest.raises(UserError, match=r"no content of README\.md$"), base_origin("HEAD~1", None):
+    with pytest.raises(UserError, match=r"lacks the content of README\.md$"), base_origin("HEAD~1", None):
         pass
 
 

@@ -1,1 +1,1 @@
-"""The name under which every version of the harness has its worker."""
+"""The name under which every version of the harness keeps its worker."""

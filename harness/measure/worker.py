@@ -1,4 +1,4 @@
-"""What a parent of any version starts; the worker itself is harness/worker/serve.py."""
+"""The module that a parent of any version starts; the worker itself is harness/worker/serve.py."""
 
 from harness.worker.serve import main
 

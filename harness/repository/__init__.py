@@ -1,1 +1,1 @@
-"""Git: what is asked of a repository, which is never written to, and a commit checked out in a folder of its own."""
+"""Git: read-only questions to the user's repository, and a commit checked out into a folder of its own."""

@@ -1,7 +1,7 @@
-"""A commit of the user's repository as files in a clone of its own, which the user's repository never hears of.
+"""Checks out a commit of the user's repository into a temporary clone, without writing to that repository.
 
-The clone lies in the temporary folder and borrows the objects of the user's repository: whatever ends the harness,
-nothing is left in the repository.
+The clone lies in the temporary folder and borrows the repository's objects, so that nothing is left in the repository,
+however the harness ends.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from harness.errors import UserError
 from harness.repository.git import ask_git, refusal
 
 OBJECTS, ALTERNATES, SHALLOW = "objects", "objects/info/alternates", "shallow"
-"""Files of a git repository: the object store, the stores it borrows from, and where the history of a clone ends."""
+"""Files of a git repository: its object store, the stores it borrows from, and where a shallow clone's history ends."""
 
 FETCH_ALL = "git fetch --unshallow"
-"""What completes the history of a shallow clone."""
+"""The command that completes the history of a shallow clone."""
 
 
 def commit_of(revision: str) -> str:
-    """The commit that a revision means here. Raises UserError where there is none."""
+    """The commit that a revision names in the current repository. Raises UserError if there is none."""
     failing = f"no commit '{revision}' here"
     try:
         return git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", failing=failing)
@@ -36,7 +36,7 @@ def commit_of(revision: str) -> str:
 
 
 def shallow_file() -> Path | None:
-    """The file that lists the commits at which the history of a shallow clone is cut; None of a whole repository."""
+    """The file that lists where the history of a shallow clone ends; None if the repository is complete."""
     try:
         path = Path.cwd() / ask_git("rev-parse", "--git-path", SHALLOW)
     except (OSError, subprocess.CalledProcessError):
@@ -45,16 +45,16 @@ def shallow_file() -> Path | None:
 
 
 @contextmanager
-def checked_out(commit: str, told_as: str = "") -> Iterator[Path]:
-    """The files of a commit: the counterpart in a clone of the current folder, removed at the end.
+def checked_out(commit: str, name: str = "") -> Iterator[Path]:
+    """The current folder as it is in a commit: its counterpart in a clone, which is removed at the end.
 
-    told_as: how the user named the commit. Raises UserError where the current folder is in no working tree, or a file
-    of the commit cannot be had.
+    name: what the user called the commit. Raises UserError if the current folder is in no working tree, or if a file of
+    the commit is missing.
     """
     within = git("rev-parse", "--show-prefix", failing="the current folder is in no working tree")
     with tempfile.TemporaryDirectory(prefix="topk-base-", ignore_cleanup_errors=True) as parent:
         clone = Path(parent) / "base"
-        failing = f"cannot check out '{told_as or commit}'"
+        failing = f"cannot check out '{name or commit}'"
         _check_out(commit, clone, failing=failing)
         if not (clone / within).is_dir():
             raise UserError(f"{failing}: it has no folder {within}")
@@ -62,12 +62,12 @@ def checked_out(commit: str, told_as: str = "") -> Iterator[Path]:
 
 
 def inside(path: str | Path, folder: Path) -> bool:
-    """Whether a path lies in a folder, or is it; links are followed."""
+    """Whether a path is a folder or lies in it, after following links."""
     return Path(path).resolve().is_relative_to(folder.resolve())
 
 
 def git(*arguments: str, folder: Path | None = None, failing: str) -> str:
-    """What git prints. Raises UserError, which begins with `failing`, where git refuses."""
+    """The output of git. Raises UserError if git fails; `failing` begins its message."""
     try:
         return ask_git(*arguments, folder=folder)
     except OSError as error:
@@ -77,23 +77,21 @@ def git(*arguments: str, folder: Path | None = None, failing: str) -> str:
 
 
 def _check_out(commit: str, clone: Path, failing: str) -> None:
-    """Put the files of a commit into a new clone. Raises UserError where one of them cannot be had."""
+    """Check out a commit into a new clone. Raises UserError if one of its files is missing."""
     source = Path.cwd() / git("rev-parse", "--git-common-dir", failing=failing)
     git("clone", "--quiet", "--shared", "--no-checkout", "--template=", str(source), str(clone), failing=failing)
     _borrow(source, clone / ".git")
-    for setting, value in _promises():
+    for setting, value in _promisor_settings():
         git("config", setting, value, folder=clone, failing=failing)
     git("checkout", "--quiet", "--detach", commit, folder=clone, failing=failing)
     missing = git("ls-files", "--deleted", folder=clone, failing=failing).splitlines()
-    if missing:  # git ends with 0 where it could not read what it should have written
-        raise UserError(f"{failing}: this repository has no content of {missing[0]}")
+    if missing:  # git exits with 0 even if it could not read the content of a file
+        raise UserError(f"{failing}: this repository lacks the content of {missing[0]}")
 
 
 def _borrow(source: Path, clone: Path) -> None:
-    """Let a clone read every object of its source.
-
-    Of a shallow repository git makes a true copy of what its branches reach, although it is told to share.
-    """
+    """Let a clone read every object of its source."""
+    # From a shallow repository, `git clone --shared` copies what the branches reach instead of sharing all objects.
     alternates = clone / ALTERNATES
     alternates.parent.mkdir(exist_ok=True)
     alternates.write_bytes(os.fsencode(source / OBJECTS) + b"\n")
@@ -101,11 +99,11 @@ def _borrow(source: Path, clone: Path) -> None:
         shutil.copyfile(source / SHALLOW, clone / SHALLOW)
 
 
-def _promises() -> list[tuple[str, str]]:
-    """The settings by which a partial clone fetches what it lacks; a clone of it must fetch for itself."""
+def _promisor_settings() -> list[tuple[str, str]]:
+    """The settings by which a partial clone fetches missing objects. A clone of it needs them to fetch for itself."""
     try:
         settings = ask_git("config", "--get-regexp", r"^remote\..*\.(url|promisor|partialclonefilter)$").splitlines()
-    except subprocess.CalledProcessError:  # no remote at all
+    except subprocess.CalledProcessError:  # there is no remote
         return []
     pairs = [(name, value) for name, _, value in (line.partition(" ") for line in settings)]
     promisors = {name.removesuffix(".promisor") for name, _ in pairs if name.endswith(".promisor")}

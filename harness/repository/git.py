@@ -1,8 +1,8 @@
-"""Every call of git: it reads the repository of the current folder, and changes nothing in it.
+"""Every call of git. They read the repository of the current folder and change nothing in it.
 
-A git hook runs with variables that name the repository, the index and the object store of the command it belongs to.
-A git that inherits them acts on the user's unfinished commit, wherever it is started. So no git and no worker of ours
-inherits them, and no hook and no file-system monitor of the user is started on our account.
+A git hook runs with environment variables that name the repository, the index and the object store of the command it
+belongs to. Another git that inherits them acts on the user's unfinished commit, wherever it is started. So no git and
+no worker of the harness inherits them, and the harness never starts the user's hooks or file-system monitor.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NAMES_A_REPOSITORY = frozenset(
         "GIT_REPLACE_REF_BASE",
         "GIT_SHALLOW_FILE",
         "GIT_WORK_TREE",
-        # `git rev-parse --local-env-vars` prints the ones above; these bind a git to a repository as well.
+        # `git rev-parse --local-env-vars` prints those above; the following also bind git to a repository.
         "GIT_ATTR_SOURCE",
         "GIT_NAMESPACE",
         "GIT_QUARANTINE_PATH",
@@ -47,16 +47,17 @@ BELONGS_TO_THE_PERSON = frozenset(
         "GIT_EXEC_PATH",
     }
 )
-"""Where git itself lies, which files configure it, and how far it looks for a repository: all that our git inherits."""
+"""Where git lies, which files configure it, and how far it looks for a repository: the only variables of git that the
+harness's git inherits."""
 
 HARMLESS = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
-"""No hook of the user runs, and no daemon that watches the files is started."""
+"""Options with which git runs no hook of the user and starts no daemon that watches files."""
 
 
 def unbound(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without the variables that bind a git to one repository: what a process of ours may inherit.
+    """The environment without the variables that bind git to one repository: what a child process may inherit.
 
-    GIT_CONFIG_KEY_0 and the like mean nothing without GIT_CONFIG_COUNT, and go with it.
+    GIT_CONFIG_KEY_0 and the like are removed too, since they mean nothing without GIT_CONFIG_COUNT.
     """
     pairs = ("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")
     return {
@@ -67,36 +68,37 @@ def unbound(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def ask_git(*arguments: str, folder: Path | None = None) -> str:
-    """What git prints, without the last line break, when it is asked in `folder` (default: the current one).
+    """The output of git in `folder` (default: the current one), without the last line break.
 
-    Raises OSError where there is no git, and CalledProcessError, with git's message in `stderr`, where it refuses.
+    Raises OSError if git is not installed, and CalledProcessError, with git's message in `stderr`, if it fails.
     """
     inherited = {name: value for name, value in os.environ.items() if _inherits(name)}
     done = subprocess.run(
         ["git", *HARMLESS, *arguments],
         cwd=folder,
         env=inherited | {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
-        stdin=subprocess.DEVNULL,  # a hook's standard input tells the hook which refs are pushed
+        stdin=subprocess.DEVNULL,  # inside a hook, standard input holds the refs that are pushed: leave it to the hook
         capture_output=True,
         text=True,
-        errors="surrogateescape",  # a folder's name may be no text
+        errors="surrogateescape",  # the name of a folder need not be valid text
         check=True,
     )
     return done.stdout.removesuffix("\n")
 
 
 def forget_repository() -> None:
-    """Take the variables that bind a git to one repository out of this process's environment.
+    """Remove the variables that bind git to one repository from this process's environment.
 
-    The command line does so once: what it starts besides git and workers (a study's script, a cluster on this machine)
-    inherits none of them either.
+    The command line does so once at its start, so that other processes it starts (by a study's script, or a cluster on
+    this machine) do not inherit them either.
     """
     for name in os.environ.keys() - unbound(os.environ).keys():
         del os.environ[name]
 
 
 def refusal(error: subprocess.CalledProcessError) -> str:
-    """Why git refused, in one line: the first that it calls fatal or an error, else its last; '' where it is silent."""
+    """Why git failed, in one line: its first fatal message, else its first error, else its last line; '' without
+    any."""
     lines = str(error.stderr).strip().splitlines()
     for kind in ("fatal: ", "error: "):
         for line in lines:
