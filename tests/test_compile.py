@@ -17,7 +17,7 @@ from harness.session.process import Worker
 from harness.study.cells import Case
 from harness.study.definition import Study
 from harness.topk.phases import PreparedPhase
-from harness.worker.failures import told
+from harness.worker.failures import one_line
 from harness.worker.open_case import OpenCase
 from tests.asking import checked, opening
 from tests.forked import fresh_workers
@@ -136,8 +136,8 @@ def test_a_worker_of_eager_cases_does_not_wait_for_what_compiles() -> None:
 
 
 def test_a_message_is_its_first_line_and_what_is_explained_below_it() -> None:
-    assert told(RuntimeError("Refused\n  Hint: none\n  Explanation: It is sparse.\n  Explanation: x")) == (
+    assert one_line(RuntimeError("Refused\n  Hint: none\n  Explanation: It is sparse.\n  Explanation: x")) == (
         "Refused: It is sparse."
     )
-    assert told(RuntimeError("no kernel\nwith a second line")) == "no kernel"
-    assert told(RuntimeError("")) == "RuntimeError"
+    assert one_line(RuntimeError("no kernel\nwith a second line")) == "no kernel"
+    assert one_line(RuntimeError("")) == "RuntimeError"

@@ -1,1 +1,1 @@
-"""The child process: it opens a case, prepares phases, times blocks and answers."""
+"""The child process: it opens a case, prepares phases, times blocks and replies to the parent."""

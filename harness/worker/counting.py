@@ -1,4 +1,4 @@
-"""What a worker needs in order to count instructions: valgrind's callgrind around it, and why there may be none."""
+"""How a worker is started in order to count instructions, under valgrind's callgrind; and what cannot be counted."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from harness.vocabulary import HOST
 VALGRIND = "valgrind"
 
 PREFIX = "TOPK_HARNESS_COUNTS"
-"""The variable that names what callgrind's files begin with, of a worker that runs under it."""
+"""The environment variable of a counting worker that holds the path with which callgrind's files begin."""
 
 MACHINES = ("x86_64", "AMD64")
-"""Machines whose requests of valgrind are known here (harness/worker/callgrind.py)."""
+"""Machines on which harness/worker/callgrind.py knows how to send a request to valgrind."""
 
 
 def without_counts() -> str:
-    """Why no instruction can be counted on this machine, or ''."""
+    """Why instructions cannot be counted on this machine, or ''."""
     if sys.platform != "linux" or platform.machine() not in MACHINES:
         return f"instructions are counted on Linux and x86-64 only, not on {sys.platform} {platform.machine()}"
     if shutil.which(VALGRIND) is None:
@@ -33,14 +33,14 @@ def not_countable(case: Case) -> str:
     if case.device != HOST:
         return f"valgrind counts what a CPU executes, not {case.device}"
     if case.threads > 1:
-        return "instructions are counted of one thread: several spin while they wait for one another"
+        return "instructions are counted for one thread only: several spin while they wait for each other"
     if case.transform == "compile":
         return "valgrind may lack instructions that torch.compile chooses for this CPU"
     return ""
 
 
 def callgrind(prefix: Path) -> list[str]:
-    """What stands before the command of a process whose counts callgrind writes into files that begin with `prefix`."""
+    """The words that run a command under callgrind, which writes its counts into files that begin with `prefix`."""
     return [
         VALGRIND,
         "--quiet",
@@ -53,6 +53,6 @@ def callgrind(prefix: Path) -> list[str]:
 
 
 def counting_environment(prefix: Path) -> dict[str, str]:
-    """The variables of such a process. The order of what Python hashes is the same in each: it decides by some tenths
-    of a percent how many instructions a call has."""
+    """The environment variables of a process that runs under callgrind."""
+    # Hashes that differ between processes would change the instructions of a call by some tenths of a percent.
     return {PREFIX: str(prefix), "PYTHONHASHSEED": "0"}

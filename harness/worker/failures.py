@@ -1,7 +1,8 @@
-"""What a method raised, as the status and the one-line reason of its cell.
+"""Turns what a method raised into the status and the one-line reason of its cell.
 
-`unsupported` is what torch refuses, in the words below, or what a method says of itself (harness.methods.Unsupported,
-NotImplementedError). Whatever else a method raises is a bug of the method: `crashed`, with its type, file and line.
+A cell is `unsupported` if torch refuses what the method asks for, in one of the wordings below, or if the method says
+so itself (harness.methods.Unsupported, NotImplementedError). Any other error is a bug of the method: `crashed`, with
+its type, file and line.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from harness.state.watch import Spoilt
 from harness.topk.outcome import NoSelection
 
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
-"""What torch's CPU allocators say, in a RuntimeError, when there is none left."""
+"""Messages of torch's CPU allocators when memory runs out, in a RuntimeError."""
 
 WITHOUT_GRADIENT = "does not require grad"
-"""What autograd says of values that do not lead back to y."""
+"""Part of autograd's message about values that do not depend on y differentiably."""
 
 REFUSALS = re.compile(
     r"not implemented|has not been implemented|[Nn]ot supported|does not support|do(es)?n't support|do not support"
@@ -31,53 +32,53 @@ REFUSALS = re.compile(
     r"|Cannot access data pointer of Tensor that doesn't have storage"
     r"|no fake impl registered|no kernel image is available|not permitted when stream is capturing"
 )
-"""How torch 2.11 to 2.13 says in a RuntimeError that it cannot do what was asked, on CPUs and CUDA: of a dtype or a
-layout (`"addmm_sparse_cuda" not implemented for 'Half'`), of a library (cuSPARSE: `operation not supported when
-calling`), of a transform (torch.func: an autograd.Function without setup_context or vmap, data-dependent control
-flow), of a build (no kernel image for this GPU)."""
+"""RuntimeErrors with which torch 2.11 to 2.13 refuses something on CPUs and CUDA: a dtype or layout
+(`"addmm_sparse_cuda" not implemented for 'Half'`), a library call (cuSPARSE: `operation not supported when calling`), a
+transform (torch.func: an autograd.Function without setup_context or vmap, data-dependent control flow), or this GPU
+(torch was built without a kernel image for it)."""
 
 CONVERSIONS = re.compile(r"^Got unsupported ScalarType|^can't convert .* device type tensor to numpy")
-"""The same in a TypeError: Tensor.numpy()."""
+"""TypeErrors with which Tensor.numpy() refuses a conversion."""
 
 CAST = re.compile(r"expected scalar type \w+ but found (BFloat16|Half)$")
-"""What an operation that autocast does not know says of an operand that autocast has cast."""
+"""The error of an operation without an autocast rule, if autocast has cast only one of its operands."""
 
 COMPILERS = ("torch._dynamo.", "torch._inductor.", "torch.fx.", "torch._functorch.", "torch._subclasses.")
-"""Where torch.compile's own exceptions are defined."""
+"""Modules that define torch.compile's own exceptions."""
 
 OBSERVED = "Observed exception"
 FAKED = ("RuntimeError when making fake tensor call", "Dynamo failed to run FX node")
-"""How torch.compile begins what the compiled function itself raises, in Python or in an operator; of the latter the
-lines below say what it was."""
+"""How torch.compile's error begins if the compiled function itself raised, in Python (OBSERVED) or in an operator
+(FAKED). In the latter case the original error follows in later lines."""
 
 TRACED = re.compile(r'^ *File "([^"]+)", line (\d+), in ', re.MULTILINE)
-"""How torch.compile ends: with the lines of the function that it compiled, the innermost last."""
+"""How torch.compile's error ends: with the traceback of the compiled function, innermost line last."""
 
 LONGEST_REASON = 300
 
 EXPLANATION = "Explanation: "
-"""What torch.compile begins the line with that says more than its first."""
+"""Prefix of the line in which torch.compile explains its error."""
 
 LIBRARIES = {"torch", "numpy", "harness", *sys.stdlib_module_names}
 METHODS = "harness.methods"
 INSTALLED = ("site-packages", "dist-packages")
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:[^\s/'\":,;()]+/)+")
-"""The folders of an absolute path, which say where somebody keeps files."""
+"""The folders of an absolute path. They are removed from reasons, since they tell where somebody keeps files."""
 
 
 def failure(error: BaseException, autocast: bool = False) -> dict[str, Any]:
-    """The status and reason of what a method raised, its message on one line.
+    """The status and the reason, in one line, of an error that a method raised.
 
-    autocast: whether torch was asked to cast operands to a lower precision.
+    autocast: whether the method ran under autocast.
     """
     if isinstance(error, Spoilt):
         return {"status": "incorrect", "reason": str(error), "spoilt": True}
     if isinstance(error, NoSelection):
         return {"status": "incorrect", "reason": str(error)}
-    text = told(error)
+    text = one_line(error)
     if isinstance(error, Incorrect):
         return {"status": "incorrect", "reason": text}
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in OUT_OF_MEMORY):
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         return {"status": "out_of_memory", "reason": text}
     if isinstance(error, NotImplementedError | UserError) or _refused(error, autocast):
         return {"status": "unsupported", "reason": text}
@@ -89,25 +90,25 @@ def failure(error: BaseException, autocast: bool = False) -> dict[str, Any]:
 
 
 def _refused(error: BaseException, autocast: bool) -> bool:
-    """Whether it is torch that cannot do what the method asked for."""
+    """Whether torch refused what the method asked for."""
     if isinstance(error, TypeError):
         return CONVERSIONS.search(str(error)) is not None
     if not isinstance(error, RuntimeError):
         return False
-    first = told(error)
+    first = one_line(error)
     if first.startswith(OBSERVED):
         return False
     if first.startswith(FAKED):
         return REFUSALS.search(str(error)) is not None
-    of_compiler = type(error).__module__.startswith(COMPILERS)
-    return of_compiler or REFUSALS.search(first) is not None or (autocast and CAST.search(first) is not None)
+    by_compiler = type(error).__module__.startswith(COMPILERS)
+    return by_compiler or REFUSALS.search(first) is not None or (autocast and CAST.search(first) is not None)
 
 
 def _place(error: BaseException) -> str:
-    """Where a method raised, ' (package/module.py, line 3)', or '' where no line of a method is in the traceback.
+    """Where a method raised, as ' (package/module.py, line 3)', or '' if no line of a method is in the traceback.
 
-    That is the innermost line which belongs neither to a library nor to the harness around methods; of a method that
-    is itself installed as a library, the innermost of those.
+    This is the innermost line that belongs neither to a library nor to the harness itself, or else, for a method that
+    is installed as a package, the innermost line of an installed package.
     """
     own = installed = ""
     if traced := TRACED.findall(str(error)):
@@ -118,7 +119,7 @@ def _place(error: BaseException) -> str:
         code, module = traceback.tb_frame.f_code, str(traceback.tb_frame.f_globals.get("__name__", ""))
         if module.startswith(METHODS) or module.partition(".")[0] not in LIBRARIES:
             place = f" ({_file(code, module)}, line {traceback.tb_lineno})"
-            if any(each in code.co_filename for each in INSTALLED):
+            if any(folder in code.co_filename for folder in INSTALLED):
                 installed = place
             else:
                 own = place
@@ -127,25 +128,25 @@ def _place(error: BaseException) -> str:
 
 
 def _file(code: CodeType, module: str) -> str:
-    """The file of a module, from its outermost package on: where that lies is a matter of the machine."""
+    """The file of a module, as a path from its outermost package on, which is the same on every machine."""
     path = PurePath(code.co_filename)
     depth = module.count(".") + (path.name == "__init__.py")
     return "/".join(path.parts[-1 - depth :])
 
 
 class Incorrect(Exception):
-    """A method returned what is wrong; the message says what."""
+    """A method returned a wrong result; the message says what is wrong."""
 
 
 class Unusable(Exception):
-    """The device has failed for good in this process; the message says what it failed with."""
+    """The device has failed for the rest of this process; the message is its error."""
 
 
-def told(error: BaseException) -> str:
-    """A message on one line: its first, and what torch.compile explains; the type of one that is empty."""
+def one_line(error: BaseException) -> str:
+    """An error's message in one line: its first line, and torch.compile's explanation; without a message, its type."""
     first, *others = [line.strip() for line in str(error).strip().splitlines()] or [""]
-    explained = [line.removeprefix(EXPLANATION) for line in others if line.startswith(EXPLANATION)]
+    explanations = [line.removeprefix(EXPLANATION) for line in others if line.startswith(EXPLANATION)]
     if first.endswith(":") and others:
         first = f"{first} {others[0]}"
-    text = MACHINE_PATH.sub("", ": ".join([first, *explained[:1]]))
+    text = MACHINE_PATH.sub("", ": ".join([first, *explanations[:1]]))
     return text[:LONGEST_REASON] or type(error).__name__

@@ -1,7 +1,7 @@
-"""The transform `graph`: a phase captured once as a graph of the device, whose replay is what is timed.
+"""The transform `graph`: a phase is captured once as a graph of the device, and blocks time its replay.
 
-It is what users of graphs pay, and the cross-check of the device clock: a replay has hardly any gap between kernels,
-and one launch.
+That is the cost that users of graphs pay. It is also the cross-check of the device clock, since a replay takes one
+launch and leaves hardly any gap between kernels.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from harness.topk.phases import PreparedPhase
 GRAPH = "graph"
 
 ROUNDINGS = 64
-"""By how many unit roundoffs of the largest value a replay may differ from the call itself: where a device adds
-atomically, two calls differ too."""
+"""A replay may differ from the call itself by this many machine epsilons of the largest value: on a device that adds
+atomically, two calls differ as well."""
 
 
 def refuse_without_graphs(device: Device) -> None:
-    """Raises NotImplementedError for a device that cannot capture what is queued."""
+    """Raise NotImplementedError if the device cannot capture graphs."""
     if device.graph is None:
         raise NotImplementedError(f"{device.type} has no graphs that could be captured and replayed")
 
 
 def captured(prepared: PreparedPhase, device: Device) -> PreparedPhase:
-    """The phase as a replay: binding it captures it.
+    """The phase as a replay: binding it to tensors captures the call on them.
 
-    The call then raises NotImplementedError where something cannot be captured, and what the phase raises.
+    Binding raises NotImplementedError if something cannot be captured, and whatever the phase raises.
     """
     graph = device.graph
     if graph is None:
@@ -41,12 +41,15 @@ def captured(prepared: PreparedPhase, device: Device) -> PreparedPhase:
 
 
 def wrong_replay(got: Any, want: Any) -> str:
-    """Why what a replay returned is not what the call returns, or ''; tensors, or tuples of them, of any layout."""
-    have, wanted = list(_tensors(got)), list(_tensors(want))
-    if [(each.shape, each.dtype) for each in have] != [(each.shape, each.dtype) for each in wanted]:
+    """How the result of a replay differs from that of the call itself, or ''.
+
+    Both are tensors of any layout, or tuples of them.
+    """
+    replayed, called = list(_tensors(got)), list(_tensors(want))
+    if [(tensor.shape, tensor.dtype) for tensor in replayed] != [(tensor.shape, tensor.dtype) for tensor in called]:
         return "a replay of its graph returns tensors of another shape or dtype"
-    for number, (one, two) in enumerate(zip(have, wanted, strict=True)):
-        if not _alike(one, two):
+    for number, (have, right) in enumerate(zip(replayed, called, strict=True)):
+        if not _alike(have, right):
             return f"a replay of its graph returns another tensor {number} than the call itself"
     return ""
 
@@ -55,8 +58,8 @@ def _tensors(result: Any) -> Iterator[torch.Tensor]:
     if isinstance(result, torch.Tensor):
         yield from parts_of(result)
     elif isinstance(result, tuple | list):
-        for each in result:
-            yield from _tensors(each)
+        for part in result:
+            yield from _tensors(part)
 
 
 def _alike(got: torch.Tensor, want: torch.Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""What lies with an interpreter, or is installed for one, and so is no code of the folder that is measured."""
+"""Tells installed files, and those of the interpreter, from code of the folder that is measured."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from pathlib import Path
 
 HOMES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 SITE = {"site-packages", "dist-packages"}
-"""Folders of what is installed, also for another interpreter whose packages are added to this one's."""
+"""Names of the folders of installed packages; also of another interpreter, whose packages may be on this one's path."""
 
 
 def is_installed(file: Path) -> bool:
-    """Whether the file of a module lies with the interpreter, or with what is installed for this or another one.
-
-    That it lies below sys.prefix says nothing: a project may have its environment in its own folder.
-    """
+    """Whether the file of a module belongs to the interpreter or to an installed package."""
+    # Not whether it lies below sys.prefix: a project may keep its environment inside its own folder.
     return not SITE.isdisjoint(file.parts) or any(file.is_relative_to(home) for home in HOMES)

@@ -1,8 +1,8 @@
-"""Blocks by the device clock: how many calls a phase has in one, behind which gate, and on which copies.
+"""Blocks by the device clock: how many calls one has, behind which gate, and on which copies of the tensors.
 
-Where the cache is to be cold, a flush inside the block would be timed. So each call reads a copy of its own, and what
-was read before it has pushed that copy out: after ceil(5 L2 / bytes) + 1 of them the first may come again. Copies that
-were just made are in the cache as well, so one flush comes before the gate.
+If the cache is to be cold, a flush inside the block would be timed. So every call reads a copy of its own, which the
+reads before it have evicted from the cache: after ceil(5 L2 / bytes) + 1 copies the first one can be read again. New
+copies are in the cache too, so one flush precedes the gate.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from harness.device.definition import Device
 from harness.device.gate import DeviceClock, Gated
 
 CACHES_BETWEEN = 5
-"""Last-level caches of other data that are read before the same copy is read again."""
+"""Before a copy is read again, other data of this many times the size of the last-level cache is read."""
 
 SHARE_OF_FREE = 0.25
-"""Of the free memory: copies may have grown by what a phase prepares of them, such as a graph of autograd."""
+"""The share of free memory that copies may take. Not more, because a phase may prepare further memory from each copy,
+such as a graph of autograd."""
+
+UNLIMITED = 1 << 30
 
 Key = tuple[str, str]
 """(method, phase)."""
@@ -28,7 +31,11 @@ Key = tuple[str, str]
 
 @dataclass
 class DeviceBlocks:
-    """flush: what makes the caches cold, or None; free_bytes: asked for what copies may take."""
+    """Calibrates and times phases by the device clock.
+
+    flush: makes the caches cold; None if they stay warm. free_bytes: returns the free memory of the device. gated: how
+    to time each calibrated phase.
+    """
 
     clock: DeviceClock
     flush: Callable[[], Any] | None
@@ -38,50 +45,54 @@ class DeviceBlocks:
 
     @classmethod
     def of(cls, device: Device, flush: Callable[[], Any] | None) -> DeviceBlocks | None:
-        """None for a device without a clock of its own: one that has no queue, or that cannot be made to sleep."""
+        """None for a device without a device clock: one that has no queue, or cannot sleep."""
         if device.event is None or device.sleep is None:
             return None
         clock = DeviceClock(device.synchronize, device.sleep, device.event, device.counter, device.pause)
         return cls(clock, flush, device.cache_bytes(), device.free_bytes)
 
     def calibrate(self, key: Key, fresh: Callable[[], Call], size: int, seconds: float, spare: float) -> int | str:
-        """Calls of a block of about so many seconds; or why the phase has no device time.
+        """The calls of a block of about `seconds`; or why the phase has no device time.
 
-        fresh makes the call on a new copy of what it reads, `size` bytes; spare: bytes that copies may take.
+        fresh: makes the call on a new copy of what it reads. size: bytes of that copy. spare: bytes that copies may
+        take.
         """
         call = fresh()
         call()
-        found = self.clock.calibrate(call, seconds)
-        if isinstance(found, str):
-            return found
+        gated = self.clock.calibrate(call, seconds)
+        if isinstance(gated, str):
+            return gated
         if self.flush is not None:
-            found = Gated(min(found.calls, self._affordable(size, spare)), found.gate)
-        self.gated[key] = found
-        return found.calls
+            gated = Gated(min(gated.calls, self._most_cold_calls(size, spare)), gated.gate)
+        self.gated[key] = gated
+        return gated.calls
 
     def time(self, key: Key, fresh: Callable[[], Call], size: int, calls: int, kept: list[Any]) -> float:
-        """Seconds of a call in one block, after one call that is not timed; NaN: the gate opened too early each time.
+        """Seconds per call of one block, after one untimed call; NaN if the gate opened too early in every attempt.
 
-        kept: on return the result of the first, untimed call and that of the last one.
+        kept: on return, the result of the untimed call and those of the attempts, the last one at the end.
         """
-        copies = 1 if self.flush is None else min(calls, self._until_cold(size))
-        each = [fresh() for _ in range(copies)]
-        kept.append(each[0]())
+        copies = 1 if self.flush is None else min(calls, self._copies_until_cold(size))
+        call_on = [fresh() for _ in range(copies)]
+        kept.append(call_on[0]())
         if self.flush is not None:
             self.flush()
-        in_turn = [each[number % copies] for number in range(calls)]
+        in_turn = [call_on[number % copies] for number in range(calls)]
         seconds, gate = self.clock.block(in_turn, self.gated[key].gate, kept)
         self.gated[key] = Gated(self.gated[key].calls, gate)
         return seconds
 
-    def _until_cold(self, size: int) -> int:
-        """How many copies are read in turn."""
+    def _copies_until_cold(self, size: int) -> int:
+        """How many copies are read in turn, so that each is cold when its turn comes again."""
         return math.ceil(CACHES_BETWEEN * self.cache_bytes / max(1, size)) + 1
 
-    def _affordable(self, size: int, spare: float) -> int:
-        """How many copies there is memory for; as many calls are cold, one at least."""
+    def _most_cold_calls(self, size: int, spare: float) -> int:
+        """How many calls of a block are cold: one per copy that fits into memory, or any number if enough of them fit.
+
+        At least one.
+        """
         free = self.free_bytes()
-        limit = min(spare, SHARE_OF_FREE * free) if free == free else spare
-        most = self._until_cold(size)
-        copies = most if limit == math.inf else max(1, int(limit // max(1, size)))
-        return copies if copies < most else 1 << 30
+        limit = spare if math.isnan(free) else min(spare, SHARE_OF_FREE * free)
+        enough = self._copies_until_cold(size)
+        copies = enough if limit == math.inf else max(1, int(limit // max(1, size)))
+        return copies if copies < enough else UNLIMITED

@@ -34,7 +34,7 @@ from harness.topk.results import not_plain
 from harness.topk.transforms import as_run, load_transforms
 from harness.vocabulary import CACHE, COUNTS, DERIVATIVES, DEVICE_CLOCK, WALL, YARDSTICK_PHASES, YARDSTICKS
 from harness.worker.callgrind import count
-from harness.worker.failures import Incorrect, failure, told
+from harness.worker.failures import Incorrect, failure, one_line
 from harness.worker.follow import Checked, first_call
 from harness.worker.graphs import GRAPH, captured, refuse_without_graphs, wrong_replay
 from harness.worker.on_device import DeviceBlocks
@@ -160,7 +160,7 @@ class OpenCase:
                 optional = phase in DERIVATIVES or self.problem.case.transform == GRAPH
                 if not optional or failure(error)["status"] != "unsupported":
                     raise
-                reply["reason"] = "; ".join(filter(None, (reply["reason"], f"no {phase}: {told(error)}")))
+                reply["reason"] = "; ".join(filter(None, (reply["reason"], f"no {phase}: {one_line(error)}")))
                 continue
             self.prepared[name, phase], self.checked[name, phase] = prepared, checked
             if COUNTS in measure:  # valgrind makes everything slow: nothing is timed in a worker that counts

@@ -1,4 +1,4 @@
-"""What the parent and a worker agree upon, whichever versions of the harness they are of."""
+"""What a parent and a worker agree on, even if they belong to different versions of the harness."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import signal
 from collections.abc import Sequence
 
 PROTOCOL = 4
-"""Raised when a request or a reply changes its meaning: a worker of another protocol is not asked anything."""
+"""Incremented when a request or a reply changes its meaning. A worker of another protocol is sent no request."""
 
 WITH_PARENT = "--end-with-parent"
-"""An argument of a worker: it is to end when its parent does."""
+"""The argument that tells a worker to end when its parent ends."""
 
 PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent(arguments: Sequence[str]) -> None:
-    """Of a worker that was told so: it ends when its parent is killed, even inside a call that never returns.
+    """Let this worker, if its arguments say so, end when its parent is killed, even inside a call that never returns.
 
-    A worker that is not inside a call ends with its input.
+    Between calls a worker ends anyway, when its input ends.
     """
     if WITH_PARENT in arguments:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,8 +1,8 @@
-"""The worker process: it opens a case, checks its methods, times one block when asked, and closes the case.
+"""The worker process: it opens a case, checks its methods, times one block per request, and closes the case.
 
-It speaks JSON lines: a request a line on standard input, a reply a line on standard output, first of all a greeting
-with its protocol and what torch it has. It needs torch, numpy and the standard library only. When its input ends,
-it ends.
+It speaks JSON lines: one request per line on standard input, one reply per line on standard output. Its first line is a
+greeting with its protocol and its torch. It needs torch, numpy and the standard library only, and ends when its input
+ends.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from harness.state.watch import Watch
 from harness.topk.modes import AUTOCAST, keeps_subnormals, set_mode
 from harness.topk.problems import Draws
 from harness.vocabulary import HOST, WALL
-from harness.worker.failures import Unusable, failure, told
+from harness.worker.failures import Unusable, failure, one_line
 from harness.worker.open_case import OpenCase
 from harness.worker.packages import locate
 from harness.worker.protocol import PROTOCOL, end_with_parent
 
 
 def greeting() -> dict[str, Any]:
-    """The protocol, and the facts of this interpreter and its torch."""
+    """The protocol, and facts about this interpreter, its torch and its devices."""
     devices = present()
     return {
         "protocol": PROTOCOL,
@@ -44,29 +44,29 @@ def greeting() -> dict[str, Any]:
         "python": sys.version.split()[0],
         "torch": torch.__version__,
         "numpy": numpy.__version__,
-        "devices": [each.type for each in devices],
+        "devices": [device.type for device in devices],
         "methods": sorted(registered()),
         "accelerator": devices[-1].name(),
-        "cache_bytes": {each.type: each.cache_bytes() for each in devices},
+        "cache_bytes": {device.type: device.cache_bytes() for device in devices},
         "throttling": devices[-1].throttling(),
         "switches": PRODUCT_MODES,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "subnormals": keeps_subnormals(),
-        "build": re.sub(r"(?<==)/\S*/", "", torch.__config__.show()),  # which compiler, not where that lay
+        "build": re.sub(r"(?<==)/\S*/", "", torch.__config__.show()),  # without the folder of the compiler
     }
 
 
 def serve(requests: TextIO, replies: TextIO) -> None:
-    """Answer requests until there are no more. Raises Unusable when the device has failed for good."""
+    """Reply to requests until there are no more. Raises Unusable if the device has failed for good."""
 
     def reply(message: Mapping[str, Any]) -> None:
         replies.write(json.dumps(message) + "\n")
         replies.flush()
 
-    with Watch(HOST).putting_back():  # whatever the modules of registered methods change as they are imported
-        greeted = greeting()
-    reply(greeted)
+    with Watch(HOST).putting_back():  # the modules of registered methods may change global state when imported
+        first = greeting()
+    reply(first)
     case: OpenCase | None = None
     draws, device, autocast = Draws(), HOST, False
     for line in requests:
@@ -97,28 +97,29 @@ def serve(requests: TextIO, replies: TextIO) -> None:
                     reply({"status": "ok"})
                 case other:
                     reply({"status": "crashed", "reason": f"the worker cannot '{other}' now"})
-        except DeviceTimeout as error:  # to ask the device whether it is usable would be to wait for it
+        except DeviceTimeout as error:  # not asked whether it is usable: the question would wait for the device too
             reply({"status": "timeout", "reason": str(error)})
-        except Exception as error:  # whatever a method raises is a row, not the end of the worker
+        except Exception as error:  # whatever a method raises becomes a row; the worker goes on
             if device_of(device).is_unusable():
-                raise Unusable(told(error)) from error
+                raise Unusable(one_line(error)) from error
             reply(failure(error, autocast))
 
 
 def _set_threads(threads: int, cores: list[int]) -> None:
-    """Torch's threads, pinned to as many cores; an empty list pins nothing."""
+    """Set torch's number of threads and pin the process to as many cores; an empty list pins nothing."""
     torch.set_num_threads(threads)
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores[:threads])
 
 
 def main() -> None:
-    warnings.simplefilter("ignore")  # torch warns that CSR is in beta; the capability is what the rows say
+    """Serve requests from standard input, as the program of a worker process."""
+    warnings.simplefilter("ignore")  # such as torch's that CSR is in beta: the rows say what works
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever else prints must not end up between the replies
+    os.dup2(2, 1)  # what methods print goes to standard error, not between the replies
     end_with_parent(sys.argv[1:])
     try:
         serve(sys.stdin, replies)
     except Unusable as error:
-        os.write(2, f"{error}\n".encode())  # the last line of what it said is the reason of the cell
-        os._exit(1)  # what torch would do at an end in order hangs or aborts on such a device
+        os.write(2, f"{error}\n".encode())  # the parent takes the last line as the reason of the cell
+        os._exit(1)  # an orderly exit would let torch clean up, which hangs or aborts on such a device
