@@ -57,14 +57,14 @@ def too_fast(
     """Arms that moved their least bytes over PACE_BOUND times as fast as the faster yardstick of their side and clock:
     the arm, how many times as fast, and the name of the yardstick.
 
-    A yardstick counts for a phase if their bytes differ by a factor of at most ALIKE_BYTES. Its pace is that of its
-    fastest block, less the seconds of a call; that of a phase is of_phase of its blocks.
+    A yardstick counts for a phase if their bytes differ by a factor of at most ALIKE_BYTES. The pace of a yardstick is
+    computed from its fastest block, less the cost of a call; the pace of a phase from of_phase(its blocks).
     """
     seconds_of: dict[Arm, list[float]] = {}
     for block in blocks:
         seconds_of.setdefault(block.arm, []).append(block.seconds)
     fastest = [(arm, min(seconds)) for arm, seconds in seconds_of.items() if arm.method in YARDSTICKS]
-    paces = [(arm, least_bytes(arm) / (each - CALL_SECONDS)) for arm, each in fastest if each >= LASTING_SECONDS]
+    paces = [(arm, least_bytes(arm) / (time - CALL_SECONDS)) for arm, time in fastest if time >= LASTING_SECONDS]
     for arm, seconds in seconds_of.items():
         moved = least_bytes(arm)
         alike = [

@@ -76,19 +76,13 @@ def serve(requests: TextIO, replies: TextIO) -> None:
                 case "open":
                     case, device = None, request["case"]["device"]
                     autocast = request["case"]["mode"].startswith(AUTOCAST)
-                    forget()
-                    _set_threads(int(request["case"]["threads"]), request["cores"])
-                    set_mode(request["case"]["mode"], request["case"]["device"])
-                    case = OpenCase(request, draws)
+                    case = _opened(request, draws)
                     reply({"status": "ok"})
                 case "check" if case is not None:
                     spare = request.get("spare_bytes", math.inf)
                     reply(case.check(request["method"], request["measure"], spare, request.get("calls", {})))
                 case "time" if case is not None:
-                    clock = request.get("clock", WALL)
-                    seconds = case.time(request["method"], request["phase"], request["calls"], clock)
-                    void = EARLY if clock != WALL and math.isnan(seconds) else ""
-                    reply({"seconds": seconds, "void": void, "throttling": case.device.throttling()})
+                    reply(_timed(case, request))
                 case "locate":
                     with Watch(HOST).putting_back():
                         reply({"status": "ok", **locate(request["methods"])})
@@ -103,6 +97,23 @@ def serve(requests: TextIO, replies: TextIO) -> None:
             if device_of(device).is_unusable():
                 raise Unusable(one_line(error)) from error
             reply(failure(error, autocast))
+
+
+def _opened(request: Mapping[str, Any], draws: Draws) -> OpenCase:
+    """The case of a request, with the process set up for its threads and mode."""
+    axes = request["case"]
+    forget()
+    _set_threads(int(axes["threads"]), request["cores"])
+    set_mode(axes["mode"], axes["device"])
+    return OpenCase(request, draws)
+
+
+def _timed(case: OpenCase, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The reply to a request for one block."""
+    clock = request.get("clock", WALL)
+    seconds = case.time(request["method"], request["phase"], request["calls"], clock)
+    void = EARLY if clock != WALL and math.isnan(seconds) else ""
+    return {"seconds": seconds, "void": void, "throttling": case.device.throttling()}
 
 
 def _set_threads(threads: int, cores: list[int]) -> None:
