@@ -87,7 +87,7 @@ def test_a_study_that_does_not_ask_counts_nothing(tmp_path: Path, monkeypatch: p
     ("text", "answer", "status", "reason"),
     [
         (COUNTING, usual, "unsupported", "the worker of this commit cannot count instructions"),
-        (COUNTING.replace("k = [1, 4]", "k = [1, 4]\nthreads = 2"), counted, "unsupported", "of one thread"),
+        (COUNTING.replace("k = [1, 4]", "k = [1, 4]\nthreads = 2"), counted, "unsupported", "for one thread"),
         (COUNTING.replace("k = [1, 4]", "k = [1, 4]\ntransform = 'compile'"), counted, "unsupported", "torch.compile"),
     ],
 )
