@@ -153,7 +153,7 @@ def test_a_method_that_passes_has_its_phases_prepared(chosen: Method, dtype: str
         refused = re.findall(r"no (jvp|vjp): \w", reply["reason"])
         assert chosen.name in SPARSE or not chosen.exact or not refused
         assert tuple(reply["calls"]) == tuple(phase for phase in chosen.phases if phase not in refused)
-        assert {phase for _, phase in case.prepared} == set(reply["calls"])
+        assert {phase for _, phase in case.blocks.prepared} == set(reply["calls"])
     else:
         assert (reply["status"], bool(reply["reason"])) == ("unsupported", True)
 
@@ -288,7 +288,7 @@ def test_a_method_without_a_gradient_has_figures_of_what_it_has(rows: int, d: in
 def test_a_fault_of_native_itself_is_found() -> None:
     """Methods that agree with native to the last bit share its verdict: it is no excuse."""
     case = opened(Case(n=32, k=4), "square")
-    case.native_is_wrong = "native is wrong"
+    case.correctness.native_is_wrong = "native is wrong"
     assert (
         verdict(case, "native")["reason"] == verdict(case, "tests.acceptance.twin:twin")["reason"] == "native is wrong"
     )

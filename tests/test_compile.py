@@ -85,7 +85,7 @@ def test_nothing_is_compiled_again_for_the_new_memory_of_a_block() -> None:
     before = compilations()
     assert before > 0
     for _ in range(2):
-        for name, phase in case.prepared:
+        for name, phase in case.blocks.prepared:
             assert case.time(name, phase, 3) > 0
     assert compilations() == before
 
@@ -95,7 +95,7 @@ def test_a_block_in_which_something_is_compiled_is_no_time() -> None:
     assert case.check("native", measure=())["status"] == "ok"
     case.time("native", "forward", 1)
     grown, sizes = compiled(lambda y: y * 2), iter(range(2, 20))
-    case.prepared["native", "forward"] = PreparedPhase((), lambda: lambda: grown(torch.ones(next(sizes))))
+    case.blocks.prepared["native", "forward"] = PreparedPhase((), lambda: lambda: grown(torch.ones(next(sizes))))
     with pytest.raises(RuntimeError, match="compiled something inside a block"):
         case.time("native", "forward", 2)
 

@@ -125,12 +125,14 @@ def test_a_cold_block_is_one_call_after_a_flush_and_a_warm_one_has_none(
     calls = {phase: own["wall"] for phase, own in case.check("native", measure=())["calls"].items()}
     log = Log()
     case.time("native", "forward", 1)
-    prepared = case.prepared["native", "forward"]
-    monkeypatch.setattr(case.checked["native", "forward"], "wrong", lambda result: "")
-    case.prepared["native", "forward"] = type(prepared)(prepared.reads, lambda *_: lambda: log.words.append("call"))
-    object.__setattr__(case, "clock", log)
-    if case.flush is not None:
-        case.flush = lambda: log.words.append("flush")
+    prepared = case.blocks.prepared["native", "forward"]
+    monkeypatch.setattr(case.blocks.checked["native", "forward"], "wrong", lambda result: "")
+    case.blocks.prepared["native", "forward"] = type(prepared)(
+        prepared.reads, lambda *_: lambda: log.words.append("call")
+    )
+    object.__setattr__(case.blocks, "clock", log)
+    if case.blocks.flush is not None:
+        case.blocks.flush = lambda: log.words.append("flush")
     assert case.time("native", "forward", calls["forward"]) == 1.0
     if state == "cold":
         assert set(calls.values()) == {1}

@@ -82,7 +82,7 @@ def test_what_is_right_only_when_looked_at_is_incorrect(name: str, phase: str, s
 
 def test_what_remembers_is_incorrect_also_where_blocks_read_the_tensors_of_the_case() -> None:
     case = opened(Case(n=64, k=4), "forward")
-    case.settings = {**case.settings, "fresh_memory": False}
+    case.blocks.settings = {**case.blocks.settings, "fresh_memory": False}
     assert STALE in verdict(case, PLANTED + "by_address")["reason"]
 
 
@@ -159,7 +159,7 @@ def test_no_registered_method_is_blamed_in_any_phase(distribution: str, dtype: s
 @pytest.mark.parametrize("fresh_memory", [True, False])
 def test_what_the_phases_read_is_as_it_was(fresh_memory: bool) -> None:
     case = opened(Case(n=64, k=4, d=8))
-    case.settings = {**case.settings, "fresh_memory": fresh_memory}
+    case.blocks.settings = {**case.blocks.settings, "fresh_memory": fresh_memory}
     before = [each.clone() for each in (case.problem.y, case.problem.W, case.problem.x, case.problem.weights)]  # type: ignore[union-attr]
     reads = [part.clone() for each in ("coo", "fused") for part in _reads(case, each)]
     now = [part for each in ("coo", "fused") for part in _reads(case, each)]
@@ -172,7 +172,7 @@ def _reads(case: OpenCase, name: str) -> list[torch.Tensor]:
     assert verdict(case, name)["status"] == "ok"
     return [
         part
-        for (method, _), prepared in case.prepared.items()
+        for (method, _), prepared in case.blocks.prepared.items()
         if method == name
         for each in prepared.reads
         for part in parts_of(each)

@@ -118,16 +118,16 @@ def test_a_call_that_runs_out_of_memory_is_repeated_without_copies_of_earlier_bl
     calls = []
 
     def attempt() -> str:
-        calls.append(len(case.heap._copies))
-        if case.heap._copies:
+        calls.append(len(case.blocks.heap._copies))
+        if case.blocks.heap._copies:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return "done"
 
-    assert case._with_all_memory(attempt) == "done"
+    assert case.blocks.with_all_memory(attempt) == "done"
     assert calls[0] > 0
     assert calls[1:] == [0]
     with pytest.raises(ValueError, match="of its own"):
-        case._with_all_memory(fails)
+        case.blocks.with_all_memory(fails)
 
 
 def fails() -> None:

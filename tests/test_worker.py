@@ -139,7 +139,7 @@ def late_at_first() -> Any:
 def calls_of_a_block(calls: dict[str, int]) -> int:
     """By the wall clock, of `late_at_first`, where these are known."""
     case = OpenCase(opening(Case(n=64, k=4), phases=["forward"], block_seconds=0.0001))
-    case.clock = Clock(counter=lambda: ELAPSED[0])
+    case.blocks.clock = Clock(counter=lambda: ELAPSED[0])
     reply = case.check(f"{__name__}:late_at_first", [], calls=calls)
     assert (reply["status"], reply["reason"]) == ("ok", "")
     return int(reply["calls"]["forward"]["wall"])

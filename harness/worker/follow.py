@@ -1,8 +1,9 @@
-"""Does a phase follow what it reads? It is called on new memory, and later when the same memory holds something else.
+"""Does a phase follow its inputs? It is called on new memory, and later after that memory was given other content.
 
-A method that remembers by address, by tensor or by version returns what it returned before. What the first call
-returned is remembered, so that the last call of every block can be held to it. The call on other numbers takes the
-place of the untimed call of the first block: a call of its own would cost a timing run 2 % of its time.
+A method that caches by address, by tensor or by torch's version counter returns its old result the second time. The
+result of the first call is remembered, so that the last call of every block can be compared with it. The call on other
+content takes the place of the untimed call of the first block: a call of its own would cost a timing run 2 % of its
+time.
 """
 
 from __future__ import annotations
@@ -22,96 +23,96 @@ from harness.topk.results import Remembered, not_plain, parts
 from harness.vocabulary import DERIVATIVES
 from harness.worker.failures import Incorrect
 
-LARGEST_MAP = 1 << 28
-"""A map of more bytes is not rewritten, since that takes one more map: y beside it is halved instead."""
+LARGEST_MATRIX = 1 << 28
+"""A selection matrix of more bytes is not rewritten, since that needs a second one: y beside it is halved instead."""
 
-
-STALE = "does not follow what it reads: of other numbers in the same memory it returns what it did before"
+STALE = "does not follow what it reads: given other numbers in the same memory, it returns its old result"
 
 
 @dataclass
 class Checked:
-    """A phase whose first call was right: what later calls are held to."""
+    """A phase whose first call was right: what its later calls are compared with."""
 
     asked: Asked
     remembered: Remembered
-    of_other_numbers: Remembered | None = None
-    """What the phase returned when what it reads held other numbers; None until it was called so."""
-    unlike: int = 0
-    """How often a result had other bits."""
+    of_other_content: Remembered | None = None
+    """The result for other content of the same memory; None before that call."""
+    different: int = 0
+    """How many results had other bits than the first."""
 
     def wrong(self, result: Any) -> str:
         """Why the result of a later call is wrong, or ''.
 
-        Other bits are no fault in themselves: a device may add in any order, ties may be broken anew, a selection may
-        be random. Such a result is checked as the first was, the first time, the second, the fourth and so on: the
-        check costs as much as many blocks.
+        Other bits alone are no fault: a device may add in any order, ties may be broken differently, and a selection
+        may be random. Such a result is checked like the first one, but only the 1st, 2nd, 4th, 8th ... time, because
+        the check costs as much as many blocks.
         """
-        found = parts(self.asked.phase, result)
-        if wrong := not_plain(found, self.asked.content.problem.case.device):
+        tensors = parts(self.asked.phase, result)
+        if wrong := not_plain(tensors, self.asked.content.problem.case.device):
             return wrong
-        if self.remembered.matches(found.values()):
+        if self.remembered.matches(tensors.values()):
             return ""
-        if self._is_stale(found):
+        if self._is_stale(tensors):
             return STALE
-        self.unlike += 1
-        again = self.unlike & (self.unlike - 1) == 0
-        wrong = self.asked.wrong(found) if again else ""
+        self.different += 1
+        is_power_of_two = self.different & (self.different - 1) == 0
+        wrong = self.asked.wrong(tensors) if is_power_of_two else ""
         return wrong and f"a later call differs: {wrong}"
 
-    def _is_stale(self, found: Mapping[str, torch.Tensor]) -> bool:
-        """Whether this is what the phase returned of other numbers, and is wrong of its own."""
-        if self.of_other_numbers is None or not self.of_other_numbers.matches(found.values()):
+    def _is_stale(self, tensors: Mapping[str, torch.Tensor]) -> bool:
+        """Whether this is the result for the other content, and wrong for the phase's own."""
+        if self.of_other_content is None or not self.of_other_content.matches(tensors.values()):
             return False
-        return not self.asked.method.exact or bool(self.asked.wrong(found))
+        return not self.asked.method.exact or bool(self.asked.wrong(tensors))
 
     def follow(self, prepared: PreparedPhase, copies: Sequence[torch.Tensor], call: Call, heap: Heap) -> Any:
-        """Call the phase while the copies that it reads hold other numbers, then write back what they held.
+        """Call the phase while the copies that it reads hold other content; then restore them and return the result.
 
-        call: the phase bound to these copies. Returns what it returned. Raises Incorrect where that is wrong.
+        call: the phase bound to these copies. Raises Incorrect if the result is wrong.
         """
         method, phase = self.asked.method, self.asked.phase
-        read, own = (dict(zip(prepared.names, each, strict=True)) for each in (prepared.reads, copies))
-        other, rewritten = _rewritten(self.asked, read)
+        read, copy_of = (dict(zip(prepared.names, tensors, strict=True)) for tensors in (prepared.reads, copies))
+        asked_anew, rewritten = _rewritten(self.asked, read)
         for name, content in rewritten.items():
-            _write(own[name], content)
+            _write(copy_of[name], content)
         result = call()
-        found = parts(phase, result)
-        if wrong := not_plain(found, other.content.problem.case.device):
+        tensors = parts(phase, result)
+        if wrong := not_plain(tensors, asked_anew.content.problem.case.device):
             raise Incorrect(wrong)
         if method.exact:
-            wrong = other.wrong(found)
+            wrong = asked_anew.wrong(tensors)
         else:
-            wrong = _stale(self, found, lambda: _elsewhere(prepared, read | rewritten, heap, phase))
+            wrong = _stale(self, tensors, lambda: _elsewhere(prepared, read | rewritten, heap, phase))
         if wrong:
-            raise Incorrect(STALE if self.remembered.matches(found.values()) else f"a later call differs: {wrong}")
-        self.of_other_numbers = Remembered(found.values())
+            raise Incorrect(STALE if self.remembered.matches(tensors.values()) else f"a later call differs: {wrong}")
+        self.of_other_content = Remembered(tensors.values())
         for name in rewritten:
-            _write(own[name], read[name])
+            _write(copy_of[name], read[name])
         return result
 
 
 def first_call(method: Method, phase: str, prepared: PreparedPhase, content: Content, heap: Heap, loss: str) -> Checked:
-    """Call a phase on new copies of what it reads. Returns what later calls are held to; raises Incorrect where the
-    result is wrong."""
+    """Call a phase on new copies of what it reads; returns what later calls are compared with.
+
+    Raises Incorrect if the result is wrong.
+    """
     read = dict(zip(prepared.names, prepared.reads, strict=True))
     asked = Asked(method, phase, content, loss, prepared.selected, read.get("cotangent"))
-    found = parts(phase, prepared.bind(*heap.fresh(prepared.reads))())
-    if wrong := not_plain(found, content.problem.case.device):
+    tensors = parts(phase, prepared.bind(*heap.fresh(prepared.reads))())
+    if wrong := not_plain(tensors, content.problem.case.device):
         raise Incorrect(wrong)
-    if wrong := asked.wrong(found):
-        seen_before = phase not in (*DERIVATIVES, "step", "pipeline")
-        raise Incorrect(f"a later call differs: {wrong}" if seen_before else wrong)
-    return Checked(asked, Remembered(found.values()))
+    if wrong := asked.wrong(tensors):
+        # Correctness.compare has called the other phases before, and found them right.
+        is_first = phase in (*DERIVATIVES, "step", "pipeline")
+        raise Incorrect(wrong if is_first else f"a later call differs: {wrong}")
+    return Checked(asked, Remembered(tensors.values()))
 
 
 def _rewritten(asked: Asked, read: Mapping[str, torch.Tensor]) -> tuple[Asked, dict[str, torch.Tensor]]:
-    """What is to be asked once the memory that the phase reads holds something else, and what that is.
-
-    y and S are part of the graph that `backward` keeps, so of what it reads only the cotangent changes.
-    """
+    """New content for the tensors that a phase reads, by name; and the check of a result for that content."""
     cotangent = None if asked.cotangent is None else -asked.cotangent.roll(1, -1)
     if asked.phase == "backward" and cotangent is not None:
+        # y and S are part of the graph of autograd that `backward` keeps: only the cotangent can change.
         return replace(asked, cotangent=cotangent), {"cotangent": cotangent}
     content = asked.content.rolled
     rewritten: dict[str, torch.Tensor | None] = {
@@ -123,31 +124,37 @@ def _rewritten(asked: Asked, read: Mapping[str, torch.Tensor]) -> tuple[Asked, d
         "cotangent": cotangent,
     }
     if "S" in read:
-        if bytes_of(read["S"]) > LARGEST_MAP:
+        if bytes_of(read["S"]) > LARGEST_MATRIX:
             halved = asked.content.halved
             return replace(asked, content=halved), {"y": halved.problem.y}
         build = asked.method.implementation.build
         assert build is not None
         rewritten["S"] = build(content.indices, content.problem.case.n, content.problem.y.dtype)
-    used = {name: each for name, each in rewritten.items() if name in read and each is not None}
+    used = {name: tensor for name, tensor in rewritten.items() if name in read and tensor is not None}
     return replace(asked, content=content, cotangent=cotangent), used
 
 
 def _write(into: torch.Tensor, content: torch.Tensor) -> None:
-    """Rewrite the memory of a tensor, as the same layout; what torch counts as its version stays."""
+    """Overwrite the memory of a tensor with another one of the same layout."""
     for part, source in zip(parts_of(into), parts_of(content), strict=True):
-        part.data.copy_(source)
+        part.data.copy_(source)  # through .data, torch's version counter does not change
 
 
 def _elsewhere(
     prepared: PreparedPhase, content: Mapping[str, torch.Tensor], heap: Heap, phase: str
 ) -> dict[str, torch.Tensor]:
+    """The result of a phase for this content in new memory."""
     reads = tuple(content[name] for name in prepared.names)
     return parts(phase, prepared.bind(*heap.fresh(reads))())
 
 
-def _stale(checked: Checked, found: Mapping[str, torch.Tensor], anew: Callable[[], Mapping[str, torch.Tensor]]) -> str:
-    """Of a relaxation, which nothing says what it returns: whether it returns what it did before, and elsewhere not."""
-    if checked.remembered.matches(found.values()) and not checked.remembered.matches(anew().values()):
+def _stale(
+    checked: Checked, tensors: Mapping[str, torch.Tensor], anew: Callable[[], Mapping[str, torch.Tensor]]
+) -> str:
+    """A reason if a relaxation returns its old result for the new content, but another one for it in new memory.
+
+    Its results cannot be checked otherwise, since nothing defines what a relaxation returns.
+    """
+    if checked.remembered.matches(tensors.values()) and not checked.remembered.matches(anew().values()):
         return "it remembers"
     return ""

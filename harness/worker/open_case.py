@@ -1,100 +1,48 @@
-"""A case on a worker: its tensors, the methods that are checked on it, and a block of a phase when it is asked for."""
+"""A case that is open on a worker: its methods are checked one after the other, then a block is timed per request."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
-import torch
-
-from harness.accuracy.assessment import Assessment
-from harness.accuracy.discrepancies import Figure, figures, proof_figures, unexplained
-from harness.accuracy.references import References
-from harness.accuracy.repeats import repeat_figures
-from harness.device.cache import flusher
-from harness.device.clock import Call, Clock
-from harness.device.compiler import compilations, compiling
+from harness.device.compiler import compiling
 from harness.device.definition import Device
 from harness.device.devices import device_of
-from harness.device.heap import EARLIER_COPIES, Heap, bytes_of, places
 from harness.methods import Method, method
-from harness.precision.own_metrics import import_metrics
 from harness.state.watch import Watch
 from harness.study.cells import Case
-from harness.topk.checks import changed, restore, same_bits, wrong_outcome, wrong_yardstick
-from harness.topk.contents import Content
-from harness.topk.outcome import Outcome, run_once, selected_of
+from harness.topk.checks import wrong_yardstick
 from harness.topk.phases import PreparedPhase, prepare
 from harness.topk.problems import Draws, Problem
-from harness.topk.results import not_plain
 from harness.topk.transforms import as_run, load_transforms
-from harness.vocabulary import CACHE, COUNTS, DERIVATIVES, DEVICE_CLOCK, WALL, YARDSTICK_PHASES, YARDSTICKS
+from harness.vocabulary import COUNTS, DERIVATIVES, DEVICE_CLOCK, WALL, YARDSTICK_PHASES, YARDSTICKS
+from harness.worker.blocks import Blocks
 from harness.worker.callgrind import count
+from harness.worker.correctness import Correctness
 from harness.worker.failures import Incorrect, failure, one_line
 from harness.worker.follow import Checked, first_call
 from harness.worker.graphs import GRAPH, captured, refuse_without_graphs, wrong_replay
-from harness.worker.on_device import DeviceBlocks
-
-TIMED_OVER_PREPARED = 3.0
-"""A block lasts at least so many times what must be prepared for it (copies, one untimed call): most of the wall time
-of a run is then inside blocks."""
-
-
-Result = TypeVar("Result")
 
 
 class OpenCase:
-    """A case on this worker: its tensors, its references, and the phases that were prepared for timing."""
+    """A case on this worker: its tensors, what methods are compared with, and the phases prepared for timing."""
 
     def __init__(self, request: Mapping[str, Any], draws: Draws | None = None) -> None:
-        """draws: makes the tensors, from the numbers of the case before where these are the same."""
+        """draws: makes the tensors; it reuses the numbers of the case before if they are the same."""
         draws = draws or Draws()
-        self.problem: Problem = draws.problem(Case.from_axes(request["case"]))
-        self.drawn = draws.last
         self.settings = request
+        self.problem: Problem = draws.problem(Case.from_axes(request["case"]))
         self.device: Device = device_of(self.problem.case.device)
         if self.problem.case.transform == GRAPH:
             refuse_without_graphs(self.device)
-        self.clock = Clock(self.device.synchronize, self.device.counter)
-        self.heap = Heap(self.problem.case.seed, self.problem.case.device)
-        self.flush = self._flusher()
-        self.on_device = DeviceBlocks.of(self.device, self.flush)
-        self.prepared: dict[tuple[str, str], PreparedPhase] = {}
-        self.checked: dict[tuple[str, str], Checked] = {}
-        self.spare_bytes: dict[str, float] = {}
-        """method -> what copies of earlier blocks may take beside it, of the memory limit."""
+        self.blocks = Blocks(self.device, self.problem.case, request)
+        self.correctness = Correctness(self.problem, draws, request)
         self.calls: dict[str, Mapping[str, int]] = {}
-        """method -> phase -> calls of a block by the wall clock, as an earlier launch has found them."""
-        outcome = self._run_native(self.problem)
-        self.native_is_wrong = wrong_outcome(method("native"), outcome, self.problem, self.loss)
-        self.native = selected_of(outcome)
-        import_metrics(self.settings["metrics"])
-        self.references = References(self.problem, self.native, self.loss)
+        """method -> phase -> calls per block by the wall clock, as calibrated in an earlier launch."""
         load_transforms(self.problem.case, request["phases"])
-        self.watch = Watch(self.problem.case.device)
-
-    @property
-    def loss(self) -> str:
-        return str(self.settings["loss"])
-
-    def _run_native(self, problem: Problem) -> Outcome:
-        native = as_run(method("native"), replace(problem.case, transform="eager"))
-        return run_once(native, problem, self.loss, with_dS=False)
-
-    @cached_property
-    def content(self) -> Content:
-        """What the phases read, and what is right for it."""
-        indices = self.problem.y.topk(self.problem.case.k).indices
-        return Content(self.problem, indices, self.problem, self._run_native)
-
-    @cached_property
-    def assessed_native(self) -> Assessment:
-        """Native beside the references: other methods' errors are also a multiple of its."""
-        return Assessment(None, self.references, summed_again=False)
+        self.watch = Watch(self.problem.case.device)  # last, so that what opening a case changes counts against nobody
 
     def check(
         self,
@@ -103,17 +51,17 @@ class OpenCase:
         spare_bytes: float = math.inf,
         calls: Mapping[str, int] = MappingProxyType({}),
     ) -> dict[str, Any]:
-        """Run a method once, hold it to what is right, prepare its phases; `measure`: of errors, memory, repeats,
-        counts.
+        """Run a method once, check its output, prepare its phases and check each; returns the reply to the parent.
 
-        Where it is compiled, that is done here, and the reply has the seconds of it. spare_bytes: how much of the
-        memory limit the method leaves to copies of earlier blocks. calls: of a block by the wall clock, of the phases
-        for which an earlier launch has found it; the others are calibrated.
+        measure: which of 'errors', 'memory', 'repeats' and 'counts'. spare_bytes: how much of the memory limit the
+        method leaves to the copies of earlier blocks. calls: phase -> calls per block by the wall clock, if an earlier
+        launch has calibrated it. If the case compiles methods, that happens here, and the reply has its seconds.
         """
-        self.spare_bytes[name], self.calls[name] = spare_bytes, calls
-        return self._with_all_memory(lambda: self._check_as_run(name, measure))
+        self.blocks.spare_bytes[name], self.calls[name] = spare_bytes, calls
+        return self.blocks.with_all_memory(lambda: self._check_and_settle(name, measure))
 
-    def _check_as_run(self, name: str, measure: Collection[str]) -> dict[str, Any]:
+    def _check_and_settle(self, name: str, measure: Collection[str]) -> dict[str, Any]:
+        """Check a method, and restore whatever it changed. Raises Spoilt if it changed shared state."""
         case = self.problem.case
         with self.watch.settling():
             chosen = as_run(method(name).at(case), case)
@@ -121,8 +69,7 @@ class OpenCase:
         if name in YARDSTICKS or case.transform != "compile":
             with self.watch.settling():
                 reply = self._check(name, chosen, measure)
-            if noted := self.watch.take_noted():
-                reply["reason"] = "; ".join(filter(None, (reply["reason"], noted)))
+            _remark(reply, self.watch.take_noted())
             return reply
         try:
             with compiling(case.device) as seconds:
@@ -140,16 +87,16 @@ class OpenCase:
         if name in YARDSTICKS:
             wrong = wrong_yardstick(chosen, self.problem)
         else:
-            wrong, reply["reason"], reply["figures"] = self._compare(chosen, measure)
+            wrong, reply["reason"], reply["figures"] = self.correctness.compare(chosen, measure, self.watch)
         if wrong:
             return reply | {"status": "incorrect", "reason": wrong, "figures": []}
-        wanted = YARDSTICK_PHASES if name in YARDSTICKS else self.settings["phases"]
-        phases = [each for each in chosen.phases_for(self.problem.case) if each in wanted]
-        for phase, prepared in prepare(chosen, phases, self.problem, self.loss):
+        timed = YARDSTICK_PHASES if name in YARDSTICKS else self.settings["phases"]
+        phases = [phase for phase in chosen.phases_for(self.problem.case) if phase in timed]
+        for phase, prepared in prepare(chosen, phases, self.problem, self.correctness.loss):
             try:
                 checked, prepared = self._first_call(chosen, phase, prepared)
                 if COUNTS in measure:  # a worker that counts has no blocks
-                    self._follow_apart(prepared, checked)
+                    self.blocks.follow_apart(prepared, checked)
                 self.watch.hold()
             except Incorrect as error:
                 self.watch.hold()
@@ -160,201 +107,64 @@ class OpenCase:
                 optional = phase in DERIVATIVES or self.problem.case.transform == GRAPH
                 if not optional or failure(error)["status"] != "unsupported":
                     raise
-                reply["reason"] = "; ".join(filter(None, (reply["reason"], f"no {phase}: {one_line(error)}")))
+                _remark(reply, f"no {phase}: {one_line(error)}")
                 continue
-            self.prepared[name, phase], self.checked[name, phase] = prepared, checked
+            self.blocks.prepared[name, phase], self.blocks.checked[name, phase] = prepared, checked
             if COUNTS in measure:  # valgrind makes everything slow: nothing is timed in a worker that counts
-                reply[COUNTS].append([phase, *count(self._fresh_call(name, prepared))])
-                continue
-            if "memory" in measure:
-                peak = self.device.peak_bytes(self._fresh_call(name, prepared))
-                reply["memory"].append([phase, chosen.least_bytes(phase, self.problem.case), peak])
-            reply["least_bytes"][phase] = chosen.least_bytes(phase, self.problem.case)
-            reply["calls"][phase] = {WALL: self.calls[name].get(phase) or self._calibrate(name, prepared)}
-            calls = self._calibrate_on_device(name, phase)
-            if isinstance(calls, int):
-                reply["calls"][phase][DEVICE_CLOCK] = calls
-            without = f"{phase}: no device time: {calls}" if isinstance(calls, str) else ""
-            reply["reason"] = "; ".join(filter(None, (reply["reason"], self._few_places(name, phase), without)))
+                reply[COUNTS].append([phase, *count(self.blocks.fresh_call(name, prepared))])
+            else:
+                self._measure_phase(name, phase, chosen, measure, reply)
         if self.problem.case.transform == GRAPH and phases and not reply["calls"]:
             return reply | {"status": "unsupported", "figures": []}
         return reply
 
     def _first_call(self, chosen: Method, phase: str, prepared: PreparedPhase) -> tuple[Checked, PreparedPhase]:
-        """What later calls of a phase are held to, and the phase as it is timed: a replay in the transform graph.
-        Afterwards the phase is compiled, in the transform of that name. Raises Incorrect where a call is wrong."""
+        """Check the first call of a phase: returns what later calls are compared with, and the phase as it is timed, in
+        the transform graph a replay. The call compiles the phase in the transform compile. Raises Incorrect if a result
+        is wrong.
+        """
+        correctness, blocks = self.correctness, self.blocks
         if self.problem.case.transform == GRAPH and chosen.name not in YARDSTICKS:
             replay = captured(prepared, self.device)
-            call = self._fresh_call(chosen.name, prepared)
-            if wrong := wrong_replay(self._fresh_call(chosen.name, replay)(), call()):
+            call = blocks.fresh_call(chosen.name, prepared)
+            if wrong := wrong_replay(blocks.fresh_call(chosen.name, replay)(), call()):
                 raise Incorrect(wrong)
             prepared = replay
-        return first_call(chosen, phase, prepared, self.content, self.heap, self.loss), prepared
+        return first_call(chosen, phase, prepared, correctness.content, blocks.heap, correctness.loss), prepared
+
+    def _measure_phase(
+        self, name: str, phase: str, chosen: Method, measure: Collection[str], reply: dict[str, Any]
+    ) -> None:
+        """Measure a phase's peak memory and calibrate its blocks; both are added to the reply."""
+        least = chosen.least_bytes(phase, self.problem.case)
+        if "memory" in measure:
+            peak = self.device.peak_bytes(self.blocks.fresh_call(name, self.blocks.prepared[name, phase]))
+            reply["memory"].append([phase, least, peak])
+        reply["least_bytes"][phase] = least
+        reply["calls"][phase] = {WALL: self.calls[name].get(phase) or self.blocks.calibrate(name, phase)}
+        calls = self.blocks.calibrate_on_device(name, phase)
+        _remark(reply, self.blocks.few_places(name, phase))
+        if isinstance(calls, int):
+            reply["calls"][phase][DEVICE_CLOCK] = calls
+        elif calls is not None:
+            _remark(reply, f"{phase}: no device time: {calls}")
 
     def time(self, name: str, phase: str, calls: int, clock: str = WALL) -> float:
-        """One block by a clock in new memory, after one call that is not timed and, where the cache is to be cold, a
-        flush. NaN where no attempt at a block by the device clock was valid.
+        """Seconds per call of one block by a clock, in new memory, after one untimed call and, for a cold cache, a
+        flush.
 
-        Raises Incorrect where its last call is not as right as the first one was.
+        NaN if no attempt at a block by the device clock was valid. Raises Incorrect if its last call is wrong.
         """
-        timed = self._time if clock == WALL else self._time_on_device
-        return self._with_all_memory(lambda: timed(name, phase, calls))
+        timed = self.blocks.time if clock == WALL else self.blocks.time_on_device
+        check_state = self.watch.hold if self.settings.get("watch_blocks", False) else None
+        return self.blocks.with_all_memory(lambda: timed(name, phase, calls, check_state))
 
-    def _time(self, name: str, phase: str, calls: int) -> float:
-        call, result = self._untimed_call(name, self.prepared[name, phase], self.checked[name, phase])
-        kept = [result]
-        del result
-        if self.flush is not None:
-            self.flush()
-        compiled = compilations()
-        lasted = self.clock.block(call, calls, kept)
-        self._hold_block(name, phase, compiled, kept)
-        return lasted
 
-    def _hold_block(self, name: str, phase: str, compiled: int, kept: list[Any]) -> None:
-        """Raises what makes a block worthless: a compilation inside it, a change of what all methods share, where every
-        block is watched, or Incorrect where what its last call returned is wrong.
-
-        compiled: how many compilations there were before it; kept: that result, if there was a block.
-        """
-        if compilations() != compiled:
-            raise RuntimeError("torch compiled something inside a block")
-        if self.settings.get("watch_blocks", False):
-            self.watch.hold()
-        if kept and (wrong := self.checked[name, phase].wrong(kept.pop())):
-            raise Incorrect(wrong)
-
-    def _calibrate_on_device(self, name: str, phase: str) -> int | str | None:
-        """Calls of a block by the device clock, or why there is none; None where the device has no clock."""
-        if self.on_device is None:
-            return None
-        fresh, size = self._new_copies(name, phase)
-        spare = self.spare_bytes.get(name, math.inf)
-        return self.on_device.calibrate((name, phase), fresh, size, self.settings["block_seconds"], spare)
-
-    def _time_on_device(self, name: str, phase: str, calls: int) -> float:
-        if self.on_device is None:
-            raise ValueError(f"{self.device.type} has no clock of its own")
-        compiled = compilations()
-        kept: list[Any] = []
-        seconds = self.on_device.time((name, phase), *self._new_copies(name, phase), calls, kept)
-        self._hold_block(name, phase, compiled, kept)
-        return seconds
-
-    def _new_copies(self, name: str, phase: str) -> tuple[Callable[[], Call], int]:
-        """What makes the call of a phase on new copies of what it reads, and their bytes.
-
-        Where the cache is to be cold several are alive at once, which the heap would free.
-        """
-        prepared = self.prepared[name, phase]
-        size = sum(map(bytes_of, prepared.reads))
-        if self.flush is None:
-            return lambda: self._fresh_call(name, prepared), size
-        return lambda: prepared.bind(*(each.detach().clone() for each in prepared.reads)), size
-
-    def _flusher(self) -> Callable[[], Any] | None:
-        """None where the caches stay warm. Held from here on, it is in no method's peak of memory."""
-        cold = dict(self.problem.case.parameters).get(CACHE) == "cold"
-        return flusher(self.problem.case.device, self.device.cache_bytes()) if cold else None
-
-    def _compare(self, chosen: Method, measure: Collection[str]) -> tuple[str, str, list[list[Any]]]:
-        """Why it is wrong or '', what is missing or '', and the figures."""
-        settings = self.settings
-        with_dS = bool({"errors", "repeats"} & {*measure}) and "dS" in settings["tensors"]
-        y = self.problem.y.clone() if self.problem.case.d else self.problem.y
-        outcome = run_once(chosen, self.problem, self.loss, with_dS=with_dS)
-        self.watch.hold()
-        if wrong := not_plain({"values": outcome.values, "indices": outcome.indices}, self.problem.case.device):
-            return wrong, "", []
-        if outcome.wrote or changed(self.problem, self.drawn, y):
-            restore(self.problem, self.drawn, y)
-            return "changes its input", "", []
-        if same_bits(outcome, self.native):
-            wrong = self.native_is_wrong
-        else:
-            wrong = wrong_outcome(chosen, outcome, self.problem, self.loss)
-        missing = "; ".join(f"no {tensor}: {why}" for tensor, why in outcome.missing.items())
-        found: list[Figure] = []
-        if not wrong and "errors" in measure:
-            found = self._errors(chosen, outcome)
-            wrong = unexplained(found)
-        if not wrong and "repeats" in measure:
-
-            def again() -> Outcome:
-                repeated = run_once(chosen, self.problem, self.loss, with_dS=with_dS)
-                self.watch.hold()
-                return repeated
-
-            found += repeat_figures(outcome, again, settings["tensors"], settings["metrics"])
-        return wrong, missing, [[f.tensor, f.of, f.reference, f.metric, f.value] for f in found]
-
-    def _errors(self, chosen: Method, outcome: Outcome) -> list[Figure]:
-        """The figures of a method's outcome beside the references."""
-        native = None if chosen.name == "native" else lambda: self.assessed_native
-        again = chosen.implementation.forward is None
-        assessment = Assessment(outcome, self.references, summed_again=again, native=native)
-        proved = self.references.proof
-        wanted = (self.settings[name] for name in ("tensors", "references", "metrics"))
-        found = list(figures(assessment, *wanted, exact=chosen.exact))
-        return [*found, *proof_figures(self.references.proof, proved)]
-
-    def _with_all_memory(self, attempt: Callable[[], Result]) -> Result:
-        """The result of an attempt; one that runs out of memory is repeated without the copies of earlier blocks."""
-        try:
-            return attempt()
-        except (MemoryError, RuntimeError) as error:
-            if failure(error)["status"] != "out_of_memory" or not self.heap.drop():
-                raise
-        return attempt()
-
-    def _few_places(self, name: str, phase: str) -> str:
-        """What must be said of a phase whose blocks see fewer places of memory than others."""
-        found = places(self.prepared[name, phase].reads, self.spare_bytes.get(name, math.inf))
-        if found > EARLIER_COPIES or not self.settings["fresh_memory"]:
-            return ""
-        return f"{phase}: its blocks take turns in {found} of {EARLIER_COPIES + 1} places (limits.memory)"
-
-    def _untimed_call(self, name: str, prepared: PreparedPhase, checked: Checked) -> tuple[Call, Any]:
-        """The call of a block, and what it returned before the block; of the first block while what it reads held
-        other numbers. Raises Incorrect where that is wrong."""
-        copies = self._copies(name, prepared)
-        call = prepared.bind(*copies)
-        if checked.of_other_numbers is not None:
-            return call, call()
-        if self.settings["fresh_memory"]:
-            return call, checked.follow(prepared, copies, call, self.heap)
-        # This block reads the tensors of the case themselves, which nothing may change.
-        self._follow_apart(prepared, checked)
-        return call, call()
-
-    def _follow_apart(self, prepared: PreparedPhase, checked: Checked) -> None:
-        """Let a phase follow what it reads without a block. Raises Incorrect where it does not."""
-        copies = self.heap.fresh(prepared.reads)
-        call = prepared.bind(*copies)
-        call()  # what remembers by address must have seen these copies before they hold other numbers
-        checked.follow(prepared, copies, call, self.heap)
-
-    def _fresh_call(self, name: str, prepared: PreparedPhase) -> Call:
-        return prepared.bind(*self._copies(name, prepared))
-
-    def _copies(self, name: str, prepared: PreparedPhase) -> Sequence[torch.Tensor]:
-        """What a block of a phase reads: new copies, or the tensors of the case where memory is not fresh."""
-        if self.settings["fresh_memory"]:
-            return self.heap.fresh(prepared.reads, self.spare_bytes.get(name, math.inf))
-        return [each.detach() for each in prepared.reads]
-
-    def _calibrate(self, name: str, prepared: PreparedPhase) -> int:
-        """Calls of a block: it lasts block_seconds, and longer where preparing it takes long; of a cold cache one."""
-        if self.flush is not None:
-            return 1
-
-        def prepares() -> float:
-            return self.clock.block(lambda: self._fresh_call(name, prepared)(), 1)
-
-        preparation = self.clock.undisturbed(prepares)
-        call = self._fresh_call(name, prepared)
-        return self.clock.calls_for(call, max(self.settings["block_seconds"], TIMED_OVER_PREPARED * preparation))
+def _remark(reply: dict[str, Any], remark: str) -> None:
+    """Append a remark, if there is one, to the reason in a reply."""
+    reply["reason"] = "; ".join(filter(None, (reply["reason"], remark)))
 
 
 def _in_phase(phase: str, reason: str) -> str:
+    """A reason that names its phase, once."""
     return reason if reason.startswith(f"{phase}: ") else f"{phase}: {reason}"

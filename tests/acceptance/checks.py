@@ -137,7 +137,7 @@ def check(opened: OpenCase, name: str, measured: Sequence[str]) -> None:
 
 def own_calls(opened: OpenCase, name: str) -> None:
     """What a check runs of the method itself."""
-    run_once(as_run(method(name), opened.problem.case), opened.problem, opened.loss, with_dS=False)
+    run_once(as_run(method(name), opened.problem.case), opened.problem, opened.correctness.loss, with_dS=False)
 
 
 if __name__ == "__main__":

@@ -185,4 +185,4 @@ def changer(*, what: str = "", call: int = 1) -> Any:
 
 
 def _is_timed() -> bool:
-    return any(each.function == "_time" and each.filename.endswith("open_case.py") for each in inspect.stack(0))
+    return any(each.function == "time" and each.filename.endswith("open_case.py") for each in inspect.stack(0))
