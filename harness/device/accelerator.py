@@ -79,10 +79,7 @@ def _statistic(read: Callable[[], float]) -> float:
 
 
 def set_arithmetic(word: str, mode: str) -> None:
-    """Set every switch that changes products.
-
-    Raises NotImplementedError for a mode that asks for an arithmetic of CUDA.
-    """
+    """Set every switch that changes products; raises NotImplementedError for tf32 and reduced-reductions."""
     refuse(word, mode)
     set_products(mode)
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 TIMES_THE_CACHE = 2
-"""How many times the last-level cache is written. Once would not do: a cache that is not fully associative could keep
-part of the old content beside the new."""
+"""How many times the size of the last-level cache is written. Once its size would not do: part of that could lie in the
+cache beside old data, instead of replacing it."""
 
 UNKNOWN_CACHE_BYTES = 2**27
 """Used when the size is not known: few last-level caches are larger than 128 MiB."""

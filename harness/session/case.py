@@ -93,7 +93,7 @@ class CaseRunner:
         if lost.status == "incorrect" and culprit:
             self._spoilers[side, culprit] = reason
         if lost.status == "timeout" and not lost.answered:
-            # To blame is the longest request of the case, not the last one, for which no time was left.
+            # The longest request of the case is to blame, not the last one, for which no time was left.
             side, culprit = max(self._longest, key=self._longest.__getitem__)
             longest, limit = self._longest[side, culprit], self._study.limits.seconds
             reason = f"one request took {longest:.3g} s of the {limit:g} s of its case (limits.seconds)"
@@ -190,7 +190,7 @@ class CaseRunner:
         return reply
 
     def _opening(self, case: CaseLike, cores: Sequence[int], with_phases: bool) -> dict[str, Any]:
-        """The request that opens a case. with_phases: also if the study times nothing, because they are counted."""
+        """The request that opens a case. with_phases: to count a study's phases, even if it times nothing."""
         timing, compared = self._study.timing, self._study.comparison
         return opening(
             case,

@@ -166,7 +166,7 @@ def _functions(namespace: Any) -> tuple[Any, ...]:
 
 @functools.cache
 def _getter(namespace: Any) -> operator.itemgetter[Any]:
-    """Cached, because it is used after every first call of a phase, and making it costs more than using it."""
+    """Reads all functions of a namespace. Cached: it is used after every first call of a phase, and costly to make."""
     return operator.itemgetter(*_names(namespace))
 
 
