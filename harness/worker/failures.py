@@ -41,7 +41,7 @@ CONVERSIONS = re.compile(r"^Got unsupported ScalarType|^can't convert .* device 
 """TypeErrors with which Tensor.numpy() refuses a conversion."""
 
 CAST = re.compile(r"expected scalar type \w+ but found (BFloat16|Half)$")
-"""The error of an operation without an autocast rule, if autocast has cast only one of its operands."""
+"""The error of an operation without an autocast rule about an operand that autocast has cast."""
 
 COMPILERS = ("torch._dynamo.", "torch._inductor.", "torch.fx.", "torch._functorch.", "torch._subclasses.")
 """Modules that define torch.compile's own exceptions."""
