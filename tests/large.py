@@ -14,9 +14,9 @@ from unittest.mock import patch
 from harness.planning.forecast import forecast
 from harness.planning.loading import known_names, plan_of
 from harness.session.process import Worker
-from harness.study.cells import Plan
 from harness.study.definition import Study
 from harness.study.file import parse_study
+from harness.study.plan import Plan
 
 NAME = "large"
 CELLS_OF_A_CASE = 4

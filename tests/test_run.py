@@ -240,7 +240,7 @@ def test_what_cannot_be_resumed_is_refused(undisturbed: Run, tmp_path: Path, mon
 
 
 def test_weights_of_a_distribution_that_has_none_are_refused(write_study: WriteStudy) -> None:
-    with pytest.raises(UserError, match="'near_ties' is of y alone"):
+    with pytest.raises(UserError, match="'near_ties' draws y alone"):
         write_study(SMALL.replace("[axes]", '[axes]\nd = 4\ndistribution = "near_ties"'))
 
 

@@ -20,7 +20,8 @@ import harness
 from harness.errors import Interrupted, UserError
 from harness.planning.forecast import KEPT_REASONS, SHOWN_SKIPS
 from harness.scripts.studies import load_script
-from harness.study.cells import SHOWN_NOTES, Case
+from harness.study.cells import Case
+from harness.study.plan import SHOWN_NOTES
 from harness.tables import Run, RunWriter, files, reading, recover
 from harness.vocabulary import STUDIES
 from tests.keys import keys_of

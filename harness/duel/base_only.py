@@ -10,8 +10,9 @@ from harness.duel.origin import Origin
 from harness.methods import registered
 from harness.outside_text import decoded
 from harness.planning.loading import plan_of
-from harness.study.cells import Cell, Plan
+from harness.study.cells import Cell
 from harness.study.definition import Study
+from harness.study.plan import Plan
 
 
 def base_only(base: Origin, study: Study, studies: Path, plan: Plan) -> dict[str, list[Cell]]:

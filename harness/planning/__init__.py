@@ -1,1 +1,1 @@
-"""A study that can be measured here, and how long that will take."""
+"""Loads studies that can be measured here, and forecasts how long that takes."""

@@ -1,4 +1,4 @@
-"""What a study took when it was last measured: the best guide to what it will take."""
+"""How long a study took when it was last measured: the best guide to how long it will take."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from harness.study.definition import Study
 from harness.tables import REFERENCE, Run, read
 
 START_SECONDS = 2.0
-"""Of a launch: a fresh worker imports torch 2.13 on a two-core machine."""
+"""Start of a launch: a fresh worker imports torch; measured with torch 2.13 on a two-core machine."""
 
 Cell = tuple[str, str]
-"""case and method."""
+"""(case, method)."""
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """What cells took in an earlier run of a study, in seconds.
+    """How many seconds cells took in an earlier run of a study.
 
-    first, later: cell -> seconds in the first launch, which compares errors too, and the mean of the later ones; rest:
-    what no cell took (what the study's script measures beside them, writing, checking the tables), but for the start of
-    workers; named: which run it is, in words.
+    first: cell -> seconds in the first launch, which also compares errors; later: cell -> mean seconds of the later
+    launches; rest: seconds that belong to no cell (measurements of the study's script, writing, checking the tables),
+    without the start of workers; named: which run it is, in words.
     """
 
     first: Mapping[Cell, float] = field(default_factory=dict)
@@ -37,21 +37,24 @@ class Earlier:
 
 
 def earlier_run(results: Path, study: Study, slug: str = "") -> Earlier:
-    """The newest complete run of the study on this machine, else on another, by the same protocol of timing; one that
-    knows nothing where there is none. slug: that of this machine, where it is known."""
-    paths = sorted(results.glob(f"*/{study.name}/*/run.json"), key=lambda each: each.parent.name)
+    """The newest complete run of the study with the same timing protocol: on this machine, else on another.
+
+    slug: that of this machine, if it is known. Without such a run an Earlier is returned that knows no cell.
+    """
+    paths = sorted(results.glob(f"*/{study.name}/*/run.json"), key=lambda path: path.parent.name)
     if not paths:
         return Earlier()
     slug = slug or this_machine().slug
-    # Committed references are older than any run of one's own; the accelerator, which ends a slug, is not known here.
-    paths.sort(key=lambda each: (each.parts[-4].startswith(slug), each.parent.name != REFERENCE))
+    # A committed reference counts as older than any run of the user's own. A slug ends with the accelerator, which
+    # nobody can ask torch for here, so a slug that begins alike is taken for this machine's.
+    paths.sort(key=lambda path: (path.parts[-4].startswith(slug), path.parent.name != REFERENCE))
     for path in reversed(paths):
         try:
             run = read(path.parent)
             if run.info["end"] and _protocol(run) == _protocol_of(study):
                 return _of(run, path.parts[-4].startswith(slug))
         except (UserError, OSError, ValueError):
-            continue  # a run that cannot be read says nothing of the time
+            continue  # a run that cannot be read says nothing about the time
     return Earlier()
 
 
@@ -66,9 +69,9 @@ def _protocol_of(study: Study) -> tuple[object, ...] | None:
 
 def _of(run: Run, here: bool) -> Earlier:
     cells = run.cells[run.cells["status"] != "skipped"]
-    by = ["case", "method"]
-    first = cells[cells["launch"] == 1].groupby(by)["wall_seconds"].sum()
-    later = cells[cells["launch"] > 1].groupby(by)["wall_seconds"].mean()
+    key = ["case", "method"]
+    first = cells[cells["launch"] == 1].groupby(key)["wall_seconds"].sum()
+    later = cells[cells["launch"] > 1].groupby(key)["wall_seconds"].mean()
     begin, end = (datetime.fromisoformat(run.info[name]) for name in ("begin", "end"))
     took = run.info.get("took_seconds", (end - begin).total_seconds())
     rest = took - float(cells["wall_seconds"].sum()) - START_SECONDS * run.cells["launch"].nunique()

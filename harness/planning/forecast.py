@@ -1,4 +1,8 @@
-"""What a plan would cost: cases, cells, bytes, skips and time, before anything is measured."""
+"""What a plan will cost, before anything is measured: cases, cells, bytes, skips and time.
+
+The model of the time is crude: its constants were measured on one two-core machine, mostly within a factor of two. An
+earlier run of the study, where there is one, replaces or scales it.
+"""
 
 from __future__ import annotations
 
@@ -9,94 +13,90 @@ from dataclasses import dataclass, field
 from harness.methods import Method
 from harness.planning.earlier import START_SECONDS, Earlier
 from harness.precision.repeats import repeat_metrics
-from harness.study.cells import Case, Plan
+from harness.study.cells import Case
 from harness.study.definition import Study
+from harness.study.plan import Plan
 from harness.vocabulary import CACHE, HOST, YARDSTICKS
 
 RUN_SECONDS = 2.0
-"""What is beside launches: reading the facts of the machine, and checking the tables at the end."""
+"""Overhead of a run outside its launches: reading the facts of the machine, and checking the tables at the end."""
 
 BLOCK_OVERHEAD = 2.0
-"""Wall time of a block over its timed time: what is prepared for it lasts about as long."""
+"""Wall time of a block over its timed time: preparing a block takes about as long as the block."""
 
 BYTES_PER_SECOND = 1e9
-"""The pace of a check or a call that moves many bytes: topk on a CPU is 9 to 60 times over one read."""
+"""The rate of a check or a call that moves many bytes: topk on a CPU takes 9 to 60 times as long as one read."""
 
 FLUSH_SECONDS = 0.03
-"""Before every block of a cold cache: twice 32 MiB, the commonest size of a last-level cache, read and written."""
+"""Flush before every block with a cold cache: twice 32 MiB, the commonest last-level cache, are read and written."""
 
 COMPILE_SECONDS = 1.0
-"""A phase under torch.compile, with what its check compiles besides, on a two-core machine."""
+"""torch.compile of one phase, including what its check compiles, on a two-core machine."""
 
 REFERENCE_SECONDS, REFERENCE_ENTRY_SECONDS = 0.009, 5e-9
-"""A cell that is compared with exact answers: by itself, and for each entry of W; by a run of `precision` on a two-core
-machine."""
+"""Comparison of a cell with the exact answers: fixed part, and seconds for each entry of W; from a run of `precision`
+on a two-core machine."""
 
 REPEAT_SECONDS, REPEAT_ENTRY_SECONDS = 0.012, 4e-7
-"""A cell whose calls are repeated: by itself, and for each entry of y; by a run of `repeats` on the same machine."""
+"""Repeated calls of a cell: fixed part, and seconds for each entry of y; from a run of `repeats` on the same
+machine."""
 
 EXACT_ROW_SECONDS = 7e-4
 EXACT_PRODUCT_SECONDS = {"float16": 2e-8, "bfloat16": 2e-8, "float32": 2e-8, "float64": 1e-7}
-"""The exact answers to one case: for each row, and for each product in x Wᵀ; measured on one core of a two-core machine
-at n = 64 to 65536, d = 0 to 256 and 1 to 512 rows, mostly within a factor of two."""
+"""Computing the exact answers of a case: seconds for each row, and for each product in x Wᵀ; measured on one core of a
+two-core machine at n = 64 to 65536, d = 0 to 256 and 1 to 512 rows, mostly within a factor of two."""
 
 UNKNOWN = Earlier()
 
 SHOWN_SKIPS = 10
 
 KEPT_REASONS = 1000
-"""Reasons that are counted apart: each tells its bytes, so there may be as many as cells."""
+"""How many reasons are counted separately: a reason contains its bytes, so there may be as many as cells."""
 
 
 @dataclass
 class _Tally:
-    """What a plan adds up to: cells and seconds by device, why cells are skipped, and which are checked only."""
+    """Totals of a plan: its cells and seconds by device, why cells are skipped, which cells are only checked."""
 
     cases: int = 0
     cells: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
-    """Of the cells that an earlier run knows; unknown: of the others, by the model."""
+    """device -> seconds of the cells that an earlier run has; unknown: the same of the others, by the model."""
     unknown: dict[str, float] = field(default_factory=dict)
     known_seconds: float = 0.0
     known_model: float = 0.0
+    """The model's seconds for the same cells as known_seconds, which the earlier run measured."""
     skips: Counter[str] = field(default_factory=Counter)
     other_skips: int = 0
     untimed: Counter[str] = field(default_factory=Counter)
     largest: tuple[int, str] = (0, "")
     too_exact: int = 0
-    """Cases whose exact answers alone take longer than a case may; longest: seconds of these answers, and of which."""
+    """Cases whose exact answers alone take longer than limits.seconds; longest: seconds and axes of the slowest."""
     longest: tuple[float, str] = (0.0, "")
 
 
 def forecast(plan: Plan, earlier: Earlier = UNKNOWN) -> Iterator[str]:
-    """Lines for `plan`: what depends on the machine, what is left out and why, totals, the largest cell, the time."""
+    """The lines of `harness plan`: what depends on the machine, what is left out and why, totals, skips, the time."""
     study, tally = plan.study, _tally(plan, earlier)
-    for device in (each for each in study.axes.device if each != HOST):
+    for device in (device for device in study.axes.device if device != HOST):
         yield f"{device}: its {tally.cells[device]} cells are measured if it is present"
     yield from plan.notes
-    for place, count in plan.excluded.items():
+    for index, count in plan.excluded.items():
         if count:
-            rule = [f"{key} = {', '.join(map(str, values))}" for key, values in study.exclude[place].items()]
+            rule = [f"{key} = {', '.join(map(str, values))}" for key, values in study.exclude[index].items()]
             yield f"exclude {count}: {'; '.join(rule)}"
     for name, count in tally.untimed.items():
         yield f"only check {count}: {name} has none of the phases that are timed there"
     if tally.too_exact:
         seconds, name = tally.longest
-        told = f"exact answers take longer than limits.seconds = {study.limits.seconds:g}"
-        yield f"{told} in {_many(tally.too_exact, 'case')}, about {seconds:.0f} s for {name}"
-    cells, skips = tally.cells.total(), tally.skips
-    skipped = skips.total() + tally.other_skips
-    measured = f"{cells - skipped} to measure, {skipped} to skip"
-    counted = f"{_many(tally.cases, 'case')}, {_many(cells, 'cell')} ({measured})"
-    yield f"{counted} x {_many(study.launches, 'launch', 'launches')}"
+        too_long = f"exact answers take longer than limits.seconds = {study.limits.seconds:g}"
+        yield f"{too_long} in {_many(tally.too_exact, 'case')}, about {seconds:.0f} s for {name}"
+    cells, skipped = tally.cells.total(), tally.skips.total() + tally.other_skips
+    counts = f"{_many(tally.cases, 'case')}, {_many(cells, 'cell')} ({cells - skipped} to measure, {skipped} to skip)"
+    yield f"{counts} x {_many(study.launches, 'launch', 'launches')}"
     size, name = tally.largest
     yield f"largest cell: {size} bytes ({name})" if name else "nothing to measure"
-    for reason, count in skips.most_common(SHOWN_SKIPS):
-        yield f"skip {count}: {reason}"
-    if len(skips) > SHOWN_SKIPS:
-        more = sum(sorted(skips.values())[:-SHOWN_SKIPS]) + tally.other_skips
-        over = "over " if tally.other_skips else ""
-        yield f"skip {more} more, for {over}{len(skips) - SHOWN_SKIPS} more reasons"
+    yield from _skip_lines(tally)
     if cells > skipped:
         yield _time_text(tally, study, earlier)
     if study.instructions and cells > skipped:
@@ -104,14 +104,24 @@ def forecast(plan: Plan, earlier: Earlier = UNKNOWN) -> Iterator[str]:
         yield f"instructions: counted under valgrind {processes} times, which takes minutes on top of this time"
 
 
+def _skip_lines(tally: _Tally) -> Iterator[str]:
+    skips = tally.skips
+    for reason, count in skips.most_common(SHOWN_SKIPS):
+        yield f"skip {count}: {reason}"
+    if len(skips) > SHOWN_SKIPS:
+        more = sum(sorted(skips.values())[:-SHOWN_SKIPS]) + tally.other_skips
+        over = "over " if tally.other_skips else ""
+        yield f"skip {more} more, for {over}{len(skips) - SHOWN_SKIPS} more reasons"
+
+
 def _tally(plan: Plan, earlier: Earlier) -> _Tally:
     tally = _Tally()
-    for case, each in plan:
+    for case, cells in plan:
         tally.cases += 1
-        tally.cells[case.device] += len(each)
-        if any(not cell.skip for cell in each):
+        tally.cells[case.device] += len(cells)
+        if any(not cell.skip for cell in cells):
             _add_exact(tally, plan.study, case)
-        for cell in each:
+        for cell in cells:
             if cell.skip:
                 reason = f"{cell.method}: {cell.skip}"
                 if reason in tally.skips or len(tally.skips) < KEPT_REASONS:
@@ -129,7 +139,7 @@ def _tally(plan: Plan, earlier: Earlier) -> _Tally:
 
 
 def _add_exact(tally: _Tally, study: Study, case: Case) -> None:
-    """Count a case whose exact answers take too long."""
+    """Count the case if computing its exact answers takes longer than limits.seconds."""
     if set(study.comparison.references) <= {"native"}:
         return
     products = case.rows * case.n * max(1, case.d)
@@ -139,30 +149,30 @@ def _add_exact(tally: _Tally, study: Study, case: Case) -> None:
 
 
 def _add_time(tally: _Tally, plan: Plan, case: Case, name: str, earlier: Earlier) -> None:
-    """Add what a cell takes, by an earlier run or else by the model."""
-    for seconds in (tally.seconds, tally.unknown):
-        seconds.setdefault(case.device, 0.0)
+    """Add the time of a cell: from an earlier run if that has the cell, else from the model."""
+    for by_device in (tally.seconds, tally.unknown):
+        by_device.setdefault(case.device, 0.0)
     model, key = _cell_seconds(plan, case, name), (case.id, name)
     if key not in earlier.first:
         tally.unknown[case.device] += model
         return
     first = earlier.first[key]
-    lasts = first + (plan.study.launches - 1) * earlier.later.get(key, first)
-    tally.seconds[case.device] += lasts
-    tally.known_seconds += lasts
+    seconds = first + (plan.study.launches - 1) * earlier.later.get(key, first)
+    tally.seconds[case.device] += seconds
+    tally.known_seconds += seconds
     tally.known_model += model
 
 
 def expected_seconds(plan: Plan, earlier: Earlier = UNKNOWN) -> float:
-    """The seconds that `plan` tells for what is planned; 0 where there is nothing to measure."""
+    """The expected time in seconds that `harness plan` shows; 0 if there is nothing to measure."""
     tally = _tally(plan, earlier)
     return _within(plan.study, _seconds(tally, plan.study, earlier, tally.seconds)) if tally.seconds else 0.0
 
 
 def _time_text(tally: _Tally, study: Study, earlier: Earlier) -> str:
-    """The expected time, on a CPU alone and with every device that is asked for."""
+    """The expected time, on the CPU alone and with every device of the study."""
 
-    def told(devices: Iterable[str]) -> str:
+    def text(devices: Iterable[str]) -> str:
         seconds = _seconds(tally, study, earlier, devices)
         within, without = _within(study, seconds), sum(seconds.values())
         if within < without:
@@ -170,45 +180,48 @@ def _time_text(tally: _Tally, study: Study, earlier: Earlier) -> str:
         return f"about {without:.0f} s"
 
     others = ", ".join(device for device in tally.seconds if device != HOST)
-    by = f", {earlier.named}" if earlier.named else ""
-    everywhere = told(tally.seconds) + by
+    source = f", {earlier.named}" if earlier.named else ""
+    everywhere = text(tally.seconds) + source
     if not others or HOST not in tally.seconds:
         return f"expected time: {everywhere}"
-    return f"expected time: {told([HOST])}; with {others} {everywhere}"
+    return f"expected time: {text([HOST])}; with {others} {everywhere}"
 
 
 def _seconds(tally: _Tally, study: Study, earlier: Earlier, devices: Iterable[str]) -> dict[str, float]:
-    """device -> seconds of its cells; what no cell takes is under the first. Cells that the earlier run does not have
-    are taken to be as much slower or faster than the model as those that it has."""
-    pace = tally.known_seconds / tally.known_model if tally.known_model else 1.0
-    found = {device: tally.seconds[device] + pace * tally.unknown[device] for device in devices}
-    first = next(iter(found))
-    found[first] += RUN_SECONDS + START_SECONDS * study.launches + earlier.rest
-    return found
+    """device -> expected seconds of its cells; the time that belongs to no cell is added to the first device.
+
+    Cells that the earlier run lacks are assumed to deviate from the model by the same factor as those that it has.
+    """
+    factor = tally.known_seconds / tally.known_model if tally.known_model else 1.0
+    expected = {device: tally.seconds[device] + factor * tally.unknown[device] for device in devices}
+    first = next(iter(expected))
+    expected[first] += RUN_SECONDS + START_SECONDS * study.launches + earlier.rest
+    return expected
 
 
 def _within(study: Study, seconds: Mapping[str, float]) -> float:
-    """The seconds that a budget leaves of these, all together."""
+    """The total of these seconds (device -> seconds), cut where the study's budget ends."""
     budget = study.budget_seconds
     if isinstance(budget, dict):
-        limits = {str(device): each for device, each in budget.items()}
-        return sum(min(each, limits.get(device, each)) for device, each in seconds.items())
+        limits = {str(device): limit for device, limit in budget.items()}
+        return sum(min(needed, limits.get(device, needed)) for device, needed in seconds.items())
     whole = sum(seconds.values())
     return whole if budget is None else min(whole, budget)
 
 
 def _phases(plan: Plan, case: Case, name: str) -> list[str]:
-    """The phases of a method that the study times in this case; a yardstick has its own."""
+    """The phases of a method that the study times in this case; a yardstick is timed in its own phase."""
     has = plan.methods[name].phases_for(case)
     return [phase for phase in has if phase in plan.study.phases or name in YARDSTICKS]
 
 
 def _cell_seconds(plan: Plan, case: Case, name: str) -> float:
+    """The seconds of a cell in all launches, by the model."""
     method = plan.methods[name]
     assert isinstance(method, Method)
     study = plan.study
     check = 0.0 if name in YARDSTICKS else 4 * (case.input_bytes + case.output_bytes) / BYTES_PER_SECOND + 0.002
-    once = 0.0  # errors are asked for in the first launch alone
+    once = 0.0  # errors are computed in the first launch only
     if name not in YARDSTICKS and set(study.comparison.references) - {"native"}:
         once = REFERENCE_SECONDS + REFERENCE_ENTRY_SECONDS * case.n * case.d
     repeats = name not in YARDSTICKS and not {*repeat_metrics()}.isdisjoint(study.comparison.metrics)
@@ -226,5 +239,5 @@ def _cell_seconds(plan: Plan, case: Case, name: str) -> float:
 
 
 def _many(count: int, one: str, more: str = "") -> str:
-    """1 case, 2 cases."""
+    """A count with its noun: '1 case', '2 cases'."""
     return f"{count} {one if count == 1 else more or f'{one}s'}"

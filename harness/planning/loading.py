@@ -1,4 +1,4 @@
-"""A study that can be measured here: the names in it are known, its cells are planned, its devices are present."""
+"""Loads a study that can be measured here: its names are registered, its cells planned, its devices present."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from harness.errors import UserError, unknown
 from harness.methods import named, registered
 from harness.precision import registered_metrics
 from harness.precision.own_metrics import import_metrics
-from harness.study.cells import Plan
 from harness.study.definition import Study
 from harness.study.file import Known, narrow, parse_study, read_study
 from harness.study.folders import find_study
+from harness.study.plan import Plan
 from harness.tables import Run
 from harness.topk.distributions import DISTRIBUTIONS
 from harness.vocabulary import CACHE
@@ -24,29 +24,29 @@ Say = Callable[[str], None]
 
 def known_names() -> Known:
     """The registered names that a study may use."""
-    parameters = [name for each in DISTRIBUTIONS.values() for name in each.parameters]
-    parameters += [name for each in registered().values() for name in each.parameters]
+    parameters = [name for distribution in DISTRIBUTIONS.values() for name in distribution.parameters]
+    parameters += [name for method in registered().values() for name in method.parameters]
     parameters.append(CACHE)
     return Known(tuple(registered()), tuple(DISTRIBUTIONS), registered_metrics(), tuple(dict.fromkeys(parameters)))
 
 
 def load_study(path: str | Path, only: Iterable[str] = ()) -> Study:
-    """The study in a TOML file, or of that name, narrowed to `only` (such as 'dtype=float16').
+    """The study in a TOML file or with that name, narrowed to `only` (items such as 'dtype=float16').
 
-    A name is looked for in the folder `studies`, then among the shipped studies. Raises UserError, one line.
+    A name is looked up in the folder `studies`, then among the shipped studies. Raises UserError, one line.
     """
     items = tuple(only)
     path = path if isinstance(path, Path) else find_study(path)
     study = narrow(read_study(path, known_names()), items)
     _check_weights(study, str(path))
-    return study.told(study.name, study.text, items)
+    return study.identified(study.name, study.text, items)
 
 
 def load_study_of(run: Run) -> Study:
-    """The study of a run, from its run.json, narrowed as it was, with the launches that were asked for."""
+    """The study of a run, as its run.json has it: narrowed as it was, with the launches that were asked for."""
     info = run.info
     study = narrow(parse_study(info["text"], info["study"], str(run.path / "run.json"), known_names()), info["only"])
-    study = study.told(study.name, study.text, tuple(info["only"]))
+    study = study.identified(study.name, study.text, tuple(info["only"]))
     launches = (info.get("timing") or {}).get("launches")
     return study if launches is None else study.with_launches(launches)
 
@@ -54,23 +54,22 @@ def load_study_of(run: Run) -> Study:
 def plan_of(study: Study) -> Plan:
     """The cases and cells of a study.
 
-    Raises UserError for an import path that leads to no method or no metric, and for a parameter that nothing takes.
+    Raises UserError for an import path without a method or metric behind it, and for a parameter that nothing takes.
     """
     methods = named(Plan(study, {}).method_names)
     import_metrics(study.comparison.metrics)
-    taken = {*known_names().parameters, *(name for each in methods.values() for name in each.parameters)}
+    taken = {*known_names().parameters, *(name for method in methods.values() for name in method.parameters)}
     for word in study.parameters:
         if word not in taken:
             raise unknown(study.name, "parameter", word, sorted(taken))
-    return Plan(
-        study, methods, frozenset({CACHE, *(name for each in DISTRIBUTIONS.values() for name in each.parameters)})
-    )
+    of_distributions = {name for distribution in DISTRIBUTIONS.values() for name in distribution.parameters}
+    return Plan(study, methods, frozenset({CACHE, *of_distributions}))
 
 
 def on_present_devices(study: Study, devices: list[str], say: Say) -> Study:
-    """The study on the devices that there are; raises UserError where there is none of its own."""
-    here = [each for each in study.axes.device if each in devices]
-    absent = ", ".join(each for each in study.axes.device if each not in devices)
+    """The study narrowed to those of its devices that are present. Raises UserError if none is."""
+    here = [device for device in study.axes.device if device in devices]
+    absent = ", ".join(device for device in study.axes.device if device not in devices)
     if not here:
         raise UserError(f"{study.name}: no device of this study is present ({absent})")
     if absent:
@@ -79,22 +78,24 @@ def on_present_devices(study: Study, devices: list[str], say: Say) -> Study:
 
 
 def refuse_nothing(study: Study) -> None:
-    """Raise UserError for a study without a cell: its folder would be the newest run, and there is nothing to judge."""
+    """Raise UserError for a study without a cell."""
+    # Measured all the same, its empty folder would become the newest run, which other verbs read by default.
     plan = plan_of(study)
     if next(iter(plan), None) is None:
         raise UserError("; ".join((f"{study.name}: no cell is left to measure", *plan.notes[:1])))
 
 
 def _check_weights(study: Study, source: str) -> None:
+    """Raise UserError where a distribution that draws y alone is combined with d > 0, unless a rule excludes that."""
     for axes in study.axes_by_shape.values():
         for d, name in product(filter(None, axes.d), axes.distribution):
             if not (DISTRIBUTIONS[name].has_weights or _excluded(study, {"d": d, "distribution": name})):
-                fitting = ", ".join(each.name for each in DISTRIBUTIONS.values() if each.has_weights)
-                raise UserError(f"{source}: distribution '{name}' is of y alone; with d > 0 take one of {fitting}")
+                fitting = ", ".join(other.name for other in DISTRIBUTIONS.values() if other.has_weights)
+                raise UserError(f"{source}: distribution '{name}' draws y alone; with d > 0 take one of {fitting}")
 
 
 def _excluded(study: Study, point: dict[str, Any]) -> bool:
-    """Whether a rule of the study leaves out every cell of these axes, whatever the others are."""
+    """Whether a rule of the study leaves out every cell with these values, whatever its other axes are."""
     return any(
         rule.keys() <= point.keys() and all(point[key] in values for key, values in rule.items())
         for rule in study.exclude

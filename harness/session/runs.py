@@ -22,9 +22,9 @@ from harness.session.folder import new_folder, sidecar, write_info
 from harness.session.place import Place, ThisMachine
 from harness.session.process import Worker
 from harness.session.sweep import Sweep
-from harness.study.cells import Plan
 from harness.study.definition import Study
 from harness.study.folders import home_of
+from harness.study.plan import Plan
 from harness.tables import (
     BASE,
     BASELINE,

@@ -14,8 +14,9 @@ from harness.session.place import Measure
 from harness.session.progress import Progress, progress_bar, ticking
 from harness.session.turn import Rows, Turn
 from harness.study.budget import Budget
-from harness.study.cells import Case, Cell, Plan
+from harness.study.cells import Case, Cell
 from harness.study.definition import Study
+from harness.study.plan import Plan
 from harness.tables import Run
 from harness.verdicts.judge import FEWEST_LAUNCHES
 from harness.verdicts.ratios import intervals, launch_medians, paired_log_ratios
@@ -82,7 +83,7 @@ class Sweep:
 
     def budget_line(self) -> str:
         """One line on what the budget left out and what would have been enough, or ''."""
-        return self.budget.told(sum(len(cells) for _, cells in self.plan)) if self.budget.cells_cut else ""
+        return self.budget.summary(sum(len(cells) for _, cells in self.plan)) if self.budget.cells_cut else ""
 
     def _done(self, launch: int) -> Counter[str]:
         """device -> how many cases of a launch an earlier part of the run has measured."""

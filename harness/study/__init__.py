@@ -1,1 +1,1 @@
-"""What was asked for: the study file, its values, its cases and cells."""
+"""What is asked for: the study file and what it may say, its cases and cells, its budget."""

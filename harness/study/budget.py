@@ -1,4 +1,4 @@
-"""The seconds of a study: how they are shared, when they are spent, and what more of them would have bought."""
+"""The time budget of a study: how launches and cases share it, when it is spent, and what would have been enough."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from dataclasses import dataclass, field
 from harness.study.definition import Study
 
 SPENT = "the budget of the study (budget_seconds) is spent"
-"""The reason of a cell that was skipped for it."""
+"""The reason of a cell that was skipped because no time was left."""
 
 SPARE = 1.1
-"""Of the budget that is advised: no two runs take the same time."""
+"""Factor by which the advised budget exceeds the estimate: no two runs take the same time."""
 
 ALL_DEVICES = ""
+"""The pool of a budget that is one number, which all devices share; else each device is a pool of its own."""
 
 
 @dataclass
 class Budget:
-    """budget_seconds, shared equally by the launches; what a case does not use goes to those after it.
+    """Shares budget_seconds equally among the launches; what a case does not use goes to the cases after it.
 
-    Everything counts: from `begun` to the end of the last case each second belongs to the case at hand, so opening,
-    checks, compiling and calibration do too. used: device -> seconds of an earlier part of the run; known: case ->
-    seconds that a launch of it took there; at_once: cases that are measured side by side, so that each takes its share
-    of the seconds that pass.
+    Everything counts: from `begun` (a reading of `now`) to the end of the last case, every second is charged to a case
+    or a device, so starting workers, opening, checks, compiling and calibration are included. used: device -> seconds
+    spent in an earlier part of a resumed run; known: case -> seconds that one launch of it took there; at_once: number
+    of cases that are measured side by side, so that each is charged only its share of the seconds that pass.
     """
 
     study: Study
@@ -50,19 +51,21 @@ class Budget:
         self._cost = {case: seconds / self.at_once for case, seconds in self.known.items()}
         self._missing: dict[int, list[str]] = {}
         self.cells_cut: dict[int, int] = Counter()
-        """Launch -> how many cells were not measured for want of time."""
+        """Launch -> number of cells that were not measured for lack of time."""
 
     def begin_launch(self, launch: int, turns: Mapping[str, int]) -> None:
-        """turns: device -> how many cases of this launch are still to be measured."""
+        """Give a launch its share of what is left. turns: device -> number of its cases still to be measured."""
+        # The time since the last case, such as that of starting workers, belongs to no case: one device must pay it.
         self.charge(next(iter(turns), ALL_DEVICES))
         self._turns = Counter()
         for device, count in turns.items():
             self._turns[self._pool(device)] += count
         left = {pool: self._left(pool) for pool in self._turns}
-        self._end = {pool: self._spent[pool] + each / (self.study.launches - launch + 1) for pool, each in left.items()}
+        to_come = self.study.launches - launch + 1
+        self._end = {pool: self._spent[pool] + seconds / to_come for pool, seconds in left.items()}
 
     def charge(self, device: str, case: str = "") -> None:
-        """What has passed since the last charge was for this device, or for this case."""
+        """Charge the time since the last charge to this device, and to this case if one is given."""
         now = self.now()
         self._spent[self._pool(device)] += now - self._last
         if case:
@@ -70,7 +73,7 @@ class Budget:
         self._last = now
 
     def take_turn(self, device: str) -> float:
-        """The seconds that the next case on a device may take."""
+        """Take the turn of the next case on a device; returns the seconds that it may take."""
         pool = self._pool(device)
         left = max(0.0, self._end[pool] - self._spent[pool])
         share = left * self.at_once / max(self.at_once, self._turns[pool])
@@ -78,41 +81,44 @@ class Budget:
         return share
 
     def spent(self, device: str) -> str:
-        """Why no further case on a device is begun, or ''."""
+        """Why no further case on this device is begun, or ''."""
         return "" if self._left(self._pool(device)) > 0 else SPENT
 
     def cut(self, launch: int, case: str, cells: int) -> None:
-        """So many cells of a case were not measured for want of time."""
+        """Record that this many cells of a case were not measured for lack of time."""
         self.cells_cut[launch] += cells
         self._missing.setdefault(launch, []).append(case)
 
     def share_used(self) -> float:
-        """How much of the budget has been used, from 0 to 1; 0 where there is none."""
+        """The share of the budget that has been used, from 0 to 1; 0 without a budget."""
         since = self.now() - self._last
-        shares = [(self._spent[pool] + since) / each for pool, each in self._limits.items() if each is not None]
+        shares = [(self._spent[pool] + since) / limit for pool, limit in self._limits.items() if limit is not None]
+        # The run goes on until the last device has spent its part, so that part decides how far it has come.
         return min(1.0, min(shares)) if shares else 0.0
 
-    def told(self, cells: int) -> str:
-        """One line that says what was not measured and what would help, or ''; cells: of one launch."""
+    def summary(self, cells: int) -> str:
+        """One line that says what was not measured and what would help, or ''. cells: number of cells in one launch."""
         if not self.cells_cut:
             return ""
         launch = min(self.cells_cut)
         where = f"in launch {launch}" if len(self.cells_cut) == 1 else f"in launches {launch} to {max(self.cells_cut)}"
-        of = cells * len(self.cells_cut)
+        planned = cells * len(self.cells_cut)
         fewer = f"--launches {launch - 1}, " if launch > 1 else ""
-        limits = ", ".join(f"{pool} {each:g}" if pool else f"{each:g}" for pool, each in self._limits.items())
+        limits = ", ".join(f"{pool} {limit:g}" if pool else f"{limit:g}" for pool, limit in self._limits.items())
         advice = f"budget_seconds = {self.needed()}" if ALL_DEVICES in self._limits else "a larger budget_seconds"
-        cut = sum(self.cells_cut.values())
-        return f"budget of {limits} s spent: {cut} of {of} cells not measured {where}; {fewer}fewer sizes, or {advice}"
+        lacking = f"{sum(self.cells_cut.values())} of {planned} cells not measured {where}"
+        return f"budget of {limits} s spent: {lacking}; {fewer}fewer sizes, or {advice}"
 
     def needed(self) -> int:
-        """Seconds that would have been enough, to two digits: a case that was cut takes what it took in an earlier
-        launch, or else what cases took in the mean."""
+        """The budget in seconds that would have been enough, rounded up to two digits.
+
+        A case that was cut is expected to take what it took in an earlier launch, or else the mean of all cases.
+        """
         known = list(self._cost.values())
         mean = sum(known) / len(known) if known else 0.0
         missing = [self._cost.get(case, mean) for cases in self._missing.values() for case in cases]
         seconds = SPARE * (sum(self._spent.values()) + sum(missing))
-        scale = 10 ** max(0, math.ceil(math.log10(max(seconds, 1.0))) - 2)
+        scale = 10 ** max(0, math.ceil(math.log10(max(seconds, 1.0))) - 2)  # the value of the second digit
         return math.ceil(seconds / scale) * scale
 
     def _pool(self, device: str) -> str:

@@ -1,4 +1,4 @@
-"""A study: what is asked for, and what of it is allowed. It is read from a file by harness/study/file.py."""
+"""A study: the keys of a study file, and what holds between them. harness/study/file.py reads it from a file."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ from harness.study.values import Name, Scalar, Some, Word, well_formed_k
 from harness.vocabulary import AXES, SHAPE, USUAL_PHASES, YARDSTICKS, Device, Phase
 
 MOST_CELLS = 10_000_000
-"""Of a study: at 2 ms of bookkeeping a cell, planning and writing so many would take five hours."""
+"""The most cells of a study: with 2 ms of bookkeeping for each, planning and writing them takes five hours."""
 
 
 class Study(Strict):
-    """One study file. `name` and `text` (its bytes, verbatim) come from the file itself, not from a key."""
+    """One study file. `name` and `text` (its contents, verbatim) come from the file itself, not from a key."""
 
     title: str
-    """What the study asks, in a line."""
+    """What the study asks, in one line."""
     methods: Some[Word]
     """The ways to select: names, or import paths 'package.module:name'."""
     phases: Some[Phase] = USUAL_PHASES
-    """What is timed, of each method those that it has."""
+    """What is timed; a method is timed in those of these phases that it has."""
     axes: Axes
     """The swept dimensions: every combination of their values is a case."""
     shapes: dict[Name, Shape] = Field(default={})
     """Sizes that go together under a name, in place of those in [axes]."""
     parameters: dict[Word, Some[Scalar]] = Field(default={})
-    """Axes of this study's own: what its methods and distributions take, or `cache`."""
+    """The study's own axes: parameters that its methods or distributions take, or `cache`."""
     exclude: tuple[dict[str, Some[Scalar]], ...] = ()
-    """A cell that matches every key of one of these is left out."""
+    """Rules: a cell that matches every key of a rule is left out."""
     timing: Timing | None = None
     """How cells are timed; without this table nothing is."""
     instructions: Instructions | None = None
-    """How instructions are counted; without this table none is, unless `duel --count` asks for it."""
+    """How instructions are counted; without this table they are counted only when `duel --count` asks for it."""
     precision: Precision | None = None
-    """What is compared with what; without this table a few figures against native are."""
+    """What is compared with what; without this table a few errors against native are computed all the same."""
     limits: Limits = Limits()
-    """Where a cell is given up."""
+    """The memory and time beyond which a cell is given up."""
     gate: Gate = Gate()
     """Tolerances of `duel` and `compare`, as shares of the base."""
 
@@ -71,22 +71,22 @@ class Study(Strict):
 
     @property
     def only(self) -> tuple[str, ...]:
-        """What it was narrowed to: items such as 'dtype=float16,float32'."""
+        """What --only narrowed the study to: items such as 'dtype=float16,float32'."""
         return self._only
 
     @property
     def folder(self) -> Path | None:
-        """The folder of its file, where its script lies too; None for a study that was not read from a file."""
+        """The folder of the study file and its script; None for a study that was not read from a file."""
         return self._folder
 
     @property
     def own_axes(self) -> dict[str, tuple[Scalar, ...]]:
-        """The axes that no other study need have: its parameters, and `shape` where it has shapes."""
+        """The axes beyond those that every study has: its parameters, and `shape` if it has shapes."""
         return self.parameters | ({SHAPE: tuple(self.shapes)} if self.shapes else {})
 
     @property
     def axes_by_shape(self) -> dict[str, Axes]:
-        """name of a shape -> the axes with its sizes; '' -> the axes themselves where there are no shapes."""
+        """Name of a shape -> the axes with its sizes; without shapes, '' -> the axes themselves."""
         if not self.shapes:
             return {"": self.axes}
         own = {name: {key: value for key, value in shape if value is not None} for name, shape in self.shapes.items()}
@@ -94,44 +94,46 @@ class Study(Strict):
 
     @property
     def comparison(self) -> Precision:
-        """What is compared, also where the study has no [precision] table."""
+        """The [precision] table, or its defaults if the study has none."""
         return self.precision or Precision()
 
     def without_own_metrics(self) -> Study:
         """The study without the metrics that it names by import path."""
-        metrics = tuple(each for each in self.comparison.metrics if ":" not in each)
+        metrics = tuple(name for name in self.comparison.metrics if ":" not in name)
         if self.precision is None or metrics == self.precision.metrics:
             return self
         return self.model_copy(update={"precision": self.precision.model_copy(update={"metrics": metrics})})
 
     @property
     def launches(self) -> int:
-        """Launches of a run; a study without [timing] needs one unless it asks for more (`precision.launches`)."""
+        """Launches of a run: those of [timing], or of [precision] (one by default) in a study that times nothing."""
         return self.timing.launches if self.timing else self.comparison.launches
 
     @property
     def budget_seconds(self) -> BudgetSeconds:
-        """Seconds for the whole study, or for the cases of each device; None: without limit."""
+        """Seconds for the whole study, or device -> seconds for its cases; None: no limit."""
         timed = self.timing.budget_seconds if self.timing else None
         return self.limits.budget_seconds if timed is None else timed
 
     @property
     def total_budget(self) -> float | None:
-        """Seconds for the whole study on all of its devices; None where one of them has no limit."""
+        """Seconds for the whole study on all of its devices; None if one of them has no limit."""
         budget = self.budget_seconds
         if not isinstance(budget, dict):
             return budget
-        return sum(budget[each] for each in self.axes.device) if set(self.axes.device) <= budget.keys() else None
+        devices = self.axes.device
+        return sum(budget[device] for device in devices) if set(devices) <= budget.keys() else None
 
     def memory_limit(self, device: str) -> int:
-        """Bytes over which a cell on this device is skipped."""
+        """The most bytes that a cell on this device may need; a larger one is skipped."""
         memory = self.limits.memory
         return int(memory.get(cast(Device, device), MEMORY) if isinstance(memory, dict) else memory)
 
     def with_launches(self, launches: int) -> Study:
-        """The same study with so many launches; one that times nothing as it is.
+        """The study with another number of launches; a study that times nothing is returned unchanged.
 
-        More launches have the time that each had. Fewer keep the whole budget: who takes fewer wants them complete.
+        With more launches the budget grows in proportion, so that each keeps its time. With fewer it stays as it is:
+        whoever asks for fewer launches wants them complete.
         """
         if self.timing is None:
             return self
@@ -143,23 +145,23 @@ class Study(Strict):
         )
 
     def with_counts(self) -> Study:
-        """The same study, which counts instructions."""
+        """The study with instructions counted."""
         return self.model_copy(update={"instructions": self.instructions or Instructions()})
 
-    def told(self, name: str, text: str, only: tuple[str, ...] = ()) -> Study:
-        """The study itself, with the name and the text of its file, and what it was narrowed to."""
+    def identified(self, name: str, text: str, only: tuple[str, ...] = ()) -> Study:
+        """Set the name and the text of the study file, and what it was narrowed to; returns the study itself."""
         self._name, self._text, self._only = name, text, only
         return self
 
     def found_in(self, folder: Path) -> Study:
-        """The study itself, which knows from then on the folder of its file."""
+        """Set the folder of the study file; returns the study itself."""
         self._folder = folder
         return self
 
     @model_validator(mode="after")
     def _one_budget(self) -> Study:
         if self.timing and self.timing.budget_seconds is not None and self.limits.budget_seconds is not None:
-            raise UserError("budget_seconds: stands in [timing] and in [limits]: leave one of them out")
+            raise UserError("budget_seconds: it is in [timing] and in [limits]: leave one of them out")
         return self
 
     @field_validator("exclude", mode="before")
@@ -183,7 +185,7 @@ class Study(Strict):
         return self
 
     @model_validator(mode="after")
-    def _exclude_what_there_is(self) -> Study:
+    def _exclude_only_what_exists(self) -> Study:
         everywhere = [dict(axes) for axes in self.axes_by_shape.values()]
         swept = {axis: tuple(value for axes in everywhere for value in axes[axis]) for axis in AXES}
         swept |= {"method": (*self.methods, *YARDSTICKS), **self.own_axes}
@@ -193,19 +195,19 @@ class Study(Strict):
                     raise unknown("exclude", "key", key, swept)
                 for value in values:
                     if key == "k":
-                        _well_formed(value)
+                        _refuse_malformed_k(value)
                     elif value not in swept[key]:
                         raise unknown("exclude", f"{key} in this study", value, swept[key])
         return self
 
 
-def _longer(budget: BudgetSeconds, by: float) -> BudgetSeconds:
+def _longer(budget: BudgetSeconds, factor: float) -> BudgetSeconds:
     if isinstance(budget, dict):
-        return {device: seconds * by for device, seconds in budget.items()}
-    return None if budget is None else budget * by
+        return {device: seconds * factor for device, seconds in budget.items()}
+    return None if budget is None else budget * factor
 
 
-def _well_formed(k: object) -> None:
+def _refuse_malformed_k(k: object) -> None:
     try:
         well_formed_k(k)
     except ValueError as error:

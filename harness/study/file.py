@@ -1,4 +1,4 @@
-"""A study file (TOML), read strictly: every mistake is one line that says what is allowed."""
+"""Reads a study file (TOML) strictly: every mistake is reported in one line that says what is allowed."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _MODELS: dict[str, type[BaseModel]] = {
     "limits": Limits,
     "gate": Gate,
 }
-"""The table of a study file -> its model."""
+"""Table of a study file -> its model."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """The registered names that a study may use; import paths ('package.module:name') are methods and metrics too."""
+    """The registered names that a study may use; methods and metrics may also be import paths 'package.module:name'."""
 
     methods: tuple[str, ...]
     distributions: tuple[str, ...]
@@ -43,24 +43,22 @@ class Known:
 
 
 def parse_study(text: str, name: str, source: str, known: Known) -> Study:
-    """The study that `text` describes.
-
-    Raises UserError, one line that begins with `source`, for anything that is not allowed.
-    """
+    """The study that `text` describes. Raises UserError, which begins with `source`, for anything not allowed."""
     try:
         study = Study.model_validate(tomllib.loads(text))
     except ValidationError as error:
         raise UserError(f"{source}: {one_line(error, _MODELS)}") from None
-    except (ValueError, RecursionError) as error:  # of tomllib: its own is a ValueError, as is a number too long
-        raise UserError(f"{source}: not TOML: {error}{_unseen(text, str(error))}") from None
+    except (ValueError, RecursionError) as error:
+        # tomllib's own error is a ValueError, and so is int()'s on too long a number; deep nesting is a RecursionError.
+        raise UserError(f"{source}: not TOML: {error}{_invisible(text, str(error))}") from None
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
     _check_names(study, source, known)
-    return study.told(name, text)
+    return study.identified(name, text)
 
 
 def parse_gate(text: str, source: str) -> Gate:
-    """The tolerances of the study that `text` describes, whatever else it says. Raises UserError, as parse_study."""
+    """The tolerances ([gate]) in the text of a study, whose other tables are ignored. Raises UserError."""
     try:
         return Gate.model_validate(tomllib.loads(text).get("gate", {}))
     except ValidationError as error:
@@ -68,7 +66,7 @@ def parse_gate(text: str, source: str) -> Gate:
 
 
 def read_study(path: Path, known: Known) -> Study:
-    """The study in a file; raises UserError where it cannot be read or is not allowed."""
+    """The study in a file. Raises UserError if the file cannot be read or says something that is not allowed."""
     try:
         text = decoded(path.read_bytes())
     except OSError as error:
@@ -78,18 +76,23 @@ def read_study(path: Path, known: Known) -> Study:
     return parse_study(text, path.stem, str(path), known).found_in(path.parent)
 
 
-def _unseen(text: str, message: str) -> str:
-    """The first character of the line of a TOML error that looks like nothing or like another one."""
+def _invisible(text: str, message: str) -> str:
+    """Names the first character, in the line of a TOML error, that is invisible or looks like another; or ''."""
     at = re.search(r"at line (\d+)", message)
     lines = text.split("\n")
-    for each in lines[int(at[1]) - 1] if at and int(at[1]) <= len(lines) else "":
-        if each not in " \t" and unicodedata.category(each) in ("Cc", "Cf", "Zs", "Zl", "Zp", "Pi", "Pf"):
-            return f"; this line has a {unicodedata.name(each, 'control character').lower()} (U+{ord(each):04X})"
+    for character in lines[int(at[1]) - 1] if at and int(at[1]) <= len(lines) else "":
+        # Control and format characters, spaces and separators, typographic quotes.
+        if character not in " \t" and unicodedata.category(character) in ("Cc", "Cf", "Zs", "Zl", "Zp", "Pi", "Pf"):
+            name = unicodedata.name(character, "control character").lower()
+            return f"; this line has a {name} (U+{ord(character):04X})"
     return ""
 
 
 def narrow(study: Study, only: Iterable[str]) -> Study:
-    """The study with axes, `method` or `shape` cut to the values of `only`: items such as 'dtype=float16,float32'."""
+    """The study with only some values of an axis, `method` or `shape`.
+
+    only: items such as 'dtype=float16,float32'. Raises UserError for a key or a value that the study does not have.
+    """
     axes, methods, shapes = dict(study.axes), study.methods, study.shapes
     allowed = (*AXES, "method", *((SHAPE,) if shapes else ()))
     for item in only:
@@ -97,7 +100,7 @@ def narrow(study: Study, only: Iterable[str]) -> Study:
         if key not in allowed:
             raise unknown(f"--only {item}", "axis", key, allowed)
         if any(getattr(shape, key, None) is not None for shape in shapes.values()):
-            raise UserError(f"--only {item}: the shapes of this study have a {key} of their own: narrow `{SHAPE}`")
+            raise UserError(f"--only {item}: the shapes of this study have their own {key}: narrow `{SHAPE}`")
         present: tuple[Any, ...] = {"method": methods, SHAPE: tuple(shapes)}.get(key) or axes[key]
         by_word = {str(value): value for value in present}
         for word in words.split(","):
@@ -114,13 +117,14 @@ def narrow(study: Study, only: Iterable[str]) -> Study:
 
 
 def _check_names(study: Study, source: str, known: Known) -> None:
-    """What parameters a method of an import path takes is known once it is imported: reading a study runs no code."""
-    imported = any(":" in each for each in study.methods)
+    """Raise UserError for a name that is not registered."""
+    # The parameters of a method named by import path are known only once it is imported, and reading runs no code.
+    imported = any(":" in name for name in study.methods)
     by_shape = study.axes_by_shape.values()
     for kind, words, allowed in (
-        ("method", [each for each in study.methods if ":" not in each], known.methods),
-        ("distribution", [each for axes in by_shape for each in axes.distribution], known.distributions),
-        ("metric", [each for each in study.comparison.metrics if ":" not in each], known.metrics),
+        ("method", [name for name in study.methods if ":" not in name], known.methods),
+        ("distribution", [name for axes in by_shape for name in axes.distribution], known.distributions),
+        ("metric", [name for name in study.comparison.metrics if ":" not in name], known.metrics),
         ("parameter", () if imported else study.parameters, known.parameters),
         (CACHE, study.parameters.get(CACHE, ()), CACHE_STATES),
     ):

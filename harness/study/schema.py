@@ -1,7 +1,8 @@
-"""A JSON Schema (draft 2020-12) of a study file: what an editor may offer, and mark as wrong.
+"""A JSON Schema (draft 2020-12) of a study file, from which an editor completes words and marks mistakes.
 
-It is that of the model which reads the file, with the registered names. It cannot tell what JSON cannot (64.0 from 64),
-nor what refers to another key (a value of [[exclude]] that the study does not have): the reader does.
+It is derived from the model that reads the file, and adds the registered names. Two kinds of mistakes only the reader
+finds: what JSON cannot distinguish (64.0 from 64), and what depends on another key (a value in [[exclude]] that the
+study does not have).
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ Schema = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 IMPORT_PATH = r"^[^\s:.][^\s:]*:[^\s:]+$"
-"""Of a method or metric that is not registered here: 'package.module:name'."""
+"""An import path 'package.module:name', for a method or metric that is not registered."""
 
 SCALAR: Schema = {"type": ["boolean", "number", "string"], "pattern": PLAIN_WORD}
 
 
 def study_schema(known: Known) -> Schema:
-    """The schema of a study that may use these names."""
+    """The schema of a study that may use the names of `known`."""
     schema = Study.model_json_schema()
     tables: Mapping[str, Schema] = {"": schema, **schema["$defs"]}
     for table in tables.values():
@@ -52,26 +53,26 @@ def study_schema(known: Known) -> Schema:
 
 
 def _some(item: Schema) -> Schema:
-    """One, or a list of them."""
+    """A single item, or a list of at least one."""
     return {"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]}
 
 
 def _name(names: Iterable[str]) -> Schema:
-    """One of the names, or an import path."""
+    """One of these names, or an import path."""
     path = {"type": "string", "pattern": IMPORT_PATH, "allOf": [{"pattern": PLAIN_WORD}]}
     return {"anyOf": [{"enum": list(names)}, path]}
 
 
 def _bare(key: Schema) -> Schema:
-    """What a key may be, without its default: in a rule there is none."""
+    """The schema of a key without its default: a rule of [[exclude]] has no defaults."""
     return {name: value for name, value in key.items() if name != "default"}
 
 
 def _tidy(key: Schema) -> None:
-    """Without what is said of Python only: a title that repeats the name, and None, which TOML does not have."""
+    """Remove what pydantic adds and TOML has no use for: a title that repeats the name, and None."""
     key.pop("title", None)
     if "anyOf" in key:
-        key["anyOf"] = [each for each in key["anyOf"] if each != {"type": "null"}]
+        key["anyOf"] = [option for option in key["anyOf"] if option != {"type": "null"}]
     if key.get("default", "") is None:
         del key["default"]
     elif isinstance(key.get("default"), dict):
@@ -79,20 +80,23 @@ def _tidy(key: Schema) -> None:
 
 
 def _parameters(names: Iterable[str]) -> dict[str, Schema]:
-    found = {name: _some(SCALAR) | {"description": "A parameter of methods or distributions."} for name in names}
+    registered = {name: _some(SCALAR) | {"description": "A parameter of methods or distributions."} for name in names}
     cache = {"description": "What the caches hold when a block begins."}
-    return found | {CACHE: _some({"enum": list(CACHE_STATES)}) | cache}
+    return registered | {CACHE: _some({"enum": list(CACHE_STATES)}) | cache}
 
 
 def _n_is_somewhere() -> Schema:
-    """n stands in [axes], or in every shape."""
+    """n must be given in [axes], or in every shape."""
     in_axes = {"properties": {"axes": {"required": ["n"]}}}
     in_shapes = {"shapes": {"minProperties": 1, "additionalProperties": {"required": ["n"]}}}
     return {"if": in_axes, "else": {"required": ["shapes"], "properties": in_shapes}}
 
 
 def _only_known_parameters(parameters: Iterable[str], excluded: Iterable[str]) -> Schema:
-    """What a method of an import path takes is known once it is imported; without one, other names are mistakes."""
+    """Without an import path among the methods, unregistered parameters are mistakes.
+
+    A method named by import path may take any parameter; which ones is known only after its import.
+    """
     path = {"type": "string", "pattern": ":"}
     imported = {"properties": {"methods": {"anyOf": [path, {"type": "array", "contains": path}]}}}
     keys = {"parameters": parameters, "exclude": excluded}

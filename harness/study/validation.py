@@ -1,4 +1,4 @@
-"""pydantic's errors in one line: where, the wrong word, what is allowed."""
+"""Turns pydantic's errors into one line: where, the wrong word, what is allowed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from harness.errors import shortened, unknown
 from harness.study.values import BY_DEVICE, FOR_ALL
 
 NO_KEYS = (FOR_ALL, BY_DEVICE, "[key]")
-"""What pydantic adds to the path of an error that stands in no file: a value's shape, or that a key is wrong."""
+"""Parts of the path of an error that are pydantic's own and no keys of the file: the tag of a union, '[key]'."""
 
 Models = Mapping[str, type[BaseModel]]
 
 
 def one_line(error: ValidationError, models: Models) -> str:
-    """The first error and how many more there are.
+    """The first error, and how many more there are.
 
-    models: the model of each table, '' for the top level, 'name.*' for every table in one.
+    models: table -> its model; '' is the top level, 'name.*' stands for every table inside the table `name`.
     """
-    # A misspelt key is also a missing one: the misspelling is the error to tell.
+    # A misspelt key is reported as an unknown key and a missing one: the misspelling is what the person must see.
     details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     return _describe(details[0], models) + more

@@ -1,6 +1,6 @@
-"""What a value of a study file may be: alone or in a list, a count, a share, seconds, k, memory.
+"""The types of the values in a study file: lists, counts, shares, seconds, k, memory.
 
-Each says to pydantic what is allowed, and to the JSON Schema of a study file what an editor may be told of it.
+Each type tells pydantic what to accept, and describes the same in the JSON Schema of a study file.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 SHARE_OF_N = r"all|n/[1-9][0-9]{0,17}"
-"""A k that is not a number."""
+"""A k that is not written as a number."""
 
 MEMORY_TEXT = r"\s*[0-9]*\.?[0-9]+\s*(([kKmMgGtTpPeE][iI]?)?[bB]([iI][tT])?|[kKmMgGtTpPeE])?\s*"
-"""A size with its unit, as ByteSize reads it."""
+"""A size with its unit, as pydantic's ByteSize reads it."""
 
 
 class _AlsoAlone:
-    """In the JSON Schema of a list: a single value may stand without its brackets."""
+    """Makes the JSON Schema of a list accept a single value without brackets too."""
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         items = handler(core)["items"]
@@ -39,11 +39,11 @@ def _as_list(value: object) -> object:
 
 
 def _without_repeats(values: tuple[Value, ...]) -> tuple[Value, ...]:
-    return tuple({(type(each), each): each for each in values}.values())  # True is not 1
+    return tuple({(type(value), value): value for value in values}.values())  # by type too: True == 1 == 1.0
 
 
 def well_formed_k(value: object) -> object:
-    """k as it was written; raises ValueError where it is none."""
+    """k as it was written. Raises ValueError if it is not a k."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     if isinstance(value, str) and re.fullmatch(SHARE_OF_N, value):
@@ -65,10 +65,10 @@ Some = Annotated[
     _AlsoAlone(),
 ]
 Word = Annotated[str, AfterValidator(_plain), Field(json_schema_extra={"pattern": PLAIN_WORD})]
-"""What names something in the tables, which a spreadsheet may open."""
+"""A word that names something in the tables. A spreadsheet may open these, so it must not look like a formula."""
 
 Scalar = Annotated[bool | int | float | str, AfterValidator(_plain), Field(json_schema_extra={"pattern": PLAIN_WORD})]
-"""A value of a study's own axes; text names something."""
+"""A value of one of the study's own axes. A text must be as plain as a Word."""
 
 Name = Annotated[Word, Field(min_length=1)]
 
@@ -87,18 +87,18 @@ Memory = Annotated[
 ]
 
 FOR_ALL, BY_DEVICE = "one number", "a table of devices"
-"""The two shapes of a limit that may differ between devices: 250 or {cpu = 250, cuda = 100}."""
+"""The two forms of a limit that may differ between devices: 250 or {cpu = 250, cuda = 100}."""
 
 
-def _shape_of(value: object) -> str:
+def _form_of(value: object) -> str:
     return BY_DEVICE if isinstance(value, dict) else FOR_ALL
 
 
 SecondsByDevice = Annotated[
     Annotated[Seconds, Tag(FOR_ALL)] | Annotated[dict[Device, Seconds], Field(min_length=1), Tag(BY_DEVICE)],
-    Discriminator(_shape_of),
+    Discriminator(_form_of),
 ]
 MemoryByDevice = Annotated[
     Annotated[Memory, Tag(FOR_ALL)] | Annotated[dict[Device, Memory], Field(min_length=1), Tag(BY_DEVICE)],
-    Discriminator(_shape_of),
+    Discriminator(_form_of),
 ]
