@@ -8,8 +8,7 @@ from typing import Any
 import pandas as pd
 
 from harness.study.cells import Case
-from harness.tables import Row
-from harness.tables.schema import history_columns
+from harness.tables import Row, history_columns
 
 CASES = (Case(n=4, k=1), Case(n=8, k=2, dtype="float64"))
 METHODS = ("native", "null")

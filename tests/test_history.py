@@ -114,7 +114,9 @@ def test_a_history_that_cannot_be_read_is_left_alone(tmp_path: Path, text: str, 
     path = tmp_path / "history.csv"
     path.write_bytes(text.encode("latin-1"))
     before = path.read_bytes()
-    with pytest.raises(UserError, match=rf"history\.csv: .*{re.escape(why)}.*; move it away, and a new one is begun"):
+    with pytest.raises(
+        UserError, match=rf"history\.csv: .*{re.escape(why)}.*; move this file away, and a new history is begun"
+    ):
         append_history(path, OLD)
     assert path.read_bytes() == before
 
@@ -464,6 +466,8 @@ def test_what_draws_a_history_is_no_study() -> None:
 def test_rows_are_not_added_to_a_history_of_other_columns(tmp_path: Path) -> None:
     path = tmp_path / "history.csv"
     path.write_text("begin,study\nthen,trial\n")
-    with pytest.raises(UserError, match=f"{re.escape(str(path))}: it has no column 'base_commit'.*; move it away"):
+    with pytest.raises(
+        UserError, match=f"{re.escape(str(path))}: it has no column 'base_commit'.*; move this file away"
+    ):
         append_history(path, planted())
     assert path.read_text() == "begin,study\nthen,trial\n"

@@ -100,7 +100,7 @@ def test_a_machine_whose_facts_are_lost_keeps_its_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../../elsewhere", "/elsewhere", "a/b", ".", ""])
 def test_a_machine_that_is_no_name_of_a_folder_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match=r"lost/cells\.csv: machine .* is no name of a folder"):
+    with pytest.raises(UserError, match=r"lost/cells\.csv: machine .* cannot be the name of a folder"):
         by_machine(of_cluster(tmp_path / "lost", name, SLOW))
 
 

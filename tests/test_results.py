@@ -16,7 +16,8 @@ import pytest
 from harness.scripts import studies as scripts
 from harness.scripts.studies import draw_figures, load_script
 from harness.tables import TABLES, by_machine, read
-from harness.tables.schema import KEY, SUITE_HISTORY_FILE, column_kinds, history_schema, schema, verdicts_schema
+from harness.tables.judged import SUITE_HISTORY_FILE, history_schema, verdicts_schema
+from harness.tables.schema import KEY, column_kinds, schema
 from harness.tables.suites import suite_history_schema, suite_schema
 from harness.vocabulary import RESULTS, STUDIES
 

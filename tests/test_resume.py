@@ -102,7 +102,7 @@ def test_cells_that_are_not_planned_are_refused_not_cut_off(
     folder = stopped(run, tmp_path / "stopped", 4, text=SMALL.replace("n = [16, 64]", "n = 64"))
     (tmp_path / "trial.toml").unlink()
     log = (folder / "cells.csv").read_bytes()
-    with pytest.raises(UserError, match=r"cells\.csv: case [0-9a-f]{12} has 4 cells, planned are 0"):
+    with pytest.raises(UserError, match=r"cells\.csv: case [0-9a-f]{12} has 4 cells, 0 are planned"):
         resumed(folder, tmp_path)
     assert (folder / "cells.csv").read_bytes() == log
 

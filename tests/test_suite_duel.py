@@ -104,7 +104,7 @@ def test_a_suite_is_reported_and_exported_and_what_compares_runs_says_where_its_
     assert call("report", fought[0], "--output", tmp_path / "page.html").exit_code == 0
     assert call("export", fought[0], "--to", "junit").stdout.startswith("<?xml")
     told = refused(call("compare", fought[0]))
-    assert "a side of a duel of a pytest suite: read verdicts.csv in the folder above" in told
+    assert "one side of a duel of a pytest suite: read verdicts.csv in the folder above" in told
 
 
 def test_a_duel_of_a_suite_is_in_the_history_of_its_machine(fought: tuple[Path, Any]) -> None:

@@ -96,7 +96,7 @@ def test_the_advice_narrows_or_asks_for_more_time(tmp_path: Path) -> None:
     [
         ("{", "not JSON"),
         ("[]", "not a JSON object"),
-        (json.dumps(INFO | {"schema": 2}), "this version reads schema 1 of suites"),
+        (json.dumps(INFO | {"schema": 2}), "schema 2 of suites, this version reads 1"),
         (json.dumps(INFO | {"parameters": "n"}), "parameters: must be a list of names"),
         (None, "No such file"),
     ],

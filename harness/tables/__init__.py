@@ -1,5 +1,6 @@
-"""Tidy tables and one sidecar: what is written, how it survives, how it is read back."""
+"""Tidy tables and one sidecar: their columns, how they are written and survive a kill, how they are read back."""
 
+from harness.tables.checked import stored
 from harness.tables.clocks import clock_words, first_clock
 from harness.tables.files import COMPRESSED, compressed, replace_bytes, replace_text
 from harness.tables.folders import (
@@ -14,23 +15,11 @@ from harness.tables.folders import (
     newest_run,
     studies_with_runs,
 )
+from harness.tables.judged import HISTORY_FILE, SUITE_HISTORY_FILE, history_columns, history_kinds, verdict_columns
 from harness.tables.machines import OnDevice, by_device, by_machine, of_one_machine
-from harness.tables.reading import BASE, HEAD, Run, read, read_history, read_verdicts, stored
+from harness.tables.reading import BASE, HEAD, Run, read, read_history, read_verdicts
 from harness.tables.recovery import recover
-from harness.tables.schema import (
-    FOLDER_NAME,
-    HISTORY_FILE,
-    KEY,
-    SCHEMA_VERSION,
-    SUITE_FILE,
-    SUITE_HISTORY_FILE,
-    TABLES,
-    Row,
-    history_columns,
-    history_kinds,
-    parameter_types,
-    verdict_columns,
-)
+from harness.tables.schema import FOLDER_NAME, KEY, SCHEMA_VERSION, SUITE_FILE, TABLES, Row, parameter_types
 from harness.tables.suites import (
     PARAMETER,
     SUITE_SCHEMA,

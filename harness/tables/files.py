@@ -1,4 +1,4 @@
-"""Files that are whole or as they were before, and named where the system refuses them."""
+"""Writes files whole or not at all, and names the file in every error of the system."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 COMPRESSED = ".gz"
-"""What the name of a compressed table ends with, after that of the table."""
+"""Suffix of a compressed table, after the name of the table."""
 
 BLOCK_BYTES = 1 << 16
-"""Of a table: what is read at once to find the end of its last whole line."""
+"""How much of a table is read at a time, backwards, to find the end of its last whole line."""
 
 
 def compressed(data: bytes) -> bytes:
-    """The bytes, compressed; the same bytes give the same file."""
+    """The bytes compressed by gzip; equal bytes give equal files, since no time is stored."""
     return gzip.compress(data, compresslevel=9, mtime=0)
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all. Raises OSError with its name."""
+    """Write a file whole or not at all. Raises OSError, which names the file."""
     replace_bytes(path, text.encode())
 
 
 def replace_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all. Raises OSError with its name."""
+    """Write a file whole or not at all. Raises OSError, which names the file."""
     with replacing(path) as file:
         file.write(data)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[io.BufferedWriter]:
-    """A file that takes the place of `path` once it is whole; else it is as if it had not been begun.
+    """A new file that replaces `path` once it is written without an error; else `path` stays as it was.
 
-    A device or a pipe is written to: nothing takes its place.
+    A device or a pipe cannot be replaced, so it is written to directly.
     """
     if path.exists() and not path.is_file():
         with naming(path), path.open("wb") as file:
@@ -55,7 +55,7 @@ def replacing(path: Path) -> Iterator[io.BufferedWriter]:
 
 
 def write_all(file: io.FileIO, text: str, path: Path) -> None:
-    """All of a text, in as many pieces as the system takes."""
+    """Write all of a text, in as many pieces as the system takes. Raises OSError, which names the file."""
     left = memoryview(text.encode())
     with naming(path):
         while left:
@@ -64,7 +64,7 @@ def write_all(file: io.FileIO, text: str, path: Path) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """What the system refuses inside is told with the name of the file, which a write does not know."""
+    """Add the name of the file to an OSError: that of a failed write does not have it."""
     try:
         yield
     except OSError as error:
@@ -72,14 +72,15 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def cut_half_line(path: Path) -> None:
+    """Cut off an unfinished last line, as a kill leaves it."""
     if not path.exists():
         return
     with path.open("rb") as file:
         size = begin = file.seek(0, os.SEEK_END)
-        found = -1
-        while begin and found < 0:
+        newline = -1
+        while begin and newline < 0:
             end, begin = begin, max(0, begin - BLOCK_BYTES)
             file.seek(begin)
-            found = file.read(end - begin).rfind(b"\n")
-    if (whole := begin + found + 1) < size:
+            newline = file.read(end - begin).rfind(b"\n")
+    if (whole := begin + newline + 1) < size:
         os.truncate(path, whole)

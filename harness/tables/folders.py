@@ -1,5 +1,5 @@
-"""Which folder a word means: a folder itself, or the name of a study for the newest of its runs; and where judged runs
-lie."""
+"""Finds runs and duels: which folder a word means (its path, or the name of a study for its newest run), and where the
+runs behind a history are."""
 
 from __future__ import annotations
 
@@ -9,39 +9,40 @@ from pathlib import Path
 
 from harness.errors import UserError, shortened, unknown
 from harness.machine import this_machine
+from harness.tables.judged import HISTORY_FILE, SUITE_HISTORY_FILE, VERDICTS_FILE
 from harness.tables.reading import HEAD, read_object
-from harness.tables.schema import FOLDER_NAME, HISTORY_FILE, SUITE_FILE, SUITE_HISTORY_FILE, VERDICTS_FILE
+from harness.tables.schema import FOLDER_NAME, SUITE_FILE
 from harness.vocabulary import STUDY_SUFFIX
 
 BASELINE = "baseline"
-"""The folder of the runs that are recorded to be compared with."""
+"""The folder of the runs that are recorded as a base for later comparisons."""
 
 REFERENCE = "reference"
-"""The folder of a committed run; those of one's own are named by their time."""
+"""The folder of a committed run. The user's own runs are named by their time."""
 
 
 def studies_with_runs(results: Path) -> list[str]:
-    """The names of the studies that have a run, in order."""
+    """The names of the studies that have a run, sorted."""
     return sorted({path.parent.parent.name for path in results.glob("*/*/*/run.json")})
 
 
 def newest_run(results: Path, word: str) -> Path:
-    """The folder that a word means: a run folder itself, or the newest run of the study of that name, or of that file.
+    """The folder that a word means: that of a run, or the newest run of a study that is given by name or by its file.
 
-    A committed `reference` is older than any run of one's own.
+    A committed `reference` counts as older than any of the user's own runs. Raises UserError if there is no run.
     """
     if (Path(word) / "run.json").is_file():
         return Path(word)
-    found = sorted(_folders(results, word, "*/run.json"), key=_age)
-    if not found:
+    folders = sorted(_folders(results, word, "*/run.json"), key=_age)
+    if not folders:
         raise _no_run(results, word)
-    return found[-1]
+    return folders[-1]
 
 
 def _no_run(results: Path, word: str) -> UserError:
-    """Why a word means no run."""
+    """The error for a word that means no run."""
     if word and Path(word).is_dir():
-        return UserError(f"{word}: not the folder of a run: no run.json is in it")
+        return UserError(f"{word}: not the folder of a run: it has no run.json")
     if os.sep in word and not word.endswith((STUDY_SUFFIX, f"/{BASELINE}")):
         return UserError(f"{word}: no such file")
     if known := studies_with_runs(results):
@@ -50,7 +51,7 @@ def _no_run(results: Path, word: str) -> UserError:
 
 
 def newest_result(results: Path, word: str) -> Path:
-    """The folder that a word means where a duel is as good as a run: a folder of either, or the newest of the study."""
+    """The folder that a word means where either a run or a duel will do: its path, or the newest one of the study."""
     if has_verdicts(Path(word)) or (Path(word) / "run.json").is_file():
         return Path(word)
     duels = _folders(results, word, f"*/{VERDICTS_FILE}")
@@ -59,45 +60,47 @@ def newest_result(results: Path, word: str) -> Path:
 
 
 def baseline_runs(results: Path, word: str) -> list[Path]:
-    """The folders that a word means as a base: STUDY/baseline stands for every run recorded as such, else one run."""
+    """The folders that a word means as a base: STUDY/baseline means every recorded baseline, any other word one run."""
     study, _, name = word.partition("/")
-    found = sorted(_folders(results, study, f"{BASELINE}/*/run.json")) if name == BASELINE else []
-    return found or [newest_run(results, word)]
+    folders = sorted(_folders(results, study, f"{BASELINE}/*/run.json")) if name == BASELINE else []
+    return folders or [newest_run(results, word)]
 
 
 def _folders(results: Path, study: str, file: str) -> list[Path]:
-    """The folders that hold such a file, of a study by its name, or by the path of its file.
-
-    A word that is no name of a study has none, and is no pattern.
-    """
+    """The folders of a study, given by name or by its file, that match the pattern `file`."""
     name = Path(study).stem if study.endswith(STUDY_SUFFIX) else study
+    # A word that cannot be the name of a study has no folders, and must not be taken for a pattern by glob.
     return [path.parent for path in results.glob(f"*/{name}/{file}")] if re.fullmatch(FOLDER_NAME, name) else []
 
 
 def _age(folder: Path) -> tuple[bool, str]:
+    """Sort key: the reference first, then the user's runs by their time."""
     return folder.name != REFERENCE, folder.name
 
 
 def has_verdicts(folder: Path) -> bool:
-    """Whether a folder is that of a duel which came to its end."""
+    """Whether a folder is that of a finished duel."""
     return (folder / VERDICTS_FILE).is_file()
 
 
 def is_suite_duel(folder: Path) -> bool:
-    """Whether a folder is that of a duel of a pytest suite which came to its end."""
+    """Whether a folder is that of a finished duel of a pytest suite."""
     return has_verdicts(folder) and (folder / HEAD / SUITE_FILE).is_file()
 
 
 def history_of(results: Path, machine: str | None) -> Path:
-    """The path of the history of a machine by its slug, or of this one; a machine may have only one of suites, which
-    lies beside that path. Raises UserError where there is neither."""
+    """The path of the history of a machine (its slug), or of this machine if none is named.
+
+    The file itself may be missing if the machine has a history of suites beside it. Raises UserError if it has neither,
+    or if several histories could be this machine's.
+    """
     files = [*results.glob(f"*/{HISTORY_FILE}"), *results.glob(f"*/{SUITE_HISTORY_FILE}")]
-    there = sorted({path.parent.name for path in files})
-    if machine is not None and machine not in there and there:
-        raise unknown(str(results), "machine", machine, there)
+    known = sorted({path.parent.name for path in files})
+    if machine is not None and machine not in known and known:
+        raise unknown(str(results), "machine", machine, known)
     slug = machine or this_machine().slug
-    # What reads results does not ask torch for the accelerator, which ends the slug of a machine that has one.
-    mine = [each for each in there if each == slug or (machine is None and each.startswith(f"{slug}_"))]
+    # A slug ends with the accelerator, if there is one. Only torch knows its name, and readers do not import torch.
+    mine = [name for name in known if name == slug or (machine is None and name.startswith(f"{slug}_"))]
     if not mine:
         raise UserError(
             f"{results / slug / HISTORY_FILE}: no history yet: `harness duel` and `harness compare` add to it"
@@ -108,18 +111,18 @@ def history_of(results: Path, machine: str | None) -> Path:
 
 
 def judged_folders(machine: Path) -> dict[tuple[str, str], Path]:
-    """(study, begin) -> the folder of that duel or run, as far as it is still there in the folder of a machine.
+    """(study, begin) -> the folder of that duel or run, for all that still exist in the folder of a machine.
 
-    A run that cannot be read is left out, and so are committed references.
+    Runs that cannot be read are left out, and so are committed references.
     """
-    found = {}
-    names = ("*/*/run.json", f"*/*/{HEAD}/run.json", f"*/*/{HEAD}/{SUITE_FILE}")
-    for file in sorted(path for name in names for path in machine.glob(name)):
+    folders = {}
+    patterns = ("*/*/run.json", f"*/*/{HEAD}/run.json", f"*/*/{HEAD}/{SUITE_FILE}")
+    for file in sorted(path for pattern in patterns for path in machine.glob(pattern)):
         folder = file.parent.parent if file.parent.name == HEAD else file.parent
         if folder.name == REFERENCE:
             continue
         try:
-            found[folder.parent.name, str(read_object(file).get("begin"))] = folder
+            folders[folder.parent.name, str(read_object(file).get("begin"))] = folder
         except UserError:
             continue
-    return found
+    return folders

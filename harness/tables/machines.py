@@ -1,4 +1,4 @@
-"""A run of several machines or devices, as what each of them measured: their times are never mixed."""
+"""Splits a run of several machines or devices into what each of them measured: their times are never mixed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from harness.vocabulary import DEVICE_CLOCK, WALL
 
 @dataclass(frozen=True)
 class Part(Run):
-    """What one machine measured of the run `whole`; its sidecar has the facts of that machine and its torch.
+    """The part of the run `whole` that one machine measured; `info` has the facts of that machine and its torch.
 
-    alone: no other machine measured anything.
+    alone: whether no other machine measured anything.
     """
 
     whole: Run = field(kw_only=True)
@@ -53,15 +53,15 @@ class Part(Run):
 
 @dataclass(frozen=True)
 class OnDevice(Run):
-    """What was measured on one device of the run `whole`, as one clock tells it (harness/tables/clocks.py).
+    """The part of the run `whole` that was measured on one device, by one clock (harness/tables/clocks.py).
 
-    apart: the folder of its figures, in that of the whole run.
+    subfolder: the folder of its figures, inside that of the whole run; '' for the same folder.
     """
 
     whole: Run = field(kw_only=True)
     device: str = field(kw_only=True)
     clock: str = field(kw_only=True)
-    apart: str = field(kw_only=True)
+    subfolder: str = field(kw_only=True)
 
     @property
     def part(self) -> str:
@@ -69,7 +69,7 @@ class OnDevice(Run):
 
     @property
     def figures(self) -> Path:
-        return self.whole.figures / self.apart
+        return self.whole.figures / self.subfolder
 
     @property
     def setting(self) -> str:
@@ -77,7 +77,7 @@ class OnDevice(Run):
 
     def _read(self, table: str) -> pd.DataFrame:
         rows: pd.DataFrame = getattr(self.whole, table)
-        # A fact without a device is of the machine, so of all its devices.
+        # A fact without a device is about the machine, and so about all its devices.
         rows = rows[rows["device"].isin([self.device, ""] if table == "facts" else [self.device])]
         if table == "timings" and not rows.empty:
             rows = shown_by(rows, self.clock)
@@ -85,47 +85,48 @@ class OnDevice(Run):
 
 
 def by_device(run: Run) -> list[Run]:
-    """What was measured on each device, as each of its clocks tells it; the run itself where that is the wall clock.
+    """The parts of a run by device and clock; the run itself if it has one device and only the wall clock.
 
-    Of a device with two clocks the first has all times; the other those that it tells otherwise, if there are any.
+    For a device with two clocks, the first part has all times of the first clock, and the second those of the other
+    clock that differ, if there are any (`shown_by`).
     """
     devices = list(run.cells["device"].unique())
     parts: list[Run] = []
     for device in devices:
         rows = run.timings[run.timings["device"] == device]
         first, *others = clocks_of(rows) or [WALL]
-        for clock in (first, *(each for each in others if not shown_by(rows, each).empty)):
-            words = (device if len(devices) > 1 else "", clock if clock != first else "")
-            apart = "/".join(filter(None, words))
-            parts.append(OnDevice(run.path, run.info, whole=run, device=device, clock=clock, apart=apart))
+        for clock in (first, *(other for other in others if not shown_by(rows, other).empty)):
+            names = (device if len(devices) > 1 else "", clock if clock != first else "")
+            subfolder = "/".join(filter(None, names))
+            parts.append(OnDevice(run.path, run.info, whole=run, device=device, clock=clock, subfolder=subfolder))
     return parts if len(parts) > 1 or DEVICE_CLOCK in set(run.timings["clock"]) else [run]
 
 
 def by_machine(run: Run) -> list[Run]:
-    """What each machine measured; of a run that is of one machine, and of no cluster, the run itself.
+    """The parts of a run by machine; the run itself if one machine measured it outside a cluster.
 
-    Raises UserError where a machine has no name that a folder of figures may have.
+    Raises UserError if the name of a machine cannot be that of a folder, where its figures are drawn.
     """
     slugs = list(run.cells["machine"].unique())
     if isinstance(run, Part) or not slugs or (len(slugs) == 1 and "machines" not in run.info["machine"]):
         return [run]
     for slug in slugs:
         if not re.fullmatch(FOLDER_NAME, slug):
-            raise UserError(f"{run.path / 'cells.csv'}: machine '{slug}' is no name of a folder")
+            raise UserError(f"{run.path / 'cells.csv'}: machine '{slug}' cannot be the name of a folder")
     return [Part(run.path, _sidecar_of(run, slug), whole=run, slug=slug, alone=len(slugs) == 1) for slug in slugs]
 
 
 def of_one_machine(run: Run) -> Run:
-    """The run as that of the one machine that measured it. Raises UserError where there are several."""
+    """The run as the one machine measured it. Raises UserError if several machines did."""
     first, *others = by_machine(run)
     if others:
-        slugs = ", ".join(each.part for each in (first, *others))
-        raise UserError(f"{run.path}: measured on several machines ({slugs}), whose times are not taken together")
+        slugs = ", ".join(part.part for part in (first, *others))
+        raise UserError(f"{run.path}: measured on several machines ({slugs}), whose times cannot be combined")
     return first
 
 
 def _sidecar_of(run: Run, slug: str) -> dict[str, Any]:
-    """The sidecar with the machine and the torch of a kind of machine in place of the cluster's."""
+    """run.json with the facts of one kind of machine and its torch in place of the cluster's."""
     facts = dict(run.info["machine"].get("machines", {}).get(slug, {}))
     torch = facts.pop("torch", run.info.get("torch", {}))
     return dict(run.info) | {"machine": facts | {"slug": slug}, "torch": torch}

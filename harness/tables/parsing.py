@@ -1,7 +1,7 @@
-"""A table as other programs leave it: whatever can be read without guessing is read, anything else is one line.
+"""Parses a CSV table, also one that another program has saved again; what cannot be read without guessing is an error.
 
-pandas, polars, R, DuckDB and spreadsheets save a table again with quotes around numbers, NaN as nothing or as a word of
-their own, a byte-order mark, CRLF, TRUE for True, or 1e+05 for 100000.
+pandas, polars, R, DuckDB and spreadsheets may save a table with quotes around numbers, NaN as an empty field or as a
+word of their own, a byte-order mark, CRLF, TRUE for True, or 1e+05 for 100000.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from harness.tables.files import COMPRESSED
 EXACT_FLOATS: dict[str, Any] = (
     {"float_precision": "round_trip"} if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1) else {}
 )
-"""From pandas 3.1 on every float is read exactly, and asking for it is deprecated."""
+"""From pandas 3.1 on every float is read exactly, and the option is deprecated."""
 
 MISSING = frozenset(("", "nan", "-nan", "na", "n/a", "<na>", "null", "none"))
-"""NaN in a column of numbers, in any capitals. In a column of text these are text: a method may be called null."""
+"""NaN in a column of numbers, in any case. In a column of text these are text: a method may be called null."""
 
 TRUTHS = {"true": True, "false": False}
 
 ROUNDED = b"E+"
-"""How a spreadsheet begins the exponent of a number that it has rounded to the width of its cell; who writes floats
-exactly, as R does, writes a small e."""
+"""How a spreadsheet writes the exponent of a number that it has rounded to the width of its cell. Programs that write
+floats exactly, such as R, write a small e."""
 
 EXACT_IN_A_FLOAT = 1 << 53
-"""A whole number beyond it that was saved with a point or an exponent has lost digits."""
+"""A whole number beyond this that was saved with a point or an exponent may have lost digits."""
 
 MISREAD = (b"\0", ROUNDED)
-"""Where one of these is in a table, in a text perhaps, pandas does not read it."""
+"""A table that contains one of these, even in a text, is read line by line: pandas could misread it (`_is_plain`)."""
 
 CHUNK_BYTES = 1 << 20
 
@@ -48,17 +48,17 @@ Kinds = Mapping[str, type]
 
 
 def opened(path: Path) -> BinaryIO:
-    """The bytes of a table, which may be compressed."""
+    """The bytes of a table, decompressed if need be."""
     return io.BytesIO(gzip.decompress(path.read_bytes())) if path.suffix == COMPRESSED else path.open("rb")
 
 
 def parse(file: BinaryIO, kinds: Kinds) -> pd.DataFrame:
-    """The columns of a table, typed; `kinds` says the type of each, a column that it does not name is text.
+    """The columns of a table, typed. kinds: column -> its type; a column that is not among them is text.
 
-    Raises ValueError, with the line, the column and the value, for anything that is not of its type; and where the last
-    line has no end: half a number is a number too.
+    Raises ValueError for a value that is not of its type, with the line, the column and the value.
     """
-    refuse_other_encoding(file.read(4))  # in which the end of a line is another
+    refuse_other_encoding(file.read(4))  # before the next check, since other encodings end a line with other bytes
+    # A table whose last line has no end was cut off. It is refused, because half a number can be a number too.
     file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
     if file.read() not in (b"", b"\n"):
         raise ValueError("its last line is cut off")
@@ -69,24 +69,26 @@ def parse(file: BinaryIO, kinds: Kinds) -> pd.DataFrame:
                 file, dtype=dict(kinds), keep_default_na=False, na_values=missing, encoding="utf-8", **EXACT_FLOATS
             )
         except (ValueError, OverflowError):
-            pass  # line by line it can be read, or the line is named
+            pass  # line by line, the table can be read after all, or the error names the line
     file.seek(0)
     return _by_line(decoded(file.read()), kinds)
 
 
 def line_of(file: BinaryIO, row: int) -> int:
-    """The number of the line at which a row of a table ends: lines from 1, rows from 0."""
+    """The number of the line on which a row of a table ends; lines count from 1, rows from 0."""
     file.seek(0)
     text = io.TextIOWrapper(file, "utf-8", "replace", newline="")
     lines = csv.reader(text)
     number = next(islice((lines.line_num for fields in lines if fields), row + 1, None))
-    text.detach()  # else it closes the file
+    text.detach()  # else the wrapper closes the file when it is collected
     return number
 
 
 def _is_plain(file: BinaryIO, kinds: Kinds) -> bool:
-    """Whether pandas reads the table right or not at all. It ends a text at a NUL, takes a column of True for one of 1,
-    and a whole number of which a spreadsheet has kept six digits for what is left. The file is at its beginning then.
+    """Whether pandas reads the table correctly or raises an error; leaves the file at its beginning.
+
+    pandas silently misreads three things: it ends a text at a NUL, takes True in a column of numbers for 1, and takes
+    a whole number that a spreadsheet has rounded to six digits for the rounded one.
     """
     file.seek(0)
     head = file.read(CHUNK_BYTES)
@@ -103,7 +105,7 @@ def _is_plain(file: BinaryIO, kinds: Kinds) -> bool:
 
 
 def _by_line(text: str, kinds: Kinds) -> pd.DataFrame:
-    """The same as `parse`, a line at a time."""
+    """The same as `parse`, one line at a time."""
     lines = csv.reader(io.StringIO(text, newline=""))
     try:
         names = next(lines, [])
@@ -123,7 +125,7 @@ def _by_line(text: str, kinds: Kinds) -> pd.DataFrame:
 
 
 def _value(field: str, kind: type, where: str) -> object:
-    """What a field says. Raises ValueError where it says nothing of this type, or has lost digits of it."""
+    """The value of a field. Raises ValueError if the field is not of this type, or has lost digits."""
     if kind is str:
         return field
     word = field.strip()
@@ -136,12 +138,12 @@ def _value(field: str, kind: type, where: str) -> object:
             return float(word) if kind is float else _whole(word)
         except (ValueError, ArithmeticError):
             pass
-    wanted = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
-    raise ValueError(f"{where}: {shortened(repr(field))} is not {wanted}")
+    expected = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+    raise ValueError(f"{where}: {shortened(repr(field))} is not {expected}")
 
 
 def _whole(word: str) -> int:
-    """A whole number, also as a program writes it that knows no others than floats: 5.0, 1e+05."""
+    """A whole number, also as programs write it that have only floats: 5.0, 1e+05."""
     if word.lstrip("+-").isdigit():
         return int(word)
     if ROUNDED.decode() in word:

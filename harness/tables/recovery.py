@@ -1,4 +1,4 @@
-"""A run that was stopped is cut back to what was committed, line by line, whatever byte it was stopped at."""
+"""Cuts the tables of a stopped run back to what was committed, at whatever byte the run was stopped."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from harness.errors import UserError
 from harness.tables.files import cut_half_line, replacing
 from harness.tables.schema import CASE, LOG, TABLES, WHOLE
 
-csv.field_size_limit(sys.maxsize)  # a reason may be of any length
+csv.field_size_limit(sys.maxsize)  # a reason may have any length, and csv's default limit is 128 KiB
 
 
 def recover(folder: Path, planned: Mapping[str, int]) -> set[tuple[int, str]]:
-    """Cut off whatever was not committed, and return the (launch, case) that were.
+    """Cut off whatever was not committed; returns the committed (launch, case) pairs.
 
-    planned: case -> number of its cells. A (launch, case) is committed when cells.csv has them all. The tables are read
-    line by line, and one in which there is nothing to cut is not written. Raises UserError where a line is damaged
-    otherwise than by a kill, or is of a case that is not planned: what was measured must not be taken for what was not
-    committed.
+    planned: case -> number of its cells. A (launch, case) is committed if cells.csv has all its cells. A table in which
+    there is nothing to cut is not rewritten. Raises UserError for a line that no kill can have damaged so, or whose
+    case is not planned: measured rows must not be cut off as if they were uncommitted.
     """
     for table in TABLES:
         cut_half_line(folder / f"{table}.csv")
     counted = Counter(key for _, key in _keyed_lines(folder / f"{LOG}.csv"))
     for (_, case), count in counted.items():
         if count > planned.get(case, 0):
-            raise UserError(f"{folder / LOG}.csv: case {case} has {count} cells, planned are {planned.get(case, 0)}")
+            raise UserError(f"{folder / LOG}.csv: case {case} has {count} cells, {planned.get(case, 0)} are planned")
     committed = {key for key, count in counted.items() if count == planned.get(key[1])}
-    for table in (each for each in TABLES if each not in WHOLE):
+    for table in (name for name in TABLES if name not in WHOLE):
         path = folder / f"{table}.csv"
         if any(key not in committed for _, key in _keyed_lines(path)):
             _keep(path, (line for line, key in _keyed_lines(path) if key in committed))
@@ -39,9 +38,9 @@ def recover(folder: Path, planned: Mapping[str, int]) -> set[tuple[int, str]]:
 
 
 def _keyed_lines(path: Path) -> Iterator[tuple[bytes, tuple[int, str]]]:
-    """Every line of a table after its header, with its (launch, case); a table without launches is of the first.
+    """Every line of a table after its header, with its (launch, case); without a column launch, launch is 1.
 
-    Raises UserError for a line that nobody can have written, rather than to cut it off.
+    Raises UserError for a line that no writer can have written, instead of cutting it off.
     """
     if not path.exists() or not path.stat().st_size:
         return
@@ -55,10 +54,11 @@ def _keyed_lines(path: Path) -> Iterator[tuple[bytes, tuple[int, str]]]:
                 if not line.strip():
                     continue
                 fields = _fields(line)
-                at = "1" if launch is None else fields[launch]
-                if len(fields) != len(names) or not (re.fullmatch(CASE, fields[case]) and at.isdecimal()):
+                number_of_launch = "1" if launch is None else fields[launch]
+                well_formed = re.fullmatch(CASE, fields[case]) and number_of_launch.isdecimal()
+                if len(fields) != len(names) or not well_formed:
                     raise ValueError
-                yield line, (int(at), fields[case])
+                yield line, (int(number_of_launch), fields[case])
         except (ValueError, IndexError, csv.Error):
             raise UserError(f"{path}: line {number} is damaged: mend it, or begin a new run") from None
 
@@ -69,7 +69,7 @@ def _fields(line: bytes) -> list[str]:
 
 
 def _keep(path: Path, lines: Iterable[bytes]) -> None:
-    """Replace a table by its header and these lines of it, whole or not at all."""
+    """Replace a table by its header and these of its lines, whole or not at all."""
     with path.open("rb") as file, replacing(path) as kept:
         kept.write(file.readline())
         kept.writelines(lines)

@@ -1,15 +1,17 @@
-"""What is written: every column of every table, declared once. The reader checks by it, the writer coerces by it.
+"""The tables of a run: every column declared once. The reader checks by this declaration, the writer coerces by it.
+
+harness/tables/judged.py declares what a comparison of runs writes.
 
 Schema history
 1  first version.
-2  memory.csv says of which launch a row is: what is judged needs several.
-3  cells.csv has compile_seconds, timings.csv device_seconds; NaN where a run of version 2 is read. Text that a
-   spreadsheet would take for a formula has an apostrophe before it, which is no part of the text: a file of before has
-   none there, and is read alike.
-4  timings.csv has the column clock, and device_seconds is gone: it held launches, so it is not taken for a time of the
-   device clock, and every time of an earlier version is of the wall clock. discrepancies.csv says of which launch a
-   figure is: before it was always the first. Later instructions.csv was added, and a verdict of its counts; the version
-   is the same, since every older run is read as one that counted nothing.
+2  memory.csv has `launch`: a verdict needs several launches.
+3  cells.csv has compile_seconds, timings.csv device_seconds; both are NaN in a run of version 2. A text that a
+   spreadsheet would take for a formula is written with an apostrophe before it, which reading removes. Older files have
+   no such apostrophes, and are read in the same way.
+4  timings.csv has the column clock, and device_seconds is gone: it included launches, so it is not read as a time of
+   the device clock, and every time of an earlier version is one of the wall clock. discrepancies.csv has `launch`;
+   before, errors were always those of the first launch. instructions.csv and verdicts on its counts were added later
+   under the same version, because every older run can be read as one that counted nothing.
 """
 
 from __future__ import annotations
@@ -22,24 +24,24 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera import dtypes
 
-from harness.vocabulary import CLOCKS, DTYPES, PHASES, STATUSES, VERDICTS, WALL
+from harness.vocabulary import CLOCKS, DTYPES, PHASES, STATUSES, WALL
 
 SCHEMA_VERSION = 4
 OLDEST_READ = 2
-"""Runs from this version on are read: with the columns of ADDED, and without those of DROPPED."""
+"""Runs from this version on are read: the columns of ADDED are filled in, those of DROPPED are ignored."""
 
 ADDED: dict[int, dict[str, dict[str, Any]]] = {
     3: {"cells": {"compile_seconds": float("nan")}},
     4: {"timings": {"clock": WALL}, "discrepancies": {"launch": 1}, "verdicts": {"clock": WALL}},
 }
-"""version -> table -> column that it added: the value that it has in what was written before."""
+"""version -> table -> column that it added -> its value in files of earlier versions."""
 
 DROPPED = {"timings": ("device_seconds",)}
-"""table -> columns that a version before this one had."""
+"""table -> columns that only earlier versions have."""
 
 
 def added_since(version: int, table: str) -> dict[str, Any]:
-    """column -> value of the columns that a table of this version lacks."""
+    """column -> value, for the columns that a table of this version lacks."""
     later = [tables.get(table, {}) for since, tables in ADDED.items() if since > version]
     return {name: value for added in later for name, value in added.items()}
 
@@ -47,225 +49,139 @@ def added_since(version: int, table: str) -> dict[str, Any]:
 CASE = r"[0-9a-f]{12}"
 
 FOLDER_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,199}$"
-"""Of a study or a machine, which their folders in results/ have: it leads nowhere else."""
+"""A study or machine, whose name is that of a folder in results/: no path, so it leads nowhere else."""
 
-_KEY = {
+KEY_COLUMNS = {
     "case": pa.Column(str, pa.Check.str_matches(f"^{CASE}$"), description="identity of the case: a digest of its axes"),
     "method": pa.Column(str, pa.Check.str_length(min_value=1), description="the way to select, or the yardstick"),
     "dtype": pa.Column(str, pa.Check.isin(DTYPES), description="torch dtype of every tensor"),
     "device": pa.Column(str, description="torch device"),
     "n": pa.Column(int, pa.Check.ge(1), description="length of the vector that is selected from"),
-    "k": pa.Column(int, pa.Check.ge(1), description="how many are kept"),
-    "rows": pa.Column(int, pa.Check.ge(1), description="independent vectors at once"),
+    "k": pa.Column(int, pa.Check.ge(1), description="number of entries that are kept"),
+    "rows": pa.Column(int, pa.Check.ge(1), description="number of independent vectors in one call"),
     "d": pa.Column(int, pa.Check.ge(0), description="0: y is drawn; else the length of x, with y = x Wᵀ"),
-    "distribution": pa.Column(str, description="what the inputs are drawn from"),
-    "seed": pa.Column(int, pa.Check.ge(0), description="which draw"),
+    "distribution": pa.Column(str, description="distribution that the inputs are drawn from"),
+    "seed": pa.Column(int, pa.Check.ge(0), description="seed of the draw"),
     "mode": pa.Column(str, description="the arithmetic that torch was asked for"),
     "transform": pa.Column(str, description="how the method was run"),
-    "threads": pa.Column(int, pa.Check.ge(1), description="torch threads"),
+    "threads": pa.Column(int, pa.Check.ge(1), description="number of torch threads"),
 }
 
 _OWN = {
     "cells": {
-        "launch": pa.Column(int, pa.Check.ge(1), description="which fresh worker process, from 1"),
-        "status": pa.Column(str, pa.Check.isin(STATUSES), description="what became of the cell in this launch"),
-        "reason": pa.Column(str, description="why, in one line: torch's own message where it is torch's"),
+        "launch": pa.Column(int, pa.Check.ge(1), description="number of the fresh worker process, from 1"),
+        "status": pa.Column(str, pa.Check.isin(STATUSES), description="outcome of the cell in this launch"),
+        "reason": pa.Column(str, description="reason for the status, in one line; torch's own message if it has one"),
         "machine": pa.Column(str, description="slug of the machine"),
         "predicted_bytes": pa.Column(int, description="bytes of inputs, outputs, S and its gradient"),
         "wall_seconds": pa.Column(
-            float, description="seconds spent on the cell: its part of opening the case, checking, compiling, timing"
+            float, description="seconds spent on the cell: its share of opening the case, checking, compiling, timing"
         ),
         "compile_seconds": pa.Column(
             float, nullable=True, description="seconds spent on compiling, outside every block; NaN: nothing compiled"
         ),
     },
     "timings": {
-        "phase": pa.Column(str, pa.Check.isin(PHASES), description="what was timed"),
+        "phase": pa.Column(str, pa.Check.isin(PHASES), description="the phase that was timed"),
         "clock": pa.Column(
-            str, pa.Check.isin(CLOCKS), description="wall: what a caller waits; device: what the device works"
+            str, pa.Check.isin(CLOCKS), description="wall: time that a caller waits; device: time that the device works"
         ),
-        "launch": pa.Column(int, pa.Check.ge(1), description="which fresh worker process, from 1"),
-        "round": pa.Column(int, pa.Check.ge(0), description="which round of the launch, from 0"),
-        "position": pa.Column(int, pa.Check.ge(0), description="place of the block in its round, from 0"),
+        "launch": pa.Column(int, pa.Check.ge(1), description="number of the fresh worker process, from 1"),
+        "round": pa.Column(int, pa.Check.ge(0), description="number of the round in its launch, from 0"),
+        "position": pa.Column(int, pa.Check.ge(0), description="position of the block in its round, from 0"),
         "calls": pa.Column(int, pa.Check.ge(1), description="calls in the block"),
         "seconds": pa.Column(float, pa.Check.gt(0), description="seconds per call"),
     },
     "memory": {
-        "phase": pa.Column(str, pa.Check.isin(PHASES), description="what was called once"),
-        "launch": pa.Column(int, pa.Check.ge(1), description="which fresh worker process, from 1"),
+        "phase": pa.Column(str, pa.Check.isin(PHASES), description="the phase that was called once"),
+        "launch": pa.Column(int, pa.Check.ge(1), description="number of the fresh worker process, from 1"),
         "min_bytes": pa.Column(int, description="the fewest bytes that the phase must move"),
         "peak_bytes": pa.Column(
             float, nullable=True, description="the most bytes that one call had allocated at once; NaN: unknown"
         ),
     },
     "discrepancies": {
-        "launch": pa.Column(int, pa.Check.ge(1), description="which fresh worker process, from 1"),
-        "tensor": pa.Column(str, description="what is compared"),
-        "of": pa.Column(str, description="whose error: the method's, or a reference's"),
-        "reference": pa.Column(str, description="what it is compared with"),
-        "metric": pa.Column(str, description="the figure, its unit in its name"),
-        "value": pa.Column(float, nullable=True, description="its value; NaN: it has none here"),
+        "launch": pa.Column(int, pa.Check.ge(1), description="number of the fresh worker process, from 1"),
+        "tensor": pa.Column(str, description="the tensor that is compared"),
+        "of": pa.Column(str, description="whose error it is: the method's, or a reference's"),
+        "reference": pa.Column(str, description="the reference that it is compared with"),
+        "metric": pa.Column(str, description="the figure, with its unit in the name"),
+        "value": pa.Column(float, nullable=True, description="value of the figure; NaN: it has none here"),
     },
     "instructions": {
-        "phase": pa.Column(str, pa.Check.isin(PHASES), description="what was counted"),
-        "launch": pa.Column(int, pa.Check.ge(1), description="which counting process, from 1"),
-        "calls": pa.Column(int, pa.Check.ge(0), description="calls in the loop that was counted; 0: nothing was"),
+        "phase": pa.Column(str, pa.Check.isin(PHASES), description="the phase that was counted"),
+        "launch": pa.Column(int, pa.Check.ge(1), description="number of the counting process, from 1"),
+        "calls": pa.Column(int, pa.Check.ge(0), description="calls in the loop that was counted; 0: none was counted"),
         "instructions": pa.Column(
-            float, nullable=True, description="instructions a call, those of an empty loop taken off; NaN: not counted"
+            float, nullable=True, description="instructions per call, less those of an empty loop; NaN: not counted"
         ),
-        "status": pa.Column(str, pa.Check.isin(STATUSES), description="what became of the count"),
-        "reason": pa.Column(str, description="why, in one line"),
+        "status": pa.Column(str, pa.Check.isin(STATUSES), description="outcome of the count"),
+        "reason": pa.Column(str, description="reason for the status, in one line"),
     },
     "facts": {
-        "fact": pa.Column(str, description="what was established, beside the cells"),
-        "item": pa.Column(str, description="of what"),
-        "value": pa.Column(float, nullable=True, description="its value; NaN: it has none"),
-        "detail": pa.Column(str, description="words, where the value alone does not say it"),
+        "fact": pa.Column(str, description="what was established; it belongs to no cell"),
+        "item": pa.Column(str, description="what the fact is about"),
+        "value": pa.Column(float, nullable=True, description="value of the fact; NaN: it has none"),
+        "detail": pa.Column(str, description="explanation in words, where the value needs one"),
     },
 }
-
-KINDS = ("time", "memory", "error", "instructions", "cell")
-"""Of what is judged."""
-
-_QUANTITY = {
-    "kind": pa.Column(str, pa.Check.isin(KINDS), description="what is judged"),
-    "phase": pa.Column(str, description="of time, memory and instructions: which phase"),
-    "clock": pa.Column(str, pa.Check.isin(("", *CLOCKS)), description="of time: by which clock"),
-    "tensor": pa.Column(str, description="of an error: what is compared"),
-    "reference": pa.Column(str, description="of an error: what it is compared with"),
-    "metric": pa.Column(str, description="of an error: its figure"),
-}
-
-_JUDGED = {
-    "base": pa.Column(
-        float,
-        nullable=True,
-        description="median of the base: seconds a call, bytes, instructions a call, or the figure",
-    ),
-    "head": pa.Column(float, nullable=True, description="the same of the head"),
-    "ratio": pa.Column(float, nullable=True, description="head over base: the geometric mean over launches"),
-    "low": pa.Column(
-        float,
-        nullable=True,
-        description="lower end of the ratio's 95 % interval; of instructions the smallest ratio of two counts",
-    ),
-    "high": pa.Column(
-        float,
-        nullable=True,
-        description="upper end of the ratio's 95 % interval; of instructions the largest ratio of two counts",
-    ),
-    "launches": pa.Column(int, pa.Check.ge(0), description="launches a side, or counts, that the ratio is of"),
-    "verdict": pa.Column(str, pa.Check.isin(VERDICTS), description="what became of it"),
-}
-
-_VERDICTS = (
-    _QUANTITY
-    | _JUDGED
-    | {
-        "detectable": pa.Column(
-            float, nullable=True, description="smallest relative change beyond the tolerance that would be found"
-        ),
-        "reason": pa.Column(str, description="why, where the verdict needs it: of an undecided one where it lies"),
-    }
-)
-
-_HISTORY = {
-    "begin": pa.Column(str, description="when the judged run began, UTC"),
-    "study": pa.Column(str, pa.Check.str_matches(FOLDER_NAME), description="which study was run"),
-    "base_commit": pa.Column(
-        str, description="commit of the base; it ends with -dirty where that had changes in no commit"
-    ),
-    "head_commit": pa.Column(str, description="commit of the head; the same"),
-    "torch": pa.Column(str, description="torch of the head"),
-}
-
 
 TABLES = tuple(_OWN)
 WHOLE = ("instructions", "facts")
-"""The tables that are written once, whole; to the others each case of a launch is appended."""
+"""The tables that are written once, as a whole. The others grow with every case of a launch."""
 
-KEY = tuple(_KEY)
-"""The columns that every table has, and before those of its own."""
+KEY = tuple(KEY_COLUMNS)
+"""The columns that every table has, before its own."""
 
-TAKEN = frozenset({*_KEY, *(name for own in _OWN.values() for name in own)})
-"""Names of columns that no parameter of a study may have."""
+TAKEN = frozenset({*KEY, *(name for own in _OWN.values() for name in own)})
+"""Names of columns, which no parameter of a study may have."""
 
-VERDICTS_FILE = "verdicts.csv"
-SIDES_FILE = "verdicts.json"
 SUITE_FILE = "suite.json"
 """What a side of a duel of a suite has in place of run.json."""
 
-HISTORY_FILE = "history.csv"
-SUITE_HISTORY_FILE = "history_of_suites.csv"
 LOG = "cells"
-"""The table that commits: written last."""
+"""The table that commits: it is written last."""
 
 Row = Mapping[str, Any]
 
 COLUMN_TYPES: Mapping[str, type] = {kind.__name__: kind for kind in (bool, int, float, str)}
-"""The types of a study's parameters by the names that run.json gives them."""
+"""The types of a study's parameters, by the names that run.json gives them."""
 
 
-def _agree(frame: pd.DataFrame) -> bool:
-    """Whether all rows of a case have the same axes, as they were written: `case` is a digest of them."""
-    places, _ = frame["case"].factorize()
+def _axes_agree(frame: pd.DataFrame) -> bool:
+    """Whether all rows of a case have the same axes, as they must: `case` is a digest of the axes."""
+    numbers, _ = frame["case"].factorize()
     first = (~frame["case"].duplicated()).to_numpy().nonzero()[0]
     own = list(frame.columns).index("method") + 1
-    for name in frame.columns[own : own + len(_KEY) - 2]:
+    for name in frame.columns[own : own + len(KEY) - 2]:
         values = frame[name].to_numpy()
-        if ((values != values[first][places]) & (values == values)).any():
+        if ((values != values[first][numbers]) & (values == values)).any():
             return False
     return True
 
 
-_ONE_CASE = pa.Check(_agree, error="rows of one case differ in an axis")
+_ONE_CASE = pa.Check(_axes_agree, error="rows of one case differ in an axis")
 
 
-def _parameters(types: Mapping[str, type] | None) -> dict[str, pa.Column]:
+def parameter_columns(types: Mapping[str, type] | None) -> dict[str, pa.Column]:
+    """The columns of a study's own parameters, which come after the key."""
     return {name: pa.Column(kind, description="a parameter of the study") for name, kind in (types or {}).items()}
 
 
 def schema(table: str, parameters: Mapping[str, type] | None = None) -> pa.DataFrameSchema:
-    """The declaration of a table; `parameters` are a study's own axes and their types, after the key."""
+    """The declaration of a table. parameters: a study's own axes -> their types."""
     return _schema(table, tuple((parameters or {}).items()))
 
 
-@functools.cache  # pandera copies every column deeply: to declare a table takes as long as to read a short one
+@functools.cache  # pandera copies every column deeply: declaring a table takes as long as reading a short one
 def _schema(table: str, parameters: tuple[tuple[str, type], ...]) -> pa.DataFrameSchema:
-    columns = _KEY | _parameters(dict(parameters)) | _OWN[table]
+    columns = KEY_COLUMNS | parameter_columns(dict(parameters)) | _OWN[table]
     checks = None if table == "facts" else _ONE_CASE
     return pa.DataFrameSchema(columns, checks, strict=True, ordered=True, name=table)
 
 
-def verdicts_schema(parameters: Mapping[str, type] | None = None) -> pa.DataFrameSchema:
-    """The declaration of verdicts.csv: one row is a quantity that was judged."""
-    return pa.DataFrameSchema(_KEY | _parameters(parameters) | _VERDICTS, strict=True, ordered=True, name="verdicts")
-
-
-def verdict_columns() -> dict[str, tuple[type, str]]:
-    """What verdicts.csv says of a quantity after the key: column -> the type of its values, and what they are."""
-    kinds = column_kinds(pa.DataFrameSchema(_VERDICTS))
-    return {name: (kinds[name], str(column.description)) for name, column in _VERDICTS.items()}
-
-
-def history_schema() -> pa.DataFrameSchema:
-    """The declaration of history.csv: one row is a quantity of one judged run, whatever its study."""
-    level = {"level": pa.Column(float, nullable=True, description="the head's: of time in reads of y, else as it is")}
-    return pa.DataFrameSchema(_HISTORY | _KEY | _QUANTITY | _JUDGED | level, strict=True, ordered=True, name="history")
-
-
-def history_columns() -> list[str]:
-    """The columns of history.csv, in order."""
-    return list(history_schema().columns)
-
-
-def history_kinds() -> dict[str, type]:
-    """The columns of history.csv, in order -> the type of their values."""
-    return column_kinds(history_schema())
-
-
 def parameter_types(parameters: Mapping[str, Sequence[Any]]) -> dict[str, type]:
-    """The type of each parameter's column: that of its values, or str where they have several."""
+    """The type of each parameter's column: that of its values, or str if they have several types."""
     kinds = {name: {type(value) for value in values} for name, values in parameters.items()}
     return {
         name: float if kind == {int, float} else kind.pop() if len(kind) == 1 else str for name, kind in kinds.items()
@@ -273,8 +189,11 @@ def parameter_types(parameters: Mapping[str, Sequence[Any]]) -> dict[str, type]:
 
 
 def column_kinds(declared: pa.DataFrameSchema) -> dict[str, type]:
-    """column -> the Python type of its values, however this pandas spells it: its text is `object`, `string[python]`
-    or `string[pyarrow]` by its version and by what is installed beside it."""
+    """column -> the Python type of its values.
+
+    Comparing names of dtypes would not do: pandas calls its text `object`, `string[python]` or `string[pyarrow]`,
+    depending on its version and on what else is installed.
+    """
     return {name: _kind(dtype) for name, dtype in declared.dtypes.items()}
 
 

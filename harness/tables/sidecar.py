@@ -1,4 +1,4 @@
-"""run.json: what readers and `resume` rely on, checked when a run is read."""
+"""run.json: the keys that readers and `run --resume` rely on, checked when a run is read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FolderName = Annotated[str, StringConstraints(pattern=FOLDER_NAME)]
 
 
 class MachineFacts(BaseModel):
-    """Of run.json: what readers ask of the machine."""
+    """`machine` in run.json: what readers need of it."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -22,7 +22,7 @@ class MachineFacts(BaseModel):
 
 
 class HarnessFacts(BaseModel):
-    """Of run.json: the package that wrote it; runs of before say nothing of it."""
+    """`harness` in run.json: the package that wrote it. Early runs lack it."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -32,7 +32,7 @@ class HarnessFacts(BaseModel):
 
 
 class TorchFacts(BaseModel):
-    """Of run.json: what readers ask of torch."""
+    """`torch` in run.json: what readers need of it."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -40,7 +40,7 @@ class TorchFacts(BaseModel):
 
 
 class TimingFacts(BaseModel):
-    """Of run.json: the study's [timing] as it was run; `launches` may be others than in the study's text."""
+    """`timing` in run.json: the study's [timing] as it was run; `launches` may differ from that in the study's text."""
 
     model_config = ConfigDict(extra="allow", strict=True)
     __pydantic_extra__: dict[str, float | bool | dict[str, float] | None]
@@ -49,7 +49,7 @@ class TimingFacts(BaseModel):
 
 
 class Sidecar(BaseModel):
-    """run.json: the keys that readers and `resume` rely on; the others are told, not read."""
+    """run.json: the keys that are relied on. Its other keys are only shown to people."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -72,7 +72,7 @@ class Sidecar(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _is_text(cls, info: dict[str, Any]) -> dict[str, Any]:
-        """JSON can write half a surrogate pair, which no file and no terminal takes."""
+        """Raise UnicodeEncodeError for half a surrogate pair, which JSON allows, but no file and no terminal takes."""
         json.dumps(info, ensure_ascii=False).encode()
         return info
 
@@ -89,5 +89,5 @@ class Sidecar(BaseModel):
     @classmethod
     def _are_own(cls, parameters: dict[str, str]) -> dict[str, str]:
         if taken := parameters.keys() & TAKEN:
-            raise ValueError(f"a column has the name {min(taken)} already")
+            raise ValueError(f"a parameter cannot have the name of a column: {min(taken)}")
         return parameters

@@ -1,6 +1,6 @@
-"""What a duel of a suite writes: tables of tests, which have no dtype, n or k, declared as those of cells are.
+"""The tables that a duel of a pytest suite writes. A test has no dtype, n or k, so they have columns of their own.
 
-Each side's folder has suite.json, tests.csv (the commit log) and timings.csv, the duel's folder verdicts.csv.
+The folder of each side has suite.json, tests.csv (the commit log) and timings.csv; that of the duel has verdicts.csv.
 
 Schema history
 1  first version.
@@ -19,9 +19,11 @@ import pandas as pd
 import pandera.pandas as pa
 
 from harness.errors import UserError
+from harness.tables.checked import read_table
 from harness.tables.files import replace_text
-from harness.tables.reading import HEAD, read_object, read_table
-from harness.tables.schema import FOLDER_NAME, SUITE_FILE, VERDICTS_FILE, column_kinds
+from harness.tables.judged import VERDICTS_FILE
+from harness.tables.reading import HEAD, read_object
+from harness.tables.schema import FOLDER_NAME, SUITE_FILE, column_kinds
 from harness.tables.writing import RunWriter, append_history, table_text
 from harness.vocabulary import STATUSES, VERDICTS
 
@@ -29,24 +31,24 @@ SUITE_SCHEMA = 1
 LOG_OF_TESTS = "tests"
 
 PARAMETER = "param_"
-"""What the name of a parameter's column begins with: a parameter may have any name, that of another column too."""
+"""Prefix of a parameter's column: a parameter may have any name, even that of another column."""
 
 _TEST = {"test": pa.Column(str, pa.Check.str_length(min_value=1), description="pytest's id of the test")}
 
-_LAUNCH = {"launch": pa.Column(int, pa.Check.ge(1), description="which fresh worker process, from 1")}
+_LAUNCH = {"launch": pa.Column(int, pa.Check.ge(1), description="number of the fresh worker process, from 1")}
 
 _OWN = {
     "tests": _LAUNCH
     | {
-        "status": pa.Column(str, pa.Check.isin(STATUSES), description="what became of the test in this launch"),
-        "reason": pa.Column(str, description="why, in one line: pytest's own words where they are pytest's"),
+        "status": pa.Column(str, pa.Check.isin(STATUSES), description="outcome of the test in this launch"),
+        "reason": pa.Column(str, description="reason for the status, in one line; pytest's own words if it has any"),
         "machine": pa.Column(str, description="slug of the machine"),
         "wall_seconds": pa.Column(float, description="seconds spent on the test: its fixtures, checking, timing"),
     },
     "timings": _LAUNCH
     | {
-        "round": pa.Column(int, pa.Check.ge(0), description="which round of the launch, from 0"),
-        "position": pa.Column(int, pa.Check.ge(0), description="place of the block in its round, from 0"),
+        "round": pa.Column(int, pa.Check.ge(0), description="number of the round in its launch, from 0"),
+        "position": pa.Column(int, pa.Check.ge(0), description="position of the block in its round, from 0"),
         "calls": pa.Column(int, pa.Check.ge(1), description="calls in the block"),
         "seconds": pa.Column(float, pa.Check.gt(0), description="seconds per call"),
     },
@@ -54,41 +56,38 @@ _OWN = {
 
 _VERDICT = {
     "kind": pa.Column(str, pa.Check.isin(("time", "test")), description="what is judged: its time, or the test itself"),
-    "base": pa.Column(float, nullable=True, description="median of the base: seconds a call"),
-    "head": pa.Column(float, nullable=True, description="the same of the head"),
+    "base": pa.Column(float, nullable=True, description="median of the base: seconds per call"),
+    "head": pa.Column(float, nullable=True, description="the same for the head"),
     "ratio": pa.Column(float, nullable=True, description="head over base: the geometric mean over launches"),
     "low": pa.Column(float, nullable=True, description="lower end of the ratio's 95 % interval"),
     "high": pa.Column(float, nullable=True, description="upper end of the ratio's 95 % interval"),
-    "launches": pa.Column(int, pa.Check.ge(0), description="launches a side that the ratio is of"),
-    "verdict": pa.Column(str, pa.Check.isin(VERDICTS), description="what became of it"),
+    "launches": pa.Column(int, pa.Check.ge(0), description="launches of each side behind the ratio"),
+    "verdict": pa.Column(str, pa.Check.isin(VERDICTS), description="the verdict"),
     "detectable": pa.Column(
         float, nullable=True, description="smallest relative change beyond the tolerance that would be found"
     ),
-    "reason": pa.Column(str, description="why, where the verdict needs it: of an undecided one where it lies"),
+    "reason": pa.Column(str, description="explanation, where the verdict needs one"),
 }
-
 
 _HISTORY = {
     "begin": pa.Column(str, description="when the duel began, UTC"),
     "study": pa.Column(
-        str, pa.Check.str_matches(FOLDER_NAME), description="the suite: the name of its folder of duels"
+        str, pa.Check.str_matches(FOLDER_NAME), description="the suite: name of the folder of its duels"
     ),
-    "base_commit": pa.Column(
-        str, description="commit of the base; it ends with -dirty where that had changes in no commit"
-    ),
-    "head_commit": pa.Column(str, description="commit of the head; the same"),
-    "packages": pa.Column(str, description="the packages in whose version the sides differ: from which to which"),
+    "base_commit": pa.Column(str, description="commit of the base; ends with -dirty if it had uncommitted changes"),
+    "head_commit": pa.Column(str, description="commit of the head; likewise"),
+    "packages": pa.Column(str, description="packages whose versions differ between the sides, with both versions"),
 }
 
 
 def suite_history_schema() -> pa.DataFrameSchema:
-    """The declaration of history_of_suites.csv: one row is a test of one duel, whatever its suite."""
+    """The declaration of history_of_suites.csv: one row is a test of one duel, of whatever suite."""
     judged = {name: column for name, column in _VERDICT.items() if name not in ("detectable", "reason")}
     return pa.DataFrameSchema(_HISTORY | _TEST | judged, strict=True, ordered=True, name="history of suites")
 
 
 def read_suite_history(path: Path) -> pd.DataFrame:
-    """A history of suites, empty where there is none. Raises UserError where it is not what the schema says."""
+    """A history of suites, empty if there is no such file. Raises UserError if it breaks its declaration."""
     return read_table(path, suite_history_schema())
 
 
@@ -98,21 +97,21 @@ def append_suite_history(path: Path, rows: pd.DataFrame) -> None:
 
 
 def suite_schema(table: str, parameters: Sequence[str] = ()) -> pa.DataFrameSchema:
-    """The declaration of `tests`, `timings` or `verdicts`; parameters: the names of those that any test has."""
+    """The declaration of `tests`, `timings` or `verdicts`. parameters: names of the parameters of any test."""
     own = _VERDICT if table == "verdicts" else _OWN[table]
-    text = "value of this parameter of the test, as text; empty where the test has no such parameter"
+    text = "value of this parameter of the test, as text; empty if the test has no such parameter"
     columns = {parameter_column(name): pa.Column(str, description=text) for name in parameters}
     return pa.DataFrameSchema(_TEST | columns | own, strict=True, ordered=True, name=table)
 
 
 def parameter_column(name: str) -> str:
-    """The column of a parameter."""
+    """The name of the column of a parameter."""
     return f"{PARAMETER}{name}"
 
 
 @dataclass(frozen=True)
 class SuiteRun:
-    """One side of a duel of a suite as it lies on disk."""
+    """One side of a duel of a suite, on disk."""
 
     path: Path
     info: Mapping[str, Any]
@@ -126,7 +125,7 @@ class SuiteRun:
         return self._read("timings")
 
     def check(self) -> None:
-        """Read every table; raises UserError for the first that is not what the schema says."""
+        """Read every table. Raises UserError for the first that breaks its declaration."""
         for table in _OWN:
             getattr(self, table)
 
@@ -135,33 +134,33 @@ class SuiteRun:
 
 
 def suite_writer(folder: Path, parameters: Sequence[str]) -> RunWriter:
-    """Appends to the tables of one side, one (test, launch) at a time."""
+    """A writer that appends to the tables of one side, one (test, launch) at a time."""
     return RunWriter(folder, {}, {table: suite_schema(table, parameters) for table in _OWN}, LOG_OF_TESTS)
 
 
 def write_suite_info(folder: Path, info: Mapping[str, Any]) -> None:
-    """Write suite.json, whole."""
+    """Write suite.json, whole or not at all."""
     replace_text(folder / SUITE_FILE, json.dumps(info, indent=1) + "\n")
 
 
 def read_suite(folder: Path) -> SuiteRun:
-    """One side of a duel of a suite. Raises UserError where there is none, or one of an unknown schema."""
+    """One side of a duel of a suite. Raises UserError if there is none, or if its schema version is unknown."""
     path = folder / SUITE_FILE
     info = read_object(path)
     if info.get("schema") != SUITE_SCHEMA:
-        raise UserError(f"{path}: this version reads schema {SUITE_SCHEMA} of suites")
-    if not isinstance(info.get("parameters"), list) or not all(isinstance(each, str) for each in info["parameters"]):
+        raise UserError(f"{path}: schema {info.get('schema')!r} of suites, this version reads {SUITE_SCHEMA}")
+    if not isinstance(info.get("parameters"), list) or not all(isinstance(name, str) for name in info["parameters"]):
         raise UserError(f"{path}: parameters: must be a list of names")
     return SuiteRun(folder, info)
 
 
 def write_suite_verdicts(folder: Path, verdicts: pd.DataFrame, parameters: Sequence[str]) -> None:
-    """Write verdicts.csv of a suite, whole."""
+    """Write verdicts.csv of a suite, whole or not at all."""
     kinds = column_kinds(suite_schema("verdicts", parameters))
     replace_text(folder / VERDICTS_FILE, table_text(verdicts, kinds))
 
 
 def read_suite_verdicts(folder: Path) -> pd.DataFrame:
-    """The verdicts of a duel of a suite. Raises UserError where they are not what the schema says."""
+    """The verdicts of a duel of a suite. Raises UserError if they break their declaration."""
     info = read_suite(folder / HEAD).info
     return read_table(folder / VERDICTS_FILE, suite_schema("verdicts", info["parameters"]))
