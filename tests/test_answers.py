@@ -190,7 +190,7 @@ def test_two_recorded_runs_are_compared_as_the_verb_does_it(tmp_path: Path) -> N
 def test_an_unfinished_duel_has_no_verdicts(duel: Path) -> None:
     verdicts: Any = harness.verdicts
     (duel / "verdicts.csv").unlink()
-    with pytest.raises(UserError, match="has not come to its end"):
+    with pytest.raises(UserError, match="has not ended, so it has no verdicts"):
         verdicts(duel / BASE, duel / HEAD)
     with pytest.raises(UserError, match="no such file"):
         verdicts(duel)

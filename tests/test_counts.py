@@ -11,7 +11,7 @@ import pytest
 from harness.study.tables import Gate
 from harness.tables import Run
 from harness.verdicts.comparison import compare_verdicts, exit_code
-from harness.verdicts.counts import TOLD, decided_by_counts, judge_counts, with_counts_told
+from harness.verdicts.counts import BY_COUNTS, decided_by_counts, judge_counts, with_counts_in_reasons
 from harness.verdicts.wording import change_text, quantity_name
 from harness.vocabulary import EXIT_FAILED, EXIT_INCONCLUSIVE
 from tests.fake_run import fake_run, key, noise
@@ -101,7 +101,7 @@ def test_an_undecided_time_is_told_with_its_count() -> None:
     verdicts = compared((1e6, 1e6), (1.05e6, 1.05e6))
     count, time = of_kind(verdicts, "instructions"), of_kind(verdicts, "time")
     assert (count["verdict"], time["verdict"]) == ("more", "inconclusive")
-    assert str(time["reason"]).endswith(f"{TOLD}more, +5.00 % (5.00..5.00)")
+    assert str(time["reason"]).endswith(f"{BY_COUNTS}more, +5.00 % (5.00..5.00)")
     assert change_text(count) == "1.0500x (1.0500..1.0500)"
     assert quantity_name(count).endswith("instructions of forward")
     assert list(verdicts["verdict"]).index("more") < list(verdicts["verdict"]).index("inconclusive")
@@ -109,8 +109,8 @@ def test_an_undecided_time_is_told_with_its_count() -> None:
 
 def test_without_counts_nothing_is_told_of_them() -> None:
     verdicts = compared((), ())
-    assert TOLD not in str(of_kind(verdicts, "time")["reason"])
-    assert with_counts_told(verdicts).equals(verdicts)
+    assert BY_COUNTS not in str(of_kind(verdicts, "time")["reason"])
+    assert with_counts_in_reasons(verdicts).equals(verdicts)
     assert decided_by_counts(verdicts).equals(verdicts)
 
 

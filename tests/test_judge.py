@@ -207,7 +207,7 @@ NAN_SAMPLES = {
 def test_a_nan_is_never_the_same(name: str, base: float) -> None:
     table = judged({"a": NAN_SAMPLES[name], "b": [0.0] * 12}, base)
     assert words(table)["a"] == "inconclusive"
-    assert table["reason"][0] == "a figure of it is NaN"
+    assert table["reason"][0] == "one of its figures is NaN"
     compared = judge(changes_of_levels(levels({"a": noise(2)}), levels({"a": NAN_SAMPLES[name]})), TOLERANCE)
     assert words(compared) == {"a": "inconclusive"}
 

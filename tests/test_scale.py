@@ -22,7 +22,7 @@ from harness.planning.forecast import KEPT_REASONS, SHOWN_SKIPS
 from harness.scripts.studies import load_script
 from harness.study.cells import Case
 from harness.study.plan import SHOWN_NOTES
-from harness.tables import Run, RunWriter, files, reading, recover
+from harness.tables import Run, RunWriter, checked, files, reading, recover
 from harness.vocabulary import STUDIES
 from tests.keys import keys_of
 from tests.large import instant_workers, peak_of_planning, plan_of_many, requests_of_a_case, study_of
@@ -182,11 +182,10 @@ def run_of(cells: int, folder: Path, **options: Any) -> Run:
 def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each file was read as a table."""
     counts: Counter[str] = Counter()
-    read_table = reading.read_table
 
     def counting(path: Path, *arguments: Any) -> Any:
         counts[path.name] += 1
-        return read_table(path, *arguments)
+        return checked.read_table(path, *arguments)
 
     monkeypatch.setattr(reading, "read_table", counting)
     return counts

@@ -11,9 +11,9 @@ import pytest
 
 from harness.cli.publish import publish
 from harness.export import export
+from harness.report.sides import side_facts, side_labels, sides_text
 from harness.tables import BASE, HEAD, read, write_sides, write_verdicts
 from harness.verdicts.comparison import duel_verdicts, gate_of
-from harness.verdicts.sides import side_facts, side_labels, sides_text
 from tests.command_line import call
 from tests.recorded import record
 

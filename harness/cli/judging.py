@@ -203,11 +203,11 @@ def _judged(
     `results`, unless they are there already; and end with the exit code of those of this quantity, or of all."""
     from harness.export import Results, text_of
     from harness.report.judgement import judgement_lines
+    from harness.report.sides import sides_text
     from harness.verdicts.comparison import exit_code
     from harness.verdicts.counts import decided_by_counts
     from harness.verdicts.history import record
     from harness.verdicts.quantities import of_quantity
-    from harness.verdicts.sides import sides_text
 
     if to is not None:
         click.echo(text_of(Results(head, base, verdicts), to).encode(), nl=False)

@@ -17,13 +17,13 @@ from harness.duel.question import Question
 from harness.errors import CannotRun, Interrupted, UserError
 from harness.machine import this_machine
 from harness.planning.loading import Say, on_present_devices, plan_of, refuse_nothing
+from harness.report.sides import side_labels
 from harness.session.case import CaseRunner
 from harness.session.folder import new_folder, sidecar, write_info
 from harness.session.process import Worker, WorkerLost
 from harness.session.side import Side
 from harness.study.definition import Study
 from harness.tables import BASE, HEAD, RunWriter, parameter_types
-from harness.verdicts.sides import side_labels
 from harness.vocabulary import RESULTS, STUDIES
 from harness.worker.protocol import PROTOCOL
 

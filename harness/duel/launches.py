@@ -12,6 +12,7 @@ from harness.duel.question import Question
 from harness.duel.sets import LATER_LOOKS, LOOKS, SHARE_OF_FIRST, UNLIMITED, Sets
 from harness.machine import utc_now
 from harness.planning.loading import Say
+from harness.report.sides import side_facts
 from harness.session.case import CaseRunner
 from harness.session.case_result import CaseResult
 from harness.session.counting import Counted, count_instructions, uncounted
@@ -24,7 +25,6 @@ from harness.study.definition import Study
 from harness.tables import BASE, HEAD, Run, RunWriter, parameter_types, read, write_sides, write_verdicts
 from harness.verdicts.comparison import changes_so_far, duel_verdicts, judged_so_far, tolerances
 from harness.verdicts.judge import FEWEST_LAUNCHES
-from harness.verdicts.sides import side_facts
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from harness.report.sides import side_facts, sides_text
 from harness.tables import BASE, HEAD, Run, SuiteRun
-from harness.verdicts.sides import side_facts, sides_text
 from harness.verdicts.suites import as_cells, suite_sides_text, unlike_packages
 from harness.verdicts.wording import axes_of, case_name
 from harness.vocabulary import BROKEN

@@ -13,7 +13,7 @@ import pandas as pd
 
 from harness.tables import KEY
 from harness.verdicts.comparison import CHANGED
-from harness.verdicts.steps import OF
+from harness.verdicts.steps import SERIES
 from harness.verdicts.wording import commit_label
 
 LEVEL = {"time": "reads", "instructions": "instructions", "memory": "bytes", "error": "error"}
@@ -60,7 +60,7 @@ def study_histories(history: pd.DataFrame) -> Iterator[StudyHistory]:
     newest = history.groupby("study")["begin"].max().sort_values(ascending=False, kind="stable")
     for study in newest.index:
         rows = history[history["study"] == study].sort_values("begin", kind="stable")
-        rows = rows.drop_duplicates([*OF, "begin", "head_commit"], keep="last")
+        rows = rows.drop_duplicates([*SERIES, "begin", "head_commit"], keep="last")
         which = ["begin", "head_commit"]
         runs = rows[["begin", "base_commit", "head_commit", "torch"]].drop_duplicates(which, keep="last")
         runs = runs.set_axis(range(1, len(runs) + 1))
@@ -75,8 +75,8 @@ def tables_of(history: StudyHistory, found: pd.DataFrame) -> dict[str, pd.DataFr
     judged run found, where its verdict is a change; `step` that of the step of the trend that is here. A figure has
     three columns more: `_base`, its value at the base, and `_low` and `_high`, the interval of the ratio around it.
     """
-    steps = found.set_index([*OF, "begin", "head_commit"])["ratio"].rename("step")
-    rows = history.rows.join(steps, on=[*OF, "begin", "head_commit"])
+    steps = found.set_index([*SERIES, "begin", "head_commit"])["ratio"].rename("step")
+    rows = history.rows.join(steps, on=[*SERIES, "begin", "head_commit"])
     figures = _figures(rows)
     rows = rows.assign(
         seen=rows["ratio"].where(rows["verdict"].isin(CHANGED)),
@@ -112,7 +112,7 @@ def _figures(rows: pd.DataFrame) -> pd.DataFrame:
         before = np.where(rows["kind"] == "time", level / ratio, base)
         known = np.where(np.isfinite(before) & (before > 0), before, level)
         known = np.where(np.isfinite(known) & (known > 0), known, np.nan)
-        first = rows.assign(known=known).groupby(OF, sort=False)["known"].transform("first").to_numpy(dtype=float)
+        first = rows.assign(known=known).groupby(SERIES, sort=False)["known"].transform("first").to_numpy(dtype=float)
         sides = {
             "change": (level / first, before / first),
             "level": (level, before),

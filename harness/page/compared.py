@@ -11,11 +11,11 @@ import pandas as pd
 from harness.page.charts import changes_chart
 from harness.page.provenance import facts
 from harness.page.table import Table
+from harness.report.sides import side_labels, sides_text
 from harness.tables import Run
 from harness.verdicts.comparison import FAILING, counts
 from harness.verdicts.counts import INSTRUCTIONS
 from harness.verdicts.judge import TOO_FEW
-from harness.verdicts.sides import side_labels, sides_text
 from harness.verdicts.wording import change_text, quantities_text, quantity_name, status_lines
 from harness.vocabulary import BROKEN
 

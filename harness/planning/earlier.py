@@ -45,8 +45,8 @@ def earlier_run(results: Path, study: Study, slug: str = "") -> Earlier:
     if not paths:
         return Earlier()
     slug = slug or this_machine().slug
-    # A committed reference counts as older than any run of the user's own. A slug ends with the accelerator, which
-    # nobody can ask torch for here, so a slug that begins alike is taken for this machine's.
+    # A committed reference counts as older than any run of the user's own. A slug ends with the accelerator, which only
+    # torch could name, and planning imports no torch; so a slug that begins like this machine's is taken for it.
     paths.sort(key=lambda path: (path.parts[-4].startswith(slug), path.parent.name != REFERENCE))
     for path in reversed(paths):
         try:

@@ -1,7 +1,7 @@
 """What a plan will cost, before anything is measured: cases, cells, bytes, skips and time.
 
-The model of the time is crude: its constants were measured on one two-core machine, mostly within a factor of two. An
-earlier run of the study, where there is one, replaces or scales it.
+The time comes from an earlier run of the study if there is one, and for cells that it lacks from a crude model whose
+constants were measured on a two-core machine.
 """
 
 from __future__ import annotations
@@ -78,8 +78,9 @@ class _Tally:
 def forecast(plan: Plan, earlier: Earlier = UNKNOWN) -> Iterator[str]:
     """The lines of `harness plan`: what depends on the machine, what is left out and why, totals, skips, the time."""
     study, tally = plan.study, _tally(plan, earlier)
-    for device in (device for device in study.axes.device if device != HOST):
-        yield f"{device}: its {tally.cells[device]} cells are measured if it is present"
+    for device in study.axes.device:
+        if device != HOST:
+            yield f"{device}: its {tally.cells[device]} cells are measured if it is present"
     yield from plan.notes
     for index, count in plan.excluded.items():
         if count:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from harness.tables import clock_words, first_clock
 from harness.verdicts.ratios import CONFIDENCE, FEWEST_LAUNCHES, speedups, without_interval
-from harness.verdicts.wording import TOLD, USUAL, axes_of
+from harness.verdicts.wording import ALWAYS_NAMED, DEFAULTS, axes_of
 from harness.vocabulary import PHASES, SHAPE, YARDSTICKS
 
 SIZES = 4
@@ -155,11 +155,11 @@ def _number(value: float) -> str:
 
 def _setting(cases: Sequence[Mapping[str, Any]]) -> str:
     """The axes of some cases in words: what every case tells but the size, then what is not as usual."""
-    always = [name for name in TOLD if name != "n" or SHAPE in cases[0]]
+    always = [name for name in ALWAYS_NAMED if name != "n" or SHAPE in cases[0]]
     told = []
-    for name in (*always, *(name for name in cases[0] if name not in (*TOLD, SHAPE))):
+    for name in (*always, *(name for name in cases[0] if name not in (*ALWAYS_NAMED, SHAPE))):
         values = [str(case[name]) for case in cases]
-        if name in TOLD or any(case[name] != USUAL.get(name) for case in cases):
+        if name in ALWAYS_NAMED or any(case[name] != DEFAULTS.get(name) for case in cases):
             text = values[0] if len(set(values)) == 1 else "|".join(values)
             told.append(text if name in WITHOUT_NAME else f"{name}={text}")
     return " ".join(told)

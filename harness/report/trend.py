@@ -9,7 +9,7 @@ import pandas as pd
 
 from harness.report.judgement import SHOWN
 from harness.verdicts.comparison import CHANGED, counts, gravest_first
-from harness.verdicts.steps import FEWEST_RUNS, OF, trends
+from harness.verdicts.steps import FEWEST_RUNS, SERIES, trends
 from harness.verdicts.wording import commit_label, figures_text, quantities_text, quantity_name
 
 UNITS = {"time": " reads of y", "memory": " bytes", "instructions": " instructions", "error": ""}
@@ -74,4 +74,4 @@ def levels_text(row: Mapping[Hashable, Any]) -> str:
 
 def _runs_of(history: pd.DataFrame) -> pd.Series:
     """Each quantity -> how many runs it has."""
-    return trends(history).groupby(OF, sort=False).size()
+    return trends(history).groupby(SERIES, sort=False).size()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.study.definition import Study
 
 COMPARED_WITH = ("native", *YARDSTICKS)
-"""The methods that every other method's time is divided by, round by round."""
+"""The methods that the times of all others are compared with, round by round."""
 
 SHOWN_NOTES = 20
 """How many values of k get a note of their own: with a thousand values of n and of k, half a million k are over n."""

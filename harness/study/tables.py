@@ -34,8 +34,7 @@ class Axes(Strict):
     n: Some[Positive] = ()
     """The length of the vector that is selected from."""
     k: Some[K] = (64,)
-    """How many entries are kept: a number, a share of n such as 'n/4' (rounded down), or 'all'. 0 and k > n are
-    dropped."""
+    """Entries to keep: a number, a share of n such as 'n/4' (rounded down), or 'all'; 0 and k > n are dropped."""
     rows: Some[Positive] = (1,)
     """The number of independent vectors in one call."""
     d: Some[Natural] = (0,)

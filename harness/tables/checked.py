@@ -1,4 +1,4 @@
-"""Reads one table and checks it by its declaration; whatever is wrong is one line with the file, line and column."""
+"""Reads one table and checks it by its declaration. A mistake is reported in one line: the file, line and column."""
 
 from __future__ import annotations
 

@@ -5,9 +5,9 @@ harness/tables/judged.py declares what a comparison of runs writes.
 Schema history
 1  first version.
 2  memory.csv has `launch`: a verdict needs several launches.
-3  cells.csv has compile_seconds, timings.csv device_seconds; both are NaN in a run of version 2. A text that a
-   spreadsheet would take for a formula is written with an apostrophe before it, which reading removes. Older files have
-   no such apostrophes, and are read in the same way.
+3  cells.csv has compile_seconds (NaN for a run of version 2), timings.csv device_seconds. A text that a spreadsheet
+   would take for a formula is written with an apostrophe before it, which reading removes. Older files have no such
+   apostrophes, and are read in the same way.
 4  timings.csv has the column clock, and device_seconds is gone: it included launches, so it is not read as a time of
    the device clock, and every time of an earlier version is one of the wall clock. discrepancies.csv has `launch`;
    before, errors were always those of the first launch. instructions.csv and verdicts on its counts were added later

@@ -1,4 +1,4 @@
-"""What rows say, as numbers. `harness.verdicts(base, head)` is the judgement of two runs: the package can be called."""
+"""Turns rows into ratios, answers and verdicts. The package can be called: `harness.verdicts(base, head)`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Verdicts(ModuleType):
-    """The package under its own name, which is also that of the function that people look for."""
+    """A package that can be called: its name is also that of the function which people look for."""
 
     def __call__(self, base: Run | str | Path, head: Run | str | Path | None = None) -> pd.DataFrame:
         """See harness.verdicts.answers.verdicts."""

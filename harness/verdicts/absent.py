@@ -1,4 +1,4 @@
-"""What one side of a comparison has and the other has not: `lost` or `new`, or never measured on both at once."""
+"""Verdicts on what only one side of a comparison has (`lost`, `new`), or what the two never had in the same rounds."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ NOT_IN_HEAD, NOT_IN_BASE = "it is not in the head", "not in the base"
 
 
 def cells_of_one_side(base: pd.DataFrame, head: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    """Cells that were measured on one side only: `lost` where that is the base, `new` where it is the head.
+    """A row for each cell that only one side measured: `lost` if that is the base, `new` if it is the head.
 
-    What was tried on both and measured on neither is inconclusive: it must not pass for the same.
+    A cell that both sides tried and neither could measure is `inconclusive`, so that it does not pass for the same.
     """
     states = [_states(side, key) for side in (base, head)]
     both = states[0].merge(states[1], "outer", left_index=True, right_index=True, suffixes=("_base", "_head"))
@@ -34,16 +34,20 @@ def cells_of_one_side(base: pd.DataFrame, head: pd.DataFrame, key: list[str]) ->
 def quantities_of_one_side(
     bases: Sequence[Measured], head: Measured, key: list[str], known: list[pd.DataFrame]
 ) -> pd.DataFrame:
-    """Quantities that one side has and the other has not, of cells that both have: `lost` or `new`.
+    """A row for each quantity that only one side has, in a cell that both have: `lost` or `new`.
 
-    What both have, but never in the same rounds, is inconclusive.
+    A quantity that both sides have, but never in the same rounds, is `inconclusive`. known: the rows that have a
+    verdict already, those on whole cells first.
     """
     both = _quantities(bases, key).merge(_quantities([head], key), how="outer", indicator="side")
-    cells, *judged = ({*each[IDENTITY].itertuples(index=False, name=None)} for each in known)
-    changed = {each[:2] for each in cells}
-    told = set().union(*judged)
-    untold = [each[:2] not in changed and each not in told for each in both[IDENTITY].itertuples(False, None)]
-    rows = both[np.array(untold, dtype=bool)]
+    of_cells, *judged = ({*rows[IDENTITY].itertuples(index=False, name=None)} for rows in known)
+    cells = {identity[:2] for identity in of_cells}
+    quantities = set().union(*judged)
+    open_rows = [
+        identity[:2] not in cells and identity not in quantities
+        for identity in both[IDENTITY].itertuples(index=False, name=None)
+    ]
+    rows = both[np.array(open_rows, dtype=bool)]
     sides = [rows["side"] == "left_only", rows["side"] == "right_only"]
     verdict = np.select(sides, ["lost", "new"], "inconclusive")
     reason = np.select(sides, [NOT_IN_HEAD, NOT_IN_BASE], "it was never measured on both sides at once")
@@ -51,28 +55,29 @@ def quantities_of_one_side(
 
 
 def _quantities(runs: Sequence[Measured], key: list[str]) -> pd.DataFrame:
-    """What was measured in any of these runs, and errors in the last: the key and QUANTITY, each once."""
+    """The distinct quantities in these runs, of errors only those in the last run: the key and QUANTITY."""
     tables = [errors(runs[-1].discrepancies, JUDGED_METRICS)]
     for run in runs:
         memory = run.memory.dropna(subset="peak_bytes").assign(clock="")
         for kind, table in (("time", run.timings), ("memory", memory)):
             tables.append(table.assign(kind=kind, tensor="", reference="", metric=""))
-    rows = pd.concat([each[[*key, *QUANTITY]] for each in tables], ignore_index=True).drop_duplicates()
+    rows = pd.concat([table[[*key, *QUANTITY]] for table in tables], ignore_index=True).drop_duplicates()
     return rows[~rows["method"].isin(NOT_JUDGED)]
 
 
 def _states(cells: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    """Cell -> ok: measured in a launch, and in none anything but measured or skipped; why: what was otherwise; tried:
-    whether it was neither skipped nor beyond torch everywhere, so that it ought to have a time."""
+    """Per cell: ok (measured in some launch, and in every other launch measured or skipped), tried (in some launch
+    neither skipped nor unsupported, so that it should have a time) and why (a status other than ok, with its reason).
+    """
     why = [
-        "" if each == "ok" else f"{each}: {reason}"
-        for each, reason in zip(cells["status"], cells["reason"], strict=True)
+        "" if status == "ok" else f"{status}: {reason}"
+        for status, reason in zip(cells["status"], cells["reason"], strict=True)
     ]
     measured = cells.assign(
-        ok=cells["status"].isin(("ok",)),  # a text type of pandas can answer == with a type of its own
+        ok=cells["status"].isin(("ok",)),  # ==, on some text types of pandas, gives a type of its own
         bad=~cells["status"].isin(("ok", "skipped")),
         tried=~cells["status"].isin(("skipped", "unsupported")),
-        why=np.array(why, dtype=object),  # of no cell at all it is text as well
+        why=np.array(why, dtype=object),  # so that it is a column of text even without a cell
     )
     measured = measured[~measured["method"].isin(NOT_JUDGED)]
     table = measured.groupby(key, sort=False).agg(

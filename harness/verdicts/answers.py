@@ -1,4 +1,4 @@
-"""What a program asks of runs: which method is the fastest where, and what changed between two of them."""
+"""Answers for programs: which method is fastest in each case of a run, and what changed between two runs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from harness.verdicts.plausible import believed
 
 
 def answer(run: Run | str | Path) -> pd.DataFrame:
-    """Which method to take: a row for each case and phase of a run, or of the folder of one, that allows an answer.
+    """Which method to take: a row for each case and phase of a run (or of the run in a folder) that allows an answer.
 
-    Columns: the key of every table; `phase clock`; `fastest`, the names of the fastest methods, which are those that
-    are not told apart, joined by ' or '; and of the method that looks fastest of these `speedup low high` over native
-    (intervals that hold simultaneously with 95 % for all methods of a case), `launches` and `standing`. It is native
-    unless another method is surely faster. Without at least 3 launches there is no row. Raises UserError where several
-    machines measured the run, or a table cannot be read.
+    Columns: the key of every table; `phase clock`; `fastest`, the fastest method, or all that cannot be told apart,
+    joined by ' or '; then of the one of them that looks fastest `speedup low high` over native (intervals that hold
+    simultaneously with 95 % for all methods of a case), `launches` and `standing`. The fastest is native unless another
+    method is surely faster. Without at least 3 launches there is no row. Raises UserError if several machines measured
+    the run, or if a table cannot be read.
     """
     return fastest(believed(of_one_machine(_run(run))))
 
@@ -28,8 +28,8 @@ def answer(run: Run | str | Path) -> pd.DataFrame:
 def verdicts(base: Run | str | Path, head: Run | str | Path | None = None) -> pd.DataFrame:
     """What changed from one run to another, or in a duel: a row for each quantity, as in verdicts.csv.
 
-    base, head: runs or their folders; or the folder of a duel alone, or the two sides of one duel, whose verdicts were
-    made when it was fought. Raises UserError where two runs are not comparable, or a folder holds no run.
+    base, head: two runs or their folders, which are compared; or the folder of a duel as `base` alone, or the two sides
+    of one duel, whose verdicts are read. Raises UserError if the runs are not comparable, or if a folder has no run.
     """
     if head is None:
         return read_verdicts(base.path if isinstance(base, Run) else Path(base))
@@ -37,7 +37,7 @@ def verdicts(base: Run | str | Path, head: Run | str | Path | None = None) -> pd
     duel = two.path.parent
     if (one.path.resolve(), two.path.resolve()) == ((duel / BASE).resolve(), (duel / HEAD).resolve()):
         if not has_verdicts(duel):
-            raise UserError(f"{duel}: this duel has not come to its end")
+            raise UserError(f"{duel}: this duel has not ended, so it has no verdicts")
         return read_verdicts(duel)
     return compare_verdicts([one], two, gate_of(two))
 

@@ -1,9 +1,9 @@
-"""What changed between two sides, quantity by quantity: an effect, its standard error and its degrees of freedom.
+"""Computes what changed between two sides: for each quantity an effect, its standard error and degrees of freedom.
 
-Frames in, frames out. An effect is a natural logarithm of head over base; its unit of replication is the launch.
-A duel gives pairs (both sides in the same rounds), two recorded runs give levels (times as multiples of one read of y
-in the same rounds), which are compared as independent samples. A figure that every launch repeats has no spread: such
-quantities are taken out first (`unvarying_pairs`, `unvarying_levels`), to be compared as they are.
+Frames in, frames out. An effect is the natural logarithm of head over base; the unit of replication is the launch.
+A duel gives pairs: both sides were timed in the same rounds. Two recorded runs give levels (a time is a multiple of one
+read of y in the same round), which are compared as independent samples. A figure that every launch repeats has no
+spread, so it is compared without statistics: `unvarying_pairs` and `unvarying_levels` find such quantities first.
 """
 
 from __future__ import annotations
@@ -18,18 +18,22 @@ from harness.verdicts.pooling import pooled_variances
 from harness.verdicts.ratios import OF_A_BLOCK, paired_log_ratios
 
 QUANTITY = ("kind", "phase", "clock", "tensor", "reference", "metric")
-"""What a verdict is of, beside the cell. A time by the wall clock and one by the device's are two quantities."""
+"""The columns that, with the cell, identify a quantity. A time by the wall clock and one by the device clock are two
+quantities."""
 
 IDENTITY = ["case", "method", *QUANTITY]
 
 READ = "read"
-"""The yardstick in whose multiples a level of time is told."""
+"""The yardstick whose multiples are the levels of times."""
 
 NOT_JUDGED = ("copy", READ)
 
 FEWEST_REPEATS = {"memory": 2, "error": 1}
-"""kind -> launches a side that must repeat a figure before it counts as one without spread. Errors are measured in
-every launch only where they vary. A time never counts: a clock that says the same twice has only been read coarsely."""
+"""kind -> how many launches of a side must repeat a figure before it counts as one without spread.
+
+One is enough for errors, because they are measured in later launches only where they vary. A time is never without
+spread: a clock that shows the same time twice was only read coarsely.
+"""
 
 
 def paired_times(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
@@ -42,18 +46,18 @@ def paired_times(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
 
 
 def paired_memory(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
-    """Per quantity and launch: base and head (peak bytes), log_ratio of both plus what is added to a peak."""
+    """Per quantity and launch: base and head (peak bytes), log_ratio (after `added` is added to both)."""
     both = _side_by_side(base, head, ["phase", "launch"], "peak_bytes").dropna(subset=["base", "head"])
     return _with_log_ratio(_quantity(both, "memory").assign(clock=""))
 
 
 def paired_errors(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
-    """Per quantity and launch, of rows of `errors`: base and head, log_ratio of both plus the metric's unit."""
+    """Per quantity and launch, for rows of `errors`: base and head, log_ratio (after `added` is added to both)."""
     return _with_log_ratio(_side_by_side(base, head, [*QUANTITY, "launch"], "value"))
 
 
 def time_levels(timings: pd.DataFrame) -> pd.DataFrame:
-    """Per quantity and launch: value (median seconds a call), log_level (of its multiple of one read of y)."""
+    """Per quantity and launch: value (median seconds a call), log_level (log of its multiple of one read of y)."""
     paired = paired_log_ratios(timings, READ, base_phase="apply").rename(columns={"log_ratio": "log_level"})
     paired = paired[~paired["method"].isin(NOT_JUDGED)]
     by = [*(name for name in timings.columns if name not in OF_A_BLOCK), "launch"]
@@ -62,44 +66,46 @@ def time_levels(timings: pd.DataFrame) -> pd.DataFrame:
 
 
 def memory_levels(memory: pd.DataFrame) -> pd.DataFrame:
-    """Per quantity and launch: value (peak bytes), log_level of it plus what is added to a peak."""
+    """Per quantity and launch: value (peak bytes), log_level (log of value + `added`)."""
     known = memory[~memory["method"].isin(NOT_JUDGED)].dropna(subset=["peak_bytes"])
     known = known.rename(columns={"peak_bytes": "value"}).drop(columns="min_bytes")
     return _with_log_level(_quantity(known, "memory").assign(clock=""))
 
 
 def error_levels(discrepancies: pd.DataFrame, metrics: Iterable[str]) -> pd.DataFrame:
-    """Per quantity and launch: value, log_level of it plus the metric's unit."""
+    """Per quantity and launch: value, log_level (log of value + `added`)."""
     return _with_log_level(errors(discrepancies, metrics))
 
 
 def errors(discrepancies: pd.DataFrame, metrics: Iterable[str]) -> pd.DataFrame:
-    """The figures of the methods that are judged, a row for each launch: column `value`."""
+    """The errors of methods by the given metrics, with the columns of a quantity: one row per launch, `value`."""
     rows = discrepancies[(discrepancies["of"] == "method") & discrepancies["metric"].isin(list(metrics))]
     return rows.drop(columns="of").assign(kind="error", phase="", clock="")
 
 
 def unvarying_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Per quantity whose figure each side repeats in every launch, or of which a figure is not finite: base, head,
-    launches."""
+    """Per quantity that is compared without statistics: base, head, launches.
+
+    These are the quantities whose figure each side repeats in every launch, and those with a figure that is not finite.
+    """
     by = _cell_and_quantity(pairs.columns)
     return _unvarying(*(_repeated(pairs.rename(columns={side: "value"}), by) for side in ("base", "head")))
 
 
 def unvarying_levels(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
-    """The same of levels; those of the base may be of several runs."""
+    """The same for levels; those of the base may come from several runs."""
     by = _cell_and_quantity(head.columns)
     return _unvarying(_repeated(base, by), _repeated(head, by))
 
 
 def without(samples: pd.DataFrame, quantities: pd.DataFrame) -> pd.DataFrame:
     """The rows of `samples` whose quantity is not among `quantities`."""
-    ours, theirs = (pd.MultiIndex.from_frame(each[IDENTITY]) for each in (samples, quantities))
+    ours, theirs = (pd.MultiIndex.from_frame(rows[IDENTITY]) for rows in (samples, quantities))
     return samples[~ours.isin(theirs)]
 
 
 def changes_of_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Per quantity: base, head, effect, error, freedom, launches of paired launches."""
+    """Per quantity, from paired launches: base, head, effect, error, freedom, launches."""
     by = _cell_and_quantity(pairs.columns)
     table = pairs.groupby(by, sort=False).agg(
         base=("base", "median"),
@@ -111,17 +117,17 @@ def changes_of_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     )
     table = table.reset_index()
     error = table.pop("spread") / np.sqrt(table["launches"])
-    whole = table.pop("known") == table["launches"]  # the mean would pass over a NaN
+    whole = table.pop("known") == table["launches"]  # pandas' mean skips NaN, which must not pass unnoticed
     return table.assign(effect=table["effect"].where(whole), error=error, freedom=table["launches"] - 1.0)
 
 
 def changes_of_levels(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
-    """Per quantity: base, head, effect, error, freedom, launches (of the side with fewer) of independent launches.
+    """Per quantity, from independent launches: base, head, effect, error, freedom, launches (of the side with fewer).
 
-    Both have the column `run`, of which the head has one. Where the base is one run too, this is Welch (1947): the
-    variances add, and the degrees of freedom are those of Satterthwaite. Where it is several, the head is one run
-    more, and what counts is the variance between runs, which is pooled over quantities (`pooled_variances`): three to
-    five runs alone know it too badly to find anything.
+    Both frames have the column `run`; the head is one run. If the base is one run too, this is Welch's test (1947): the
+    variances add, and the degrees of freedom are Satterthwaite's. If the base is several runs, the head is regarded as
+    one more of them, and the variance between runs counts. It is pooled over quantities (`pooled_variances`), because
+    three to five runs alone determine it too poorly to find anything.
     """
     by = _cell_and_quantity(head.columns)
     one, two = _moments(base, by), _moments(head, by)
@@ -147,7 +153,7 @@ def changes_of_levels(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
         own = both.loc[pooled].reset_index()
         of_a_run, known_by = pooled_variances(own["between_base"], own["within_base"], own["runs_base"], own)
         of_a_run.index = known_by.index = runs.index
-        # The head is one run more, whose own launches may spread more than those of the base.
+        # The launches of the head may spread more than those of the base, which the pooled variance does not show.
         wider = (both["variance_head"] - both["within_base"]).clip(lower=0)[pooled]
         variance = variance.where(~pooled, of_a_run / runs + of_a_run + wider)
         freedom = freedom.where(~pooled, known_by)
@@ -155,9 +161,12 @@ def changes_of_levels(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
 
 
 def _moments(levels: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Per quantity: value (median), mean, launches, runs; variance of the mean by the spread of all launches; within,
-    the variance of one run's mean by the spread of its own launches; between, the variance of the runs' means, NaN of
-    a single one."""
+    """Per quantity the moments of log_level: mean, launches, runs, and value (the median figure); further
+
+    variance: of the mean, estimated from the spread of all launches;
+    within: of one run's mean, estimated from the spread of its own launches;
+    between: of the means of the runs; NaN for a single run.
+    """
     launches = levels.groupby(by, sort=False).agg(
         mean=("log_level", "mean"),
         spread=("log_level", "var"),
@@ -165,7 +174,7 @@ def _moments(levels: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         known=("log_level", "count"),
         value=("value", "median"),
     )
-    whole = launches.pop("known") == launches["launches"]  # the mean would pass over a NaN
+    whole = launches.pop("known") == launches["launches"]  # pandas' mean skips NaN, which must not pass unnoticed
     of_run = levels.groupby([*by, "run"], sort=False)["log_level"].agg(["mean", "var", "size"])
     of_run = of_run.assign(within=of_run["var"] / of_run["size"])
     runs = of_run.groupby(by, sort=False).agg(
@@ -181,19 +190,22 @@ def _moments(levels: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def _repeated(samples: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Per quantity: value (the worst of its launches, where NaN is worse than infinity), launches, finite, and whether
-    enough launches have this one value."""
+    """Per quantity: value (the largest of its launches; NaN if any is NaN), launches, finite (whether value is), and
+    repeated (whether enough launches have this one value)."""
     judged = samples[samples["kind"].isin(FEWEST_REPEATS)]
     table = judged.groupby(by, sort=False)["value"].agg(
-        value=lambda each: np.max(each.to_numpy(dtype=float)), launches="size", different="nunique"
+        # NumPy's maximum is NaN if any value is; that of pandas skips NaN.
+        value=lambda values: np.max(values.to_numpy(dtype=float)),
+        launches="size",
+        different="nunique",
     )
     enough = table["launches"] >= table.index.get_level_values("kind").map(FEWEST_REPEATS).to_numpy(dtype=float)
     return table.assign(finite=np.isfinite(table["value"]), repeated=enough & (table.pop("different") == 1))
 
 
 def _unvarying(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
-    """Both sides of what _repeated says, where both repeat their figure; or where a figure of either is not finite, so
-    that its launches have no mean."""
+    """base, head, launches of the quantities that both sides repeat, or that are not finite on a side and so have no
+    mean. base, head: results of `_repeated`."""
     both = base.merge(head, left_index=True, right_index=True, suffixes=("_base", "_head"))
     chosen = (both["repeated_base"] & both["repeated_head"]) | ~(both["finite_base"] & both["finite_head"])
     both = both[chosen].rename(columns={"value_base": "base", "value_head": "head"})
@@ -202,7 +214,7 @@ def _unvarying(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
 
 
 def _side_by_side(base: pd.DataFrame, head: pd.DataFrame, within: list[str], value: str) -> pd.DataFrame:
-    """Rows of both sides that belong together, their value as columns `base` and `head`; yardsticks left out."""
+    """The rows of both sides joined on `within`, with their values as columns `base` and `head`; no yardsticks."""
     on = ["case", "method", *within]
     mine = head[~head["method"].isin(NOT_JUDGED)].rename(columns={value: "head"})
     others = [name for name in ("position", "calls", "min_bytes") if name in mine]

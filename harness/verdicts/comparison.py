@@ -1,4 +1,4 @@
-"""Two runs, or two sides of a duel, to the table of verdicts; and what the verdicts mean for an exit code."""
+"""Compares two runs, or the two sides of a duel: the table of verdicts, and the exit code that follows from it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from harness.verdicts.changes import (
     unvarying_pairs,
     without,
 )
-from harness.verdicts.counts import INSTRUCTIONS, judge_counts, with_counts_told
+from harness.verdicts.counts import INSTRUCTIONS, judge_counts, with_counts_in_reasons
 from harness.verdicts.judge import JUDGED_METRICS, confirm, judge, judge_unvarying
 from harness.verdicts.measured import Measured
 from harness.vocabulary import BROKEN, EXIT_CELLS, EXIT_FAILED, EXIT_INCONCLUSIVE
@@ -37,23 +37,23 @@ from harness.vocabulary import BROKEN, EXIT_CELLS, EXIT_FAILED, EXIT_INCONCLUSIV
 FAILING = ("slower", "worse", "lost")
 
 ORDER = ("lost", "worse", "slower", "more", "inconclusive", "new", "better", "faster", "fewer", "same")
-"""Of the verdicts: what matters most comes first."""
+"""The verdicts, the gravest first."""
 
 CHANGED = tuple(word for word in ORDER if word not in ("same", "inconclusive", "new"))
-"""The verdicts by which a judged run has seen a change, the gravest first."""
+"""The verdicts that stand for a change, the gravest first."""
 
 PROTOCOL = ("block_seconds", "rounds", "fresh_memory")
-"""Of a study's timing: what changes the times that come out. Launches and budget only change how many."""
+"""The keys of [timing] that influence the measured times. Launches and budget only change their number."""
 
 Launches = Sequence[int]
 
 
 def duel_verdicts(base: Measured, head: Measured, first: Launches, second: Launches, gate: Gate) -> pd.DataFrame:
-    """The verdicts of a duel: a change that the `first` launches found stands only where the `second` confirm it."""
+    """The verdicts of a duel. A change that the `first` launches show stands only if the `second` confirm it."""
     pairs = _pairs(base, head, first)
     judged = _judged_pairs(pairs, gate)
     if judged["found"].any():
-        # Judged alone, as what is to be confirmed: the false discoveries are controlled among these.
+        # Only the quantities to be confirmed are judged again, so false discoveries are controlled among them alone.
         found = pd.MultiIndex.from_frame(judged.loc[judged["found"], IDENTITY])
         again = _pairs(base, head, second)
         again = again[pd.MultiIndex.from_frame(again[IDENTITY]).isin(found)]
@@ -63,26 +63,26 @@ def duel_verdicts(base: Measured, head: Measured, first: Launches, second: Launc
 
 
 def judged_so_far(base: Measured, head: Measured, launches: Launches, gate: Gate) -> pd.DataFrame:
-    """What is judged of these launches of a duel: the quantities that vary between launches, not yet confirmed."""
+    """The unconfirmed judgement of these launches of a duel, on the quantities that vary between launches."""
     return _judged_pairs(_pairs(base, head, launches), gate)
 
 
 def changes_so_far(base: Measured, head: Measured, launches: Launches) -> pd.DataFrame:
-    """The changes that `judged_so_far` judges."""
+    """The changes behind `judged_so_far`."""
     pairs = _pairs(base, head, launches)
     return changes_of_pairs(without(pairs, unvarying_pairs(pairs)))
 
 
 def compare_verdicts(bases: Sequence[Run], head: Run, gate: Gate) -> pd.DataFrame:
-    """The verdicts of a recorded run against one or several that are pooled.
+    """The verdicts of a recorded run against one base, or against several that are pooled.
 
-    Raises UserError where they are not comparable.
+    Raises UserError if they are not comparable.
     """
-    bases, head = [of_one_machine(each) for each in bases], of_one_machine(head)
+    bases, head = [of_one_machine(base) for base in bases], of_one_machine(head)
     for base in bases:
         refuse_unlike(base, head)
         if base.info.get("commit") != bases[0].info.get("commit"):
-            raise UserError(f"{base.path} and {bases[0].path} are of two commits: a base is one version of the code")
+            raise UserError(f"{base.path} and {bases[0].path} are of two commits: the runs of a base must share one")
     before, after = (
         pd.concat([_levels(run).assign(run=number) for number, run in enumerate(runs)], ignore_index=True)
         for runs in (bases, [head])
@@ -96,7 +96,7 @@ def compare_verdicts(bases: Sequence[Run], head: Run, gate: Gate) -> pd.DataFram
 
 
 def refuse_unlike(base: Run, head: Run) -> None:
-    """Raises UserError, naming what differs, where two runs say nothing about each other."""
+    """Raise UserError, naming what differs, if two runs cannot be compared."""
     unlike = {
         "schema": (base.info["schema"], head.info["schema"]),
         "study": (base.name, head.name),
@@ -111,32 +111,36 @@ def refuse_unlike(base: Run, head: Run) -> None:
             raise UserError(f"{run.path}: this run has no times to compare")
         if not run.info["end"]:
             raise UserError(f"{run.path}: this run has not ended: go on with `harness run --resume {run.path}`")
-    for what, (one, two) in unlike.items():
+    for name, (one, two) in unlike.items():
         if one != two:
-            raise UserError(f"{base.path} and {head.path} are not comparable: {what} {_shown(one, two)}")
+            raise UserError(f"{base.path} and {head.path} are not comparable: {name} {_difference(one, two)}")
 
 
 def counts(verdicts: pd.DataFrame) -> dict[str, int]:
-    """verdict -> how many, the gravest first."""
-    found = verdicts["verdict"].value_counts()
-    return {word: int(found[word]) for word in ORDER if word in found}
+    """verdict -> number of quantities, the gravest verdict first."""
+    numbers = verdicts["verdict"].value_counts()
+    return {word: int(numbers[word]) for word in ORDER if word in numbers}
 
 
 def gravest_first(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """The same rows in the order of their verdicts in ORDER; of equal verdicts the largest change comes first, and one
-    without a ratio (a NaN) before all others."""
+    """The same rows, sorted by the gravity of their verdicts (ORDER) and then by the size of the change, largest first.
+
+    A row whose ratio is NaN comes before all others with its verdict.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.abs(np.log(verdicts["ratio"].to_numpy(dtype=float)))
-    gravity = verdicts["verdict"].map({word: place for place, word in enumerate(ORDER)}).to_numpy()
+    gravity = verdicts["verdict"].map({word: rank for rank, word in enumerate(ORDER)}).to_numpy()
     return verdicts.iloc[np.lexsort((-np.nan_to_num(size, nan=np.inf), gravity))]
 
 
 def exit_code(verdicts: pd.DataFrame, head: pd.DataFrame, strict: bool) -> int:
-    """The first that applies: 4 crashed or incorrect cells of the head, 1 something failed, 3 inconclusive under
-    strict, 0. What the base had broken does not stand in the way of a head that mends it.
+    """The exit code of a comparison, the first that applies; head: cells.csv of the head.
 
-    Time decides: the rows of counts of instructions themselves say nothing here, but a time may have been decided by
-    its count (`decided_by_counts`), and then `more` fails.
+    4: the head has crashed or incorrect cells (those of the base do not count: the head may have mended them);
+    1: something is slower, worse or lost; 3: with `strict`, something is inconclusive; 0.
+
+    Rows on counts of instructions do not matter here, but a time may have been decided by its count
+    (`decided_by_counts`), and then `more` is 1.
     """
     if head["status"].isin(BROKEN).any():
         return EXIT_CELLS
@@ -149,7 +153,7 @@ def exit_code(verdicts: pd.DataFrame, head: pd.DataFrame, strict: bool) -> int:
 
 
 def _pairs(base: Measured, head: Measured, launches: Launches) -> pd.DataFrame:
-    """Every quantity of both sides of a duel in each of these launches."""
+    """The pairs of every quantity of a duel, for each of these launches."""
     one, two = (_of_launches(run, launches) for run in (base, head))
     paired = [
         paired_times(one["timings"], two["timings"]),
@@ -164,25 +168,27 @@ def _judged_pairs(pairs: pd.DataFrame, gate: Gate) -> pd.DataFrame:
 
 
 def _levels(run: Run) -> pd.DataFrame:
-    """Every quantity of a run in each launch."""
+    """The levels of every quantity of a run, for each launch."""
     levels = [time_levels(run.timings), memory_levels(run.memory), error_levels(run.discrepancies, JUDGED_METRICS)]
     return pd.concat(levels, ignore_index=True)
 
 
 def tolerances(gate: Gate) -> dict[str, float]:
-    """kind -> relative change that does not matter, of what varies between launches."""
+    """kind -> relative change that does not matter, for the kinds that may vary between launches."""
     return {"time": gate.time, "memory": gate.memory, "error": gate.error}
 
 
 def _table(bases: Sequence[Measured], head: Measured, *judged: pd.DataFrame) -> pd.DataFrame:
-    """verdicts.csv: cells that one side lacks, and the quantities of the others; the gravest first, and of these the
-    largest change."""
+    """verdicts.csv: the judged quantities, and the cells and quantities that one side lacks.
+
+    The gravest verdicts come first, and within a verdict the largest changes.
+    """
     key = list(head.cells.columns[: head.cells.columns.get_loc("launch")])
     columns = [*key, *QUANTITY, "base", "head", "ratio", "low", "high", "launches", "verdict", "detectable", "reason"]
     cells = cells_of_one_side(pd.concat([base.cells for base in bases], ignore_index=True), head.cells, key)
-    known = [cells, *(each for each in judged if not each.empty)]
+    known = [cells, *(rows for rows in judged if not rows.empty)]
     rows = pd.concat([*known, quantities_of_one_side(bases, head, key, known)], ignore_index=True)
-    return with_counts_told(gravest_first(rows.reindex(columns=columns)).reset_index(drop=True))
+    return with_counts_in_reasons(gravest_first(rows.reindex(columns=columns)).reset_index(drop=True))
 
 
 def _of_launches(run: Measured, launches: Launches) -> Mapping[str, pd.DataFrame]:
@@ -197,16 +203,17 @@ def _protocol(run: Run) -> dict[str, object]:
 
 def _loss(run: Run) -> str:
     precision = tomllib.loads(run.info["text"]).get("precision", {})
-    told = precision.get("loss") if isinstance(precision, dict) else None
-    return str(told or Precision().loss)
+    loss = precision.get("loss") if isinstance(precision, dict) else None
+    return str(loss or Precision().loss)
 
 
 def gate_of(run: Run) -> Gate:
-    """The tolerances of a run's study, whose methods may be gone since. Raises UserError for what is none."""
+    """The tolerances of a run's study. Raises UserError for tolerances that are not allowed."""
+    # Only [gate] is read: the methods that the rest of the study names may no longer exist.
     return parse_gate(run.info["text"], str(run.path / "run.json"))
 
 
-def _shown(one: object, two: object) -> str:
+def _difference(one: object, two: object) -> str:
     if isinstance(one, Mapping) and isinstance(two, Mapping):
         names = [name for name in {**one, **two} if one.get(name) != two.get(name)]
         return ", ".join(f"{name} {one.get(name)!r} and {two.get(name)!r}" for name in names)

@@ -1,8 +1,8 @@
-"""Verdicts on counts of instructions, and what they say of times that are undecided.
+"""Verdicts on counts of instructions, and what they say about times that are undecided.
 
-A count has no distribution over launches: two counts of equal code differ by under 0.3 %, whatever else the machine
-does (tests/acceptance/counts.py). So no interval is estimated: each count of the head is held against each count of the
-base, and a verdict stands only where all of these ratios agree.
+Counts need no statistics: two counts of equal code differ by less than 0.3 %, whatever else the machine does
+(tests/acceptance/counts.py). So no interval is estimated. Every count of the head is compared with every count of the
+base, and a verdict stands only if all of these ratios agree.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from harness.verdicts.judge import change_in_percent
 
 INSTRUCTIONS = "instructions"
 
-OF = ["case", "method", "phase"]
-"""What a count and a time have in common that belong together."""
+PHASE_OF_CELL = ["case", "method", "phase"]
+"""The columns by which a time and a count are matched."""
 
 FLOOR = 200.0
-"""Instructions a call: a smaller difference is none, whatever the ratio. So many take about 50 ns, as in TIME_FLOOR."""
+"""Instructions per call: a smaller difference never matters. This many take about 50 ns, which is TIME_FLOOR."""
 
-TOLD = "by their instructions: "
-"""How the words begin that an undecided time has from its count."""
+BY_COUNTS = "by their instructions: "
+"""Begins what the reason of an undecided time says about its count."""
 
 
 def judge_counts(base: pd.DataFrame, head: pd.DataFrame, tolerance: float) -> pd.DataFrame:
-    """Per phase that was counted on both sides, of rows of instructions.csv: the columns of verdicts.csv.
+    """The columns of verdicts.csv for every phase that was counted on both sides. base, head: rows of instructions.csv.
 
     low and high are the smallest and the largest ratio of a count of the head to one of the base. A phase has `more`
-    instructions where even the smallest is beyond the tolerance, `fewer` where even the largest is, and is the `same`
-    where both are within it, or the counts within the floor of each other. `launches`: counts of the side with fewer;
-    detectable: how far counts of one side differ.
+    instructions if even the smallest ratio is beyond the tolerance, `fewer` if even the largest is, and is the `same`
+    if both are within it, or if all counts are within the floor of each other. launches: counts of the side with
+    fewer; detectable: how far the counts of one side differ, relatively.
     """
     key = [*head.columns[: head.columns.get_loc("launch")]]
     one, two = (_ranges(side[side["status"] == "ok"], key) for side in (base, head))
@@ -59,14 +59,17 @@ def judge_counts(base: pd.DataFrame, head: pd.DataFrame, tolerance: float) -> pd
 
 
 def _growth(table: pd.DataFrame, of_head: str, of_base: str) -> tuple[pd.Series, pd.Series]:
-    """The difference and the ratio of one count of the head to one of the base; a count that is negative has none."""
+    """Difference and ratio of a count of the head to one of the base; NaN if one is negative.
+
+    of_head, of_base: which count, `least`, `middle` or `most`.
+    """
     head, base = table[f"{of_head}_head"].astype(float), table[f"{of_base}_base"].astype(float)
     known = (head >= 0) & (base >= 0)
     return (head - base).where(known), (head / base).where(head != base, 1.0).where(known)
 
 
 def _ranges(counted: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    """Per phase of a cell: least, middle, most and number of its counts; NaN where one of them is."""
+    """Per phase of a cell: least, middle, most (NaN if any count is NaN) and number of its counts."""
     counts = counted.groupby(key, sort=False)["instructions"]
     known = counts.count() == counts.size()
     ranges = pd.DataFrame({"least": counts.min(), "middle": counts.median(), "most": counts.max()}).where(known, axis=0)
@@ -77,42 +80,42 @@ def _reason(row: Mapping[Any, Any]) -> str:
     if row["verdict"] != "inconclusive":
         return ""
     if not np.isfinite([row["ratio"], row["low"], row["high"]]).all():
-        return "a count of it is no number"
+        return "one of its counts is not a number"
     return f"between: {change_in_percent(row)}, and counts of equal code differ by {row['detectable']:.2%} here"
 
 
-def with_counts_told(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """The verdicts, where the reason of each undecided time ends with what its instructions say."""
-    counted, cells = _counted(verdicts), verdicts[OF].itertuples(index=False, name=None)
+def with_counts_in_reasons(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The verdicts, with the verdict on its instructions added to the reason of every undecided time."""
+    counted, phases = _counted(verdicts), verdicts[PHASE_OF_CELL].itertuples(index=False, name=None)
     reasons = [
-        f"{reason}; {TOLD}{counted.loc[cell, 'verdict']}, {change_in_percent(counted.loc[cell].to_dict())}"
-        if undecided and cell in counted.index
+        f"{reason}; {BY_COUNTS}{counted.loc[phase, 'verdict']}, {change_in_percent(counted.loc[phase].to_dict())}"
+        if undecided and phase in counted.index
         else reason
-        for reason, undecided, cell in zip(verdicts["reason"], undecided_times(verdicts), cells, strict=True)
+        for reason, undecided, phase in zip(verdicts["reason"], undecided_times(verdicts), phases, strict=True)
     ]
     return verdicts.assign(reason=reasons)
 
 
 def decided_by_counts(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """The verdicts, where each undecided time has that of its instructions: `more`, `fewer` or the `same`."""
+    """The verdicts, with undecided times replaced by the verdict on their instructions: `more`, `fewer`, `same`."""
     counted = _counted(verdicts)["verdict"]
-    counted = counted[counted != "inconclusive"].reindex(pd.MultiIndex.from_frame(verdicts[OF]))
+    counted = counted[counted != "inconclusive"].reindex(pd.MultiIndex.from_frame(verdicts[PHASE_OF_CELL]))
     by_counts = pd.Series(counted.to_numpy(), index=verdicts.index)
     chosen = undecided_times(verdicts) & by_counts.notna()
     return verdicts.assign(verdict=verdicts["verdict"].mask(chosen, by_counts))
 
 
 def undecided_times(verdicts: pd.DataFrame) -> pd.Series:
-    """Which rows are times that were not decided."""
+    """A mask of the rows on times that are inconclusive."""
     return (verdicts["kind"] == "time") & (verdicts["verdict"] == "inconclusive")
 
 
 def counted_more(verdicts: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
-    """The rows of counts that are `more` of those phases whose times are among the rows `asked`, and undecided."""
+    """The rows on counts with verdict `more`, of those phases whose times are undecided in the rows `asked`."""
     counted = verdicts[(verdicts["kind"] == INSTRUCTIONS) & (verdicts["verdict"] == "more")]
-    undecided = pd.MultiIndex.from_frame(asked[undecided_times(asked)][OF])
-    return counted[pd.MultiIndex.from_frame(counted[OF]).isin(undecided)]
+    undecided = pd.MultiIndex.from_frame(asked[undecided_times(asked)][PHASE_OF_CELL])
+    return counted[pd.MultiIndex.from_frame(counted[PHASE_OF_CELL]).isin(undecided)]
 
 
 def _counted(verdicts: pd.DataFrame) -> pd.DataFrame:
-    return verdicts[verdicts["kind"] == INSTRUCTIONS].set_index(OF)
+    return verdicts[verdicts["kind"] == INSTRUCTIONS].set_index(PHASE_OF_CELL)

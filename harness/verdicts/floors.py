@@ -1,4 +1,4 @@
-"""What is too small to matter, and what is added before a logarithm is taken, by kind of quantity."""
+"""Floors, under which a difference is too small to matter, and the offsets that are added before a logarithm."""
 
 from __future__ import annotations
 
@@ -8,42 +8,46 @@ import pandas as pd
 from harness.exact.ulp import FORMATS
 
 TIME_FLOOR = 5e-8
-"""Seconds: a smaller difference is none, whatever the ratio. 50 ns is about three empty calls."""
+"""Floor of times in seconds: a smaller difference does not matter, whatever the ratio. Three empty calls take 50 ns."""
 
 MEMORY_FLOOR = float(1 << 16)
-"""Bytes: the same for a peak that varies between launches, as where a method keeps some of what it allocated."""
+"""Floor in bytes of peaks that vary between launches, for example because a method keeps some of its allocations."""
 
 PAGE = 4096.0
-"""Bytes: the same for a peak that every launch repeats to the byte."""
+"""Floor in bytes of peaks that every launch repeats to the byte."""
 
 MEMORY_ADDED = float(1 << 20)
-"""Bytes added to a peak that varies before its logarithm is taken: a few pages more of nearly nothing are no change."""
+"""Offset in bytes, added to a varying peak before its logarithm is taken: without it, a few pages more would be a large
+relative change of a peak near 0."""
 
 
 def half_unit(metric: str, dtype: str) -> float:
-    """Half of the unit that an error is counted in: an ulp or an entry; of a relative error the unit roundoff."""
+    """Half of the unit of a metric: half an ulp, half an entry, or the unit roundoff for a relative error."""
     if metric.startswith("rel_"):
         return FORMATS[dtype].unit_roundoff
     return 0.5
 
 
 def added(rows: pd.DataFrame) -> np.ndarray:
-    """Per row of `kind metric dtype`: what is added to a figure before its logarithm is taken, since it may be 0."""
+    """Offset of each row (with columns `kind metric dtype`), added to its figure before the logarithm is taken.
+
+    Memory and errors may be 0. The offset of an error is one unit of its metric.
+    """
     return _by_kind(rows, time=0.0, memory=MEMORY_ADDED, error=2.0)
 
 
 def floors(rows: pd.DataFrame) -> np.ndarray:
-    """Per row of `kind metric dtype`: a smaller difference is none where the figure varies between launches."""
+    """Floor of each row (with columns `kind metric dtype`), for figures that vary between launches."""
     return _by_kind(rows, time=TIME_FLOOR, memory=MEMORY_FLOOR, error=1.0)
 
 
 def exact_floors(rows: pd.DataFrame) -> np.ndarray:
-    """The same where every launch repeats the figure."""
+    """Floor of each row (with columns `kind metric dtype`), for figures that every launch repeats."""
     return _by_kind(rows, time=TIME_FLOOR, memory=PAGE, error=1.0)
 
 
 def _by_kind(rows: pd.DataFrame, *, time: float, memory: float, error: float, instructions: float = 0.0) -> np.ndarray:
-    """Per row the figure of its kind; that of an error is in half units."""
+    """Per row the number given for its kind; that of errors is in half units of the metric."""
     figures = {"time": time, "memory": memory, "instructions": instructions}
     return np.array(
         [

@@ -1,4 +1,4 @@
-"""The history of the judged runs of a machine: one small row per quantity and run, and one per test of a suite."""
+"""Appends judged runs to the history of a machine: a row for each quantity of a run, or each test of a suite."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def record(results: Path, verdicts: pd.DataFrame, base: Run, head: Run) -> Path:
 
 
 def history_rows(verdicts: pd.DataFrame, base: Run, head: Run) -> pd.DataFrame:
-    """The rows of a judged run: its verdicts, when and of what they are, and the head's level.
+    """The rows of a judged run for history.csv: its verdicts, when it ran, both commits, and the level of the head.
 
-    The level is what a trend is drawn of: of time its multiple of one read of y in the same rounds, which does not
-    depend on how busy the machine was; of memory and errors the value itself.
+    Trends are drawn from the level. For a time it is the multiple of one read of y in the same rounds, which does not
+    depend on how busy the machine was; for memory and errors it is the figure itself.
     """
     levels = time_levels(head.timings).groupby(IDENTITY, sort=False)["log_level"].median()
     keys = pd.MultiIndex.from_frame(verdicts[IDENTITY])
@@ -52,8 +52,10 @@ def history_rows(verdicts: pd.DataFrame, base: Run, head: Run) -> pd.DataFrame:
 
 
 def commit_of(info: Mapping[str, Any]) -> str:
-    """The whole name of the commit of a side, and whether it had changes that are in no commit: nobody is to put a step
-    down to a commit that does not have it."""
+    """The full hash of a side's commit, with -dirty at its end if there were uncommitted changes.
+
+    The mark keeps a reader from blaming a commit for a step that came from the uncommitted changes.
+    """
     return str(info.get("commit", "none")) + (DIRTY if info.get("dirty") else "")
 
 
@@ -76,8 +78,11 @@ def record_suite(results: Path, verdicts: pd.DataFrame, base: SuiteRun, head: Su
 
 
 def suites_as_history(rows: pd.DataFrame) -> pd.DataFrame:
-    """A history of suites in the columns of history.csv, and `test`: a test is a case, its function the method, and its
-    level the seconds of the head, since a suite has no read of y. What a test does not have is empty or 0."""
+    """A history of suites with the columns of history.csv and the column `test`.
+
+    A test becomes a case, its function the method, and the seconds of the head the level, because a suite has no read
+    of y. Columns that a test has no value for are empty or 0.
+    """
     described = history_kinds()
     constant = {name: "" if kind is str else 0 for name, kind in described.items() if name not in rows}
     own = rows.assign(

@@ -1,4 +1,4 @@
-"""What the judge reads of a side: the tables of a run, or of whatever else is put into the columns of cells."""
+"""What the judge needs from a side: tables with the columns of a run's, whatever was measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 
 class Measured(Protocol):
-    """One side of a comparison."""
+    """One side of a comparison: a Run, or tests of a suite presented as cells."""
 
     @property
     def cells(self) -> pd.DataFrame: ...

@@ -1,8 +1,9 @@
-"""Can it be so fast? Times that contradict what memory does, or what the device says.
+"""Finds times that are too fast to be true: they contradict the speed of memory, or the other clock.
 
-What a phase must move at least, over its time, is held to what the yardsticks `copy` and `read` reach. Not to those
-of its own case: at small n they time the cost of a call, and S may be many times as large as y. In the committed run of
-`speed`, 69 of 1855 phases would be too fast by that, up to 20 times, and none is by the following.
+The least bytes that a phase must move, divided by its time, are compared with the rate of the yardsticks `copy` and
+`read`. The yardsticks of the same case would not do: at small n they time the cost of a call, and S may be many times
+as large as y. By them, 69 of the 1855 phases in the committed run of `speed` would be too fast, by up to 20 times. By
+the rule below (`paces`) none is.
 """
 
 from __future__ import annotations
@@ -23,31 +24,36 @@ NAMED_PHASES = 3
 
 
 def doubts(run: Run) -> Iterator[str]:
-    """A line for each self-check of a run that failed, with the cells that are worst; none, if all is well."""
+    """A line for each self-check that a run fails, with the worst cells; no line if all is well."""
     if run.timings.empty:
         return
-    found = paces(run.timings, run.memory)
-    fast = found[found["pace"] > PACE_BOUND]
+    phases = paces(run.timings, run.memory)
+    fast = phases[phases["pace"] > PACE_BOUND]
     if not fast.empty:
         yield (
-            f"too fast to be true: {len(fast)} of {len(found)} phases move their bytes over {PACE_BOUND} times as fast "
-            f"as the better yardstick: {_worst(fast)}: a missing synchronise, work optimised away, or a nearer cache"
+            f"too fast to be true: {len(fast)} of {len(phases)} phases move their bytes over {PACE_BOUND} times as "
+            f"fast as the better yardstick: {_worst(fast)}: a missing synchronise, work optimised away, or a nearer "
+            "cache"
         )
-    if found["pace"].isna().all():
-        yield "bytes per second: no phase could be held to a yardstick"
+    if phases["pace"].isna().all():
+        yield "bytes per second: no yardstick moves about as many bytes as any phase, so no phase was checked"
     if not (against := contradicted(run.timings)).empty:
-        yield f"the device clock says more than the wall clock: {_worst(against)}: the wall clock does not wait"
+        yield (
+            f"times by the device clock are longer than by the wall clock: {_worst(against)}: "
+            "the wall clock did not wait for the device"
+        )
 
 
 def believed(run: Run) -> pd.DataFrame:
     """The rows of timings.csv without the phases that are too fast to be true, or whose clocks contradict each other.
 
-    They are what an answer is made of: a method that was not waited for must not win. `doubts` names what is left out.
+    Answers are made from these rows, so that a method that was not waited for cannot win. `doubts` names the phases
+    that are left out.
     """
     if run.timings.empty:
         return run.timings
-    found = paces(run.timings, run.memory)
-    doubted = pd.concat([found.loc[found["pace"] > PACE_BOUND, CELL], contradicted(run.timings)[CELL]])
+    phases = paces(run.timings, run.memory)
+    doubted = pd.concat([phases.loc[phases["pace"] > PACE_BOUND, CELL], contradicted(run.timings)[CELL]])
     if doubted.empty:
         return run.timings
     doubtful = pd.MultiIndex.from_frame(doubted.drop_duplicates())
@@ -55,12 +61,13 @@ def believed(run: Run) -> pd.DataFrame:
 
 
 def paces(timings: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
-    """Every timed phase but the yardsticks': the cell, `phase`, and `pace`, its bytes per second over the yardstick's.
+    """Every timed phase except those of yardsticks: the cell, `phase`, and `pace`, its rate over a yardstick's.
 
-    Of the phase the slowest launch counts, of the yardsticks of its device, threads and state of the cache the fastest
-    one, all by the device clock where a phase has a time by it. Their times are less the cost of a call, which the
-    quickest of their cases tells, but not less than half. pace is NaN where the run has no yardstick that moves about
-    as many bytes.
+    The rate of a phase is its least bytes over the median time of its slowest launch, by the device clock if it has
+    times by that. It is divided by the fastest rate of a yardstick that moves about as many bytes (ALIKE_BYTES), with
+    the same device, clock, threads and state of the cache, in its fastest launch. From the time of a yardstick the cost
+    of a call is subtracted, which is estimated by the quickest of its cases, but at most half of the time. pace is NaN
+    if no yardstick moves about as many bytes.
     """
     rows = _with_bytes(timings, memory)
     yardsticks = rows[rows["method"].isin(YARDSTICKS)]
@@ -68,7 +75,7 @@ def paces(timings: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
     of_call = yardsticks.groupby([*setting, "method"])["fastest"].transform("min")
     moving = np.maximum(yardsticks["fastest"] - of_call, yardsticks["fastest"] / 2)
     yardsticks = yardsticks.assign(rate=yardsticks["min_bytes"] / moving)
-    known = {key: (each["min_bytes"].to_numpy(), each["rate"].to_numpy()) for key, each in yardsticks.groupby(setting)}
+    known = {key: (rows["min_bytes"].to_numpy(), rows["rate"].to_numpy()) for key, rows in yardsticks.groupby(setting)}
     phases = first_clock(rows[~rows["method"].isin(YARDSTICKS)], CELL)
     best = [
         _fastest(known.get(key), least)
@@ -78,13 +85,16 @@ def paces(timings: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
 
 
 def contradicted(timings: pd.DataFrame) -> pd.DataFrame:
-    """Phases that take over PACE_BOUND times as long by the device clock as by the wall clock, in the median over
-    blocks: the cell, `phase` and `pace`, the one over the other. Each clock has its own blocks, in the same rounds."""
+    """The phases that take over PACE_BOUND times as long by the device clock as by the wall clock.
+
+    Columns: the cell, `phase` and `pace`, the ratio of the medians over blocks. Each clock has blocks of its own, in
+    the same rounds.
+    """
     medians = timings.groupby(_key(timings), sort=False)["seconds"].median().unstack("clock")
     if not {WALL, DEVICE_CLOCK} <= set(medians):
         return pd.DataFrame(columns=[*medians.index.names, "pace"])
-    found = (medians[DEVICE_CLOCK] / medians[WALL]).rename("pace").reset_index()
-    return found[found["pace"] > PACE_BOUND]
+    ratios = (medians[DEVICE_CLOCK] / medians[WALL]).rename("pace").reset_index()
+    return ratios[ratios["pace"] > PACE_BOUND]
 
 
 def _key(timings: pd.DataFrame) -> list[str]:
@@ -93,14 +103,15 @@ def _key(timings: pd.DataFrame) -> list[str]:
 
 
 def _with_bytes(timings: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
-    """Every phase: its least bytes, and the medians of its slowest and of its fastest launch in seconds."""
+    """Every phase with its least bytes, and the median seconds of its fastest and of its slowest launch."""
     key = _key(timings)
     medians = launch_medians(timings, key, "seconds").groupby(key, sort=False)["seconds"]
-    lasted = medians.agg(fastest="min", slowest="max").reset_index()
-    return lasted.merge(memory.groupby(CELL)["min_bytes"].max().reset_index(), on=CELL)
+    seconds = medians.agg(fastest="min", slowest="max").reset_index()
+    return seconds.merge(memory.groupby(CELL)["min_bytes"].max().reset_index(), on=CELL)
 
 
 def _fastest(yardsticks: tuple[np.ndarray, np.ndarray] | None, least: int) -> float:
+    """The fastest rate, in bytes per second, of those yardsticks (bytes, rates) that move about `least` bytes."""
     if yardsticks is None:
         return float("nan")
     moved, rate = yardsticks
@@ -110,5 +121,7 @@ def _fastest(yardsticks: tuple[np.ndarray, np.ndarray] | None, least: int) -> fl
 
 def _worst(rows: pd.DataFrame) -> str:
     worst = rows.sort_values("pace", ascending=False).head(NAMED_PHASES).to_dict("records")
-    told = [f"{row['method']} {case_name(axes_of(row, 'phase'))}, {row['phase']} ({row['pace']:.2g}x)" for row in worst]
-    return "; ".join(told) + (f"; and {len(rows) - len(told)} more" if len(rows) > len(told) else "")
+    named = [
+        f"{row['method']} {case_name(axes_of(row, 'phase'))}, {row['phase']} ({row['pace']:.2g}x)" for row in worst
+    ]
+    return "; ".join(named) + (f"; and {len(rows) - len(named)} more" if len(rows) > len(named) else "")

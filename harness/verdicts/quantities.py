@@ -1,4 +1,4 @@
-"""Which quantities a person means by words: a kind, or any part of what a line of verdicts calls a quantity."""
+"""Finds the quantities that a person means by words: a kind, or a part of the name of a quantity in a verdict line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = tuple(GROWN)
 def of_quantity(verdicts: pd.DataFrame, words: str) -> pd.DataFrame:
     """The verdicts on the quantities that these words mean: 'time', 'time of forward', 'ulp_max of dx'; '' means all.
 
-    A cell that is lost as a whole is lost in every quantity.
+    Verdicts on whole cells are always included: a lost cell has lost every quantity.
     """
     rows = verdicts.to_dict("records")
     meant = [not words or row["kind"] in (words, "cell") or words in quantity_of(row) for row in rows]
@@ -26,14 +26,14 @@ def of_quantity(verdicts: pd.DataFrame, words: str) -> pd.DataFrame:
 
 
 def refuse_unmeant(study: Study, words: str, option: str = "--quantity") -> None:
-    """Raise UserError for words that mean no quantity which this study has."""
-    if words and words not in KINDS and not any(words in each for each in _quantities(study)):
+    """Raise UserError for words that mean none of the study's quantities."""
+    if words and words not in KINDS and not any(words in name for name in _quantities(study)):
         phases = [f"{kind} of {phase}" for kind in ("time", "memory") for phase in study.phases]
         raise unknown(f"{option} {words}", "quantity", words, (*KINDS, *phases, *_metrics(study)))
 
 
 def _quantities(study: Study) -> Iterator[str]:
-    """What a line of verdicts can call the quantities of this study."""
+    """The names that a verdict line may use for the quantities of this study."""
     compared = study.comparison
     rows = [{"kind": "time", "phase": phase, "clock": clock} for phase in study.phases for clock in CLOCKS]
     rows += [{"kind": "memory", "phase": phase} for phase in study.phases]
@@ -47,4 +47,4 @@ def _quantities(study: Study) -> Iterator[str]:
 
 
 def _metrics(study: Study) -> list[str]:
-    return [each for each in JUDGED_METRICS if each in study.comparison.metrics]
+    return [metric for metric in JUDGED_METRICS if metric in study.comparison.metrics]

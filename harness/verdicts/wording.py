@@ -1,4 +1,4 @@
-"""Verdicts in words: what one is of, its figures, its reason. Every reader tells them alike."""
+"""Puts verdicts into words: the name of a quantity, its figures, its reason. All readers use these words."""
 
 from __future__ import annotations
 
@@ -17,49 +17,52 @@ from harness.verdicts.comparison import FAILING, counts
 from harness.verdicts.judge import BETWEEN
 from harness.vocabulary import BROKEN
 
-USUAL = {field.name: field.default for field in fields(Case)}
-TOLD = ("n", "k", "rows", "d", "dtype", "device")
+DEFAULTS = {field.name: field.default for field in fields(Case)}
+ALWAYS_NAMED = ("n", "k", "rows", "d", "dtype", "device")
+"""The axes in the name of every case; the others are named only where they differ from DEFAULTS."""
 
 NUMBER = re.compile(r"\d+(\.\d*)?(e[+-]?\d+)?")
-"""What differs between reasons that say the same of other sizes."""
+"""Numbers, which differ between reasons that say the same about other sizes."""
 
 NAMED_METHODS = 4
-"""Of a line of reasons: more methods than these are counted."""
+"""A line of reasons names at most this many methods; more are only counted."""
 
 Row = Mapping[Any, Any]
 
 
 def counts_text(verdicts: pd.DataFrame) -> str:
-    """How many quantities, and how many of each verdict, the gravest first."""
-    told = ", ".join(f"{count} {word}" for word, count in counts(verdicts).items())
-    return f"{quantities_text(len(verdicts))}: {told}"
+    """The number of quantities, and that of each verdict, such as '3 quantities: 1 slower, 2 same'; gravest first."""
+    by_verdict = ", ".join(f"{count} {word}" for word, count in counts(verdicts).items())
+    return f"{quantities_text(len(verdicts))}: {by_verdict}"
 
 
 def quantities_text(count: int) -> str:
-    """1 quantity, 2 quantities."""
+    """'1 quantity', '2 quantities'."""
     return f"{count} {'quantity' if count == 1 else 'quantities'}"
 
 
 def failures_text(verdicts: pd.DataFrame) -> str:
-    """How many quantities failed, by verdict, or that none did."""
-    told = ", ".join(f"{count} {word}" for word, count in counts(verdicts).items() if word in FAILING)
-    return told or "nothing slower, worse or lost"
+    """The number of failed quantities by verdict, such as '1 slower', or words that say that none failed."""
+    failed = ", ".join(f"{count} {word}" for word, count in counts(verdicts).items() if word in FAILING)
+    return failed or "nothing slower, worse or lost"
 
 
 def status_lines(cells: pd.DataFrame, most: int) -> Iterator[str]:
-    """A line for each kind of reason for which cells have no figures, or have them in spite of it, with its methods and
-    how many cells it is of: the broken ones first, then the most frequent; at most so many lines, and how many more
-    there are."""
-    told = cells[(cells["status"] != "ok") | (cells["reason"] != "")]
-    told = told.drop_duplicates(["case", "method", "status", "reason"], keep="last")
-    alike = told["reason"].str.replace(NUMBER, "", regex=True).rename("alike")
-    groups = [rows for _, rows in told.groupby(["status", alike], sort=False)]
+    """A line for each kind of reason among cells that are not ok, or are ok with a reason.
+
+    A line has the methods, the number of cells, and a reason as an example. Broken cells come first, then the most
+    frequent reasons. After `most` lines one more line counts the rest.
+    """
+    listed = cells[(cells["status"] != "ok") | (cells["reason"] != "")]
+    listed = listed.drop_duplicates(["case", "method", "status", "reason"], keep="last")
+    alike = listed["reason"].str.replace(NUMBER, "", regex=True).rename("alike")
+    groups = [rows for _, rows in listed.groupby(["status", alike], sort=False)]
     groups.sort(key=lambda rows: (rows["status"].iloc[0] not in BROKEN, -_cells(rows)))
     for rows in groups[:most]:
         number, reasons, methods = _cells(rows), rows["reason"].unique(), rows["method"].unique()
         named = ", ".join(methods) if len(methods) <= NAMED_METHODS else f"{len(methods)} methods"
-        of = f"{named}: {number} {'cell' if number == 1 else 'cells'} {rows['status'].iloc[0]}"
-        yield f"{of}{', such as' if len(reasons) > 1 else ''}: {reasons[-1]}"
+        subject = f"{named}: {number} {'cell' if number == 1 else 'cells'} {rows['status'].iloc[0]}"
+        yield f"{subject}{', such as' if len(reasons) > 1 else ''}: {reasons[-1]}"
     if left := groups[most:]:
         cut = sum(map(_cells, left))
         yield f"and {cut} more cells, for {len(left)} more reasons: see cells.csv"
@@ -70,27 +73,27 @@ def _cells(rows: pd.DataFrame) -> int:
 
 
 def case_name(axes: Row) -> str:
-    """A case in words that no other case of its study has: what every case tells, then what is not as usual."""
+    """A name for a case that is unique in its study: the axes ALWAYS_NAMED, then those that differ from DEFAULTS."""
     shape = f"n={axes['n']} k={axes['k']} rows={axes['rows']} d={axes['d']} {axes['dtype']} {axes['device']}"
-    others = [f"{name}={value}" for name, value in axes.items() if name not in TOLD and value != USUAL.get(str(name))]
-    return " ".join([shape, *others])
+    unusual = {name: value for name, value in axes.items() if value != DEFAULTS.get(str(name))}
+    return " ".join([shape, *(f"{name}={value}" for name, value in unusual.items() if name not in ALWAYS_NAMED)])
 
 
 def axes_of(row: Row, first: str) -> dict[str, Any]:
-    """The axes and the study's own parameters of a row of a table: what stands between `method` and `first`."""
+    """The axes and the study's own parameters in a row of a table: its columns between `method` and `first`."""
     key = list(takewhile(lambda name: name != first, row))
     return {str(name): row[name] for name in key[key.index("method") + 1 :]}
 
 
 def quantity_name(row: Row) -> str:
-    """What a verdict is of, in words; of a test of a suite its id."""
+    """The name of a quantity: method, case and what was measured; of a test of a suite its id."""
     if "test" in row:
         return str(row["test"])
     return f"{row['method']} {case_name(axes_of(row, 'kind'))}, {quantity_of(row)}"
 
 
 def quantity_of(row: Row) -> str:
-    """The same without the cell."""
+    """The name of a quantity without its cell, such as 'wall time of forward' or 'ulp_max of dx against exact'."""
     kind = str(row["kind"])
     if kind == "time":
         return f"{row['clock']} time of {row['phase']}"
@@ -100,7 +103,7 @@ def quantity_of(row: Row) -> str:
 
 
 def figures_text(row: Row) -> str:
-    """The ratio with its interval; the two figures of an error, and of a peak that every launch repeats; or ''."""
+    """The ratio with its interval; for an error, or a peak that every launch repeats, the two figures; or ''."""
     if row["kind"] == "error":
         return f"{row['base']:.4g} -> {row['head']:.4g}"
     if row["kind"] not in ("time", "memory", "instructions") or row["ratio"] != row["ratio"]:
@@ -113,7 +116,7 @@ def figures_text(row: Row) -> str:
 
 
 def ratio_text(row: Row) -> str:
-    """The ratio with its interval, or with the figures where every launch repeats them; the verdict where it is NaN."""
+    """The ratio with its interval, or with both figures if every launch repeats them; without a ratio the verdict."""
     if row["ratio"] != row["ratio"]:
         return "; ".join(filter(None, (str(row["verdict"]), str(row["reason"]))))
     if row["low"] < row["high"]:
@@ -123,12 +126,12 @@ def ratio_text(row: Row) -> str:
 
 
 def commit_label(commit: object) -> str:
-    """A commit of a history in short; it says where there were changes in no commit."""
+    """The short form of a commit in a history, with -dirty at its end if there were uncommitted changes."""
     commit = str(commit)
     return Revision(commit.removesuffix(DIRTY), commit.endswith(DIRTY)).label
 
 
 def change_text(row: Row) -> str:
-    """The figures and the reason, as far as there are any; a reason that has the figures stands alone."""
+    """The figures and the reason, as far as there are any; a reason that contains the figures stands alone."""
     reason = str(row["reason"])
     return reason if reason.startswith(BETWEEN) else "; ".join(filter(None, (figures_text(row), reason)))

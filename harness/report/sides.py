@@ -1,4 +1,4 @@
-"""The two sides of a comparison in words: the commit, the torch and the Python of each, from their run.json."""
+"""Describes the two sides of a comparison by their run.json: commit, torch and Python."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from harness.machine import Revision
 Info = Mapping[str, Any]
 
 DIGESTED, BUILD_DIGITS = ("build", "packages"), 6
-"""Facts that are too long for the name of a folder, and how many digits of their digest stand there."""
+"""Facts that are too long for the name of a folder, and how many digits of their digest it has instead."""
 
 LONGEST_VERSION = 40
-"""Characters of a version in the name of a folder; what a worker says of itself may be of any length."""
+"""The most characters of a version in the name of a folder: a worker may report a version of any length."""
 
 
 def side_facts(info: Info) -> dict[str, Any]:
-    """What tells one side from the other: commit, dirty, torch, python, build (how that torch was compiled), and
-    packages (the version and the code of each that has methods of the study) where there are any."""
+    """The facts that tell one side from the other: commit, dirty, torch, python, build (how that torch was compiled),
+    and packages (version and digest of the code of each package with methods of the study), if there are any."""
     torch = info.get("torch", {})
     own = {name: str(torch.get(name, "unknown")) for name in ("torch", "python", "build")}
-    packages = {"packages": told} if (told := _packages(torch.get("packages"))) else {}
+    packages = {"packages": text} if (text := _packages(torch.get("packages"))) else {}
     return {"commit": str(info.get("commit", "unknown")), "dirty": bool(info.get("dirty", False)), **own, **packages}
 
 
 def side_labels(base: Info, head: Info) -> tuple[str, str]:
-    """A short label of the base and one of the head, such as '1a2b3c4d_torch-2.13.0': each begins with its commit, and
-    has its torch and its Python where the two sides differ in them. It can be part of a folder's name."""
+    """Short labels of base and head, such as '1a2b3c4d_torch-2.13.0', for the name of a folder.
+
+    A label is the commit, followed by torch, Python, build or packages if the two sides differ in them.
+    """
     one, two = side_facts(base), side_facts(head)
     same_version = one["torch"] == two["torch"]
     shown = [name for name in ("torch", "python") if one[name] != two[name]]
@@ -46,13 +48,13 @@ def sides_text(base: Info, head: Info) -> str:
 
 
 def _label(facts: Mapping[str, Any], shown: list[str]) -> str:
-    told = [_revision(facts)]
+    parts = [_revision(facts)]
     for name in shown:
         version = facts.get(name, "none")
         if name in DIGESTED:
             version = hashlib.sha256(version.encode()).hexdigest()[:BUILD_DIGITS]
-        told.append(f"{name}-{re.sub(r'[^A-Za-z0-9.+-]+', '-', version)[:LONGEST_VERSION]}")
-    return "_".join(told)
+        parts.append(f"{name}-{re.sub(r'[^A-Za-z0-9.+-]+', '-', version)[:LONGEST_VERSION]}")
+    return "_".join(parts)
 
 
 def _text(facts: Mapping[str, Any]) -> str:
@@ -60,8 +62,8 @@ def _text(facts: Mapping[str, Any]) -> str:
     return f"{_revision(facts)}, torch {facts['torch']}, Python {facts['python']}{packages}"
 
 
-def _packages(told: object) -> str:
-    return ", ".join(f"{name} {version}" for name, version in told.items()) if isinstance(told, Mapping) else ""
+def _packages(versions: object) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items()) if isinstance(versions, Mapping) else ""
 
 
 def _revision(facts: Mapping[str, Any]) -> str:
