@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from harness.report.terminal import closing
-from harness.scripts.studies import draw_figures
+from harness.scripts.drawing import draw_figures
 from harness.study.cells import Case
 from harness.tables import Run, by_device, read
 from tests.recorded import record

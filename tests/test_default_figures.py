@@ -10,7 +10,8 @@ import pytest
 from matplotlib import pyplot
 
 from harness.errors import NotAsked
-from harness.scripts.studies import captions, draw_figures, load_script
+from harness.scripts.drawing import draw_figures
+from harness.scripts.studies import captions, load_script
 from harness.study.cells import Case
 from harness.tables import Run, read
 from harness.vocabulary import STUDIES

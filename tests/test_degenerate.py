@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import cli
-from harness.scripts import studies as scripts
+from harness.scripts import drawing
 from harness.study.cells import Case
 from tests.recorded import CASES, record
 
@@ -79,7 +79,7 @@ VERBS: dict[str, Callable[[str, Path], list[str]]] = {
 @pytest.fixture(autouse=True)
 def _one_format(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page draws its figures in every format and takes the smaller file: both say the same."""
-    monkeypatch.setattr(scripts, "FORMATS", ("svg",))
+    monkeypatch.setattr(drawing, "FORMATS", ("svg",))
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,8 @@ from harness.history.changes import changes_of
 from harness.history.points import study_histories
 from harness.machine import this_machine
 from harness.report.trend import history_lines
-from harness.scripts.studies import draw_trends, load_trends
+from harness.scripts.drawing import draw_trends
+from harness.scripts.studies import load_trends
 from harness.tables import Run, append_history, history_columns, history_of, read_history
 from harness.verdicts.history import history_rows, record
 from harness.verdicts.steps import FEWEST_RUNS, TOLERANCE, change_points, steps, trends

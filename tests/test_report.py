@@ -21,7 +21,8 @@ from harness.planning.loading import plan_of
 from harness.precision import registered_metrics
 from harness.report import terminal
 from harness.report.terminal import CLOSING_LINES, NAMED_CELLS, closing, closing_table
-from harness.scripts.studies import draw_figures, load_script
+from harness.scripts.drawing import draw_figures
+from harness.scripts.studies import load_script
 from harness.study.cells import Case
 from harness.study.definition import Study
 from harness.tables import Run, RunWriter, read

@@ -13,8 +13,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from harness.scripts import studies as scripts
-from harness.scripts.studies import draw_figures, load_script
+from harness.scripts import drawing
+from harness.scripts.drawing import draw_figures
+from harness.scripts.studies import load_script
 from harness.tables import TABLES, by_machine, read
 from harness.tables.judged import SUITE_HISTORY_FILE, history_schema, verdicts_schema
 from harness.tables.schema import KEY, column_kinds, schema
@@ -97,7 +98,7 @@ def test_the_committed_figures_are_what_the_committed_tables_give(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The PNG files: an SVG is the same figure, and to write both takes twice the time."""
-    monkeypatch.setattr(scripts, "FORMATS", ("png",))
+    monkeypatch.setattr(drawing, "FORMATS", ("png",))
     for table in (each for each in path.iterdir() if each.is_file()):
         (tmp_path / table.name).symlink_to(table)
     said: list[str] = []

@@ -10,8 +10,9 @@ import harness
 from harness.methods import Method, peers, registered
 from harness.planning.loading import plan_of
 from harness.precision.causes import CAUSES
-from harness.scripts import studies as scripts
-from harness.scripts.studies import draw_figures, load_script
+from harness.scripts import drawing
+from harness.scripts.drawing import draw_figures
+from harness.scripts.studies import load_script
 from harness.vocabulary import YARDSTICKS
 from tests.planted import load
 
@@ -69,7 +70,7 @@ def test_a_study_at_its_small_end(name: str, tmp_path: Path, monkeypatch: pytest
     assert set(rows["metric"].str.extract(r"^cause_(.*)", expand=False).dropna()) <= {*CAUSES, "unexplained"}
     said: list[str] = []
     if name != DRAWN_TWICE:  # to lay a figure out raises whatever a file of it would, and takes half of the time
-        monkeypatch.setattr(scripts, "_picture", lambda figure, _: figure.draw_without_rendering() or b"")
+        monkeypatch.setattr(drawing, "_picture", lambda figure, _: figure.draw_without_rendering() or b"")
     made = draw_figures(run, STUDIES, said.append)
     unranked = WITHOUT_A_RANK.get(name, set())
     assert {line.removeprefix("no figure ").partition(":")[0] for line in said if "no figure" in line} == unranked

@@ -14,7 +14,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from harness.scripts.dark import GROUND
-from harness.scripts.studies import Picture, draw_figures
+from harness.scripts.drawing import Picture, draw_figures
 from harness.tables import read
 from harness.vocabulary import RESULTS, STUDIES
 from tests.fake_run import fake_run

@@ -132,7 +132,7 @@ def _place(scheduler: str | None, local: int | None) -> Iterator[Any]:
 
 def _close(finished: Any, studies: Path, drawn: bool) -> None:
     from harness.report.terminal import closing
-    from harness.scripts.studies import draw_figures
+    from harness.scripts.drawing import draw_figures
     from harness.tables import by_machine
 
     figures = sum(len(draw_figures(each, studies, tell)) for each in by_machine(finished)) if drawn else None

@@ -15,7 +15,8 @@ from harness.page.compared import Comparison
 from harness.page.document import document
 from harness.page.reported import Drawn, Reported
 from harness.page.suites import SuiteDuelled
-from harness.scripts.studies import SUMMARY, UNDRAWN, Picture, captions, draw_figures
+from harness.scripts.drawing import SUMMARY, UNDRAWN, Picture, draw_figures
+from harness.scripts.studies import captions
 from harness.study.folders import home_named
 from harness.tables import (
     BASE,

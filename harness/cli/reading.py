@@ -25,7 +25,8 @@ def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
 
     Example: python -m harness plot speed
     """
-    from harness.scripts.studies import draw_figures, load_script
+    from harness.scripts.drawing import draw_figures
+    from harness.scripts.studies import load_script
     from harness.study.folders import home_named
     from harness.tables import by_machine, newest_run, read, studies_with_runs
 
@@ -112,7 +113,7 @@ def history(machine: str | None, page: bool, output: Path | None, reports: bool,
     """
     from harness.cli.publish import publish_history, publish_reports
     from harness.report.trend import history_lines
-    from harness.scripts.studies import draw_trends
+    from harness.scripts.drawing import draw_trends
     from harness.tables import SUITE_HISTORY_FILE, history_of, read_history, read_suite_history
     from harness.verdicts.history import suites_as_history
     from harness.verdicts.steps import steps

@@ -1,4 +1,4 @@
-"""Runs and duels for programs and for other tools: JSON, pytest-benchmark's JSON, JUnit XML, Markdown."""
+"""Export of runs and duels for programs and other tools: JSON, pytest-benchmark's JSON, JUnit XML, Markdown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["FORMATS", "Results", "export", "text_of"]
 
 
 def export(folder: Path, to: str) -> str:
-    """The text of a run's or a duel's folder in the format `to`.
+    """The run or the duel in `folder`, as text in the format `to`, which is a key of FORMATS.
 
     Raises UserError where there is no such format, the folder holds neither, or several machines measured the run.
     """
@@ -40,7 +40,7 @@ def export(folder: Path, to: str) -> str:
 
 
 def text_of(results: Results, to: str) -> str:
-    """A run, a duel or a comparison in the format `to`. Raises UserError where there is no such format."""
+    """A run, a duel or a comparison as text in the format `to`. Raises UserError where there is no such format."""
     if to not in FORMATS:
         raise unknown("--to", "format", to, FORMATS)
     return FORMATS[to](results)

@@ -1,7 +1,7 @@
 """A run or a duel as JSON for programs: the figures of its closing table and its answer, or its verdicts.
 
-The document is described by `harness list --schema results` (harness/export/json_schema.py). What it says
-stays as it is while `format` is the same: keys are added, and none is renamed or taken away.
+`harness list --schema results` describes the document (harness/export/json_schema.py). As long as `format` is the
+same, keys may be added, but none is renamed, removed or given another meaning.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from harness.verdicts.wording import axes_of
 from harness.vocabulary import YARDSTICKS
 
 FORMAT = 1
-"""Raised when a key of the document changes its meaning, its type or its name, or goes."""
+"""The version of the document: raised when a key is removed or changes its meaning, type or name."""
 
 INTERVAL = ("speedup", "low", "high")
 
@@ -37,8 +37,8 @@ def json_text(results: Results) -> str:
 
 
 def document(results: Results) -> dict[str, Any]:
-    """The document; a number that is NaN or infinite is None in it."""
-    told: dict[str, Any] = {
+    """The document as Python values. A number that is NaN or infinite becomes None, because JSON has neither."""
+    content: dict[str, Any] = {
         "format": FORMAT,
         "kind": "run" if results.verdicts is None else "suite" if isinstance(results.head, SuiteSide) else "duel",
         "study": results.head.name,
@@ -47,18 +47,18 @@ def document(results: Results) -> dict[str, Any]:
     }
     if results.verdicts is None:
         assert isinstance(results.head, Run)  # a suite is measured in duels only
-        told["closing"] = [each for part in by_device(results.head) for each in _closing(part)]
-        told["answer"] = list(_answers(results.head))
-        told["doubts"] = list(doubts(results.head))
+        content["closing"] = [row for part in by_device(results.head) for row in _closing(part)]
+        content["answer"] = list(_answers(results.head))
+        content["doubts"] = list(doubts(results.head))
     else:
-        told["verdicts"] = [_verdict(row) for row in results.verdicts.to_dict("records")]
-        told["counts"] = counts(results.verdicts)
-        told["exit_code"] = exit_code(results.verdicts, results.head.cells, strict=False)
-    return told
+        content["verdicts"] = [_verdict(row) for row in results.verdicts.to_dict("records")]
+        content["counts"] = counts(results.verdicts)
+        content["exit_code"] = exit_code(results.verdicts, results.head.cells, strict=False)
+    return content
 
 
 def _provenance(run: Run | SuiteSide) -> dict[str, Any]:
-    """Where a side comes from."""
+    """When, where and from which code a side was measured."""
     info = run.info
     packages = {"packages": dict(info["packages"])} if isinstance(run, SuiteSide) else {}
     return {
@@ -74,12 +74,12 @@ def _provenance(run: Run | SuiteSide) -> dict[str, Any]:
 
 
 def _closing(run: Run) -> Iterator[dict[str, Any]]:
-    """The rows of the closing table of one device and clock, the speed-ups as numbers at the sizes that it shows."""
+    """The rows of the closing table of one device and clock, with its speed-ups as numbers, at the same sizes."""
     timings = believed(run)
     speed = None if timings.empty else by_size(timings)
     shown = pd.concat(speed.shown) if speed and speed.shown else pd.DataFrame({"method": []})
     errors = worst_launch(run.discrepancies[run.discrepancies["of"] == "method"])
-    for method in (each for each in run.cells["method"].unique() if each not in YARDSTICKS):
+    for method in (name for name in run.cells["method"].unique() if name not in YARDSTICKS):
         yield {
             "method": method,
             "setting": run.setting,
@@ -90,7 +90,7 @@ def _closing(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _errors(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Against each reference the worst relative error of all cells, NaN being worse than any, and the sum of flips."""
+    """For each reference the worst relative error of all cells, NaN being the worst, and the sum of the flips."""
     for reference, own in rows.groupby("reference", sort=False):
         worst, flips = (own.loc[own["metric"] == metric, "value"] for metric in ("rel_l2", "flips"))
         yield {
@@ -106,14 +106,14 @@ def _answers(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _speedup(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A speed-up over native with its interval, which is None under three launches."""
+    """A speed-up over native with its interval, whose ends are None with fewer than three launches."""
     return _cell(row, "phase") | _picked(row, ("phase", "clock", *INTERVAL, "launches"))
 
 
 def _verdict(row: Mapping[Any, Any]) -> dict[str, Any]:
     names = list(row)
-    of = id_and_parameters(row) if "test" in row else _cell(row, "kind")
-    return of | _picked(row, names[names.index("kind") :])
+    quantity = id_and_parameters(row) if "test" in row else _cell(row, "kind")
+    return quantity | _picked(row, names[names.index("kind") :])
 
 
 def _cell(row: Mapping[Any, Any], first: str) -> dict[str, Any]:

@@ -16,11 +16,11 @@ from harness.verdicts.wording import axes_of, case_name
 
 
 def benchmark_json(results: Results) -> str:
-    """What `pytest-benchmark compare` reads: a benchmark for each cell and phase that was timed, or for each test of a
-    suite; of a duel those of its head.
+    """A file that `pytest-benchmark compare` reads, with one benchmark for each timed phase of a cell, or for each test
+    of a suite. A duel is exported by its head.
 
-    Its rounds are blocks, in seconds a call, of all launches; its iterations the median calls of a block. Raises
-    UserError where nothing was timed.
+    The rounds of a benchmark are the blocks of all launches, in seconds a call; its iterations are the median number of
+    calls of a block. Raises UserError where nothing was timed.
     """
     import pytest_benchmark
 
@@ -39,7 +39,7 @@ def benchmark_json(results: Results) -> str:
             "project": PROJECT,
             "branch": "(unknown)",
         },
-        "benchmarks": [_benchmark(results.head, each) for _, each in blocks],
+        "benchmarks": [_benchmark(results.head, group) for _, group in blocks],
         "datetime": plain(info["begin"]),
         "version": pytest_benchmark.__version__,
     }
@@ -47,7 +47,7 @@ def benchmark_json(results: Results) -> str:
 
 
 def _machine_info(info: Any) -> dict[str, Any]:
-    """The facts of the machine under the names that pytest-benchmark uses; the node is its slug, never a host name."""
+    """The facts of the machine under pytest-benchmark's names. The node is the machine's slug, never a host name."""
     facts, torch = info["machine"], info.get("torch", {})
     return {
         "node": facts["slug"],
@@ -61,21 +61,21 @@ def _machine_info(info: Any) -> dict[str, Any]:
 
 
 def _benchmark(run: Run | SuiteSide, blocks: pd.DataFrame) -> dict[str, Any]:
-    """One entry: the blocks of one phase of one cell, or of one test of a suite."""
+    """One benchmark, from the blocks of one phase of one cell, or of one test of a suite."""
     from pytest_benchmark.stats import Stats
 
     first = blocks.head(1).to_dict("records")[0]
-    told = entry(first, int(blocks["launch"].nunique())) if isinstance(run, SuiteSide) else _entry(run, blocks, first)
+    labels = entry(first, int(blocks["launch"].nunique())) if isinstance(run, SuiteSide) else _entry(run, blocks, first)
     stats = Stats()  # type: ignore[no-untyped-call]
     for seconds in blocks["seconds"].tolist():
         stats.update(seconds)  # type: ignore[no-untyped-call]
     own = {"data": stats.data, "iterations": int(blocks["calls"].median())}
     statistics = stats.as_dict() | own  # type: ignore[no-untyped-call]
-    return told | {"options": dict(run.info.get("timing") or {}), "stats": statistics}
+    return labels | {"options": dict(run.info.get("timing") or {}), "stats": statistics}
 
 
 def _entry(run: Run, blocks: pd.DataFrame, first: Mapping[Any, Any]) -> dict[str, Any]:
-    """What an entry says of a phase of a cell beside its statistics."""
+    """The fields of a benchmark beside its statistics, for one phase of one cell."""
     axes = axes_of(first, "phase")
     case, method, phase = case_name(axes), first["method"], first["phase"] + clock_words(blocks)
     return {

@@ -28,9 +28,9 @@ def _list(items: Schema, description: str) -> Schema:
 
 
 def _object(properties: Schema, description: str, *, required: bool = True) -> Schema:
-    """An object that has all of these keys, unless they are not required, and later maybe more."""
-    told: Schema = {"type": "object", "properties": properties, "description": description}
-    return told | ({"required": sorted(properties)} if required else {})
+    """An object with these keys, all of which are required or none. Further keys are allowed, so that more can come."""
+    schema: Schema = {"type": "object", "properties": properties, "description": description}
+    return schema | ({"required": sorted(properties)} if required else {})
 
 
 _COUNTS = {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}}
@@ -42,7 +42,7 @@ _CELL = {
         "type": "object",
         "additionalProperties": {"type": ["string", "integer", "number", "boolean"]},
         "required": ["dtype", "device", "n", "k", "rows", "d"],
-        "description": "what the case is: its axes, and the parameters of the study",
+        "description": "the values that define the case: its axes, and the parameters of the study",
     },
 }
 
@@ -56,24 +56,26 @@ _TEST = {
 }
 
 _SPEEDUP = _CELL | {
-    "phase": _text("what was timed"),
-    "clock": {"enum": list(CLOCKS), "description": "by which clock"},
-    "speedup": _number("how many times as fast as native"),
+    "phase": _text("the phase that was timed"),
+    "clock": {"enum": list(CLOCKS), "description": "the clock that timed it"},
+    "speedup": _number("how many times as fast as native it is"),
     "low": _number("lower end of the interval over launches (95 %)"),
     "high": _number("upper end of the interval over launches (95 %)"),
-    "launches": {"type": "integer", "description": "launches that the interval is of"},
+    "launches": {"type": "integer", "description": "number of launches behind the interval"},
 }
 
 _ANSWER = _SPEEDUP | {
-    "fastest": _list({"type": "string"}, "the fastest methods, not told apart; native unless others are surely faster"),
-    "standing": _text("how the method of this row stands among all methods of the case"),
+    "fastest": _list(
+        {"type": "string"}, "the fastest methods, which cannot be told apart; native unless others are surely faster"
+    ),
+    "standing": _text("how the method of this row compares with all other methods of the case"),
 }
 
 _SIDE = {
     "begin": _text("when the run began, UTC"),
-    "end": {"type": ["string", "null"], "description": "when it ended, UTC; null: it has not"},
+    "end": {"type": ["string", "null"], "description": "when it ended, UTC; null: it has not ended"},
     "commit": _text("commit of the code that was measured; none: unknown"),
-    "dirty": {"type": "boolean", "description": "whether that code had changes which are in no commit"},
+    "dirty": {"type": "boolean", "description": "whether that code had uncommitted changes"},
     "harness": _object(
         {"version": _text("its version"), "commit": _text("its commit"), "dirty": {"type": "boolean"}},
         "the harness that measured; empty in a run of an earlier version",
@@ -85,14 +87,14 @@ _SIDE = {
 
 _CLOSING = {
     "method": _text("the way to select"),
-    "setting": _text("the device and the clock, where the run has several"),
+    "setting": _text("the device and the clock, where the run has several of them"),
     "statuses": _COUNTS | {"description": "status -> how many cells of this method, in all launches"},
     "errors": _list(
         _object(
             {
-                "reference": _text("what is compared with"),
+                "reference": _text("what the method is compared with"),
                 "rel_l2": _number("worst relative error (2-norm) of all cells and tensors"),
-                "flips": _number("selected indices that the exact answer does not select, of all cells together"),
+                "flips": _number("number of selected indices that the exact answer does not select, over all cells"),
             },
             "the errors against one reference",
         ),
@@ -103,29 +105,30 @@ _CLOSING = {
 
 
 def _side() -> Schema:
-    """Where a side comes from; only that of a suite says of which packages its tests import which versions."""
-    told = _object(_SIDE, "where a side comes from")
+    """Where a side comes from. Only a side of a suite has `packages`: those that its tests import."""
+    side = _object(_SIDE, "where a side comes from")
     packages = {"type": "object", "additionalProperties": {"type": "string"}, "description": "package -> its version"}
-    return told | {"properties": _SIDE | {"packages": packages}}
+    return side | {"properties": _SIDE | {"packages": packages}}
 
 
 def results_schema() -> Schema:
     """The schema of the document of a run or of a duel."""
-    judged = {name: {"type": JSON_TYPES[kind], "description": told} for name, (kind, told) in verdict_columns().items()}
+    judged = {name: {"type": JSON_TYPES[kind], "description": text} for name, (kind, text) in verdict_columns().items()}
     judged["verdict"] |= {"enum": list(VERDICTS)}
     figures = ("base", "head", "ratio", "low", "high", "launches", "verdict", "detectable", "reason")
     suite_judged = {"kind": {"enum": ["time", "test"]}} | {name: judged[name] for name in figures}
     of_a_run = {
         "kind": {"const": "run"},
-        "closing": _list(_object(_CLOSING, "a method"), "the closing table, a method each"),
+        "closing": _list(_object(_CLOSING, "a method"), "the closing table, one entry for each method"),
         "answer": _list(_object(_ANSWER, "a case and phase"), "which method to take in each case and phase"),
-        "doubts": _list({"type": "string"}, "what of the times cannot be believed, in words"),
+        "doubts": _list({"type": "string"}, "why some of the times cannot be believed, one sentence each"),
     }
     of_a_duel = {
         "kind": {"const": "duel"},
         "verdicts": _list(_object(_CELL | judged, "a quantity"), "the quantities, the gravest first"),
-        "counts": _COUNTS | {"propertyNames": {"enum": list(VERDICTS)}, "description": "verdict -> how many"},
-        "exit_code": {"type": "integer", "description": "what `harness duel` ends with, without --strict"},
+        "counts": _COUNTS
+        | {"propertyNames": {"enum": list(VERDICTS)}, "description": "verdict -> number of quantities"},
+        "exit_code": {"type": "integer", "description": "the exit code of `harness duel` without --strict"},
     }
     of_a_suite = {
         "kind": {"const": "suite"},
@@ -138,7 +141,7 @@ def results_schema() -> Schema:
         "title": "Results of topk-harness",
         "description": (
             "A run, or a duel of two sides, as `harness export --to json` writes it. Keys may be added; when one "
-            "changes or goes, `format` is raised."
+            "changes or is removed, `format` is raised."
         ),
         "type": "object",
         "properties": {
@@ -149,13 +152,14 @@ def results_schema() -> Schema:
                 "type": "object",
                 "additionalProperties": _side(),
                 "required": ["head"],
-                "description": "head, and of a duel base",
+                "description": "head, and in a duel also base",
             },
             "statuses": _COUNTS
             | {"propertyNames": {"enum": list(STATUSES)}, "description": "status -> rows of cells.csv"},
         },
         "required": ["format", "kind", "study", "sides", "statuses"],
         "oneOf": [
-            _object(each, f"what only a {each['kind']['const']} has") for each in (of_a_run, of_a_duel, of_a_suite)
+            _object(kind, f"the keys that only a {kind['kind']['const']} has")
+            for kind in (of_a_run, of_a_duel, of_a_suite)
         ],
     }

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from junitparser import JUnitXml, TestCase, TestSuite
 
 ERRORS = (*BROKEN, "timeout")
-"""Statuses that are errors in JUnit's sense; every other one but `ok` is a skip."""
+"""Statuses that JUnit calls errors. Every other one, except `ok`, is exported as a skip."""
 
 
 def junit_xml(results: Results) -> str:
-    """A testcase for each cell and launch of a run; of a duel one for each quantity, and for each broken cell."""
+    """The results as JUnit XML.
+
+    A run has one testcase for each cell in each launch; a duel has one for each quantity and each broken cell.
+    """
     from junitparser import JUnitXml, TestSuite
 
     suite = TestSuite(plain(results.head.name))
@@ -38,8 +41,8 @@ def junit_xml(results: Results) -> str:
 def _cell_case(row: Any, suite: str) -> TestCase:
     from junitparser import Error, Skipped
 
-    told = plain(f"{row['status']}: {row['reason']}")
-    outcome = None if row["status"] == "ok" else (Error if row["status"] in ERRORS else Skipped)(told, row["status"])
+    message = plain(f"{row['status']}: {row['reason']}")
+    outcome = None if row["status"] == "ok" else (Error if row["status"] in ERRORS else Skipped)(message, row["status"])
     return _test_case(cell_name(row), suite, outcome, row["wall_seconds"])
 
 

@@ -12,12 +12,15 @@ from harness.tables import Run
 from harness.verdicts.wording import counts_text, failures_text, figures_text, quantity_name
 
 SHOWN = 50
-"""Rows of a Markdown table: a job page is read, and cut off at 1 MiB."""
+"""Rows of a Markdown table at most: people read the page of a job, which is cut off at 1 MiB."""
 
 
 def markdown(results: Results) -> str:
-    """Of a duel what failed as the heading, a table of what is broken or not the same, and the counts; of a run counts
-    as the heading, and a table of what became of each method."""
+    """The results as Markdown.
+
+    A duel has what failed as its heading, a table of the broken cells and of the quantities that are not the same, and
+    the counts. A run has the counts of its statuses as its heading, and the closing table.
+    """
     name = results.head.name
     if isinstance(results.head, Run) and results.verdicts is None:
         statuses = results.head.cells["status"].value_counts()
@@ -37,16 +40,17 @@ def markdown(results: Results) -> str:
 
 
 def markdown_text(text: object) -> str:
-    """Text that Markdown and HTML show as it is, inside a table's cell too: no mark-up, and no address is a link."""
+    """The text escaped so that Markdown and HTML show it as it is, also inside a cell of a table: nothing in it is
+    mark-up, and no address becomes a link."""
     marked = re.sub(r"([\\`*_~\[\]]|(?<=:)/|(?<=www)\.)", r"\\\1", plain(text), flags=re.IGNORECASE)
     return html.escape(marked, quote=False).replace("|", "&#124;")
 
 
-def _page(heading: str, header: Iterable[str], rows: Sequence[Iterable[object]], file: str, told: str = "") -> str:
-    """A heading, what the table says, the table, at most SHOWN rows, and how many more there are in which file."""
+def _page(heading: str, header: Iterable[str], rows: Sequence[Iterable[object]], file: str, about: str = "") -> str:
+    """The heading, a line about the table, at most SHOWN of its rows, and which file has the others."""
     lines = [f"### {markdown_text(heading)}", ""]
-    if told:
-        lines += [markdown_text(told), ""]
+    if about:
+        lines += [markdown_text(about), ""]
     if rows:
         names = [markdown_text(name) for name in header]
         lines += [_table_line(names), _table_line(["---"] * len(names))]

@@ -1,4 +1,4 @@
-"""What only a duel of a pytest suite says in an export."""
+"""The parts of an export that only a duel of a pytest suite has."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from harness.tables import PARAMETER
 
 
 def id_and_parameters(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A test as JSON has it: its id, and those of the suite's parameters that it has."""
+    """The keys that name a test in JSON: its id, and the values of its parameters."""
     return {"test": row["test"], "parameters": parameters(row)}
 
 
 def parameters(row: Mapping[Any, Any]) -> dict[str, str]:
-    """name -> value, as text."""
-    told = {str(name).removeprefix(PARAMETER): value for name, value in row.items() if str(name).startswith(PARAMETER)}
-    return {name: value for name, value in told.items() if value != ""}
+    """name -> value as text, of those parameters of the suite that this test has."""
+    every = {str(name).removeprefix(PARAMETER): value for name, value in row.items() if str(name).startswith(PARAMETER)}
+    return {name: value for name, value in every.items() if value != ""}
 
 
 def entry(row: Mapping[Any, Any], launches: int) -> dict[str, Any]:
-    """What pytest-benchmark says of a test beside its statistics: under the same names as in a file of its own, so that
-    `pytest-benchmark compare` finds the two together."""
+    """The fields of a benchmark beside its statistics, for one test of a suite. They are named as pytest-benchmark
+    itself names them, so that `pytest-benchmark compare` matches this entry with one of its own."""
     test = str(row["test"])
     function, _, own = test.rpartition("::")[2].partition("[")
     return {

@@ -1,4 +1,4 @@
-"""What is exported, and what every format says of it."""
+"""The results that are exported, and the texts that several formats share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROJECT = "topk-harness"
 
 @dataclass(frozen=True)
 class SuiteSide:
-    """One side of a duel of a pytest suite, as the exports ask a run: its tests are its cells."""
+    """One side of a duel of a pytest suite, with the attributes of a run that exports use. Its tests are its cells."""
 
     run: SuiteRun
 
@@ -48,7 +48,7 @@ class SuiteSide:
 
 @dataclass(frozen=True)
 class Results:
-    """What is exported: a run, or a duel, which has a base and verdicts too; of a suite it is always a duel."""
+    """A run, or a duel, which has a base and verdicts too. A suite is always measured in a duel."""
 
     head: Run | SuiteSide
     base: Run | SuiteSide | None = None
@@ -56,19 +56,19 @@ class Results:
 
     @property
     def sides(self) -> Mapping[str, Run | SuiteSide]:
-        """name -> run; a run that has no other side has no name."""
+        """name -> run. The only side of a run is named ''."""
         return {"": self.head} if self.base is None else {BASE: self.base, HEAD: self.head}
 
     @property
     def sides_text(self) -> str:
-        """One line on both sides; '' of a run."""
+        """One line that describes both sides of a duel; '' for a run."""
         if self.base is None:
             return ""
-        told = suite_sides_text if isinstance(self.head, SuiteSide) else sides_text
-        return told(self.base.info, self.head.info)
+        text_of_sides = suite_sides_text if isinstance(self.head, SuiteSide) else sides_text
+        return text_of_sides(self.base.info, self.head.info)
 
     def facts(self, run: Run | SuiteSide) -> dict[str, Any]:
-        """What tells one side from the other."""
+        """The facts by which a reader tells one side from the other."""
         if not isinstance(run, SuiteSide):
             return side_facts(run.info)
         unlike = unlike_packages(self.base.info, self.head.info) if self.base else []
@@ -77,18 +77,18 @@ class Results:
 
 
 def plain(text: object) -> str:
-    """One line that XML can hold and a page can show: spaces for line breaks, U+FFFD for what cannot be printed."""
-    return "".join(each if each.isprintable() else "\ufffd" for each in " ".join(str(text).split()))
+    """The text as one line that XML can hold: a space for each line break, U+FFFD for an unprintable character."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in " ".join(str(text).split()))
 
 
 def broken_cells(results: Results) -> Iterator[tuple[str, Any]]:
-    """(side, row) of the cells that crashed or are incorrect."""
+    """(side, row) of every cell that crashed or is incorrect."""
     for side, run in results.sides.items():
         cells = run.cells
         yield from ((side, row) for row in cells[cells["status"].isin(BROKEN)].to_dict("records"))
 
 
 def cell_name(row: Any) -> str:
-    """A cell in a launch in words; a test of a suite by its id."""
+    """A cell and its launch in words. A test of a suite is named by its id."""
     cell = f"{row['method']} {case_name(axes_of(row, 'launch'))}" if "n" in row else row["case"]
     return f"{cell}, launch {row['launch']}"

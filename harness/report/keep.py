@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.scripts.studies import draw_figures
+from harness.scripts.drawing import draw_figures
 from harness.tables import BASELINE, COMPRESSED, REFERENCE, TABLES, Run, by_machine, compressed, read, stored
 
 LARGE = 1 << 19

@@ -13,7 +13,7 @@ from statistics import median
 import harness
 from harness.cli.publish import publish
 from harness.errors import Interrupted
-from harness.scripts.studies import draw_figures
+from harness.scripts.drawing import draw_figures
 from harness.tables import Run, read
 from harness.vocabulary import STUDIES
 from tests.acceptance.line import Line
