@@ -292,7 +292,7 @@ def test_a_figure_that_could_not_be_drawn_is_named(tmp_path: Path) -> None:
     (tmp_path / "recorded.py").write_text("def bad(run):\n    raise ValueError('no')\nFIGURES = (bad,)\n")
     said: list[str] = []
     page = publish([str(run)], tmp_path, tmp_path, say=said.append).read_text()
-    assert "Could not be drawn of this run: bad." in page
+    assert "Figures that could not be drawn from this run: bad." in page
     assert said == [f"no figure bad: {tmp_path / 'recorded.py'}:2: ValueError: no"]
 
 
@@ -300,7 +300,7 @@ def test_a_figure_of_what_was_never_asked_for_is_not_missed(tmp_path: Path) -> N
     run = record(tmp_path / "run")
     script = "from harness.errors import NotAsked\n\ndef other(run):\n    raise NotAsked('no')\n\nFIGURES = (other,)\n"
     (tmp_path / "recorded.py").write_text(script)
-    assert "Could not be drawn" not in publish([str(run)], tmp_path, tmp_path).read_text()
+    assert "could not be drawn" not in publish([str(run)], tmp_path, tmp_path).read_text()
 
 
 def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:

@@ -1,2 +1,2 @@
-"""A report that a person reads: one HTML file, made from tables alone; and what `history` makes its page with. Readers
-only."""
+"""The report that a person reads: one HTML file, made from the tables of runs alone. The page of a history is assembled
+from the same parts."""

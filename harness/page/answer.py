@@ -1,4 +1,4 @@
-"""What stands beside the answer of a run: how often each method is the fastest, and what to beware of."""
+"""Beside the answer of a run: how often each method is the fastest, and what makes the answer doubtful."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from harness.verdicts.wording import status_lines
 from harness.vocabulary import BROKEN
 
 TOLD_REASONS = 12
+"""Lines about cells without a measurement that the page shows at most."""
 
 
 def which_method(best: pd.DataFrame) -> Iterator[Table]:
-    """How often each method is the fastest, and by how much, by the rows of verdicts.fastest.fastest(); nothing where
-    nothing can be ranked."""
+    """One table: how often each method is the fastest, and by how much. No table where nothing can be ranked.
+
+    best: the rows of verdicts.fastest.fastest().
+    """
     if best.empty:
         return
     phases = [phase for phase in WHOLE if phase in set(best["phase"])]
@@ -39,35 +42,39 @@ def which_method(best: pd.DataFrame) -> Iterator[Table]:
 
 
 def _share(rows: pd.DataFrame, cases: int) -> str:
-    """In how many cases a method is the fastest, and in how many it is one of several, in words; or '-'."""
+    """In how many of the cases a method is the fastest, and in how many it is one of several, in words; or '-'.
+
+    rows: the answers that name the method.
+    """
     alone = rows[rows["standing"] != SHARED]
-    told = []
+    parts = []
     if len(alone):
         gains = alone["speedup"]
         faster = "" if (alone["method"] == BASE).all() else f", {gains.min():.2f} to {gains.max():.2f} times faster"
-        told.append(f"{len(alone)} of {cases} cases{faster}")
+        parts.append(f"{len(alone)} of {cases} cases{faster}")
     if shared := len(rows) - len(alone):
-        told.append(f"in {shared} {'more ' if told else f'of {cases} cases '}among the fastest")
-    return "; ".join(told) or "-"
+        parts.append(f"in {shared} {'more ' if parts else f'of {cases} cases '}among the fastest")
+    return "; ".join(parts) or "-"
 
 
 def beware(run: Run) -> Iterator[str]:
-    """What makes the answer doubtful, a line each."""
+    """The reasons to doubt the answer of a run, one line each."""
     info = run.info
     if not info["end"]:
         yield f"This run has not ended: go on with harness run --resume {run.path}"
     if info.get("dirty"):
-        yield "The working tree had changes that are in no commit, so nobody can have this code again."
+        yield "The working tree had uncommitted changes, so nobody can get this code again."
     if not run.timings.empty and (launches := run.timings["launch"].nunique()) < FEWEST_LAUNCHES:
         yield f"{without_interval(launches)}. No method can be told from native."
     if soft := sorted(relaxations() & set(run.cells["method"])):
-        yield f"Relaxations are biased, and nobody holds their values and gradients to native's: {', '.join(soft)}."
+        names = ", ".join(soft)
+        yield f"Relaxations are biased, so their values and gradients are not checked against native's: {names}."
     yield from doubts(run)
     yield from status_lines(run.cells[run.cells["status"].isin(BROKEN)], TOLD_REASONS)
 
 
 def not_measured(run: Run) -> Iterator[str]:
-    """What this run cannot say, a line for each kind of reason."""
+    """What was not measured, and why: one line for each kind of reason."""
     if run.info["schema"] < SCHEMA_VERSION:
         yield f"This run was written with schema {run.info['schema']}, without what later versions added."
     yield from status_lines(run.cells[~run.cells["status"].isin(BROKEN)], TOLD_REASONS)

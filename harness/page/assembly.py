@@ -1,4 +1,4 @@
-"""How a page is put together: one template, the libraries that draw its charts and tables, its scripts, its colours."""
+"""Puts a page together: its template, the libraries that draw its charts and tables, its scripts and its colours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from markupsafe import Markup
 from harness.scripts.palette import DTYPE_COLOUR, ON_DARK, SHAPES, VERDICT_COLOUR, method_styles
 
 ROOM = "harness"
-"""The package in which the templates, the scripts and the styles lie."""
+"""The package that holds the templates, the scripts and the styles."""
 
 STYLES = "page/page.css"
 
@@ -24,14 +24,14 @@ DARK_CONFIG = {
     place: {"labelColor": "#d8d8e0", "titleColor": "#ececf1", "gridColor": "#3b3b46", "domainColor": "#777783"}
     for place in ("axis", "legend", "header")
 }
-"""Vega's colours of what is written on a dark ground."""
+"""Vega's colours of axes, legends and headers on a dark ground."""
 
 
 def assembled(template: str, scripts: Sequence[str], settings: Mapping[str, Any], payload: str, **shown: Any) -> str:
     """The HTML of a page from its template, which extends page/layout.html.jinja.
 
-    scripts: files that are one module when they are joined, in this order; settings: what they are told; payload: the
-    rows, as `packed` gives them; shown: what the template shows, which is escaped.
+    scripts: files that are joined in this order into one JavaScript module; settings: its constants; payload: the rows,
+    as `packed` returns them; shown: the variables of the template, which escapes them.
     """
     return (
         _environment()
@@ -49,7 +49,7 @@ def assembled(template: str, scripts: Sequence[str], settings: Mapping[str, Any]
 
 
 def colours(methods: Iterable[str]) -> dict[str, Any]:
-    """The part of the settings that says what looks how; methods: those of the page."""
+    """The part of the settings that says how things look; methods: those that the page shows."""
     return {
         "colours": {
             "method": {name: (colour, SHAPES[marker]) for name, (colour, marker) in method_styles(methods).items()},
@@ -62,7 +62,7 @@ def colours(methods: Iterable[str]) -> dict[str, Any]:
 
 
 def as_json(value: Any) -> Markup:
-    """JSON that may stand between script tags."""
+    """The value as JSON that can stand between script tags: no text in it can end them."""
     return Markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))
 
 
@@ -78,13 +78,13 @@ def _environment() -> jinja2.Environment:
 
 
 def _as_script(code: str) -> Markup:
-    """A library that may stand between script tags: no text in it ends them, or begins a comment."""
+    """A library that can stand between script tags: no text in it ends them or begins a comment."""
     return Markup(re.sub("<(?=/script|!--)", r"\\x3c", code, flags=re.IGNORECASE))
 
 
 @cache
 def _vega() -> Markup:
-    """Vega and what embeds it, as a script that offers `vegaEmbed`; it takes a second to bundle."""
+    """Vega and vega-embed as a script that defines `vegaEmbed`. Cached, since bundling takes a second."""
     return _as_script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 

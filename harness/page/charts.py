@@ -1,4 +1,4 @@
-"""The charts of the page as Vega-Lite specifications: what is drawn of a run, and the frame that the explorer fills."""
+"""The charts of the page as Vega-Lite specifications: those of a run, and the frame that the explorer fills."""
 
 from __future__ import annotations
 
@@ -21,34 +21,36 @@ Spec = dict[str, Any]
 CELL_SIZE = 78
 PANEL_WIDTH, PANEL_HEIGHT = 240, 200
 MOST_COLUMNS = 12
-"""Of n in a map: with more, the names of methods no longer fit in its cells."""
+"""Columns of a map with text in its tiles: with more, the tiles are too narrow for the names of methods."""
 
 TOLD_AXES = ("device", "rows", "d", "distribution")
-"""Told beside a map even where they do not vary."""
+"""Axes that the caption of a map names even where they do not vary."""
 
 ABOVE = alt.Legend(orient="top")
-"""A legend at the side of panels would stand outside a narrow window."""
+"""Above the panels, since a legend beside them would stand outside a narrow window."""
 
 TICKS = (1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100)
 LEAST_TOP = 1.25
-"""Times as fast as native at which the colours of a map end at least: less is nearly nothing, and looks so."""
+"""Top of the colour scale of a map at least, in times as fast as native, so that a tiny gain has a faint colour."""
 
 DARK_TILE = 0.5
-"""Of the scale of such a map: from here on white is read better on a tile than black."""
+"""Share of the colour scale of a map above which white text is easier to read on a tile than black."""
 
 SHOWN_CHANGES = 60
+"""Quantities that the chart of changes shows at most."""
+
 DRAWN_TENSORS = ("values", "dx", "dW", "dy")
 SELECTIONS = ("selection right", "an index flipped", "flips not measured")
 
 
 def fastest_map(best: pd.DataFrame) -> tuple[Spec | None, str]:
-    """The fastest method in the plane of n and k, and in words at which values of the other axes; None: nothing could
-    be ranked. best: the rows of verdicts.fastest.fastest()."""
+    """The fastest method in the plane of n and k, and the values of the other axes in words; (None, '') where nothing
+    could be ranked. best: the rows of verdicts.fastest.fastest()."""
     if best.empty:
         return None, ""
     best, setting = _at_one_setting(best, ("n", "k", "dtype", "phase"))
     rows = best[["dtype", "phase", "n", "k", "fastest", "standing", "speedup", "low", "high"]].assign(
-        gain=np.log2(best["speedup"]), told=best["speedup"].map("{:.2g}x".format)
+        gain=np.log2(best["speedup"]), times=best["speedup"].map("{:.2g}x".format)
     )
     base = alt.Chart(alt.InlineData(values=_records(rows))).encode(
         x=alt.X("n:O", title="n (length of y)", axis=alt.Axis(labelAngle=0)),
@@ -63,7 +65,7 @@ def fastest_map(best: pd.DataFrame) -> tuple[Spec | None, str]:
             scale=alt.Scale(range=list(GAIN_COLOURS), domain=[0, most], clamp=True),
             legend=alt.Legend(
                 orient="top",
-                values=[float(np.log2(each)) for each in TICKS if np.log2(each) <= most],
+                values=[float(np.log2(tick)) for tick in TICKS if np.log2(tick) <= most],
                 labelExpr="format(pow(2, datum.value), '.3~g') + 'x'",
             ),
         ),
@@ -72,7 +74,7 @@ def fastest_map(best: pd.DataFrame) -> tuple[Spec | None, str]:
     layers: list[Any] = [tiles]
     if rows["n"].nunique() <= MOST_COLUMNS:
         layers.append(base.mark_text(dy=-6, fontSize=9, limit=CELL_SIZE - 4).encode(text="fastest:N", color=light))
-        layers.append(base.mark_text(dy=7, fontSize=9).encode(text="told:N", color=light))
+        layers.append(base.mark_text(dy=7, fontSize=9).encode(text="times:N", color=light))
     phases = [phase for phase in WHOLE if phase in set(rows["phase"])]
     dtypes = [dtype for dtype in DTYPES if dtype in set(rows["dtype"])]
     chart = (
@@ -84,7 +86,7 @@ def fastest_map(best: pd.DataFrame) -> tuple[Spec | None, str]:
 
 
 def error_chart(run: Run) -> Spec | None:
-    """Relative errors against the exact answer over n, by tensor and dtype; None where there are none."""
+    """Relative errors of native against the exact answer over n, by tensor and dtype; None where there are none."""
     own = run.discrepancies[(run.discrepancies["of"] == "method") & (run.discrepancies["reference"] == "exact")]
     flips = own[own["metric"] == "flips"].groupby(["case", "method"])["value"].max().rename("flips")
     rows = own[(own["metric"] == "rel_l2") & own["tensor"].isin(DRAWN_TENSORS) & (own["value"] > 0)]
@@ -129,7 +131,7 @@ def error_chart(run: Run) -> Spec | None:
 
 
 def changes_chart(verdicts: pd.DataFrame) -> Spec | None:
-    """Ratios of head to base with their intervals, in the colours of their verdicts; None where there are none."""
+    """Ratios of head to base with their intervals, coloured by verdict; None where there are none."""
     rows = verdicts[np.isfinite(verdicts["ratio"])]
     rows = rows[rows["kind"].isin(("time", "memory", "instructions"))].head(SHOWN_CHANGES)
     if rows.empty:
@@ -155,7 +157,8 @@ def changes_chart(verdicts: pd.DataFrame) -> Spec | None:
 
 
 def explorer_frame() -> Spec:
-    """A chart of rows `x y low high colour series panel`, whose titles, scales and palette the page sets."""
+    """A chart without rows. The script of the page gives it rows `x y low high colour series panel`, titles, scales and
+    colours."""
     base = alt.Chart().encode(
         x=alt.X("x:Q", title=""),
         color=alt.Color("colour:N", title=""),
@@ -176,9 +179,9 @@ def explorer_frame() -> Spec:
 
 
 def specification(chart: Any, description: str) -> Spec:
-    """The specification of a chart of Altair as the page takes it."""
+    """An Altair chart as a Vega-Lite specification that stands on the page's own ground."""
     spec: Spec = chart.properties(description=description).to_dict()
-    spec.pop("$schema")  # an address that nobody need look up
+    spec.pop("$schema")  # the page must name no address outside itself
     spec["config"] = {"background": "transparent", "view": {"stroke": None}}
     return spec
 
@@ -187,12 +190,12 @@ def _at_one_setting(rows: pd.DataFrame, shown: Sequence[str]) -> tuple[pd.DataFr
     """The rows at the commonest values of the axes that are not shown, and these values in words."""
     kept = commonest(rows, shown)
     others = [axis for axis in axes_of(dict.fromkeys(rows), "phase") if axis not in shown]
-    told = [axis for axis in others if rows[axis].nunique() > 1 or axis in TOLD_AXES]
-    return kept, ", ".join(f"{axis} = {kept[axis].iloc[0]}" for axis in told)
+    named = [axis for axis in others if rows[axis].nunique() > 1 or axis in TOLD_AXES]
+    return kept, ", ".join(f"{axis} = {kept[axis].iloc[0]}" for axis in named)
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON has them: no NaN."""
+    """The rows as JSON can hold them: None for NaN."""
     return [
         {str(name): None if value != value else value for name, value in row.items()} for row in rows.to_dict("records")
     ]

@@ -1,4 +1,4 @@
-"""Two runs, or the two sides of a duel, as the page shows them."""
+"""The comparison of two runs, or of the two sides of a duel, as the page shows it."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ from harness.verdicts.wording import change_text, quantities_text, quantity_name
 from harness.vocabulary import BROKEN
 
 SHOWN_FIRST = 8
-"""Changes that are shown before anything is unfolded."""
+"""Changes that are shown while everything is folded."""
 
 SHOWN_CHANGES = 60
+"""Changes that the unfolded table shows at most."""
+
 TOLD_REASONS = 4
+"""Lines about broken cells that the page shows at most."""
 
 OF_INSTRUCTIONS = {"more": "with more instructions", "fewer": "with fewer instructions"}
-"""Verdicts that a count of instructions gave, in words that say so."""
+"""Verdicts on counts of instructions, in words that name instructions."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """verdicts: of the head against the base, or None where they are not comparable, for which `refusal` is why."""
+    """Two runs and the verdicts on the head against the base: None where they are not comparable, and then `refusal`
+    says why."""
 
     base: Run
     head: Run
@@ -40,27 +44,27 @@ class Comparison:
 
     @property
     def heading(self) -> str:
-        """The study, and which side is held against which."""
-        one, two = (each.replace("_", ", ") for each in side_labels(self.base.info, self.head.info))
-        return f"{self.head.name}: {two} against {one}"
+        """The study, and which side is compared with which."""
+        base, head = (side.replace("_", ", ") for side in side_labels(self.base.info, self.head.info))
+        return f"{self.head.name}: {head} against {base}"
 
 
 def judged(comparison: Comparison) -> dict[str, Any]:
-    """What the template shows of a comparison; its chart is a specification, or None."""
+    """The variables of the template for a comparison. Its chart is a specification, or None."""
     base, head, verdicts = comparison.base, comparison.head, comparison.verdicts
-    told = {
+    shown = {
         "heading": comparison.heading,
-        "told": sides_text(base.info, head.info),
+        "sides_text": sides_text(base.info, head.info),
         "sides": _sides(base, head),
         "refusal": comparison.refusal,
     }
     if verdicts is None:
-        return told | {"lead": [], "broken": [], "first": None, "more": None, "chart": None}
-    return told | verdicts_told(verdicts, head.cells)
+        return shown | {"lead": [], "broken": [], "first": None, "more": None, "chart": None}
+    return shown | shown_verdicts(verdicts, head.cells)
 
 
-def verdicts_told(verdicts: pd.DataFrame, cells: pd.DataFrame) -> dict[str, Any]:
-    """What the template shows of verdicts; cells: those of the head."""
+def shown_verdicts(verdicts: pd.DataFrame, cells: pd.DataFrame) -> dict[str, Any]:
+    """The variables of the template for verdicts; cells: those of the head."""
     changed = verdicts[verdicts["verdict"] != "same"]
     more = len(changed) > SHOWN_FIRST
     broken = cells[cells["status"].isin(BROKEN)]
@@ -74,7 +78,7 @@ def verdicts_told(verdicts: pd.DataFrame, cells: pd.DataFrame) -> dict[str, Any]
 
 
 def _lead(verdicts: pd.DataFrame) -> Iterator[str]:
-    """The verdict in one sentence, then what the other quantities are."""
+    """A sentence that says whether anything got worse, then sentences about the other quantities."""
     fails = verdicts["verdict"].isin(FAILING) | ((verdicts["verdict"] == "more") & (verdicts["kind"] != INSTRUCTIONS))
     rest = counts(verdicts[~fails])
     compared = quantities_text(len(verdicts))
@@ -110,8 +114,8 @@ def _sides(base: Run, head: Run) -> Table:
     return different(facts(base), facts(head))
 
 
-def different(one: Mapping[str, str], two: Mapping[str, str]) -> Table:
+def different(base: Mapping[str, str], head: Mapping[str, str]) -> Table:
     """The facts in which two sides differ."""
-    names = [name for name in {**one, **two} if one.get(name) != two.get(name)]
-    rows = tuple((name, one.get(name, "-"), two.get(name, "-")) for name in names)
+    names = [name for name in {**base, **head} if base.get(name) != head.get(name)]
+    rows = tuple((name, base.get(name, "-"), head.get(name, "-")) for name in names)
     return Table("Where the two sides differ.", ("fact", "base", "head"), rows)

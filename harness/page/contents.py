@@ -1,4 +1,4 @@
-"""What the page is called, and what its contents call the runs."""
+"""The title of the page, and the names of the runs in its table of contents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SUBJECT = "Top-k selection in PyTorch"
 
 
 def page_title(runs: Sequence[Run], comparisons: Sequence[Comparison], suites: Sequence[str] = ()) -> str:
-    """What the page is about: the two sides of a comparison, the title of the only study, or the names of several.
+    """The heading of the only comparison, the title of the only study, or the names of several studies and suites.
 
     suites: the names of the suites whose duels are on the page.
     """
@@ -21,21 +21,21 @@ def page_title(runs: Sequence[Run], comparisons: Sequence[Comparison], suites: S
         return comparisons[0].heading
     if len(runs) == 1 and not suites:
         return title_of(runs[0])
-    told = ", ".join(dict.fromkeys([*(run.name for run in runs), *suites]))
-    return f"{SUBJECT}: {told}" if runs else told
+    shown = ", ".join(dict.fromkeys([*(run.name for run in runs), *suites]))
+    return f"{SUBJECT}: {shown}" if runs else shown
 
 
 def sides(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> list[str]:
-    """Of each run which side of a comparison it is: base, head, or ''."""
-    known = {each.base.path: "base" for each in comparisons} | {each.head.path: "head" for each in comparisons}
+    """Which side of a comparison each run is: base, head, or ''."""
+    known = {pair.base.path: "base" for pair in comparisons} | {pair.head.path: "head" for pair in comparisons}
     return [known.get(run.path, "") for run in runs]
 
 
 def names(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> list[str]:
-    """A short name for each run: its study; with its side or its time where several runs have one study."""
-    several = Counter(run.name for run in runs)
-    told = []
+    """A short name for each run: its study, and its side or its time where several runs are of the same study."""
+    runs_of = Counter(run.name for run in runs)
+    short = []
     for run, side in zip(runs, sides(runs, comparisons), strict=True):
-        more = side or str(run.info["begin"])[:16].replace("T", " ")
-        told.append(", ".join(filter(None, (run.name, more if several[run.name] > 1 else "", run.part))))
-    return told
+        which = side or str(run.info["begin"])[:16].replace("T", " ")
+        short.append(", ".join(filter(None, (run.name, which if runs_of[run.name] > 1 else "", run.part))))
+    return short

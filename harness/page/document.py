@@ -1,4 +1,4 @@
-"""A report: one HTML file that needs nothing else, made from the tables of runs alone."""
+"""A report: one HTML file that loads nothing else, made from the tables of runs alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.verdicts.fastest import UNRANKED, WHOLE
 from harness.verdicts.ratios import FEWEST_LAUNCHES
 
 CHARTS = {"map", "errors", "chart"}
-"""What sections and comparisons call theirs."""
+"""The names under which sections and comparisons hold a chart."""
 
 SCRIPTS = ("rows", "tables", "choice", "form", "look", "chart", "table", "explorer", "lookup", "folds", "page")
 
@@ -27,26 +27,26 @@ SCRIPTS = ("rows", "tables", "choice", "form", "look", "chart", "table", "explor
 def document(
     reported: Sequence[Reported], comparisons: Sequence[Comparison] = (), suites: Sequence[SuiteDuelled] = ()
 ) -> str:
-    """The HTML of the page. Whatever comes from a file is escaped.
+    """The HTML of the page, in which all text from files is escaped.
 
-    It begins with the verdicts of the comparisons. Then comes a section for each run, which begins with its answer, and
-    last the explorer. The head of each comparison is one of the runs; suites: duels of pytest suites, which come after
-    them. Raises UserError where a table cannot be read.
+    The page begins with the verdicts of the comparisons. Then come a section for each run, which begins with its
+    answer, and the explorer. The head of each comparison must be one of the runs. suites: duels of pytest suites, which
+    come after the runs. Raises UserError where a table cannot be read.
     """
     charts: dict[str, Any] = {}
-    runs = [each.run for each in reported]
+    runs = [shown.run for shown in reported]
     paths = [run.path for run in runs]
-    compared = {paths.index(each.head.path): each for each in comparisons}
+    compared = {paths.index(comparison.head.path): comparison for comparison in comparisons}
     rounds = RAW_ROUNDS // (len(reported) + len(suites))
     rows = [
-        (label(each.run), carried(each.run, each.standings, compared.get(place), rounds))
-        for place, each in enumerate(reported)
+        (label(shown.run), carried(shown.run, shown.standings, compared.get(place), rounds))
+        for place, shown in enumerate(reported)
     ]
-    rows += [(each.label, suite_carried(each, rounds)) for each in suites]
+    rows += [(suite.label, suite_carried(suite, rounds)) for suite in suites]
     methods = {name for run in runs for name in run.cells["method"].unique()}
-    told = zip(reported, names(runs, comparisons), sides(runs, comparisons), strict=True)
-    sections = [_kept(charts, place, section(*each)) for place, each in enumerate(told)]
-    verdicts = [_kept(charts, place, judged(each)) for place, each in compared.items()]
+    named = zip(reported, names(runs, comparisons), sides(runs, comparisons), strict=True)
+    sections = [_kept(charts, place, section(*arguments)) for place, arguments in enumerate(named)]
+    verdicts = [_kept(charts, place, judged(comparison)) for place, comparison in compared.items()]
     for place, suite in enumerate(suites, len(reported)):
         sections.append(_kept(charts, place, suite_section(suite)))
         verdicts.append(_kept(charts, place, suite_judged(suite)))
@@ -57,7 +57,7 @@ def document(
         packed(rows),
         title=suites[0].heading
         if not runs and len(suites) == 1
-        else page_title(runs, comparisons, [each.name for each in suites]),
+        else page_title(runs, comparisons, [suite.name for suite in suites]),
         subject=SUBJECT if runs else "",
         sections=sections,
         comparisons=verdicts,
@@ -65,18 +65,20 @@ def document(
     )
 
 
-def _kept(charts: dict[str, Any], place: int, told: Mapping[str, Any]) -> dict[str, Any]:
-    """What is told of a run or a comparison, its charts replaced by the names under which they are kept; place: the
-    number of the run."""
-    named = {}
-    for chart in CHARTS & told.keys():
-        named[chart] = f"{chart}-{place}" if told[chart] else ""
-        charts |= {named[chart]: told[chart]} if told[chart] else {}
-    return {**told, **named, "place": place}
+def _kept(charts: dict[str, Any], place: int, shown: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables of a section or a comparison, its charts moved to `charts` and replaced by their names there.
+
+    place: the number of the run.
+    """
+    chart_names = {}
+    for chart in CHARTS & shown.keys():
+        chart_names[chart] = f"{chart}-{place}" if shown[chart] else ""
+        charts |= {chart_names[chart]: shown[chart]} if shown[chart] else {}
+    return {**shown, **chart_names, "place": place}
 
 
 def _settings(charts: Mapping[str, Any], methods: Iterable[str]) -> dict[str, Any]:
-    """What the script of the page is told beside the rows; methods: those of all runs."""
+    """The constants of the page's script, beside its rows; methods: those of all runs."""
     return {
         "charts": charts,
         "explorer": explorer_frame(),

@@ -1,4 +1,4 @@
-"""How exact the methods of a run are: the worst errors by dtype and by method, as tables and in sentences."""
+"""How exact the methods of a run are: the worst errors by dtype and by method, in tables and in sentences."""
 
 from __future__ import annotations
 
@@ -29,16 +29,19 @@ WHY = {
     "tie": "another of several equal values is picked",
     "unexplained": "nobody knows why",
 }
-"""What the cause of a difference from native means."""
+"""Cause of a difference from native -> what it means."""
 
 NAMED_METHODS = 4
-"""Of those that differ from native: the table has all of them."""
+"""Methods that differ from native and have a sentence of their own at most: the table has all of them."""
 
 
 @dataclass(frozen=True)
 class OfDtype:
-    """worst: tensor -> the largest relative error against the exact answer where no index is known to have flipped;
-    flipped: in how many cells one did; known: of how many cells that is known."""
+    """The errors of one dtype against the exact answer.
+
+    worst: tensor -> the largest relative error in the cells where no index is known to have flipped; flipped: number of
+    cells in which an index flipped; known: number of cells in which flips were counted.
+    """
 
     dtype: str
     worst: Mapping[str, float]
@@ -48,7 +51,10 @@ class OfDtype:
 
 @dataclass(frozen=True)
 class OfMethod:
-    """worst: tensor -> the largest relative difference from native; causes: cause -> how many entries it explains."""
+    """The differences of one method from native.
+
+    worst: tensor -> the largest relative difference; causes: cause -> number of entries that it explains.
+    """
 
     method: str
     worst: Mapping[str, float]
@@ -56,8 +62,8 @@ class OfMethod:
 
     @property
     def largest(self) -> tuple[str, float]:
-        """The tensor that differs most, and by how much; NaN is more than any number."""
-        return max(self.worst.items(), key=lambda each: (math.isnan(each[1]), each[1]))
+        """The tensor that differs most, and its difference. NaN counts as larger than any number."""
+        return max(self.worst.items(), key=lambda item: _nan_last(item[1]))
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class Exactness:
 
 
 def exactness(run: Run) -> Exactness:
-    """The worst errors of a run; relaxations, which are not held to the exact answer, count by method alone."""
+    """The worst errors of a run. Relaxations, which are not meant to give the exact answer, count by method alone."""
     own = worst_launch(run.discrepancies[run.discrepancies["of"] == "method"])
     exact, native = (own[own["reference"] == reference] for reference in ("exact", BASE))
     exact = exact[~exact["method"].isin(relaxations())]
@@ -80,10 +86,12 @@ def exactness(run: Run) -> Exactness:
 def _by_dtype(rows: pd.DataFrame) -> Iterator[OfDtype]:
     flips = rows[rows["metric"] == "flips"].groupby(["case", "method"])["value"].max().rename("flips")
     errors = rows[rows["metric"] == "rel_l2"].merge(flips, on=["case", "method"], how="left")
-    for dtype in (each for each in DTYPES if each in set(errors["dtype"])):
+    present = set(errors["dtype"])
+    for dtype in (name for name in DTYPES if name in present):
         mine = errors[errors["dtype"] == dtype]
         known = mine.drop_duplicates(["case", "method"])["flips"].dropna()
-        yield OfDtype(dtype, _worst(mine[~(mine["flips"] > 0)]), int((known > 0).sum()), len(known))
+        not_flipped = ~(mine["flips"] > 0)  # not `== 0`: where flips were not counted they are NaN
+        yield OfDtype(dtype, _worst(mine[not_flipped]), int((known > 0).sum()), len(known))
 
 
 def _by_method(rows: pd.DataFrame) -> Iterator[OfMethod]:
@@ -96,7 +104,7 @@ def _by_method(rows: pd.DataFrame) -> Iterator[OfMethod]:
 
 
 def _worst(errors: pd.DataFrame) -> dict[str, float]:
-    """tensor -> the largest error, NaN if one of them is NaN."""
+    """tensor -> its largest error, or NaN if one of its errors is NaN."""
     return {
         tensor: float(np.max(errors.loc[errors["tensor"] == tensor, "value"].to_numpy()))
         for tensor in TENSORS
@@ -104,57 +112,58 @@ def _worst(errors: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def exactness_tables(found: Exactness) -> Iterator[Table]:
-    """A row a dtype, against the exact answer; a row a method, against native."""
-    if found.by_dtype:
-        tensors = _present(found.by_dtype)
+def exactness_tables(worst: Exactness) -> Iterator[Table]:
+    """One table with a row for each dtype, against the exact answer, and one with a row for each method, against
+    native."""
+    if worst.by_dtype:
+        tensors = _present(worst.by_dtype)
         rows = [
             (
-                each.dtype,
-                f"{FORMATS[each.dtype].unit_roundoff:.1e}",
-                *(_figure(each.worst, tensor) for tensor in tensors),
-                f"{each.flipped} of {each.known} cells" if each.known else "not measured",
+                of_dtype.dtype,
+                f"{FORMATS[of_dtype.dtype].unit_roundoff:.1e}",
+                *(_figure(of_dtype.worst, tensor) for tensor in tensors),
+                f"{of_dtype.flipped} of {of_dtype.known} cells" if of_dtype.known else "not measured",
             )
-            for each in found.by_dtype
+            for of_dtype in worst.by_dtype
         ]
         caption = (
             "Largest relative error (2-norm) against the exact answer in the cells where no index is known to have "
-            "flipped, beside the unit roundoff of the dtype; and in how many cells an index flipped."
+            "flipped, the unit roundoff of the dtype, and the number of cells in which an index flipped."
         )
         yield Table(caption, ("dtype", "unit roundoff", *tensors, "an index flipped in"), tuple(rows))
-    if found.by_method:
-        tensors = _present(found.by_method)
-        told = [
-            (each.method, *(_figure(each.worst, tensor) for tensor in tensors), _counted(each.causes) or "-")
-            for each in found.by_method
+    if worst.by_method:
+        tensors = _present(worst.by_method)
+        differences = [
+            (method.method, *(_figure(method.worst, tensor) for tensor in tensors), _counted(method.causes) or "-")
+            for method in worst.by_method
         ]
         caption = (
-            "Largest relative difference (2-norm) from native over all cases (0: no entry differs), and how many "
-            "entries differ for which cause."
+            "Largest relative difference (2-norm) from native over all cases (0: no entry differs), and the number of "
+            "entries that differ, by cause."
         )
-        yield Table(caption, ("method", *tensors, "entries that differ"), tuple(told))
+        yield Table(caption, ("method", *tensors, "entries that differ"), tuple(differences))
 
 
-def exactness_sentences(found: Exactness) -> Iterator[Markup]:
-    """Which methods return what native returns, by how much the others differ and why; the errors by dtype, and where
-    an index flipped."""
-    same = [each for each in found.by_method if all(value == 0 for value in each.worst.values())]
-    others = sorted((each for each in found.by_method if each not in same), key=lambda each: -_size(each))
+def exactness_sentences(worst: Exactness) -> Iterator[Markup]:
+    """Which methods return exactly what native returns, by how much the others differ and why; then the errors by
+    dtype, and where an index flipped."""
+    same = [method for method in worst.by_method if all(value == 0 for value in method.worst.values())]
+    others = sorted((method for method in worst.by_method if method not in same), key=_size, reverse=True)
     if same:
-        count = "returns" if len(same) == 1 else "return"
-        names = _joined([Markup("<b>{}</b>").format(each.method) for each in same])
-        yield Markup("{} {} the same numbers as native: {}.").format(names, count, _tensors(same))
-    for each in others[:NAMED_METHODS]:
-        yield _difference(each)
+        verb = "returns" if len(same) == 1 else "return"
+        names = _joined([Markup("<b>{}</b>").format(method.method) for method in same])
+        yield Markup("{} {} the same numbers as native: {}.").format(names, verb, _tensors(same))
+    for method in others[:NAMED_METHODS]:
+        yield _difference(method)
     if len(others) > NAMED_METHODS:
         more = len(others) - NAMED_METHODS
         yield Markup("{} more {} from native.").format(more, "method differs" if more == 1 else "methods differ")
-    if found.by_dtype:
-        yield from _against_exact(found.by_dtype)
+    if worst.by_dtype:
+        yield from _against_exact(worst.by_dtype)
 
 
-def _size(each: OfMethod) -> float:
-    value = each.largest[1]
+def _size(method: OfMethod) -> float:
+    value = method.largest[1]
     return math.inf if math.isnan(value) else value
 
 
@@ -164,25 +173,26 @@ def _tensors(same: Sequence[OfMethod]) -> str:
     return f"no entry of {_joined(list(names))} differs"
 
 
-def _difference(each: OfMethod) -> Markup:
-    tensor, value = each.largest
-    why = [WHY.get(name, name) for name in sorted(each.causes, key=lambda name: -each.causes[name])]
+def _difference(method: OfMethod) -> Markup:
+    """'fused differs from native, in dx by up to 5e-07 of its size: sums are taken in another order.'"""
+    tensor, value = method.largest
+    why = [WHY.get(name, name) for name in sorted(method.causes, key=lambda name: -method.causes[name])]
     size = "by NaN" if math.isnan(value) else Markup("by up to {} of its size").format(_short(value))
-    told = Markup("<b>{}</b> differs from native, in {} {}").format(each.method, tensor, size)
-    return told + (f": {', and '.join(why)}." if why else ".")
+    sentence = Markup("<b>{}</b> differs from native, in {} {}").format(method.method, tensor, size)
+    return sentence + (f": {', and '.join(why)}." if why else ".")
 
 
 def _against_exact(by_dtype: Sequence[OfDtype]) -> Iterator[Markup]:
-    worst = [(each.dtype, max(each.worst.values(), key=_nan_last)) for each in by_dtype if each.worst]
+    worst = [(of.dtype, max(of.worst.values(), key=_nan_last)) for of in by_dtype if of.worst]
     if worst and all(value == 0 for _, value in worst):
         yield Markup("Where the selection is right, every tensor is the exact answer.")
     elif worst:
-        told = Markup(
+        sentence = Markup(
             "Where the selection is right, a tensor is off the exact answer, relative to its size, by at most {}."
         )
-        yield told.format(_joined([Markup("{} in {}").format(_short(value), dtype) for dtype, value in worst]))
-    known = [each for each in by_dtype if each.known]
-    flipped = [f"{each.flipped} of {each.known} cells in {each.dtype}" for each in known if each.flipped]
+        yield sentence.format(_joined([Markup("{} in {}").format(_short(value), dtype) for dtype, value in worst]))
+    known = [of for of in by_dtype if of.known]
+    flipped = [f"{of.flipped} of {of.known} cells in {of.dtype}" for of in known if of.flipped]
     if flipped:
         yield Markup("A wrong index was selected in {}: there the gradient is far off.").format(_joined(flipped))
     elif known:
@@ -190,7 +200,7 @@ def _against_exact(by_dtype: Sequence[OfDtype]) -> Iterator[Markup]:
 
 
 def _short(value: float) -> Markup:
-    """Two digits, which no end of a line tears apart."""
+    """The value with two digits, which a browser does not break across lines."""
     return Markup('<span class="short">{}</span>').format("NaN" if math.isnan(value) else f"{value:.2g}")
 
 
@@ -204,8 +214,8 @@ def _joined(parts: Sequence[str]) -> Markup:
     return Markup("{} and {}").format(Markup(", ").join(first), last) if first else Markup("{}").format(last)
 
 
-def _present(found: Sequence[OfDtype] | Sequence[OfMethod]) -> tuple[str, ...]:
-    return tuple(tensor for tensor in TENSORS if any(tensor in each.worst for each in found))
+def _present(rows: Sequence[OfDtype] | Sequence[OfMethod]) -> tuple[str, ...]:
+    return tuple(tensor for tensor in TENSORS if any(tensor in row.worst for row in rows))
 
 
 def _counted(causes: Mapping[str, float]) -> str:

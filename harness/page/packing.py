@@ -1,7 +1,7 @@
-"""What a page carries, as compact JSON.
+"""The rows that a page carries, as compact JSON.
 
-Every row is of a cell, which is told once: the tables point to it. Text is told once too: a column of text is its
-distinct words and their places.
+Each cell is written once, and the rows of the tables point to it. A column of text is written as its distinct words and
+the places at which they stand.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ import numpy as np
 import pandas as pd
 
 DIGITS = 6
-"""Significant digits of a figure on the page: the tables have them all."""
+"""Significant digits of a number on the page; the CSV files have all of them."""
 
 CELL = ["case", "method"]
 
 
 @dataclass(frozen=True)
 class Carried:
-    """What a page carries of a run or of a study: cells, tables whose column `cell` points to them, how many blocks
-    were measured, and whatever else its script needs, as JSON has it."""
+    """The rows that a page carries of one run, or of the history of one study.
+
+    cells: one row for each cell; tables: their column `cell` holds the place of a row's cell in `cells`; blocks: how
+    many were measured, of which the page may carry a sample; more: other values for the page's script, in JSON's types.
+    """
 
     cells: pd.DataFrame
     tables: Mapping[str, pd.DataFrame]
@@ -36,8 +39,8 @@ class Carried:
 def pointed(
     tables: Mapping[str, pd.DataFrame], key: Sequence[str], cells: pd.DataFrame | None = None
 ) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
-    """The cells of tables that begin with the columns `key`, and the tables without these, with the column `cell` that
-    says which cell a row is of. cells: those that come first, and need not be in any table."""
+    """The cells of some tables that begin with the columns `key`, and the tables with a column `cell`, a place in these
+    cells, instead of `key`. cells: cells that come first, whether or not a table has rows of them."""
     known = [] if cells is None else [cells[[*key]]]
     cells = pd.concat([*known, *(table[[*key]] for table in tables.values())]).drop_duplicates(ignore_index=True)
     places = cells[CELL].assign(cell=np.arange(len(cells)))
@@ -49,19 +52,19 @@ def pointed(
 
 
 def packed(runs: Sequence[tuple[str, Carried]]) -> str:
-    """Every (label, rows) as base64 of gzip of JSON: {runs: [{label, blocks, cells, tables: {name: columns}}]}, with
-    the keys of `more` beside these."""
-    told = [
-        dict(each.more)
+    """All (label, rows) as base64 of gzip of JSON: {runs: [{label, blocks, cells, tables: {name: columns}}]}; the keys
+    of `more` stand beside these four."""
+    content = [
+        dict(rows.more)
         | {
             "label": label,
-            "blocks": each.blocks,
-            "cells": _columns(each.cells),
-            "tables": {name: _columns(table) for name, table in each.tables.items()},
+            "blocks": rows.blocks,
+            "cells": _columns(rows.cells),
+            "tables": {name: _columns(table) for name, table in rows.tables.items()},
         }
-        for label, each in runs
+        for label, rows in runs
     ]
-    text = json.dumps({"runs": told}, separators=(",", ":"), allow_nan=False)
+    text = json.dumps({"runs": content}, separators=(",", ":"), allow_nan=False)
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
@@ -70,13 +73,13 @@ def _columns(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _column(values: pd.Series) -> Any:
-    """Numbers as they are, to DIGITS digits; text as {words, at}; what is not finite as null or as text."""
+    """Numbers as a list, with DIGITS digits, in which NaN is null and infinity is text; text as {words, at}."""
     if values.dtype == bool or not pd.api.types.is_numeric_dtype(values):
         places, words = pd.factorize(values.astype(str))
         return {"words": list(words), "at": places.tolist()}
     if pd.api.types.is_integer_dtype(values):
         return values.tolist()
-    return [_number(each) for each in values.tolist()]
+    return [_number(value) for value in values.tolist()]
 
 
 def _number(value: float) -> float | str | None:

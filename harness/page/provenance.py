@@ -1,4 +1,4 @@
-"""Where a run comes from, in words and as a table of its run.json."""
+"""Where a run comes from: in a few words, and as a table of the facts in its run.json."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.page.table import Table
 from harness.tables import Run
 
 LEFT_OUT = ("text",)
-"""The study's text has a place of its own."""
+"""Facts that are not in the table: the text of the study has a place of its own on the page."""
 
 COMMIT_DIGITS = 8
 
@@ -21,13 +21,13 @@ def title_of(run: Run) -> str:
 
 
 def label(run: Run) -> str:
-    """The study, when it began, its commit, and which machine's part of it this is, where there are several."""
-    told = [run.name, str(run.info["begin"])[:16].replace("T", " "), revision(run), run.part]
-    return ", ".join(filter(None, told))
+    """The study, when the run began, its commit, and its machine where several machines measured it."""
+    parts = [run.name, str(run.info["begin"])[:16].replace("T", " "), revision(run), run.part]
+    return ", ".join(filter(None, parts))
 
 
 def revision(run: Run) -> str:
-    """The commit of the code, and whether it had changes."""
+    """The commit of the code, and '-dirty' where it had uncommitted changes."""
     commit = str(run.info.get("commit", "unknown"))[:COMMIT_DIGITS]
     return commit + ("-dirty" if run.info.get("dirty") else "")
 
@@ -45,14 +45,14 @@ def machine_line(info: Mapping[str, Any]) -> str:
 
 
 def facts(run: Run) -> dict[str, str]:
-    """Every fact of run.json but the study's text, and how much was measured."""
-    told = {name: value for name, value in run.info.items() if name not in LEFT_OUT}
+    """The facts of run.json except the study's text, and how many launches and cells were measured."""
+    info = {name: value for name, value in run.info.items() if name not in LEFT_OUT}
     counts = {"launches": run.cells["launch"].nunique(), "cells": run.cells.groupby(["case", "method"]).ngroups}
-    return facts_of(told | counts)
+    return facts_of(info | counts)
 
 
 def facts_of(info: Mapping[str, Any]) -> dict[str, str]:
-    """Facts as text; what lies in another fact is named by both."""
+    """The facts as text. A fact inside another one is named by both, as in `machine.cpu`."""
     return dict(_flat(info))
 
 

@@ -1,4 +1,4 @@
-"""What the page shows of one run."""
+"""One run with everything that its section of the page shows."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure that a study's script drew: its name, what it shows, and its file in one of TYPES; dark: what stands
-    for it on a dark page, its format and its bytes."""
+    """A figure that a study's script drew.
+
+    path: its file, in one of TYPES; dark: the same figure for a dark page, its format and its bytes.
+    """
 
     name: str
     caption: str
@@ -29,20 +31,23 @@ class Drawn:
 
     @property
     def address(self) -> str:
-        """The file as an address that holds it: of its formats, the smallest."""
-        there = (each for each in map(self.path.with_suffix, TYPES) if each.is_file())
-        smallest = min(there, key=lambda each: each.stat().st_size)
+        """A data URL of the figure, in the format whose file is the smallest."""
+        files = (path for path in map(self.path.with_suffix, TYPES) if path.is_file())
+        smallest = min(files, key=lambda path: path.stat().st_size)
         return _address(smallest.suffix, smallest.read_bytes())
 
     @property
     def dark_address(self) -> str:
-        """The same of the figure for a dark page; '' where there is none."""
+        """A data URL of the figure for a dark page; '' where there is none."""
         return _address(f".{self.dark[0]}", self.dark[1]) if self.dark else ""
 
 
 @dataclass(frozen=True)
 class Reported:
-    """A run, with what its study's script says of it: figures, the lines of its summary, names of undrawn figures."""
+    """A run, with the figures and the lines of the summary that its study's script made of it.
+
+    undrawn: the names of the figures that could not be drawn.
+    """
 
     run: Run
     figures: Sequence[Drawn] = ()
@@ -51,7 +56,7 @@ class Reported:
 
     @cached_property
     def standings(self) -> pd.DataFrame:
-        """verdicts.fastest.standings() of the times that are believed; of a run without times an empty table."""
+        """verdicts.fastest.standings() of the believed times of the run; an empty table where it has no times."""
         return self.run.timings if self.run.timings.empty else standings(believed(self.run))
 
 

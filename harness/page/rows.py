@@ -1,4 +1,4 @@
-"""The rows that the page of a report carries: summaries of a run's tables, its raw rounds, its figures of error."""
+"""The rows that the page of a report carries of a run: summaries of its times and memory, raw blocks, and errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.tables import Run
 from harness.verdicts.ratios import multiples_of_read, speedups
 
 RAW_ROUNDS = 200_000
-"""Blocks that a page carries at most: more are sampled, which its reader is told."""
+"""Blocks that a page carries at most. Of more it carries a random sample, and says so."""
 
 BAND = (0.05, 0.95)
 """Quantiles over the blocks of a cell's phase between which the band of its seconds lies."""
@@ -21,8 +21,11 @@ CELL_AND_PHASE = ["case", "method", "phase"]
 
 
 def carried(run: Run, standings: pd.DataFrame, comparison: Comparison | None, rounds: int) -> Carried:
-    """The rows of a run, of its blocks at most `rounds`, and of the comparison whose head it is; standings: what
-    verdicts.fastest.standings() says of its times."""
+    """The rows of a run, with at most `rounds` of its blocks.
+
+    standings: the result of verdicts.fastest.standings() for its times; comparison: the one whose head the run is, if
+    any, whose verdicts are added.
+    """
     key = list(run.cells.columns[: list(run.cells.columns).index("launch")])
     tables = {
         TIME: _times(run.timings, standings),
@@ -38,8 +41,8 @@ def carried(run: Run, standings: pd.DataFrame, comparison: Comparison | None, ro
 
 
 def _times(timings: pd.DataFrame, standings: pd.DataFrame) -> pd.DataFrame:
-    """A row a cell's phase: the median block and its band, the speed-up and the multiple of one read with intervals,
-    and what the look-up may say of it, if anything."""
+    """One row for each phase of a cell: the median block and its band, the speed-up and the multiple of one read with
+    their intervals, and its standing, '' where the method does not compete."""
     if timings.empty:
         return timings
     key = list(timings.columns[: list(timings.columns).index("clock") + 1])
@@ -58,7 +61,8 @@ def _times(timings: pd.DataFrame, standings: pd.DataFrame) -> pd.DataFrame:
 
 
 def _memory(memory: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    """A row a cell's phase: the least bytes, and the median and range over launches of the peak."""
+    """One row for each phase of a cell: the least bytes that it must move, and the median and the range over launches
+    of its peak, in bytes."""
     peaks = memory.groupby([*key, "phase"], sort=False)["peak_bytes"]
     table = memory.groupby([*key, "phase"], sort=False)["min_bytes"].max().to_frame()
     return table.assign(
@@ -67,5 +71,5 @@ def _memory(memory: pd.DataFrame, key: list[str]) -> pd.DataFrame:
 
 
 def sampled(blocks: pd.DataFrame, most: int) -> pd.DataFrame:
-    """At most so many blocks, drawn without replacement, in their order."""
+    """At most `most` of the blocks, drawn at random without replacement (always the same ones), in their order."""
     return blocks if len(blocks) <= most else blocks.sample(most, random_state=0).sort_index()

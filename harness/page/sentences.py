@@ -17,7 +17,7 @@ NEEDS = {
     "pipeline": "topk(W x) with the gradients of W and x (pipeline)",
     "backward": "the gradient alone (backward)",
 }
-"""phase -> what somebody needs who pays for it."""
+"""phase -> what somebody who pays for it needs."""
 
 NATIVE = Markup("<b>native</b>")
 
@@ -54,8 +54,8 @@ def take(advice: Advice) -> Markup:
 def _few(cases: int, unranked: int) -> str:
     """'30 of 33 cases have fewer than 3 launches, too few for an answer'."""
     every = f"all {unranked} cases have" if unranked > 1 else "the only case has"
-    of = f"{unranked} of {cases + unranked} cases have" if cases else every
-    return f"{of} fewer than {FEWEST_LAUNCHES} launches, too few for an answer"
+    which = f"{unranked} of {cases + unranked} cases have" if cases else every
+    return f"{which} fewer than {FEWEST_LAUNCHES} launches, too few for an answer"
 
 
 def in_short(advice: Sequence[Advice]) -> Markup:
@@ -63,17 +63,17 @@ def in_short(advice: Sequence[Advice]) -> Markup:
 
     '' where there is no case.
     """
-    asked = [each for each in advice if each.need != "backward"] or list(advice)
-    cases, unranked = (sum(getattr(each, name) for each in asked) for name in ("cases", "unranked"))
+    asked = [need for need in advice if need.need != "backward"] or list(advice)
+    cases, unranked = sum(need.cases for need in asked), sum(need.unranked for need in asked)
     if unranked > cases:
         return Markup("{}.").format(_few(cases, unranked).capitalize())
     if not cases:
         return Markup("")
     gains: dict[str, list[Choice]] = {}
-    for each in asked:
-        for choice in each.choices:
+    for need in asked:
+        for choice in need.choices:
             gains.setdefault(choice.method, []).append(choice)
-    if all(each.native == each.cases for each in asked):
+    if all(need.native == need.cases for need in asked):
         where = f"all {cases} cases" if cases > 1 else "the only case"
         return Markup(" ").join([Markup("In {} take {}: {}.").format(where, NATIVE, NO_OTHER), *_unranked(asked)])
     unit = " times as fast as native"
@@ -82,10 +82,10 @@ def in_short(advice: Sequence[Advice]) -> Markup:
         count, most = sum(choice.cases for choice in choices), max(choice.gain[1] for choice in choices)
         parts.append(Markup("<b>{}</b> in {} (up to {:.2g}{})").format(method, count, most, unit))
         unit = " times"
-    if left := sum(each.left for each in asked):
+    if left := sum(need.left for need in asked):
         parts.append(Markup("another method in {}").format(left))
     why = ""
-    if any(each.native for each in asked):
+    if any(need.native for need in asked):
         parts.append(Markup("otherwise {}").format(NATIVE))
         why = f", where {NO_OTHER}"
     taken = Markup("Of {} cases, take {}{}.").format(cases, Markup(", ").join(parts), why)
@@ -93,7 +93,7 @@ def in_short(advice: Sequence[Advice]) -> Markup:
 
 
 def spread(least: float, most: float) -> str:
-    """'1.2 to 1.9', or one number where two digits do not tell the ends apart."""
+    """'1.2 to 1.9', or a single number where both ends are the same with two digits."""
     low, high = f"{least:.2g}", f"{most:.2g}"
     return low if low == high else f"{low} to {high}"
 
@@ -105,8 +105,8 @@ def _choices(advice: Advice) -> Markup:
         by_method.setdefault(choice.method, []).append(choice)
     sentences = []
     if by_method:
-        told = Markup("; or ").join(_choice(method, choices) for method, choices in by_method.items())
-        sentences.append(Markup("take {}.").format(told))
+        taken = Markup("; or ").join(_choice(method, choices) for method, choices in by_method.items())
+        sentences.append(Markup("take {}.").format(taken))
     if advice.left:
         where = f"{'In' if sentences else 'in'} {advice.left} of the {advice.cases} cases"
         sentences.append(Markup("{} another method is faster: look up your case.").format(where))
@@ -117,12 +117,12 @@ def _choices(advice: Advice) -> Markup:
 
 
 def _choice(method: str, choices: Sequence[Choice]) -> Markup:
-    """'fused in float32, or in bfloat16, k = 8 (1.2 to 1.9 times as fast as native)'."""
-    *first, last = [_placed(each.where) for each in choices]
+    """'fused in float32; and in bfloat16, k = 8 (1.2 to 1.9 times as fast as native)'."""
+    *first, last = [_placed(choice.where) for choice in choices]
     where = "; and ".join(filter(None, ("; ".join(first), last)))
-    gain = spread(min(each.gain[0] for each in choices), max(each.gain[1] for each in choices))
-    told = Markup("<b>{}</b>{}").format(method, where and f" {where}")
-    return told + Markup(" ({} times as fast as native)").format(gain)
+    gain = spread(min(choice.gain[0] for choice in choices), max(choice.gain[1] for choice in choices))
+    named = Markup("<b>{}</b>{}").format(method, where and f" {where}")
+    return named + Markup(" ({} times as fast as native)").format(gain)
 
 
 def _placed(where: str) -> str:
@@ -131,7 +131,7 @@ def _placed(where: str) -> str:
 
 def _unranked(advice: Sequence[Advice]) -> Iterator[str]:
     """A sentence that says in how many cases there are too few launches, where there are any."""
-    if unranked := sum(each.unranked for each in advice):
-        more = "more " if any(each.cases for each in advice) else ""
+    if unranked := sum(need.unranked for need in advice):
+        more = "more " if any(need.cases for need in advice) else ""
         cases = "case" if unranked == 1 else "cases"
         yield f"In {unranked} {more}{cases} there are too few launches for an answer (under {FEWEST_LAUNCHES})."

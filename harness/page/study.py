@@ -1,4 +1,4 @@
-"""What the template shows of one run: its answer, then the parts that are folded."""
+"""The section of one run: its answer, then the parts that are folded."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ from harness.report.advice import advice
 from harness.verdicts.fastest import fastest_of
 
 SHOWN_FINDINGS = 3
-"""Of a run without times and without errors: there its study's own findings are the answer."""
+"""Lines of a study's summary that are the answer of a run which has neither times nor errors."""
 
 
 def section(reported: Reported, name: str, side: str) -> dict[str, Any]:
-    """name: that of the run in the contents; side: base or head of a comparison, or ''. Charts are specifications, or
-    None."""
+    """The variables of the template for one run. A chart is a specification, or None.
+
+    name: the run's name in the contents of the page; side: base or head of a comparison, or ''.
+    """
     run = reported.run
     timed = not run.timings.empty
-    found = list(advice(reported.standings)) if timed else []
+    advised = list(advice(reported.standings)) if timed else []
     exact = exactness(run)
     best = fastest_of(reported.standings) if timed else None
     fastest, setting = (None, "") if best is None else fastest_map(best)
     sentences = list(exactness_sentences(exact))
-    told: list[Use] = uses(found)
-    answered = bool(told or sentences)
+    by_use: list[Use] = uses(advised)
+    answered = bool(by_use or sentences)
     return {
         "name": name,
         "side": side,
         "title": title_of(run),
         "heading": label(run),
         "machine": machine_line(run.info),
-        "short": _in_short(in_short(found), sentences, reported),
-        "uses": told,
+        "short": _in_short(in_short(advised), sentences, reported),
+        "uses": by_use,
         "exact": sentences,
         "opening": [] if answered else reported.summary[:SHOWN_FINDINGS],
         "beware": list(beware(run)),
@@ -57,12 +59,13 @@ def section(reported: Reported, name: str, side: str) -> dict[str, Any]:
     }
 
 
-def _in_short(which: Markup, exact: list[Markup], reported: Reported) -> Markup:
-    """One sentence for a page of several runs."""
-    if which:
-        return which
+def _in_short(taken: Markup, exact: list[Markup], reported: Reported) -> Markup:
+    """The run in one sentence, for the beginning of a page of several runs: which method to take, or else how exact it
+    is, or else the first line of its summary."""
+    if taken:
+        return taken
     if exact:
         return exact[-1]
     return Markup("{}").format(
-        reported.summary[0] if reported.summary else "It has neither times nor errors to answer."
+        reported.summary[0] if reported.summary else "It has neither times nor errors, so there is no answer."
     )

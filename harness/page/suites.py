@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from harness.machine import Revision
-from harness.page.compared import TOLD_REASONS, different, verdicts_told
+from harness.page.compared import TOLD_REASONS, different, shown_verdicts
 from harness.page.packing import Carried, pointed
 from harness.page.provenance import facts_of, machine_line
 from harness.page.rows import ROUNDS, VERDICTS, sampled
@@ -37,17 +37,18 @@ class SuiteDuelled:
 
     @property
     def heading(self) -> str:
-        """The suite, and which side is held against which."""
+        """The suite, and which side is compared with which."""
         return f"{self.name}: {_revision(self.head)} against {_revision(self.base)}"
 
 
 def _revision(side: SuiteRun) -> str:
-    """The commit of a side, and whether it had changes."""
+    """The commit of a side, and '-dirty' where it had uncommitted changes."""
     return Revision(str(side.info["commit"]), bool(side.info["dirty"])).label
 
 
 def suite_section(duel: SuiteDuelled) -> dict[str, Any]:
-    """What the template shows of the head, as of a run; what a suite does not have is empty."""
+    """The variables of the template for the head, as study.section() gives them for a run. Those that a suite does not
+    have are empty."""
     head = duel.head
     empty: dict[str, Any] = dict.fromkeys(("side", "map", "setting", "errors", "text"), "")
     several = ("uses", "exact", "opening", "which_method", "how_exact", "figures", "undrawn", "summary", "not_measured")
@@ -68,18 +69,18 @@ def suite_section(duel: SuiteDuelled) -> dict[str, Any]:
 
 
 def suite_judged(duel: SuiteDuelled) -> dict[str, Any]:
-    """What the template shows of the verdicts, as of a comparison."""
+    """The variables of the template for the verdicts, as compared.judged() gives them for a comparison."""
     base, head = duel.base, duel.head
-    return verdicts_told(duel.verdicts, as_cells(head).cells) | {
+    return shown_verdicts(duel.verdicts, as_cells(head).cells) | {
         "heading": duel.heading,
-        "told": suite_sides_text(base.info, head.info),
+        "sides_text": suite_sides_text(base.info, head.info),
         "sides": different(facts_of(base.info), facts_of(head.info)),
         "refusal": "",
     }
 
 
 def suite_carried(duel: SuiteDuelled, rounds: int) -> Carried:
-    """The verdicts, and of the head's blocks at most so many."""
+    """The rows that the page carries of a duel of a suite: its verdicts, and at most `rounds` blocks of its head."""
     parameters = [parameter_column(name) for name in duel.head.info["parameters"]]
     key = ["case", "method", "test", *parameters]
     tables = {VERDICTS: duel.verdicts, ROUNDS: sampled(duel.head.timings.drop(columns=["position"]), rounds)}
@@ -89,4 +90,5 @@ def suite_carried(duel: SuiteDuelled, rounds: int) -> Carried:
 
 
 def _keyed(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the two columns that name a cell: each test is a case, and its function the method."""
     return table.assign(case=table["test"], method=function_of(table["test"]))

@@ -1,4 +1,4 @@
-"""A small table of text, as the page shows it."""
+"""A small table of text on the page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Table:
-    """The first column says what a row is about."""
+    """A table whose first column names its rows."""
 
     caption: str
     columns: tuple[str, ...]

@@ -1,1 +1,1 @@
-"""The script beside a study: what it measures besides, and the figures that it draws."""
+"""The script beside a study: its own measurements, and the figures and the summary that it makes of a run."""

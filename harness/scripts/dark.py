@@ -1,7 +1,8 @@
-"""The same figure for a dark page: its colours are changed, and nothing is drawn or computed anew.
+"""The same figure for a dark page: only its colours change, and nothing is drawn or computed anew.
 
-Greys change places, light with dark; a colour keeps its hue and becomes lighter where the ground would swallow it.
-Tiles whose colours begin at white begin at the ground instead, and what is written on them is read against its tile.
+Light and dark greys change places. A colour keeps its hue, and becomes lighter where it would be lost on the dark
+ground. Tiles whose colours begin at white begin at the ground instead, and their text gets a colour that can be read on
+the tile.
 """
 
 from __future__ import annotations
@@ -14,28 +15,28 @@ import numpy as np
 from harness.scripts.palette import LIGHT_TILE, ON_DARK, luminance
 
 GROUND, INK = "#202027", "#ececf1"
-"""Of a card of the page, and of what is written on it (harness/page/page.css)."""
+"""Colours of a card of the dark page and of its text (--card and --ink in harness/page/page.css)."""
 
 GREY = 0.12
-"""Saturation, (most - least) of the three channels, below which a colour is a grey."""
+"""A colour whose largest and smallest channel, from 0 to 1, differ by less than this is a grey."""
 
 MIDDLE_GREY = (0.45, 0.72)
-"""Greys, from black at 0 to white at 1, that are seen on both grounds."""
+"""Range of greys, from black at 0 to white at 1, that can be seen on both grounds and stay as they are."""
 
 LEAST_CONTRAST = 3.0
-"""Of what is drawn to the ground (WCAG 2.1, 1.4.11)."""
+"""Least contrast between a mark and the ground (WCAG 2.1, 1.4.11)."""
 
 PAPER = 0.85
-"""Luminance of a colour of a map from which it stands for the white of paper."""
+"""A colour map with a luminance above this uses white as its paper; a darker one is left as it is."""
 
 LIGHTEST = 0.9
-"""Lightness, of 1, of the strongest colour of such a map."""
+"""Lightness, from 0 to 1, of the strongest colour of a colour map on the dark ground."""
 
 FEW = 16
-"""Colours of a map that are a kind each, and no scale."""
+"""A colour map of at most this many colours names categories, and is no scale."""
 
 KEPT = "colour of a tile"
-"""gid of a patch of a legend that stands for tiles: it has their colour on a dark page too."""
+"""gid of a patch in a legend that stands for tiles: on a dark page too, it has the colour of those tiles."""
 
 TEXT_ON_LIGHT = "#1c1c22"
 
@@ -56,7 +57,7 @@ def darken(figure: Any) -> None:
             artist.set_edgecolor(artist.get_facecolor())
         elif isinstance(artist, QuadMesh):
             artist.set_cmap(_dark_map(artist.get_cmap()))
-            if len(artist.get_edgecolor()):  # a colour bar has none between its colours
+            if len(artist.get_edgecolor()):  # the mesh of a colour bar has no edges
                 artist.set_edgecolor(GROUND)
         elif isinstance(artist, Text):
             artist.set_color(_on_dark(artist.get_color()))
@@ -67,20 +68,21 @@ def darken(figure: Any) -> None:
             for part in ("facecolor", "edgecolor"):
                 _change(artist, part)
         elif isinstance(artist, Collection) and artist.get_array() is None:
-            artist.set_facecolor([_on_dark(each) for each in artist.get_facecolor()])
-            artist.set_edgecolor([_on_dark(each) for each in artist.get_edgecolor()])
+            artist.set_facecolor([_on_dark(colour) for colour in artist.get_facecolor()])
+            artist.set_edgecolor([_on_dark(colour) for colour in artist.get_edgecolor()])
     for mesh in meshes:
         _write_on_tiles(mesh)
 
 
 def _change(artist: Any, part: str) -> None:
+    """Change one colour of an artist; part: the attribute, such as "edgecolor"."""
     colour = getattr(artist, f"get_{part}")()
     if not isinstance(colour, str) or colour.lower() not in ("none", "auto"):
         getattr(artist, f"set_{part}")(_on_dark(colour))
 
 
 def _on_dark(colour: Any) -> Any:
-    """What stands for a colour on the dark ground, as opaque as it was."""
+    """The colour that replaces this one on the dark ground, as opaque as before."""
     from matplotlib.colors import to_hex, to_rgba
 
     red, green, blue, alpha = to_rgba(colour)
@@ -97,12 +99,12 @@ def _on_dark(colour: Any) -> Any:
 
 
 def _of_tile(colour: Any) -> Any:
-    """A colour that is a kind stays; a grey one becomes that of the dark ground."""
+    """The colour of a tile that names a category: a grey one changes as other greys do, any other stays."""
     return _on_dark(colour) if max(colour[:3]) - min(colour[:3]) < GREY else colour
 
 
 def _lightened(colour: Colour) -> Colour:
-    """The colour, or one of its hue that is light enough to be seen on the ground."""
+    """The colour, or a lighter one of the same hue that has LEAST_CONTRAST on the dark ground."""
     from matplotlib.colors import to_rgb
 
     ground = luminance(*to_rgb(GROUND))
@@ -114,13 +116,13 @@ def _lightened(colour: Colour) -> Colour:
 
 
 def _dark_map(colours: Any) -> Any:
-    """The map with light and dark exchanged, if it has the white of paper; else itself."""
+    """The colour map with light and dark exchanged, if it uses white as its paper; otherwise itself."""
     from matplotlib.colors import ListedColormap, to_rgb
 
     table = colours(np.linspace(0, 1, 256))[:, :3]
     if colours.N <= FEW:
-        return ListedColormap([_of_tile(each) for each in colours(np.arange(colours.N))])
-    if max(luminance(*each) for each in table) < PAPER:
+        return ListedColormap([_of_tile(colour) for colour in colours(np.arange(colours.N))])
+    if max(luminance(*colour) for colour in table) < PAPER:
         return colours
     ground = colorsys.rgb_to_hls(*to_rgb(GROUND))[1]
     changed = []
@@ -131,12 +133,12 @@ def _dark_map(colours: Any) -> Any:
 
 
 def _write_on_tiles(mesh: Any) -> None:
-    """Give each text that stands on a tile the colour that is read on it; tiles are one wide and one high."""
+    """Give the text on each tile a colour that can be read on it. A tile is one data unit wide and high."""
     values = np.ma.atleast_2d(mesh.get_array())
     if mesh.axes is None or values.ndim != 2:
         return
     shown = mesh.get_cmap()(mesh.norm(values))
     for text in mesh.axes.texts:
-        column, row = (int(np.floor(each)) for each in text.get_position())
+        column, row = (int(np.floor(coordinate)) for coordinate in text.get_position())
         if text.get_transform() is mesh.axes.transData and 0 <= row < values.shape[0] and 0 <= column < values.shape[1]:
             text.set_color(TEXT_ON_LIGHT if luminance(*shown[row, column][:3]) > LIGHT_TILE else INK)

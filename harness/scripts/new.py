@@ -1,4 +1,4 @@
-"""A study to start from: a commented study file, and beside it a script with two figures."""
+"""`harness new`: a commented study file to start from, and a script with two figures beside it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from harness.tables import FOLDER_NAME
 from harness.vocabulary import SHIPPED, STUDY_SUFFIX
 
 TEMPLATES = {STUDY_SUFFIX: "study.toml", ".py": "script.py.txt"}
-"""What the name of a file ends with -> its template, in which NAME stands for the name of the study."""
+"""Suffix of a file -> its template, in which NAME stands for the name of the study."""
 
 
 def new_study(word: str, studies: Path) -> list[Path]:
-    """Write a study file and its script, and return their paths: `word` is a name in the folder `studies`, or a path.
+    """Write a study file and its script, and return their paths.
 
-    Raises UserError where the name cannot be used or one of the files is there already; then nothing is written.
+    word: a name for files in the folder `studies`, or a path. Raises UserError, before anything is written, where the
+    name cannot be used or one of the files exists already.
     """
     target = Path(word.removesuffix(STUDY_SUFFIX)) if is_path(word) else studies / word
     _refuse_name(target.name)
@@ -37,7 +38,7 @@ def new_study(word: str, studies: Path) -> list[Path]:
 
 
 def _refuse_name(name: str) -> None:
-    """Raise UserError for a name that no folder of results can have, or that would hide a module from scripts."""
+    """Raise UserError for a name that cannot be a folder of results, or that would hide a module from scripts."""
     if not re.fullmatch(FOLDER_NAME, name):
         raise UserError(f"new: '{name}' is no name of a study: letters, digits, '_' and '-', the first no '-'")
     if any((SHIPPED / f"{name}{suffix}").exists() for suffix in TEMPLATES):

@@ -1,7 +1,7 @@
 """One look for all figures, drawn or on a page: the same method has the same colour and marker everywhere.
 
-Colours are those of Okabe and Ito (2008), and of Tol (2021), which the colour-blind can tell apart; markers say it
-again for print in grey.
+The colours are those of Okabe and Ito (2008) and of Tol (2021), which colour-blind people can tell apart. Markers tell
+the methods apart in print without colours.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ METHOD_STYLE = {
     "copy": ("#B9A27C", "."),
     "read": ("#7B5A2E", "."),
 }
-"""method -> colour and matplotlib's marker."""
+"""method -> its colour and its marker in matplotlib."""
 
 VARIANTS = ("native_unsorted", "csr_at", "straight_through")
-"""Methods that are nearly another one: their lines are dashed, since they often lie on those of the other."""
+"""Variants of another method. Their lines are dashed, because they often lie on the line of that method."""
 
 GAIN_COLOURS = ("#F4F2F8", "#B9A6D8", "#6A4AA5", "#2E1065")
-"""From no gain to the largest."""
+"""Colours of a scale from no gain to the largest."""
 
 RATIO_COLOURS = ("#7F3B08", "#E08214", "#FDD9A8", "#F7F7F7", "#C9BFE3", "#6A4AA5", "#2E1065")
-"""From the slowest through as fast (the middle one) to the fastest."""
+"""Colours of a scale from the slowest to the fastest; the middle one means equally fast."""
 
 OTHER_STYLES = (
     ("#AA3377", "*"), ("#4477AA", "s"), ("#228833", "^"), ("#BB5566", "D"), ("#997700", "v"), ("#444444", "P"),
 )  # fmt: skip
-"""Those of methods that are not named here, in the order of their names, over and over."""
+"""Styles of all other methods, given out in the order of their names, and again from the first when all are used."""
 
 DTYPE_COLOUR = {"bfloat16": "#D55E00", "float16": "#E69F00", "float32": "#0072B2", "float64": "#009E73"}
 
@@ -78,28 +78,30 @@ ON_DARK = {
     "#7B5A2E": "#A0764A",
     "#B9A27C": "#D9C7A0",
 }
-"""colour -> the one in its place on a dark ground, where the first has a contrast under 3."""
+"""colour -> its replacement on a dark ground, for colours whose contrast there is under 3 (WCAG 2.1, 1.4.11)."""
 
 SHAPES = {
     "o": "circle", ".": "circle", "H": "circle", "8": "circle", "p": "circle", "h": "circle", "*": "diamond",
     "s": "square", "D": "diamond", "d": "diamond", "^": "triangle-up", "v": "triangle-down", "<": "triangle-left",
     ">": "triangle-right", "P": "cross", "X": "cross",
 }  # fmt: skip
-"""matplotlib's marker -> the nearest shape of Vega."""
+"""Marker of matplotlib -> the most similar shape of Vega."""
 
 
 def luminance(red: float, green: float, blue: float) -> float:
-    """Relative luminance of a colour, its channels from 0 to 1 (WCAG 2.1)."""
-    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in (red, green, blue)]
+    """Relative luminance of a colour in sRGB, its channels from 0 to 1 (WCAG 2.1)."""
+    channels = (red, green, blue)
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 LIGHT_TILE = 0.2
-"""Luminance of a tile from which dark text is read better on it than light text."""
+"""Dark text is easier to read on a tile whose luminance is above this, light text on a darker one."""
 
 
 def method_styles(present: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of each method that is present: those of METHOD_STYLE in its order, then others by name."""
+    """method -> colour and marker, of the methods that are present: those of METHOD_STYLE in its order, then the others
+    by name."""
     have = set(present)
     known = {name: style for name, style in METHOD_STYLE.items() if name in have}
     return known | dict(zip(sorted(have - known.keys()), cycle(OTHER_STYLES), strict=False))

@@ -1,4 +1,4 @@
-// The chart: a specification of Altair's, told which rows, titles, scales and colours.
+// The chart of the explorer: the specification from Python, filled with rows, titles, scales and colours.
 
 const TITLES = {
   n: "n (length of y)", k: "k (how many are kept)", seconds: "seconds a call", speedup: "speed-up over native",
@@ -8,11 +8,11 @@ const BANDS = {
   seconds: "line is the median block, the bands hold 90 % of the blocks", speedup: "bands are 95 % intervals over launches",
   multiple: "bands are 95 % intervals over launches", peak_bytes: "bands are the range over launches", ratio: "bars are 95 % intervals",
 };
-const MOST_DRAWN = 20000;   // points: more would make the browser slow
-const FEW_TICKS = 8;
-const UNITS = ["seconds", "peak_bytes", "min_bytes"];   // told with prefixes: 20µ, 4M
+const MOST_DRAWN = 20000;   // points at most: more would make the browser slow
+const FEW_TICKS = 8;        // up to this many values of the axis each have a tick of their own
+const UNITS = ["seconds", "peak_bytes", "min_bytes"];   // written with prefixes: 20µ, 4M
 
-// A logarithm is of nothing where no figure is above 0, as errors often are: these are drawn as they are.
+// Where no figure is above 0, as with errors that are all 0, a logarithmic axis would be empty: the axis is linear instead.
 function withScale(chosen, rows) {
   return { ...chosen, logy: chosen.logy && rows.some((row) => row[chosen.y] > 0) };
 }

@@ -1,4 +1,4 @@
-// What is chosen: the hash of the address says it, and what it does not say has a default.
+// The choice of rows: the hash of the address holds it, and whatever the hash leaves out has a default.
 
 function columnsOf(run, table) {
   const bands = (name) => ENDS.test(name) || ["low", "high"].includes(name);
@@ -23,7 +23,7 @@ function isWhole({ table, x, colour, panel }, name) {
   return table === "verdicts" || [x, colour, panel, ...KEPT_WHOLE].includes(name);
 }
 
-// The value to begin with: the usual one, else the middle one of those of most rows.
+// The value to begin with: the preferred one, or else the middle one of the values that have the most rows.
 function preset(rows, name) {
   const counts = new Map();
   for (const row of rows) counts.set(String(row[name]), (counts.get(String(row[name])) ?? 0) + 1);
@@ -52,7 +52,7 @@ function chosenFrom(address, payload) {
     const wanted = asked.getAll(name).filter((value) => all.includes(value));
     chosen.show[name] = asked.has(name) ? wanted : isWhole(chosen, name) ? all : [preset(rows, name)];
     const left = rows.filter((row) => chosen.show[name].includes(String(row[name])));
-    if (left.length) rows = left;   // what is picked next is there together with what is picked already
+    if (left.length) rows = left;   // so that the next axis begins with a value that occurs together with those chosen so far
   }
   return chosen;
 }

@@ -1,4 +1,4 @@
-// The explorer: the rows that its reader chooses, as a chart and as a table.
+// The explorer: the rows that a reader chooses, as a chart and as a table.
 
 async function libraries() {
   const source = new Blob([document.getElementById("datatables").textContent], { type: "text/javascript" });
@@ -6,8 +6,8 @@ async function libraries() {
   return [library.default, payload];
 }
 
-// Follows its controls; what it gives shows the choice that the address names, and knows the last one that it showed.
-// after(chosen): what else the page shows of a choice.
+// Makes the explorer follow its controls. Returns show(), which shows the choice in the address, and chosen(), the last
+// choice that was shown. after(chosen) is called when a choice has been shown.
 function explore(DataTable, payload, after = () => {}) {
   let chosen = null;
 
@@ -34,7 +34,7 @@ function explore(DataTable, payload, after = () => {}) {
     go(readForm(chosen));
     const name = event.target.name;
     await show(["run", "table", "x", "colour", "panel"].includes(name));
-    if (!event.target.isConnected) form.elements[name]?.focus?.();
+    if (!event.target.isConnected) form.elements[name]?.focus?.();   // the form was made anew, and keeps the focus
   });
   form.addEventListener("click", async (event) => {
     const { axis } = event.target.dataset;
@@ -60,7 +60,7 @@ function tell(chosen, rows, fitting, drawn) {
   document.getElementById("note").textContent = lines.join(" ");
 }
 
-// Light and dark, the libraries, and then what a page does; what goes wrong is said where its reader looks.
+// Follows light and dark, loads the libraries, then starts the page. An error is shown where a reader looks: above the chart.
 function begin(start) {
   const shade = () => document.documentElement.classList.toggle("dark", dark.matches);
   shade();

@@ -1,8 +1,8 @@
-// The parts of the page that are folded: their charts are drawn when they are opened, and a link opens what it leads to.
+// The folded parts of the page: their charts are drawn when they are opened, and a link opens the part that it leads to.
 
 const isFolded = (node) => node.closest("details:not([open])") !== null;
 
-// The part that an address names, with all that it lies in; a choice of rows is the explorer's.
+// Opens the part that an address names and every part around it. An address with a choice of rows names the explorer.
 function reveal(address) {
   const name = address.includes("run=") ? "explorer" : address.slice(1);
   const target = name && document.getElementById(name);
@@ -14,11 +14,11 @@ function reveal(address) {
 
 async function drawOpen() {
   const waiting = [...document.querySelectorAll("[data-spec]:not([data-drawn])")].filter((target) => !isFolded(target));
-  for (const target of waiting) target.dataset.drawn = "yes";   // before it is: several parts may be opened at once
+  for (const target of waiting) target.dataset.drawn = "yes";   // before drawing, which takes time: another part may be opened meanwhile
   await Promise.all(waiting.map((target) => draw(target, settings.charts[target.dataset.spec])));
 }
 
-// A figure is small beside its name while it is folded, and has the room below when it is open.
+// A figure stands small beside its name while it is folded, and fills the room below when it is open.
 function place(figure) {
   const picture = figure.querySelector("picture");
   const room = figure.querySelector(".wide");

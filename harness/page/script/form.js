@@ -1,4 +1,4 @@
-// The controls of the explorer: made from a choice, and read back as an address.
+// The controls of the explorer: they are made from a choice, and read back as an address.
 
 const form = document.getElementById("choices");
 
@@ -43,12 +43,13 @@ function readForm(chosen) {
   const told = new URLSearchParams();
   for (const name of ["run", "table", "x", "y", "colour", "panel"]) if (data.has(name)) told.set(name, data.get(name));
   for (const name of ["logx", "logy", "band"]) told.set(name, data.has(name) ? "1" : "0");
-  // Another table has other columns, so its choice begins anew. What is kept belongs to the run: all of its tables share it.
+  // Another table has other columns, so the choice begins anew. `kept` stays: it belongs to the run, not to one of its tables.
   const sameRun = Number(data.get("run")) === chosen.place;
   if (!sameRun || data.get("table") !== chosen.table) {
     const kept = sameRun ? Object.entries(chosen.kept) : [];
     return `#${new URLSearchParams([["run", data.get("run")], ["table", data.get("table")], ...kept])}`;
   }
+  // An axis that was just given the x, the colour or the panels shows all of its values, not only the one chosen before.
   const roles = ["x", "colour", "panel"];
   for (const name of chosen.varying) {
     const values = data.getAll(`show.${name}`);

@@ -1,8 +1,8 @@
-// How a chart looks, and how it is drawn: colours, shapes, light and dark.
+// The look of a chart and its drawing: colours, shapes, light and dark.
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
-const MANY_POINTS = 1500;   // from here on the chart is a bitmap
-const NARROW = 500;         // pixels: a legend beside the panels would be cut
+const MANY_POINTS = 1500;   // a chart of more points is a bitmap, since an SVG of them would be slow
+const NARROW = 500;         // pixels: in a narrower window a legend beside the panels would be cut off
 const PALETTE = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7A5195", "#999999"];
 
 const onDark = (colour) => (dark.matches ? settings.on_dark[colour] ?? colour : colour);

@@ -1,9 +1,9 @@
-// Which method for a case: those that compete and are believed, in the order of their speed-up where that can be told.
+// The look-up: the methods of a case that compete and whose times are believed, in the order of their speed-up.
 
 function showLookUp(run, target) {
   const rows = rowsOf(run, "time").filter((row) => typeof row.speedup === "number" && row.standing);
   const known = Object.keys(run.cells).filter((name) => !["case", "method"].includes(name) && distinct(rows, name).length > 1);
-  const axes = [...known.filter((name) => name === "shape"), ...known.filter((name) => name !== "shape")];   // what people know first
+  const axes = [...known.filter((name) => name === "shape"), ...known.filter((name) => name !== "shape")];   // people know their shape first
   const asked = element("form", { class: "picks", "aria-label": `a case of ${run.label}` });
   const answer = element("div", { class: "columns", "aria-live": "polite" });
   const update = () => {
@@ -24,7 +24,8 @@ function showLookUp(run, target) {
   update();
 }
 
-// A control for each axis, which offers what was measured together with the axes before it, and the rows of that case.
+// A control for each axis, which offers the values that occur together with the chosen ones of the axes before it; and the
+// rows of the chosen case.
 function narrowed(rows, axes, data) {
   let here = rows;
   const fields = axes.map((name) => {
@@ -36,7 +37,7 @@ function narrowed(rows, axes, data) {
   return { fields, here };
 }
 
-// A list in the order of speed-up, or, where too few launches give no rank, in that of the names.
+// The methods in the order of their speed-up, then those with too few launches for a rank, in the order of their names.
 function ranking(phase, rows) {
   if (!rows.length) return null;
   const isRanked = (row) => row.standing !== settings.unranked;

@@ -1,4 +1,4 @@
-// The page of a report: its charts and the look-up of a method, most of them folded, and the explorer.
+// The page of a report: its charts and look-ups, most of them folded, and the explorer.
 
 begin(async (DataTable, payload) => {
   const fold = document.querySelector("#explorer > details");
@@ -8,7 +8,7 @@ begin(async (DataTable, payload) => {
   });
   for (const target of document.querySelectorAll("[data-lookup]")) showLookUp(payload.runs[target.dataset.lookup], target);
 
-  // Events of a fold do not bubble. The explorer measures its room, so it is drawn when it has one.
+  // Toggle events do not bubble, so they are captured. The explorer sizes its chart by its room, and has none while folded.
   document.addEventListener("toggle", (event) => {
     if (event.target.matches(".figure")) place(event.target);
     drawOpen();

@@ -1,4 +1,4 @@
-// The rows that the page carries: tables of columns that point to cells, unpacked.
+// The rows that the page carries, unpacked: the rows of a table point to cells, which hold the axes.
 
 const settings = JSON.parse(document.getElementById("settings").textContent);
 

@@ -1,12 +1,12 @@
-// A table of rows by DataTables, which sorts, searches and gives them as CSV.
+// A table of rows, which DataTables sorts, searches and exports as CSV.
 
-const SMALL = 1e-3;   // smaller numbers have an exponent
-const tables = {};    // what is shown, by the selector of its place
+const SMALL = 1e-3;   // smaller numbers are written with an exponent
+const tables = {};    // selector of a place on the page -> the table that is shown there
 const escaped = (value) => (value === null || value === undefined ? "" : String(value).replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`));
 
 const shown = (value) => (typeof value === "number" && value !== 0 && Math.abs(value) < SMALL ? value.toExponential() : escaped(value));
 
-// What is the same in all rows is hidden, unless it is kept: it is in the download all the same.
+// Columns with the same value in all rows are hidden, except those in `kept`. The download has them all the same.
 function showTable(DataTable, place, rows, columns, kept, hides = () => false) {
   tables[place]?.destroy();
   document.querySelector(place).replaceChildren();
@@ -22,6 +22,6 @@ function showTable(DataTable, place, rows, columns, kept, hides = () => false) {
     ] } },
     language: { search: "Search in these rows:" },
   });
-  const pages = document.querySelector(`${place}_wrapper nav`);   // where there are two tables, each has its own
+  const pages = document.querySelector(`${place}_wrapper nav`);   // a page may have two tables, whose navigation needs different names
   pages?.setAttribute("aria-label", `pages of the table ${place.slice(1)}`);
 }

@@ -1,4 +1,4 @@
-// What the explorer of a report offers: its tables, and what is no axis to choose rows by.
+// The constants of the explorer of a report: its tables, and the columns that are no axes to choose rows by.
 
 const TABLES = {
   time: { ys: ["seconds", "speedup", "multiple"], panel: "phase", told: "Times: a row is a cell's phase" },
@@ -10,10 +10,10 @@ const TABLES = {
 const FIGURES = [
   "case", "seconds", "speedup", "multiple", "peak_bytes", "min_bytes", "value", "ratio", "base", "head", "detectable", "reason",
   "blocks", "launches", "calls", "standing",
-];   // what is no axis to choose rows by
+];   // columns that are no axes to choose rows by
 const PREFERRED = { dtype: "float32", distribution: "normal", metric: "rel_l2", reference: "exact", of: "method", launch: "1", clock: "device" };
-const ENDS = /_(low|high)$/;   // of names of columns that go with another
-const isAside = () => false;   // whether the table of the chosen rows hides a column
+const ENDS = /_(low|high)$/;   // endings of the columns that hold the interval of another column
+const isAside = () => false;   // whether the table of rows hides a column at first: here none
 const KEPT_WHOLE = ["method", "test", "phase", "tensor", "round"];
-const KEPT_IN_THE_ADDRESS = [];   // what the address says beside the choice of rows
-const NAMED = "run";   // what the page calls one of the things whose rows it carries
+const KEPT_IN_THE_ADDRESS = [];   // parameters of the address beside the choice of rows: here none
+const NAMED = "run";   // the page carries the rows of several of these
