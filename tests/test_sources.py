@@ -46,7 +46,7 @@ ALLOWED = {
     "harness/scripts/studies.py: spec.loader.exec_module",  # the script of a study, in the folder that the caller names
     "harness/device/compiler.py: torch.compile",
     "harness/methods/kernels/blockmax.py: tl.load",  # of memory, in a kernel
-    "studies/instrument.py: pyperf.BenchmarkSuite.load",  # JSON that pyperf has written a moment before
+    "studies/instrument_tools.py: pyperf.BenchmarkSuite.load",  # JSON that pyperf has written a moment before
 }
 """Every place that runs code by a name, or has the name of something that would."""
 
