@@ -28,10 +28,10 @@ DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 def script(name: str) -> dict[str, Any]:
-    """What the script of a study has: it lies in no package."""
+    """The names in the script of a study, which lies in no package. Its figures may come from a module beside it."""
     loaded: Any = load_script(name, STUDIES)
-    found: dict[str, Any] = loaded.figures[0].__globals__
-    return found
+    names: dict[str, Any] = loaded.summary.__globals__
+    return names
 
 
 BLOCKMAX, CAPABILITY, INSTRUMENT, MODES, PRECISION, SELECTION, SPEED, TIES, WORKLOADS = (
@@ -205,7 +205,7 @@ def test_panels_of_the_agreement_have_the_same_methods() -> None:
 def test_nineteen_intervals_of_twenty_hold_the_planted_constant() -> None:
     rng = np.random.default_rng(3)
     rate = np.tile(np.geomspace(1e-3, 10, 40), 5)
-    fits = [SELECTION["_fitted"](rate, rng.random(rate.size) < 1 - np.exp(-0.7 * rate)) for _ in range(120)]
+    fits = [SELECTION["fitted"](rate, rng.random(rate.size) < 1 - np.exp(-0.7 * rate)) for _ in range(120)]
     inside = np.mean([low <= 0.7 <= high for _, low, high in fits])
     assert 0.91 <= inside <= 0.99
     assert np.median([c for c, _, _ in fits]) == pytest.approx(0.7, rel=0.05)
@@ -214,9 +214,9 @@ def test_nineteen_intervals_of_twenty_hold_the_planted_constant() -> None:
 def test_a_constant_of_all_or_none_has_one_end() -> None:
     """Of N cases of rate r that all flipped, by the likelihood (1 - exp(-c r))^N; of none, exp(-c N r)."""
     rate, level = np.full(20, 0.5), stats.chi2.ppf(0.95, 1) / 2
-    _, low, high = SELECTION["_fitted"](rate, np.full(20, True))
+    _, low, high = SELECTION["fitted"](rate, np.full(20, True))
     assert (low, high) == (pytest.approx(-math.log(1 - math.exp(-level / 20)) / 0.5, rel=1e-3), math.inf)
-    _, low, high = SELECTION["_fitted"](rate, np.full(20, False))
+    _, low, high = SELECTION["fitted"](rate, np.full(20, False))
     assert (low, high) == (0, pytest.approx(level / 10, rel=2e-2))
 
 
@@ -270,7 +270,7 @@ def test_a_narrowed_selection_says_what_there_is(name: str) -> None:
 
 def test_the_law_expects_of_a_cast_another_constant_than_of_a_product() -> None:
     run = selections(0, dtype=["float32"], d=[0, 64], seed=range(10))
-    cases = SELECTION["_cases"](run)
+    cases = SELECTION["cases_of_law"](run)
     lines = [line for line in SELECTION["summary"](run) if "the law expects" in line and "no flip" in line]
     for line, product_of, c in zip(lines, (False, True), (0.87, 0.56), strict=True):
         rates = cases.loc[(cases["d"] > 0) == product_of, "rate"]
