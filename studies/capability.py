@@ -1,7 +1,7 @@
-"""`capability`: every product of a selection matrix that torch offers, by layout and dtype, probed.
+"""`capability`: every product of a selection matrix that torch offers, tried for each layout and dtype.
 
-The facts are one table that can be compared between torch versions: 1 where it works, 0 where torch refuses, with its
-message, and for a gradient of S the layout that it came in.
+The facts are one table that can be compared between torch versions: 1 where the product works and 0 where torch refuses
+it. The detail is torch's message, or the layout of the result.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ N, K = 64, 8
 LAYOUTS = ("dense", "coo", "csr", "csc", "bsr")
 FACTS = ("forward", "gradient of y", "gradient of S")
 LONGEST = 160
+"""Characters of a message that are kept."""
 
 
 def measure(_: Study) -> Iterator[Row]:
-    """Facts of each operation, layout, dtype and device: does it run, and does each gradient."""
+    """Facts of each operation, layout, dtype and device: does it run, and does it give each gradient?"""
     import torch
 
     from harness.device.devices import present
@@ -48,7 +49,7 @@ def measure(_: Study) -> Iterator[Row]:
         "torch.sparse.addmm": lambda S, y: torch.sparse.addmm(y.new_zeros(K, 1), S, y.unsqueeze(1)),
         "linear(y, S)": lambda S, y: torch.nn.functional.linear(y, S),
     }
-    for device in (each.type for each in present()):
+    for device in (here.type for here in present()):
         for dtype in DTYPES:
             case = Case(n=N, k=K, dtype=dtype, device=device)
             for layout in LAYOUTS:
@@ -59,14 +60,14 @@ def measure(_: Study) -> Iterator[Row]:
 
 
 def _probe(operation: Callable[[Any, Any], Any], layout: str, case: Case) -> dict[str, tuple[bool, str]]:
-    """fact -> (works, the layout of what came back, or torch's message, or that it is wrong)."""
+    """fact -> whether it works, and the layout of the result, torch's message, 'wrong values' or 'wrong gradient'."""
     import torch
 
-    def attempt(wanted: str) -> tuple[bool, str]:
+    def attempt(fact: str) -> tuple[bool, str]:
         y = torch.arange(1.0, N + 1).to(getattr(torch, case.dtype)).to(case.device)
         try:
             S = _selection_matrix(layout, y)
-            leaf = {"gradient of y": y, "gradient of S": S}.get(wanted)
+            leaf = {"gradient of y": y, "gradient of S": S}.get(fact)
             if leaf is not None:
                 leaf.requires_grad_()
             values = operation(S, y)
@@ -74,32 +75,32 @@ def _probe(operation: Callable[[Any, Any], Any], layout: str, case: Case) -> dic
                 right = torch.equal(values.detach().to_dense().flatten().double(), y[-K:].double())
                 return right, str(values.layout).removeprefix("torch.") if right else "wrong values"
             (gradient,) = torch.autograd.grad(values.sum(), leaf)
-            right = _right_gradient(gradient, wanted, layout, y.detach())
+            right = _right_gradient(gradient, fact, layout, y.detach())
             return right, str(gradient.layout).removeprefix("torch.") if right else "wrong gradient"
         except (RuntimeError, TypeError, AttributeError, ValueError) as error:
             return False, str(error).strip().partition("\n")[0] or type(error).__name__
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns that CSR is in beta; whether it works is what the rows say
+        warnings.simplefilter("ignore")  # torch warns that CSR is in beta; the rows say whether it works
         return {fact: attempt(fact) for fact in FACTS}
 
 
-def _right_gradient(gradient: Any, wanted: str, layout: str, y: Any) -> bool:
-    """Whether it is that of the sum of the K last entries of y: 1 at each of them for y, y in every row for S.
+def _right_gradient(gradient: Any, fact: str, layout: str, y: Any) -> bool:
+    """Whether a gradient is that of the sum of the K last entries of y: by y, 1 at each of them; by S, y in every row.
 
-    Where a sparse S has no entry it may be 0 as well. All numbers are small integers: none is rounded.
+    Where a sparse S has no entry, its gradient may also be 0. All numbers are small integers, so none is rounded.
     """
     import torch
 
     got, S = gradient.detach().to_dense().double(), _selection_matrix("dense", y).double()
-    if wanted == "gradient of y":
+    if fact == "gradient of y":
         return torch.equal(got, S.sum(dim=0))
     left_out = (got == 0) & (S == 0) & (layout != "dense")
     return bool(((got == y.double()) | left_out).all())
 
 
 def _selection_matrix(layout: str, y: Any) -> Any:
-    """S of the K last entries, in a layout."""
+    """The matrix S that selects the K last entries of y, in a layout."""
     import torch
 
     S = torch.zeros(K, N, dtype=y.dtype, device=y.device)
@@ -115,7 +116,7 @@ def _selection_matrix(layout: str, y: Any) -> Any:
 
 
 def capability(run: Run) -> Figure:
-    """What works, by operation, layout and dtype: the values, the gradient of y, the gradient of S and its layout."""
+    """Which of values, gradient of y and gradient of S each operation gives, by layout and dtype."""
     style.use()
     facts = run.facts.query("device == 'cpu'")
     works = {fact: _table(facts[facts["fact"] == fact], "value") for fact in FACTS}
@@ -126,13 +127,15 @@ def capability(run: Run) -> Figure:
     colours = ListedColormap([colour for _, colour in _LEVELS])
     scale = planes.Scale(colours, Normalize(-0.5, len(_LEVELS) - 0.5), ticks.number)
     for axis, layout in zip(axes, LAYOUTS, strict=True):
-        here, told = (each[each.index.get_level_values("item") == layout].droplevel("item") for each in (level, notes))
-        planes.draw(axis, here, told, scale, size=7.5)
+        here, text = (
+            table[table.index.get_level_values("item") == layout].droplevel("item") for table in (level, notes)
+        )
+        planes.draw(axis, here, text, scale, size=7.5)
         axis.set_title(f"S {layout}")
-    keys = [Patch(facecolor=colour, label=told) for told, colour in _LEVELS]
+    keys = [Patch(facecolor=colour, label=words) for words, colour in _LEVELS]
     for patch in figure.legend(handles=keys, loc="outside lower center", ncols=len(keys)).get_patches():
         patch.set_gid(KEPT)
-    figure.suptitle("Products of a selection matrix S and y on a CPU; in the cell: the layout of the gradient of S")
+    figure.suptitle("Products of a selection matrix S and y on a CPU; on each tile: the layout of the gradient of S")
     return figure
 
 
@@ -142,11 +145,11 @@ _LEVELS = (
     ("one of the gradients too", "#9CC9E8"),
     ("both gradients", "#4FA37C"),
 )
-"""How much works, in words and as a colour."""
+"""How much works: in words, and the colour of the tile."""
 
 
 def _alike_joined(level: pd.DataFrame, notes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Neighbouring dtypes for which everything is the same, in one column that names them all."""
+    """The two tables, with neighbouring dtypes whose columns are the same joined in one column that names them all."""
     groups: list[list[str]] = []
     for dtype in level.columns:
         alike = groups and level[dtype].equals(level[groups[-1][0]]) and notes[dtype].equals(notes[groups[-1][0]])
@@ -160,23 +163,23 @@ def _notes(rows: pd.DataFrame) -> pd.Series:
 
 
 def _table(rows: pd.DataFrame, value: str) -> pd.DataFrame:
-    """A row a layout (`item`) and operation (`method`), a column a dtype."""
+    """A table with one row for each layout (`item`) and operation (`method`) and one column for each dtype."""
     table = rows.pivot(index=["item", "method"], columns="dtype", values=value)
     order = [(layout, method) for layout in LAYOUTS for method in rows["method"].unique()]
     return table.reindex(order)[[*DTYPES]]
 
 
 def summary(run: Run) -> Iterator[str]:
-    """How much works, and what people meet first."""
+    """How many products work, and which give a dense gradient for a sparse S."""
     facts = run.facts
-    for device, each in facts.groupby("device"):
-        forward = each[each["fact"] == "forward"]
-        both = each[each["fact"] != "forward"].groupby(["method", "item", "dtype"])["value"].min()
+    for device, here in facts.groupby("device"):
+        forward = here[here["fact"] == "forward"]
+        both = here[here["fact"] != "forward"].groupby(["method", "item", "dtype"])["value"].min()
         runs, gives = int(forward["value"].sum()), int(both.sum())
         yield f"{device}: {runs} of {len(forward)} products run, {gives} give both gradients."
-        dense = each[(each["fact"] == "gradient of S") & (each["item"] != "dense") & (each["detail"] == "strided")]
-        told = ", ".join(sorted(set(dense["item"] + " " + dense["method"])))
-        yield f"{device}: a sparse S gets a dense gradient from: {told or 'none'}."
+        dense = here[(here["fact"] == "gradient of S") & (here["item"] != "dense") & (here["detail"] == "strided")]
+        products = ", ".join(sorted(set(dense["item"] + " " + dense["method"])))
+        yield f"{device}: a sparse S gets a dense gradient from: {products or 'none'}."
 
 
 FIGURES = (capability,)

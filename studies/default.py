@@ -1,6 +1,6 @@
-"""Figures of a study that has no script of its own: time, speed-up over native, and error, over the axis it sweeps.
+"""Figures of a study without a script: time, speed-up over native, and error, over the axis that it sweeps.
 
-A study of one size sweeps none: its methods stand below one another.
+A study of one size sweeps no axis: its methods stand below one another.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from harness.verdicts.wording import axes_of
 from harness.vocabulary import PHASES, YARDSTICKS
 
 SIZES = ("n", "k", "rows", "d", "threads")
-"""Axes over which is drawn, the first of them that has several values; else the first such parameter of the study."""
+"""The axis of a figure is the first of these with several values, or else the first such parameter of the study."""
 
 NAMES = {"n": "n (length of y)", "k": "k (how many are kept)", "rows": "rows (vectors)", "d": "d (terms of W x)"}
 
@@ -47,7 +47,7 @@ def time(run: Run) -> Figure:
             .set_axis(["low", "value", "high"], axis=1)
             .reset_index()
         )
-        grid = lanes(spread, "phase", PHASES, lambda each: ticks.rounded_seconds(each["value"]), ticks.seconds)
+        grid = lanes(spread, "phase", PHASES, lambda row: ticks.rounded_seconds(row["value"]), ticks.seconds)
         grid.set_axis_labels("time of one call", "")
         return style.titled(grid, f"{run.name}: time of one call; median, bars: 90 % of the rounds\n{_size(rows)}{at}")
     grid = _grid(rows, axis_name, "seconds", estimator="median", errorbar=("pi", 90))
@@ -80,9 +80,9 @@ def speedup(run: Run) -> Figure:
     grid = _grid(rows, axis_name, "speedup", errorbar=None)
     colours = style.methods(rows["method"])["palette"]
     for (dtype, phase), axis in grid.axes_dict.items():
-        for method, each in rows[(rows["phase"] == phase) & (rows["dtype"] == dtype)].groupby("method"):
-            bars = np.maximum(0, [each["speedup"] - each["low"], each["high"] - each["speedup"]])
-            axis.errorbar(each[axis_name], each["speedup"], bars, fmt="none", ecolor=colours[str(method)], lw=0.9)
+        for method, line in rows[(rows["phase"] == phase) & (rows["dtype"] == dtype)].groupby("method"):
+            bars = np.maximum(0, [line["speedup"] - line["low"], line["high"] - line["speedup"]])
+            axis.errorbar(line[axis_name], line["speedup"], bars, fmt="none", ecolor=colours[str(method)], lw=0.9)
         axis.axhline(1, color="black", lw=0.8)
         ticks.log(axis, "y", ticks.times)
     grid.set_axis_labels(NAMES.get(axis_name, axis_name), "times as fast as native")
@@ -98,9 +98,9 @@ def error(run: Run) -> Figure:
     if rows.empty:
         raise NotAsked("the study measures no error")
     style.use()
-    reference = next(each for each in REFERENCES if each in set(rows["reference"]))
+    reference = next(name for name in REFERENCES if name in set(rows["reference"]))
     rows = rows[rows["reference"] == reference]
-    metric = next(each for each in METRICS if each in set(rows["metric"]))
+    metric = next(name for name in METRICS if name in set(rows["metric"]))
     rows, axis_name, at = _one_setting(rows[rows["metric"] == metric], "launch")
     finite = np.isfinite(rows["value"])
     shown, zero = style.some(rows[finite], "finite error"), ticks.zero_of(rows.loc[finite, "value"])
@@ -109,16 +109,17 @@ def error(run: Run) -> Figure:
     if one_size:
         worst = shown.groupby(["dtype", "tensor", "method"], as_index=False)["value"].max()
         worst = worst.assign(low=worst["value"], high=worst["value"])
-        grid = lanes(worst, "tensor", TENSORS, lambda each: _error(each["value"], zero), ticks.error, zero)
+        grid = lanes(worst, "tensor", TENSORS, lambda row: _error(row["value"], zero), ticks.error, zero)
         grid.set_axis_labels(MEASURES[metric], "")
     else:
         grid = _error_lines(shown, axis_name, zero).set_axis_labels(NAMES.get(axis_name, axis_name), MEASURES[metric])
-    unlike = f"; {int((~finite).sum())} are not finite" if not finite.all() else ""
+    missing = f"; {int((~finite).sum())} are not finite" if not finite.all() else ""
     title = f"{run.name}: error against {'native' if reference == 'native' else f'the {reference} answer'}"
     if one_size:
-        return style.titled(grid, f"{title}, largest of all draws{unlike}\n{_size(rows)}{at}")
+        return style.titled(grid, f"{title}, largest of all draws{missing}\n{_size(rows)}{at}")
     return style.titled(
-        grid, f"{title}, largest of all cases{at}\nof equal lines the last of the legend is seen{unlike}"
+        grid,
+        f"{title}, largest of all cases{at}\nwhere lines are equal, only the last one of the legend is seen{missing}",
     )
 
 
@@ -133,36 +134,36 @@ def _error_lines(shown: pd.DataFrame, axis_name: str, zero: float | None) -> Any
 
 
 def _error(value: float, zero: float | None) -> str:
-    """0, what is drawn in its place, or two digits of an error."""
+    """An error with two digits, or '0' for 0 and for the value at which 0 is drawn."""
     return "0" if value == 0 or value == zero else ticks.error(float(f"{value:.2g}"))
 
 
 def _size(rows: pd.DataFrame) -> str:
-    """The one size of the rows and where it was measured: 'n = 50000, k = 64, rows = 32, cpu'."""
-    told = [f"{axis} = {rows[axis].iloc[0]}" for axis in SIZES if axis != "d" or rows[axis].iloc[0]]
+    """The only size of the rows and where it was measured: 'n = 50000, k = 64, rows = 32, cpu'."""
+    sizes = [f"{axis} = {rows[axis].iloc[0]}" for axis in SIZES if axis != "d" or rows[axis].iloc[0]]
     clock = [f"{'/'.join(rows['clock'].unique())} clock"] if "clock" in rows else []
-    return ", ".join([*told, "/".join(rows["device"].unique()), *clock])
+    return ", ".join([*sizes, "/".join(rows["device"].unique()), *clock])
 
 
 def _one_setting(rows: pd.DataFrame, first: str) -> tuple[pd.DataFrame, str, str]:
-    """The rows at the commonest value of every swept axis but the drawn one, dtype and seed; the drawn axis; and those
-    values in words, to follow others.
+    """The rows at the commonest value of every swept axis except the drawn one, dtype and seed; the drawn axis; and the
+    chosen values in words, such as ', k = 64, rows = 1'.
 
     first: the column that follows the axes and the parameters of the study.
     """
     swept = [name for name in axes_of(dict.fromkeys(rows), first) if rows[name].nunique() > 1]
     numbers = [name for name in swept if pd.api.types.is_numeric_dtype(rows[name]) and name != "seed"]
     drawn = next((name for name in (*SIZES, *numbers) if name in numbers), "n")
-    told = ""
+    chosen = ""
     for name in swept:
         if name not in (drawn, "dtype", "seed"):
             usual = rows[name].mode().iloc[0]
-            rows, told = rows[rows[name] == usual], f"{told}, {name} = {usual}"
-    return rows, drawn, told
+            rows, chosen = rows[rows[name] == usual], f"{chosen}, {name} = {usual}"
+    return rows, drawn, chosen
 
 
 def _grid(rows: pd.DataFrame, x: str, y: str, col: str = "phase", **options: Any) -> Any:
-    """A panel a dtype and phase, or another column, with a line a method."""
+    """A panel for each dtype and value of `col`, with a line for each method."""
     order = {"phase": PHASES, "tensor": TENSORS}[col]
     grid = sns.relplot(
         rows,
@@ -171,7 +172,7 @@ def _grid(rows: pd.DataFrame, x: str, y: str, col: str = "phase", **options: Any
         row="dtype",
         row_order=style.present_dtypes(rows["dtype"]),
         col=col,
-        col_order=[each for each in order if each in set(rows[col])],
+        col_order=[panel for panel in order if panel in set(rows[col])],
         kind="line",
         height=2.3,
         facet_kws={"sharey": False if col == "phase" else "row"},

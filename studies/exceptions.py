@@ -1,4 +1,4 @@
-"""`exceptions`: each way in which methods of one selection differ after all, as a minimal case and over a grid."""
+"""`exceptions`: every way in which methods differ although they select the same, in minimal cases and over a grid."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REFERENCES = ("native", "conditional", "exact", "original")
 
 
 def measure(_: Study) -> Iterator[Row]:
-    """Facts of the minimal cases: what native and a method make of the same few numbers (CPU)."""
+    """Facts of the minimal cases: the results of native and of a method on the same few numbers (CPU)."""
     import torch
 
     from harness.methods import method
@@ -76,69 +76,72 @@ def measure(_: Study) -> Iterator[Row]:
     for cause, name, item, run in cases:
         native, other = run("native"), run(name)
         bits = not torch.equal(native.contiguous().view(torch.int32), other.contiguous().view(torch.int32))
-        detail = f"native {_told(native)}; {name} {_told(other)}"
+        detail = f"native {_entries(native)}; {name} {_entries(other)}"
         yield {"case": case.id, "method": name} | case.axes | {
             "fact": cause, "item": item, "value": float(bits), "detail": detail
         }  # fmt: skip
 
 
-def _told(tensor: Any) -> str:
-    shown = ", ".join(f"{float(each):.9g}" for each in tensor.flatten()[:4])
+def _entries(tensor: Any) -> str:
+    """The first entries of a tensor, with the 9 digits that tell all float32 apart."""
+    shown = ", ".join(f"{float(entry):.9g}" for entry in tensor.flatten()[:4])
     return f"({shown}{', ...' if tensor.numel() > 4 else ''})"
 
 
 def causes_by_method(run: Run) -> Figure:
-    """Entries that differ from native, by cause, method and mode."""
+    """Number of entries that differ from native, by cause, method and mode."""
     style.use()
     rows = _causes(run).query("reference == 'native' and value > 0")
     rows = style.some(rows, "entry that differs from native")
     modes = list(rows["mode"].unique())
     present = style.methods(run.cells["method"])["hue_order"]
-    methods = [each for each in present if each in set(rows["method"])]
+    methods = [name for name in present if name in set(rows["method"])]
     ran = set(run.cells.loc[run.cells["status"] == "ok", "method"])
-    equal = [each for each in present if each in ran and each not in (*methods, "native")]
-    causes = [each for each in (*CAUSES, UNEXPLAINED) if each in set(rows["cause"])]
+    equal = [name for name in present if name in ran and name not in (*methods, "native")]
+    causes = [cause for cause in (*CAUSES, UNEXPLAINED) if cause in set(rows["cause"])]
     scale = planes.Scale(LinearSegmentedColormap.from_list("counts", GAIN_COLOURS), LogNorm(1, 1e6), ticks.number)
     size = (0.62 * len(methods) * len(modes) + 2.2, 0.34 * len(causes) + 1.1)
     figure, axes = plt.subplots(1, len(modes), figsize=size, sharey=True, squeeze=False, layout="constrained")
     for axis, mode in zip(axes.flat, modes, strict=True):
-        each = rows[rows["mode"] == mode].pivot_table(index="cause", columns="method", values="value", aggfunc="sum")
-        counts = each.reindex(index=causes, columns=methods)
+        table = rows[rows["mode"] == mode].pivot_table(index="cause", columns="method", values="value", aggfunc="sum")
+        counts = table.reindex(index=causes, columns=methods)
         planes.draw(axis, counts, counts.map("{:,.0f}".format), scale, size=7)
         planes.name_tiles(axis, methods, _in_words(causes))
         axis.set_title(mode)
-    also = f"; no entry at all of {', '.join(equal)}" if equal else ""
+    also = f"; no entry of {', '.join(equal)} differs" if equal else ""
     figure.suptitle(
-        "How many entries have other bits than native's, by cause\n"
+        "Number of entries whose bits differ from native's, by cause\n"
         f"blank: none, or the method does not run in that mode{also}"
     )
     return figure
 
 
 def causes_by_dtype(run: Run) -> Figure:
-    """Of the entries that differ from a reference, which share each cause explains, by dtype."""
+    """Share of the entries that differ from a reference, by cause and dtype."""
     style.use()
     rows = _causes(run).query("value > 0")
-    references = [each for each in REFERENCES if each in set(rows["reference"])]
+    references = [name for name in REFERENCES if name in set(rows["reference"])]
     dtypes = style.present_dtypes(rows["dtype"])
-    causes = [each for each in (*CAUSES, UNEXPLAINED) if each in set(rows["cause"])]
+    causes = [cause for cause in (*CAUSES, UNEXPLAINED) if cause in set(rows["cause"])]
     table = rows.pivot_table(index="cause", columns=["reference", "dtype"], values="value", aggfunc="sum")
     shares = table / table.sum()
     scale = planes.Scale(LinearSegmentedColormap.from_list("shares", GAIN_COLOURS), Normalize(0, 1), ticks.number)
     size = (0.6 * len(dtypes) * len(references) + 2.2, 0.34 * len(causes) + 1.2)
     figure, axes = plt.subplots(1, len(references), figsize=size, sharey=True, squeeze=False, layout="constrained")
     for axis, reference in zip(axes.flat, references, strict=True):
-        each = pd.DataFrame(shares[reference]).reindex(index=causes, columns=dtypes)
-        planes.draw(axis, each, each.map(_share), scale, size=7.5)
+        plane = pd.DataFrame(shares[reference]).reindex(index=causes, columns=dtypes)
+        planes.draw(axis, plane, plane.map(_share), scale, size=7.5)
         planes.name_tiles(axis, dtypes, _in_words(causes))
         axis.tick_params(axis="x", labelrotation=30)
         axis.set_title(f"against {reference}")
-    figure.suptitle("Why entries differ: of those of a dtype that do, how many by which cause (blank: none)")
+    figure.suptitle(
+        "Why entries differ: the share of each cause among the entries of a dtype that differ (blank: none)"
+    )
     return figure
 
 
 def _in_words(causes: list[str]) -> list[str]:
-    return [each.replace("_", " ") for each in causes]
+    return [cause.replace("_", " ") for cause in causes]
 
 
 def _share(value: float) -> str:
@@ -146,16 +149,16 @@ def _share(value: float) -> str:
 
 
 def summary(run: Run) -> Iterator[str]:
-    """The minimal cases, and the counts."""
+    """The minimal cases, and the number of entries that differ by cause."""
     yield "Law: for one selection all methods agree to the last bit: a product with one nonzero term rounds nothing."
     for row in run.facts.itertuples():
         verdict = "differs" if row.value else "does not differ here"
         yield f"{row.fact}, {row.item}: {verdict}: {row.detail}."
     rows = _causes(run)
-    for reference, each in rows.groupby("reference"):
-        counts = each.groupby("cause")["value"].sum()
-        told = ", ".join(f"{cause} {int(counts[cause])}" for cause in CAUSES if counts.get(cause))
-        yield f"Against {reference}: {told}; unexplained {int(counts.get('unexplained', 0))}."
+    for reference, here in rows.groupby("reference"):
+        counts = here.groupby("cause")["value"].sum()
+        by_cause = ", ".join(f"{cause} {int(counts[cause])}" for cause in CAUSES if counts.get(cause))
+        yield f"Against {reference}: {by_cause}; unexplained {int(counts.get('unexplained', 0))}."
 
 
 def _causes(run: Run) -> pd.DataFrame:

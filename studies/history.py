@@ -1,6 +1,6 @@
-"""Trends of the judged runs of a machine, of one study: time against run, a panel per method and phase.
+"""Trends of the judged runs of a study on one machine: time over runs, one panel for each method and phase.
 
-No study: drawn by `harness history`.
+This is the script of no study: `harness history` draws by it.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ IN_A_ROW = 4
 MOST_TICKS = 8
 COMMIT_DIGITS = 6
 BASE_AT = 0.35
-"""The base of a run is drawn so far to the left of its head; runs are 1 apart."""
+"""Distance between the base of a run, on the left, and its head; the heads of two runs are 1 apart."""
 
 LEAST_RANGE = 3.0
-"""Of a logarithmic axis, its top over its bottom."""
+"""Top of a logarithmic axis over its bottom, at least."""
 
 SERIES = ["case", "method", "phase"]
 
 
 def levels(history: pd.DataFrame, steps: pd.DataFrame) -> Figure:
-    """Time as multiples of one read of y, by run: a point of its base, then one of its head."""
+    """Time in reads of y, by run: a point for its base, then one for its head."""
     rows = _both_sides(_by_run(history))
     figure = _panels(rows, steps, "level", "time in reads of y", shared=False)
     for axis in figure.axes:
         axis.set_yscale("log")
         low, high = axis.get_ylim()
-        spare = max(1.1, LEAST_RANGE * low / high)  # above and below: noise is not to look like news
+        spare = max(1.1, LEAST_RANGE * low / high)  # room above and below, so that noise does not look like a change
         axis.set_ylim(low / spare**0.5, high * spare**0.5)
         ticks.log(axis, "y", ticks.number)
     return figure
 
 
 def changes(history: pd.DataFrame, steps: pd.DataFrame) -> Figure:
-    """The same over the first base of each quantity: steps of a few per cent can be seen, in a single run too."""
+    """Time over that of the quantity's first base, which makes steps of a few per cent visible, even in one run."""
     rows = _both_sides(_by_run(history))
     rows = rows.assign(change=rows["level"] / rows.groupby(SERIES)["level"].transform("first"))
     figure = _panels(rows, steps, "change", "time (its first base is 1x)", shared=True)
@@ -54,7 +54,8 @@ def changes(history: pd.DataFrame, steps: pd.DataFrame) -> Figure:
 
 
 def _by_run(history: pd.DataFrame) -> pd.DataFrame:
-    """Rows of time with `run`, the number of the run in their order, and `panel`; a run judged twice counts once."""
+    """The rows of times with `run`, the number of their run in order of time, and `panel`. A run that was judged twice
+    counts once."""
     rows = history[(history["kind"] == "time") & (history["level"] > 0)]
     rows = rows.drop_duplicates([*SERIES, "begin", "head_commit"], keep="last")
     order = sorted(set(zip(rows["begin"], rows["head_commit"], strict=True)))
@@ -64,8 +65,10 @@ def _by_run(history: pd.DataFrame) -> pd.DataFrame:
 
 
 def _both_sides(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows, and before each the base of its run. The level of a base is that of the head over the ratio: both sides
-    of a run were measured in the same rounds."""
+    """The rows of the heads, and before each of them one for the base of its run.
+
+    The level of a base is that of the head divided by the ratio, since both were measured in the same rounds.
+    """
     bases = rows[rows["ratio"] > 0]
     bases = bases.assign(level=bases["level"] / bases["ratio"], run=bases["run"] - BASE_AT)
     return pd.concat([rows, bases]).sort_values("run", kind="stable", ignore_index=True)
@@ -73,7 +76,7 @@ def _both_sides(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _panels(rows: pd.DataFrame, steps: pd.DataFrame, y: str, label: str, shared: bool) -> Figure:
     style.use()
-    steps = steps[steps["kind"] == "time"].assign(panel=lambda each: each["method"] + ", " + each["phase"])
+    steps = steps[steps["kind"] == "time"].assign(panel=lambda table: table["method"] + ", " + table["phase"])
     shown, left_out = _chosen(rows, set(steps["panel"]))
     drawn = rows[rows["panel"].isin(shown)]
     grid = sns.relplot(
@@ -105,33 +108,34 @@ def _panels(rows: pd.DataFrame, steps: pd.DataFrame, y: str, label: str, shared:
         axis.set_xticklabels([places[run][1][:COMMIT_DIGITS] for run in marked], rotation=60, ha="right", fontsize=7)
         axis.tick_params(axis="y", labelsize=7)
     study, first, last = rows["study"].iloc[0], rows["begin"].min()[:10], rows["begin"].max()[:10]
-    title = f"{study}: {len(places)} judged runs, {first} to {last}, by commit: base, then head; a line a case"
-    title += "; dotted: steps, their ratio (and how many)" if len(steps) else "; no step"
+    title = f"{study}: {len(places)} judged runs, {first} to {last}, by commit: base, then head; each line: a case"
+    title += "; dotted: steps, their ratio (and their number)" if len(steps) else "; no step"
     return style.titled(grid, title + (f"\nleft out: {'; '.join(left_out)}" if left_out else ""))
 
 
 def _chosen(rows: pd.DataFrame, stepped: set[str]) -> tuple[list[str], list[str]]:
-    """The panels that are shown, those with a step before others if there are too many; and those left out."""
+    """The panels that are shown, and those that are left out. Of too many, those with a step are shown first."""
     methods = style.methods(rows["method"])["hue_order"]
     order = [f"{method}, {phase}" for method in methods for phase in PHASES]
     present = [panel for panel in order if panel in set(rows["panel"])]
     kept = set(sorted(present, key=lambda panel: panel not in stepped)[:MOST_PANELS])
-    return [each for each in present if each in kept], [each for each in present if each not in kept]
+    return [panel for panel in present if panel in kept], [panel for panel in present if panel not in kept]
 
 
 def _mark_steps(axis: Any, steps: pd.DataFrame, runs: dict[tuple[str, str], int]) -> None:
     for (begin, commit), here in steps.groupby(["begin", "head_commit"]):
         place = runs[str(begin), str(commit)] - BASE_AT / 2
-        low, high = (f"{ratio:.2f}" for ratio in (here["ratio"].min(), here["ratio"].max()))
-        told = f"{low}x" if low == high else f"{low}..{high}x"
+        low, high = (f"{end:.2f}" for end in (here["ratio"].min(), here["ratio"].max()))
+        ratio = f"{low}x" if low == high else f"{low}..{high}x"
         axis.axvline(place, color="#555555", lw=0.9, ls=":")
         axis.annotate(
-            f"{told} ({len(here)})", (place, 1), xycoords=("data", "axes fraction"), xytext=(0, 1),
+            f"{ratio} ({len(here)})", (place, 1), xycoords=("data", "axes fraction"), xytext=(0, 1),
             textcoords="offset points", fontsize=6.5, ha="center", va="bottom",
         )  # fmt: skip
 
 
 def _marked(runs: int) -> list[int]:
+    """The numbers of the runs that get a tick: at most MOST_TICKS, evenly spaced."""
     return list(range(0, runs, -(-runs // MOST_TICKS)))
 
 

@@ -247,7 +247,7 @@ def summary(run: Run) -> Iterator[str]:
 
 def _decision(row: dict[Any, Any]) -> str:
     when = f"{row['seconds']:.1f} s" if row["reached"] else f"not reached in {row['seconds']:.0f} s"
-    return f"{row['tool']} {when}, {shares.told(row['found'], row['comparisons'])}"
+    return f"{row['tool']} {when}, {shares.in_words(row['found'], row['comparisons'])}"
 
 
 FIGURES = (detection, noise, same_kernel)

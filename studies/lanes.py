@@ -1,4 +1,4 @@
-"""A study of one size has no axis to draw over: each method gets a lane of its own, with its value beside the point."""
+"""Figures of a study of one size, which has no axis: each method gets a lane, with its value beside the point."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def lanes(
     rows: pd.DataFrame,
     col: str,
     order: Sequence[str],
-    told: Callable[[Any], str],
+    label: Callable[[Any], str],
     tick: Callable[..., str],
     zero: float | None = None,
 ) -> sns.FacetGrid:
     """A panel for each dtype and phase (or tensor), with a lane for each method.
 
-    rows: columns dtype, method and `col`, and value, low and high, the ends of a bar around the value; col: what the
-    columns of panels are of, in this order; told: the words beside a point, from its row; tick: those of an axis;
-    zero: where 0 is drawn on a logarithmic axis.
+    rows: columns dtype, method, `col`, value, and low and high, the ends of a bar around the value. col: a column whose
+    values have a panel each, in the order `order`. label: makes the text beside a point from its row. tick: makes the
+    text of a tick. zero: where 0 is drawn on a logarithmic axis.
     """
     look = style.methods(rows["method"])
     names = look["hue_order"]
@@ -35,15 +35,15 @@ def lanes(
         row="dtype",
         row_order=style.present_dtypes(rows["dtype"]),
         col=col,
-        col_order=[each for each in order if each in set(rows[col])],
+        col_order=[panel for panel in order if panel in set(rows[col])],
         height=height,
         aspect=PANEL_INCHES / height,
         sharex=False,
     )
     for (dtype, panel), axis in grid.axes_dict.items():
-        for _, each in rows[(rows["dtype"] == dtype) & (rows[col] == panel)].iterrows():
-            name, value = each["method"], each["value"]
-            bars = [[max(0.0, value - each["low"])], [max(0.0, each["high"] - value)]]
+        for _, row in rows[(rows["dtype"] == dtype) & (rows[col] == panel)].iterrows():
+            name, value = row["method"], row["value"]
+            bars = [[max(0.0, value - row["low"])], [max(0.0, row["high"] - value)]]
             drawn: dict[str, Any] = {
                 "fmt": look["markers"][name],
                 "color": look["palette"][name],
@@ -52,7 +52,7 @@ def lanes(
             }
             axis.errorbar(value, names.index(name), xerr=bars, markeredgewidth=0.4, markeredgecolor="white", **drawn)
             place: dict[str, Any] = {"xytext": (0, 4), "ha": "center", "fontsize": "x-small"}
-            axis.annotate(told(each), (value, names.index(name)), textcoords="offset points", **place)
+            axis.annotate(label(row), (value, names.index(name)), textcoords="offset points", **place)
         axis.set_ylim(len(names) - 0.5, -0.7)
         axis.set_yticks(range(len(names)), names)
         axis.margins(x=0.15)

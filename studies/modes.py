@@ -1,7 +1,7 @@
-"""Figures of `modes`: each mode and transform beside plain torch (ieee, eager), in time and in error, and compiling.
+"""Figures of `modes`: time and error of each mode and transform beside plain torch (ieee, eager), and compiling.
 
-Cases do not share rounds, so one way to run a method is compared with another by multiples of a read of y, which is
-timed in the rounds of both and is the same in every mode and transform.
+A mode or a transform is called a way to run a method. Two ways are two cases, which share no rounds. So they are
+compared by multiples of a read of y, which is timed in the rounds of both and is the same in all of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from harness.verdicts.ratios import intervals, launch_medians, paired_log_ratios
 from harness.vocabulary import MODES, PHASES, TRANSFORMS
 
 PLAIN = "plain"
-"""ieee and eager: what the others are compared with."""
+"""The way that all others are compared with: ieee and eager."""
 
 USUAL_DTYPE = "float32"
 
@@ -59,16 +59,16 @@ def speedup(run: Run) -> Figure:
         axis.axvline(1, color="black", lw=0.8)
         axis.margins(x=0.08)
         ticks.log(axis, "x", ticks.times)
-    grid.tight_layout()  # again, for panels' titles of two lines
+    grid.tight_layout()  # once more, since the titles of the panels now have two lines
     return style.titled(
         grid,
         f"Speed-up over plain torch (ieee, eager), {style.setting(run.timings)}; right of the line is faster; "
-        "bars: range of launches",
+        "bars: range of the launches",
     )
 
 
 def errors(run: Run) -> Figure:
-    """Relative error against the exact answer by mode, of each tensor."""
+    """Relative error against the exact answer, by mode and tensor."""
     style.use()
     rows = _errors(run)
     look = style.methods(rows["method"])
@@ -97,13 +97,13 @@ def errors(run: Run) -> Figure:
     grid.set_titles("{col_name}").set_axis_labels("relative error (2-norm)", "")
     return style.titled(
         grid,
-        "Error against the exact answer, eager; a point: a method at one n\n"
+        "Error against the exact answer, eager; each point: a method at one n\n"
         "dotted, from left to right: unit roundoff of float32, float16 and bfloat16",
     )
 
 
 def compiling(run: Run) -> Figure:
-    """Seconds that torch took to compile a method, all of its phases; a point is a launch."""
+    """Seconds that torch took to compile all phases of a method; a point is a launch."""
     style.use()
     rows = _compiled(run)
     rows["setting"] = "n = " + rows["n"].astype(str) + ", threads = " + rows["threads"].astype(str)
@@ -121,27 +121,27 @@ def compiling(run: Run) -> Figure:
         aspect=2,
     )
     grid.set_axis_labels("seconds of compiling", "").set(xlim=(0, None))
-    return style.titled(grid, "What torch.compile takes before the first call of all phases; a point: a launch")
+    return style.titled(grid, "Time of torch.compile before the first calls of all phases; each point: a launch")
 
 
 def summary(run: Run) -> Iterator[str]:
-    """What each way costs and changes, what compiling takes and when it pays, and what torch refuses."""
+    """What each way costs and changes, when compiling pays, and what torch refuses."""
     yield "Law: a transform changes no arithmetic of a selection; a reduced precision rounds what it multiplies."
     times = _speedups(run)
     for way in _ways(times):
-        told = _means(times[times["way"] == way])
-        yield f"{way}, mean over methods, sizes and threads, over plain torch (95 %): {told}."
-    found = _against_exact(run)
-    for mode in _modes(found):
-        rows = found[found["mode"] == mode]
+        means = _means(times[times["way"] == way])
+        yield f"{way}, mean speed-up over plain torch of all methods, sizes and threads (95 %): {means}."
+    every = _against_exact(run)
+    for mode in _modes(every):
+        rows = every[every["mode"] == mode]
         worst = rows[rows["metric"] == "rel_l2"].groupby("tensor", sort=False)["value"].max()
-        told = ", ".join(f"{tensor} {value:.1e}" for tensor, value in worst.items())
+        largest = ", ".join(f"{tensor} {value:.1e}" for tensor, value in worst.items())
         flips, reduced = (
             int(rows.loc[rows["metric"] == metric, "value"].sum()) for metric in ("flips", "cause_reduced_precision")
         )
         yield (
-            f"{mode}, eager, one thread, all methods: largest relative error {told}; {flips} flips, {reduced} entries "
-            "of reduced precision."
+            f"{mode}, eager, one thread, all methods: largest relative error {largest}; {flips} flips, {reduced} "
+            "entries of reduced precision."
         )
     yield from _payback(run)
     refused = run.cells[run.cells["status"] == "unsupported"].drop_duplicates(["method", "mode", "transform"])
@@ -150,21 +150,21 @@ def summary(run: Run) -> Iterator[str]:
 
 
 def _means(rows: pd.DataFrame) -> str:
-    """Per phase the geometric mean of the speed-up over plain torch, and its t interval over launches."""
+    """For each phase the geometric mean of the speed-up over plain torch, and its t interval over launches."""
     means = rows.assign(log=np.log(rows["speedup"])).groupby(["phase", "launch"])["log"].mean().reset_index()
-    found = intervals(means, ["phase"], "log").set_index("phase")
-    each = found[["mean", "low", "high"]].apply(np.exp)
-    told = []
-    for phase in (phase for phase in PHASES if phase in each.index):
-        middle, low, high = each.loc[phase].to_numpy()
-        told.append(f"{phase} {middle:.3g}x" + (f" ({low:.3g}..{high:.3g})" if np.isfinite(low) else ""))
-    return ", ".join(told)
+    logarithms = intervals(means, ["phase"], "log").set_index("phase")
+    by_phase = logarithms[["mean", "low", "high"]].apply(np.exp)
+    parts = []
+    for phase in (phase for phase in PHASES if phase in by_phase.index):
+        middle, low, high = by_phase.loc[phase].to_numpy()
+        parts.append(f"{phase} {middle:.3g}x" + (f" ({low:.3g}..{high:.3g})" if np.isfinite(low) else ""))
+    return ", ".join(parts)
 
 
 def _payback(run: Run) -> Iterator[str]:
-    """After how many calls of the pipeline the seconds of compiling have been saved, at the largest n, by one thread.
+    """After how many calls of the pipeline compiling has paid for itself, at the largest n with one thread.
 
-    Where one of the three times is absent there is no line.
+    A method without one of the three times has no line.
     """
     calls = run.timings.query("phase == 'pipeline' and mode == 'ieee' and threads == 1 and dtype == @USUAL_DTYPE")
     n = calls["n"].max()
@@ -174,15 +174,15 @@ def _payback(run: Run) -> Iterator[str]:
         eager, faster = (medians.get((device, method, transform)) for transform in ("eager", "compile"))
         if eager is None or faster is None:
             continue
-        told = f"after {taken / (eager - faster):.2g}" if eager > faster else "never"
+        when = f"after {taken / (eager - faster):.2g}" if eager > faster else "never"
         yield (
             f"{method}, {device}, n = {n}, one thread: all of its phases are compiled in {taken:.2g} s (median); calls "
-            f"of its pipeline save that {told}."
+            f"of its pipeline save that {when}."
         )
 
 
 def _speedups(run: Run) -> pd.DataFrame:
-    """Rows (method, device, n, threads, phase, way, launch) with the speed-up over plain torch in that launch."""
+    """The speed-up over plain torch in each launch: columns of SAME, `way`, `launch` and `speedup`."""
     pairs = paired_log_ratios(run.timings, base="read", base_phase="apply")
     pairs = pairs[pairs["phase"] != "apply"].assign(way=_way)
     medians = launch_medians(pairs, [*SAME, "way"], "log_ratio")
@@ -192,7 +192,7 @@ def _speedups(run: Run) -> pd.DataFrame:
 
 
 def _way(rows: pd.DataFrame) -> pd.Series:
-    """The mode or the transform of a row, whichever is not plain; a study changes one at a time."""
+    """The mode or the transform of each row, whichever is not plain: the study changes one at a time."""
     way = rows["mode"].where(rows["mode"] != "ieee", rows["transform"])
     return way.where(way != "eager", PLAIN)
 
@@ -202,19 +202,19 @@ def _ways(rows: pd.DataFrame) -> list[str]:
 
 
 def _against_exact(run: Run) -> pd.DataFrame:
-    """What differs from the exact answer, eager and by one thread, of which there is every mode."""
+    """The errors against the exact answer, eager and with one thread, for which every mode was measured."""
     rows = run.discrepancies.query("reference == 'exact' and of == 'method' and transform == 'eager' and threads == 1")
     return rows.assign(mode=_with_dtype(rows, "mode"))
 
 
 def _with_dtype(rows: pd.DataFrame, column: str) -> pd.Series:
-    """A column of text that names the dtype too, where that is not the usual one."""
+    """A column of text, followed by the dtype where that is not the usual one."""
     return rows[column].where(rows["dtype"] == USUAL_DTYPE, rows[column] + ", " + rows["dtype"])
 
 
 def _modes(rows: pd.DataFrame) -> list[str]:
-    """The modes of some rows, as they name them, in order."""
-    return sorted(set(rows["mode"]), key=lambda each: (", " in each, MODES.index(each.partition(",")[0])))
+    """The modes of the rows in the order of MODES: first those of the usual dtype, then those that name a dtype."""
+    return sorted(set(rows["mode"]), key=lambda mode: (", " in mode, MODES.index(mode.partition(",")[0])))
 
 
 def _errors(run: Run) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""`repeats`: entries that the same call gives other bits when it is made again, in a process and in the next launch."""
+"""`repeats`: does the same call give the same bits again, in the same process and in the next launch?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ TENSORS = ("values", "selection", "dy", "dx", "dW", "dS")
 
 
 def equal_shares(run: Run) -> Figure:
-    """Same bits again, by method and tensor: smallest share of entries in a process, share of cases over launches."""
+    """Same bits again, by method and tensor: the smallest share of entries within a process, the share of cases over
+    launches."""
     style.use()
     shares = _shares(run)
     places = [(str(device), str(mode)) for device, mode in shares[WHERE].drop_duplicates().to_numpy()]
@@ -33,11 +34,11 @@ def equal_shares(run: Run) -> Figure:
     )
     scale = planes.Scale(colormaps["cividis"], Normalize(0, 1), ticks.number)
     methods = style.methods(shares["method"])["hue_order"]
-    tensors = [each for each in TENSORS if each in set(shares["tensor"])]
+    tensors = [tensor for tensor in TENSORS if tensor in set(shares["tensor"])]
     for line, (device, mode) in enumerate(places):
-        for axis, (kind, told) in zip(axes[line], kinds.items(), strict=True):
-            each = shares[(shares["device"] == device) & (shares["mode"] == mode)]
-            plane = each.pivot_table(index="method", columns="tensor", values=kind, aggfunc=told)
+        for axis, (kind, reduction) in zip(axes[line], kinds.items(), strict=True):
+            here = shares[(shares["device"] == device) & (shares["mode"] == mode)]
+            plane = here.pivot_table(index="method", columns="tensor", values=kind, aggfunc=reduction)
             plane = plane.reindex(index=methods, columns=tensors)
             planes.draw(axis, plane, plane.map(share_text), scale)
             axis.set_title(f"{device}, {mode}: {kind}")
@@ -49,19 +50,19 @@ def equal_shares(run: Run) -> Figure:
 
 
 def summary(run: Run) -> Iterator[str]:
-    """Where the same call gives other bits, and by how much."""
+    """Where the same call gives different bits, and by how much."""
     yield "Law: a call repeats its bits unless its sums are added in an order that is not fixed (atomic additions)."
     shares = _shares(run)
     distances = _of(run, ULPS)
-    for where, each in shares.groupby(WHERE, sort=False):
-        inside, outside = (int((each[kind] < 1).sum()) for kind in ("in a process", "over launches"))
-        farthest = distances.loc[distances["case"].isin(each["case"]), "value"].max()
-        told = f"{inside} of {len(each)} tensors differ when the call is repeated, by at most {farthest:.3g} ulp"
-        yield f"{', '.join(map(str, where))}: {told}; {outside} differ between launches{_which(each)}."
+    for where, here in shares.groupby(WHERE, sort=False):
+        inside, outside = (int((here[kind] < 1).sum()) for kind in ("in a process", "over launches"))
+        farthest = distances.loc[distances["case"].isin(here["case"]), "value"].max()
+        repeated = f"{inside} of {len(here)} tensors differ when the call is repeated, by at most {farthest:.3g} ulp"
+        yield f"{', '.join(map(str, where))}: {repeated}; {outside} differ between launches{_which(here)}."
 
 
 def _which(shares: pd.DataFrame) -> str:
-    """The methods and tensors that differ, or ''."""
+    """The methods and tensors that differ, in parentheses; '' where none does."""
     varying = shares[(shares["in a process"] < 1) | (shares["over launches"] < 1)]
     pairs = varying[["method", "tensor"]].drop_duplicates().itertuples(index=False, name=None)
     named = ", ".join(f"{tensor} of {method}" for method, tensor in pairs)
@@ -69,8 +70,11 @@ def _which(shares: pd.DataFrame) -> str:
 
 
 def _shares(run: Run) -> pd.DataFrame:
-    """A row a tensor of a cell: the smallest share over launches of entries with the same bits, and whether all
-    launches have the same bits."""
+    """One row for each tensor of a cell.
+
+    `in a process`: the share of entries with the same bits when the call is repeated, the smallest of all launches;
+    `over launches`: 1 where all launches have the same bits, and otherwise 0.
+    """
     key = ["case", "method", "tensor", *WHERE]
     inside = _of(run, SHARE).groupby(key, sort=False)["value"].min()
     outside = _of(run, DIGEST).groupby(key, sort=False)["value"].nunique() == 1

@@ -1,7 +1,7 @@
-"""`seed`: the worked example that the project starts from, and its closing remark as a curve.
+"""`seed`: the worked example from which the project started, and its closing remark as a curve.
 
-Somebody computed the gradients of sum(topk(W x, 3)²) by torch.topk and by a selection matrix, on inputs copied with
-four decimals, and found them equal but for the decimals that were not copied.
+In the example the gradients of sum(topk(W x, 3)²) were computed by torch.topk and by a selection matrix, on inputs that
+were copied with four decimals, and were equal except for the decimals that were not copied.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ PRINTED_DW = {
 PRINTED_DX = [4.3957, 5.2261, 6.1215, 6.4733, 3.5641, 5.6040]
 K = 3
 HALF_DIGIT = 0.5e-4
-"""Half a unit of the last printed decimal: a printed number is right when it is no farther off."""
-
+"""Half a unit of the last printed decimal: an entry is right when it is off the printed number by at most this."""
 
 FITTED = (1, 13)
-"""Decimals, fewest and most, that the law is fitted on: beyond them float64 itself rounds."""
+"""Range of decimals on which the law is fitted: with more of them the rounding of float64 itself dominates."""
 
 
 def measure(_: Study) -> Iterator[Row]:
-    """The example again, in float32 as then: each entry of dW and dx by both methods, beside the printed one."""
+    """The example computed again, in float32 as it was then: each entry of dW and dx by both methods, beside the printed
+    one."""
     import torch
 
     from harness.methods import method
@@ -73,7 +73,7 @@ def measure(_: Study) -> Iterator[Row]:
 
 
 def printed_digits(run: Run) -> Figure:
-    """Each gradient entry of the worked example less what was printed: within half of the last digit."""
+    """Each entry of the gradients of the worked example minus the printed number; all within half of the last digit."""
     style.use()
     rows = run.facts.assign(printed=run.facts["detail"].str.removeprefix("printed ").astype(float))
     rows = rows.assign(
@@ -81,16 +81,16 @@ def printed_digits(run: Run) -> Figure:
     )
     figure, axis = plt.subplots(figsize=(7.5, 3))
     axis.axhspan(
-        -HALF_DIGIT / 1e-4, HALF_DIGIT / 1e-4, color="#009E73", alpha=0.15, label="right to the printed digits"
+        -HALF_DIGIT / 1e-4, HALF_DIGIT / 1e-4, color="#009E73", alpha=0.15, label="right in all printed digits"
     )
-    sizes = {"native": 130, "dense": 30}  # so that equal points do not hide one another
+    sizes = {"native": 130, "dense": 30}  # unlike, so that equal points do not hide one another
     sns.scatterplot(
         rows, x="entry", y="difference", size="method", sizes=sizes, ax=axis, **style.methods(rows["method"])
     )
     axis.set(
         xlabel="entry of the gradient",
         ylabel="computed - printed\n(units of the 4th decimal)",
-        title="The worked example: gradients from the copied inputs against those printed",
+        title="The worked example: gradients from the copied inputs minus the printed ones",
     )
     axis.tick_params(axis="x", rotation=90)
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -99,7 +99,7 @@ def printed_digits(run: Run) -> Figure:
 
 
 def decimals_copied(run: Run) -> Figure:
-    """Error of dx and dW against the uncopied inputs over the number of decimals copied."""
+    """Error of dx and dW against those of the original inputs, over the number of copied decimals."""
     style.use()
     rows = run.discrepancies.query("reference == 'original' and metric == 'rel_l2' and method == 'dense'")
     rows = rows[rows["tensor"].isin(("dx", "dW")) & (rows["value"] > 0)]
@@ -117,19 +117,19 @@ def decimals_copied(run: Run) -> Figure:
     )
     decimals = sorted(rows["decimals"].unique())
     for axis in grid.axes.flat:
-        axis.plot(decimals, [10.0**-each for each in decimals], color="black", lw=0.8, ls="--", label="10^-decimals")
+        axis.plot(decimals, [10.0**-count for count in decimals], color="black", lw=0.8, ls="--", label="10^-decimals")
         for dtype in style.present_dtypes(rows["dtype"]):
             axis.axhline(style.UNIT_ROUNDOFF[dtype], color=style.DTYPE_COLOUR[dtype], lw=0.8, ls=":")
         ticks.log(axis, "y", ticks.error)
     grid.set(xticks=decimals[1::2]).set_titles("{col_name}")
     grid.set_axis_labels("decimals copied", "relative error (2-norm)")
     draws = rows["seed"].nunique()
-    title = f"What copying costs: median and 90 % of {draws} draws; dashed: $10^{{-decimals}}$; dotted: unit roundoff"
+    title = f"Error after copying; median and 90 % of {draws} draws; dashed: $10^{{-decimals}}$; dotted: unit roundoff"
     return style.titled(grid, title)
 
 
 def summary(run: Run) -> Iterator[str]:
-    """Whether the example comes out as printed, whether both ways agree, and what a copied decimal is worth."""
+    """Whether the example comes out as printed, whether both methods agree, and the error for each copied decimal."""
     printed = run.facts["detail"].str.removeprefix("printed ").astype(float)
     off = (run.facts["value"] - printed).abs()
     right = int((off <= HALF_DIGIT).sum())
@@ -144,14 +144,14 @@ def summary(run: Run) -> Iterator[str]:
     rows = run.discrepancies.query("reference == 'original' and metric == 'rel_l2' and method == 'dense'")
     rows = rows[rows["dtype"].eq("float64") & rows["value"].gt(0) & rows["decimals"].between(*FITTED)]
     for tensor in ("dx", "dW"):
-        each = rows[rows["tensor"] == tensor]
-        # The decimals of one draw are of the same W and x: draws are the clusters.
-        terms = np.column_stack([np.ones(len(each)), each["decimals"]])
-        draw = each["seed"].factorize()[0]
+        own = rows[rows["tensor"] == tensor]
+        # Cases of one draw with different decimals share W and x, so the draws are the clusters.
+        terms = np.column_stack([np.ones(len(own)), own["decimals"]])
+        draw = own["seed"].factorize()[0]
         if not fits.can_be_fitted(terms, draw):
             continue
-        (_, slope), (_, half), _ = fits.clustered(terms, np.log10(each["value"].to_numpy()), draw)
-        four = each.loc[each["decimals"] == 4, "value"]
+        (_, slope), (_, half), _ = fits.clustered(terms, np.log10(own["value"].to_numpy()), draw)
+        four = own.loc[own["decimals"] == 4, "value"]
         yield (
             f"{tensor}, float64: each decimal divides the error by 10^{-slope:.3f} "
             f"(95 %: {-slope - half:.3f}..{-slope + half:.3f}); at four decimals it is {four.median():.1e} "

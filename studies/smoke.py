@@ -1,4 +1,4 @@
-"""Figures of `smoke`: one of each kind, drawn by the functions of the large studies."""
+"""Figures of `smoke`: one of times and one of errors, drawn by the functions of the large studies."""
 
 from __future__ import annotations
 

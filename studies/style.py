@@ -1,6 +1,6 @@
-"""How the figures look: the colours and markers of the report's palette, told to seaborn and matplotlib.
+"""The look of the figures: the colours and markers of the report's palette, for seaborn and matplotlib.
 
-What stands beside an axis is in ticks.py, planes of coloured tiles are in planes.py.
+The ticks of axes are in ticks.py, planes of coloured tiles in planes.py.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ SOLID, DASHED, DOTTED = "", (4, 1.5), (1, 1)
 
 
 def use() -> None:
-    """Set the look; called by every figure, since one figure must not depend on those before it."""
-    np.random.seed(0)  # by which seaborn scatters the points of a strip: the same rows are to give the same bytes
+    """Set the look. Every figure calls this, so that no figure depends on those drawn before it."""
+    np.random.seed(0)  # seaborn jitters the points of a strip by it: the same rows must give the same bytes
     sns.set_theme(context="paper", style="whitegrid", font_scale=0.95)
     mpl.rcParams.update(
         {
@@ -36,7 +36,7 @@ def use() -> None:
             "axes.spines.right": False,
             "axes.spines.top": False,
             "axes.titlesize": "medium",
-            "axes.titley": 1.0,  # told, since to find it out takes a third of the time of a figure
+            "axes.titley": 1.0,  # fixed: to let matplotlib place titles takes a third of the time of a figure
             "grid.linewidth": 0.7,
             "legend.frameon": False,
         }
@@ -44,7 +44,7 @@ def use() -> None:
 
 
 def methods(present: Iterable[str]) -> dict[str, Any]:
-    """palette, markers and order for seaborn: those methods that the data have, in one fixed order."""
+    """Palette, markers and order for seaborn, of the methods that the data have, in one fixed order."""
     styles = method_styles(present)
     return {
         "hue": "method",
@@ -57,51 +57,55 @@ def methods(present: Iterable[str]) -> dict[str, Any]:
 
 
 def lines(present: Iterable[str]) -> dict[str, Any]:
-    """What methods() gives, and the dashes of lines: dotted for a yardstick, dashed for what is nearly another."""
+    """The result of methods(), and the dashes of lines: dotted for a yardstick, dashed for a variant of a method."""
     look = methods(present)
     dashes = {name: DASHED if name in VARIANTS else DOTTED if name in YARDSTICKS else SOLID for name in look["markers"]}
     return look | {"dashes": dashes, "markeredgewidth": 0.4}
 
 
 def present_dtypes(present: Iterable[str]) -> list[str]:
-    """Those dtypes that the data have, in one fixed order."""
+    """The dtypes that the data have, in one fixed order."""
     have = set(present)
     return [dtype for dtype in DTYPES if dtype in have]
 
 
 def dtypes(present: Iterable[str]) -> dict[str, Any]:
-    """palette and order of the dtypes that the data have."""
+    """Palette and order for seaborn, of the dtypes that the data have."""
     names = present_dtypes(present)
     return {"hue": "dtype", "hue_order": names, "palette": {name: DTYPE_COLOUR[name] for name in names}}
 
 
 def titled(grid: Any, title: str) -> Figure:
-    """The figure of a grid, with a title above its panels, however high they and it are."""
+    """The figure of a grid, with a title above its panels, whatever the heights of both."""
     grid.figure.suptitle(title, y=1, va="bottom")
     figure: Figure = grid.figure
     return figure
 
 
 def setting(timings: pd.DataFrame, *axes: str) -> str:
-    """Where these times were measured, for a title: 'cpu, 1 thread, rows = 1, wall clock'.
+    """Where and how these times were measured, for a title: 'cpu, 1 thread, rows = 1, wall clock'.
 
-    axes: what is told beside the device and the clock; one that has several values is told with all of them.
+    axes: the axes to name beside the device and the clock, each with all of its values.
     """
-    told = ["/".join(timings["device"].unique())]
+    parts = ["/".join(timings["device"].unique())]
     for axis in axes:
         values = "/".join(map(str, timings[axis].unique()))
-        told.append(f"{values} thread{'' if values == '1' else 's'}" if axis == "threads" else f"{axis} = {values}")
-    return ", ".join([*told, f"{'/'.join(timings['clock'].unique())} clock"])
+        parts.append(f"{values} thread{'' if values == '1' else 's'}" if axis == "threads" else f"{axis} = {values}")
+    return ", ".join([*parts, f"{'/'.join(timings['clock'].unique())} clock"])
 
 
 def some(rows: pd.DataFrame, what: str) -> pd.DataFrame:
-    """The rows. Raises UserError where a run, narrowed perhaps, has none: that figure is left out, and said."""
+    """The rows. Raises UserError where there are none, as in a run that was narrowed: then the figure is left out, and a
+    line says so.
+
+    what: the missing rows in words.
+    """
     if rows.empty:
         raise UserError(f"there is no {what} in this run")
     return rows
 
 
 def middle(values: Iterable[Any]) -> Any:
-    """The middle one of the sorted distinct values: what a figure is drawn at where it shows one of an axis."""
+    """The middle one of the sorted distinct values, which a figure takes where it shows a single value of an axis."""
     distinct = sorted(set(values))
     return distinct[len(distinct) // 2]

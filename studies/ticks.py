@@ -1,8 +1,8 @@
-"""What stands beside an axis: sizes, ratios, times and errors, told the same way in every figure.
+"""The ticks of axes: sizes, ratios, times and errors, written the same way in every figure.
 
-A logarithmic axis gets as many round numbers as have room, whatever its range: decades where it is wide, and 0.5x,
-0.8x, 1x, 1.25x, 2x where it is narrow. matplotlib's own locator leaves an axis of less than a decade with one tick or
-none.
+A logarithmic axis gets as many round numbers as there is room for, whatever its range: decades where the range is wide,
+and 0.5x, 0.8x, 1x, 1.25x, 2x where it is narrow. matplotlib's own locator gives an axis of less than a decade one tick
+or none.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from typing import Any
 from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, NullLocator, PercentFormatter
 
 FEWEST, MOST, MOST_BELOW = 3, 7, 5
-"""Ticks of an axis; of one below a panel, whose labels stand beside one another, fewer."""
+"""Number of ticks of an axis; below a panel, where labels stand beside one another, at most MOST_BELOW."""
 
 DECADES = (12, 8, 6, 4, 3, 2)
 MANTISSAS: tuple[tuple[float, ...], ...] = ((1,), (1, 3), (1, 2, 5))
 BETWEEN, BETWEEN_RATIOS = (1, 1.5, 2, 3, 5, 7), (1, 1.25, 2, 3, 5, 8)
 STEPS = (2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
-"""Series from coarse to fine: every so many decades, numbers of each decade, more of them (those of ratios so that 0.8x
-and 1.25x, as much slower as faster, are both there), and equal steps: so many units, which are 1 about 1, and elsewhere
-the power of ten below."""
+"""Series of ticks from coarse to fine. DECADES: powers of ten, one for so many decades. MANTISSAS: numbers of each
+decade. BETWEEN: more numbers of each decade; those for ratios hold both 0.8x and 1.25x, which are as much slower as
+faster. STEPS: equal steps, in units of 1 near 1 and elsewhere of the power of ten below."""
 
 KIBI, MEBI = 2**10, 2**20
 MOST_SIZES = 6
 
 LANE = 100.0
-"""How far below the least value 0 is drawn."""
+"""0 is drawn at the least value above 0 divided by this."""
 
 SURE = 1.2
-"""The ends of an interval, one over the other, within which two digits are told: 10 % on each side."""
+"""Largest ratio of the ends of an interval for which two digits are certain: about 10 % on each side."""
 
 
 class RoundNumbers(Locator):
-    """Ticks of a logarithmic axis: the finest series of round numbers for which there is room."""
+    """Ticks of a logarithmic axis: the finest series of round numbers that has room."""
 
     axis: Any
 
@@ -63,16 +63,18 @@ class RoundNumbers(Locator):
 def _series(low: float, high: float, between: Sequence[float]) -> Iterator[list[float]]:
     """The ticks of each series between low and high, from the coarsest that has any to the finest."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    made = [[10.0**each for each in range(first, last + 1) if each % step == 0] for step in DECADES]
-    made += [
-        [m * 10.0**each for each in range(first, last + 1) for m in each_decade]
-        for each_decade in (*MANTISSAS, between)
+    series = [[10.0**power for power in range(first, last + 1) if power % step == 0] for step in DECADES]
+    series += [
+        [mantissa * 10.0**power for power in range(first, last + 1) for mantissa in mantissas]
+        for mantissas in (*MANTISSAS, between)
     ]
     if high / low < 10:
         unit = 1.0 if 0.1 <= low < 10 else 10.0 ** math.floor(math.log10(low))
         steps = [step * unit for step in STEPS]
-        made += [[step * each for each in range(math.floor(low / step), math.ceil(high / step) + 1)] for step in steps]
-    inside = ([float(f"{each:.6g}") for each in ticks if _between(low, each, high)] for ticks in made)
+        series += [
+            [step * count for count in range(math.floor(low / step), math.ceil(high / step) + 1)] for step in steps
+        ]
+    inside = ([float(f"{tick:.6g}") for tick in ticks if _between(low, tick, high)] for ticks in series)
     known = 0
     for ticks in inside:
         if len(ticks) > known:
@@ -85,7 +87,7 @@ def _between(low: float, value: float, high: float) -> bool:
 
 
 def speedup(row: Mapping[Any, Any]) -> str:
-    """The speed-up of a row that has its interval too, rounded."""
+    """The speed-up of a row, rounded as its interval allows."""
     return rounded(row["speedup"], row["low"], row["high"])
 
 
@@ -114,12 +116,12 @@ def number(value: float, _: object = None) -> str:
 
 
 def percent(value: float, _: object = None) -> str:
-    """0.5 -> '0.5 %': of a value that is in per cent."""
+    """0.5 -> '0.5 %'. The value is in per cent."""
     return f"{value:g} %"
 
 
 def error(value: float, _: object = None) -> str:
-    """2e-8 -> 2·10⁻⁸, as mathematics; from 0.01 to below 10⁴ as it is."""
+    """2e-8 -> 2·10⁻⁸ in mathtext; a number from 0.01 to below 10⁴ is written out."""
     if 1e-2 <= value < 10**4:
         return f"{value:g}"
     exponent = math.floor(math.log10(value) + 1e-9)
@@ -128,37 +130,38 @@ def error(value: float, _: object = None) -> str:
 
 
 def log(
-    axis: Any, which: str, told: Callable[[float, object], str], zero: float | None = None, zero_text: str = "0"
+    axis: Any, which: str, text: Callable[[float, object], str], zero: float | None = None, zero_text: str = "0"
 ) -> None:
-    """A logarithmic x or y axis whose ticks are round numbers, told by one of the functions above.
+    """Make the x or the y axis logarithmic, with round numbers as ticks.
 
-    zero: where what is 0, or too small to be told apart from it, is drawn; zero_text: what the tick there says.
+    text: writes a tick, one of the functions above. zero: where 0, and values too small to be told apart from it, are
+    drawn; zero_text: the text of the tick there.
     """
     (axis.set_xscale if which == "x" else axis.set_yscale)("log")
     own = axis.xaxis if which == "x" else axis.yaxis
     own.set_minor_locator(NullLocator())
-    between = BETWEEN_RATIOS if told is times else BETWEEN
+    between = BETWEEN_RATIOS if text is times else BETWEEN
     if zero is None:
         own.set_major_locator(RoundNumbers(between))
-        own.set_major_formatter(FuncFormatter(told))
+        own.set_major_formatter(FuncFormatter(text))
         return
     own.set_major_locator(_AndZero(zero, between))
     own.set_major_formatter(
-        FuncFormatter(lambda value, place: zero_text if value <= zero * (1 + 1e-6) else told(value, place))
+        FuncFormatter(lambda value, place: zero_text if value <= zero * (1 + 1e-6) else text(value, place))
     )
 
 
 def zero_of(values: Any) -> float | None:
-    """Where 0 is drawn on a logarithmic axis of these values: well below the least of them that is above 0.
+    """Where 0 is drawn on a logarithmic axis of these values: well below the least value above 0.
 
-    None where none is 0, or nothing else.
+    None where no value is 0, or where all are.
     """
     above = values[values > 0]
     return float(above.min()) / LANE if (values == 0).any() and len(above) else None
 
 
 class _AndZero(RoundNumbers):
-    """A tick where 0 is drawn, and round numbers from ten times that on."""
+    """A tick where 0 is drawn, and round numbers from ten times that value upwards."""
 
     def __init__(self, zero: float, between: Sequence[float]) -> None:
         super().__init__(between)
@@ -170,14 +173,14 @@ class _AndZero(RoundNumbers):
 
 
 def shares(axis: Any, which: str) -> None:
-    """A linear axis from 0 to 1, told in per cent."""
+    """Make the x or the y axis linear from 0 to 1, with ticks in per cent."""
     own = axis.xaxis if which == "x" else axis.yaxis
     (axis.set_xlim if which == "x" else axis.set_ylim)(-0.04, 1.04)
     own.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
 
 
 def size_text(value: int) -> str:
-    """A length in few characters, and exactly: 1000, 16Ki for 16384, 1M for a million, 128256."""
+    """A length, exact and in few characters: '1000', '16Ki' for 16384, '1M' for a million, '128256'."""
     value = int(value)
     if value >= 10 * KIBI and value % KIBI == 0 and value & (value - 1) == 0:
         return f"{value // MEBI}Mi" if value % MEBI == 0 else f"{value // KIBI}Ki"
@@ -187,21 +190,22 @@ def size_text(value: int) -> str:
 
 
 def sizes(axis: Any, values: Iterable[int]) -> None:
-    """A logarithmic x axis with a tick at each of these lengths, or at those for which there is room."""
-    ticks = sorted({int(each) for each in values})
+    """Make the x axis logarithmic, with a tick at each of these lengths, or at as many of them as there is room for."""
+    ticks = sorted({int(length) for length in values})
     axis.set_xscale("log", base=2)
-    axis.margins(x=0.1)  # or the last one of a panel stands on the first of the next
+    axis.margins(x=0.1)  # otherwise the last label of a panel stands on the first one of the next
     kept = ticks[-1:]
     least = 0.75 * math.log(ticks[-1] / ticks[0]) / MOST_SIZES
-    for each in reversed(ticks[:-1]):
-        if math.log(kept[-1] / each) >= least:
-            kept.append(each)
+    for tick in reversed(ticks[:-1]):
+        if math.log(kept[-1] / tick) >= least:
+            kept.append(tick)
     axis.xaxis.set_major_locator(FixedLocator(sorted(kept)))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: size_text(round(value))))
     axis.xaxis.set_minor_locator(NullLocator())
 
 
 def rounded(value: float, low: float = math.nan, high: float = math.nan) -> str:
-    """A ratio with two digits, '~' before it where its interval does not tell the second: none, or wider than SURE."""
-    told = f"{value:.0f}x" if value >= 10 else f"{value:#.2g}x"
-    return told if high / low <= SURE else f"~{told}"
+    """A ratio with two digits, after '~' where the second digit is uncertain: there is no interval, or one wider than
+    SURE."""
+    text = f"{value:.0f}x" if value >= 10 else f"{value:#.2g}x"
+    return text if high / low <= SURE else f"~{text}"

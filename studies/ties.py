@@ -1,7 +1,7 @@
 """`ties`: which index wins where values are equal, where the rule changes, and what that does to the gradient.
 
-torch documents no rule. On a CPU its algorithm changes at 64 k = n (partial_sort up to there, nth_element beyond it;
-aten/src/ATen/native/TopKImpl.h), and the rule with it. An ideal, stable rule would select the lowest indices.
+torch documents no rule. On a CPU its algorithm, and with it the rule, changes at 64 k = n: partial_sort where
+64 k <= n, nth_element beyond (aten/src/ATen/native/TopKImpl.h). A stable rule would select the lowest indices.
 """
 
 from __future__ import annotations
@@ -29,22 +29,23 @@ SIZES = (64, 256, 1024, 4096, 16384)
 KEPT = (1, 2, 4, 8, 16, 64, 256)
 ROWS = (1, 4)
 LIMIT = 64
-"""k LIMIT <= n: the side of partial_sort."""
+"""Where k LIMIT <= n, torch takes partial_sort."""
 
 
 def measure(_: Study) -> Iterator[Row]:
-    """Facts of y = 0 everywhere, on each device: who wins, and how each operation shares out the gradient."""
+    """Facts of equal values on each device: which indices win, and how each operation distributes the gradient."""
     from harness.device.devices import present
 
-    for device in (each.type for each in present()):
+    for device in (here.type for here in present()):
         for dtype in DTYPES:
             for case in (Case(n=n, k=k, rows=r, dtype=dtype, device=device) for n in SIZES for k in KEPT for r in ROWS):
-                if case.k < case.n:  # else all are selected, whatever the rule
+                if case.k < case.n:  # otherwise all are selected, whatever the rule
                     yield from _winners(case)
             yield from _shares_of_gradient(dtype, device)
 
 
 def _winners(case: Case) -> Iterator[Row]:
+    """Facts of y = 0: the share of the selected that are among the k lowest indices."""
     import torch
 
     y = torch.zeros(case.rows, case.n, dtype=getattr(torch, case.dtype), device=case.device)
@@ -58,7 +59,7 @@ def _winners(case: Case) -> Iterator[Row]:
 
 
 def _shares_of_gradient(dtype: str, device: str) -> Iterator[Row]:
-    """How many of eight equal values get gradient, and how much the largest gets."""
+    """Facts of eight equal values: how many of them get gradient; the detail is the gradient itself."""
     import torch
 
     operations: dict[str, Callable[[Any], Any]] = {
@@ -79,17 +80,17 @@ def _shares_of_gradient(dtype: str, device: str) -> Iterator[Row]:
             yield row | {"value": float("nan"), "detail": str(error).partition("\n")[0]}
             continue
         shared = int(torch.count_nonzero(gradient))
-        yield row | {"value": float(shared), "detail": str([round(float(each), 4) for each in gradient])}
+        yield row | {"value": float(shared), "detail": str([round(float(entry), 4) for entry in gradient])}
 
 
 def winners(run: Run) -> Figure:
-    """Share of the selected that are among the k lowest indices, in the (n, k) plane."""
+    """Share of the selected that are among the k lowest indices, in the plane of n and k."""
     style.use()
     rows = _choices(run).query("rows == 1 and device == 'cpu'")
     grouped = {
-        (str(method), str(dtype)): each.pivot(index="k", columns="n", values="value").sort_index(ascending=False)
+        (str(method), str(dtype)): cells.pivot(index="k", columns="n", values="value").sort_index(ascending=False)
         for method, here in rows.groupby("method", sort=False)
-        for dtype, each in here.groupby("dtype", sort=False)
+        for dtype, cells in here.groupby("dtype", sort=False)
     }
     panels = _alike_joined(grouped)
     size = (3.4 * len(panels) + 0.3, 3)
@@ -99,15 +100,17 @@ def winners(run: Run) -> Figure:
         planes.draw(axis, plane, plane.map(lambda share: f"{100 * share:.0f} %"), scale)
         _draw_limit(axis, plane)
         axis.set(title=title, xlabel="n", ylabel="k" if axis is axes.flat[0] else "")
-    figure.suptitle("Of equal values, how many of the selected are the lowest indices; line: 64 k = n (CPU, one row)")
+    figure.suptitle(
+        "Share of the selected that are among the k lowest indices, all values equal; line: 64 k = n (CPU, one row)"
+    )
     return figure
 
 
 def _alike_joined(planes_of: dict[tuple[str, str], pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """(method, dtype) -> plane, as title -> plane: the dtypes of a method whose planes are the same share one."""
+    """(method, dtype) -> plane, turned into title -> plane. Dtypes of a method with equal planes share one."""
     joined: list[tuple[str, list[str], pd.DataFrame]] = []
     for (method, dtype), plane in planes_of.items():
-        alike = next((each for each in joined if each[0] == method and each[2].equals(plane)), None)
+        alike = next((other for other in joined if other[0] == method and other[2].equals(plane)), None)
         if alike:
             alike[1].append(dtype)
         else:
@@ -137,47 +140,46 @@ def agreement(run: Run) -> Figure:
     axis.set(
         ylabel="relative difference of dy (2-norm)",
         xlabel="distribution of y",
-        title="How far dy is from native's where values are equal (linear loss); a point: a case",
+        title="How far dy is from native's where values are equal (linear loss); each point: a case",
     )
     axis.legend(title="method", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
 def summary(run: Run) -> Iterator[str]:
-    """The rule, where it changes, and what follows."""
+    """Which indices win on either side of 64 k = n, and what that does to the gradient."""
     rows = _choices(run)
-    for (device, method), each in rows.groupby(["device", "method"]):
-        partial = each["k"] * LIMIT <= each["n"]
-        for side, chosen in (("64 k <= n", each[partial]), ("64 k > n", each[~partial])):
-            told = f"lowest indices win in {(chosen['value'] == 1).mean():.0%} of {len(chosen)} cases"
-            yield f"{device}, {method}, {side}: {told}; mean share of the lowest {chosen['value'].mean():.2f}."
+    for (device, method), here in rows.groupby(["device", "method"]):
+        partial = here["k"] * LIMIT <= here["n"]
+        for side, chosen in (("64 k <= n", here[partial]), ("64 k > n", here[~partial])):
+            lowest = f"lowest indices win in {(chosen['value'] == 1).mean():.0%} of {len(chosen)} cases"
+            yield f"{device}, {method}, {side}: {lowest}; mean share of the lowest {chosen['value'].mean():.2f}."
     unlike = rows["detail"].str.contains("unlike").sum()
     yield f"Rows of one call that chose differently: {unlike} of {len(rows)} cases."
     gradients = run.facts.query("fact == 'gradient_of_a_tie'")
     split, single = (
         ", ".join(gradients.query(which)["method"].unique()) or "none" for which in ("value > 1", "value == 1")
     )
-    yield f"Operations that share the gradient of a tie out over all equal values: {split}; that pick one: {single}."
-    for method, each in _differences(run).groupby("method", sort=False):
-        differ, most = int((each["value"] > 0).sum()), float(each["value"].max())
-        told = f"in {differ} of {len(each)} cases, by at most {most:.2g} of its size"
-        yield f"{method!s}: dy differs from native's {told}."
+    yield f"Operations that split the gradient of a tie among all equal values: {split}; that give it to one: {single}."
+    for method, here in _differences(run).groupby("method", sort=False):
+        differ, most = int((here["value"] > 0).sum()), float(here["value"].max())
+        yield f"{method}: dy differs from native's in {differ} of {len(here)} cases, by at most {most:.2g} of its size."
 
 
 def _choices(run: Run) -> pd.DataFrame:
-    """Which of equal values were selected, where that was not all of them."""
+    """The facts about selections among equal values, where not all of them were selected."""
     return run.facts.query("fact == 'share_of_lowest' and k < n")
 
 
 def _differences(run: Run) -> pd.DataFrame:
-    """How far dy is from native's, in each case."""
+    """The relative difference of dy from native's in each case."""
     return run.discrepancies.query(
         "reference == 'native' and method != 'native' and tensor == 'dy' and metric == 'rel_l2'"
     )
 
 
 def _draw_limit(axis: Any, plane: pd.DataFrame) -> None:
-    """A step line between the cells on either side of 64 k = n."""
+    """Draw a line between the tiles on either side of 64 k = n."""
     below = (plane.index.to_numpy()[:, None] * LIMIT <= plane.columns.to_numpy()).sum(axis=0)
     edges = len(plane) - below
     axis.step(range(len(edges) + 1), [*edges, edges[-1]], where="post", color="#D55E00", lw=2, clip_on=False)

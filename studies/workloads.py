@@ -1,4 +1,4 @@
-"""`workloads`: which method for which use, how much faster, how much memory, and is its gradient the same.
+"""`workloads`: which method to take for which use, how much faster it is, its memory, and whether its gradient differs.
 
 A method is recommended by the rule of harness/verdicts/fastest.py, which the report applies too: it is surely faster
 than native, and by enough to be worth it. All methods and phases of a case are compared at once, so their intervals
@@ -57,7 +57,7 @@ def compared(run: Run) -> pd.DataFrame:
 
 
 def _gradient_errors(run: Run) -> pd.DataFrame:
-    """The largest error against native, and how many entries differ for another cause than a tie."""
+    """The largest error of a gradient against native, and the number of entries that differ for a cause other than a tie."""
     rows = run.discrepancies.query("reference == 'native' and of == 'method'")
     rows = rows[rows["tensor"].isin(GRADIENTS)]
     caused = rows[rows["metric"].str.startswith("cause_") & (rows["value"] > 0) & (rows["metric"] != TIE)]
@@ -77,10 +77,10 @@ def recommended(run: Run) -> pd.DataFrame:
 
 
 def table(run: Run) -> Figure:
-    """One table: which method to take for which use, how much faster it is, and whether its gradient is native's."""
+    """Which method to take for which use, how much faster it is, and whether its gradient is native's."""
     style.use()
     rows = recommended(run)
-    rows = rows.assign(case=rows.apply(_case, axis=1), told=rows.apply(_cell, axis=1))
+    rows = rows.assign(case=rows.apply(_case, axis=1), text=rows.apply(_tile, axis=1))
     rows = rows.assign(gain=rows["speedup"].where(rows["surely"], 1.0).clip(lower=1.0))
     differs = [phase for phase in PHASES if rows.loc[rows["phase"] == phase, "surely"].any()]
     idle = [phase for phase in PHASES if phase in set(rows["phase"]) - set(differs)]
@@ -92,17 +92,17 @@ def table(run: Run) -> Figure:
     scale = planes.gains(rows["gain"])
     for axis, phase in zip(axes.flat, shown, strict=True):
         here = rows[rows["phase"] == phase]
-        gain, told = (
+        gain, text = (
             here.pivot(index="case", columns="dtype", values=value).reindex(index=cases, columns=dtypes)
-            for value in ("gain", "told")
+            for value in ("gain", "text")
         )
-        planes.draw(axis, gain, told, scale, size=7.5)
+        planes.draw(axis, gain, text, scale, size=7.5)
         axis.set_title(NEEDS[phase])
     planes.colour_bar(figure, axes, scale, "times as fast as native", rows["gain"], shrink=0.6, aspect=30)
-    nothing = f"; in {', '.join(idle)} none is taken instead of native" if idle and differs else ""
+    nothing = f"; for {', '.join(idle)} always native" if idle and differs else ""
     figure.suptitle(
-        f"Which method to take, {style.setting(run.timings, 'threads')}{nothing}; native unless another is surely "
-        f"faster, and by {100 * (WORTH - 1):.0f} %\n"
+        f"Which method to take, {style.setting(run.timings, 'threads')}{nothing}; native where no other is surely "
+        f"faster by {100 * (WORTH - 1):.0f} %\n"
         "in brackets: its interval; those of a case hold simultaneously with 95 %"
     )
     return figure
@@ -117,7 +117,8 @@ def _sizes(row: Any) -> str:
     return f"n = {row['n']}, k = {row['k']}, rows = {row['rows']}{product}"
 
 
-def _cell(row: Any) -> str:
+def _tile(row: Any) -> str:
+    """The text of a tile."""
     if not row["surely"]:
         return NONE
     gain, low, high = (ticks.rounded(row[name], 1, 1)[:-1] for name in ("speedup", "low", "high"))
@@ -142,7 +143,7 @@ def _gradient(row: Any) -> str:
 
 
 def _of(shape: str) -> Callable[[Run], Figure]:
-    """The figure of one workload: speed-up of every method over native, by case, phase and dtype."""
+    """The function that draws one shape: the speed-up of every method over native, by case, phase and dtype."""
 
     def draw(run: Run) -> Figure:
         if shape not in set(run.cells["shape"]):
@@ -163,12 +164,12 @@ def _of(shape: str) -> Callable[[Run], Figure]:
             axis.margins(x=0.14)
             ticks.log(axis, "x", ticks.times)
         grid.add_legend()
-        grid.tight_layout()  # again, for panels' titles of two lines
+        grid.tight_layout()  # once more, since the titles of the panels now have two lines
         return style.titled(
             grid,
             f"{shape}, {style.setting(run.timings, 'threads')}: to the right of the line is faster than native\n"
             "bars: intervals that hold simultaneously with 95 % for a case; "
-            "beside them: the ratio (~: 10 % or more unsure)",
+            "beside them: the ratio (~: uncertain by 10 % or more)",
         )
 
     draw.__name__ = shape
@@ -177,6 +178,7 @@ def _of(shape: str) -> Callable[[Run], Figure]:
 
 
 def _ranges(data: pd.DataFrame, methods: list[str], **_: Any) -> None:
+    """Draw one panel: a point with its interval for each method and dtype."""
     axis = plt.gca()
     for shift, dtype in enumerate(style.present_dtypes(data["dtype"])):
         here = data[data["dtype"] == dtype].set_index("method")
@@ -211,8 +213,11 @@ def _ranges(data: pd.DataFrame, methods: list[str], **_: Any) -> None:
 
 
 def summary(run: Run) -> Iterator[str]:
-    """What to take for each workload, and how exact the values are there."""
-    yield "Law: all that is needed is one read of y; what is faster comes nearer to it, or does not differentiate by y."
+    """Which method to take for each workload, and how exact native's gradients are there."""
+    yield (
+        "Law: a selection needs only one read of y; a method is faster because it comes nearer to that, or because it "
+        "does not differentiate by y."
+    )
     for row in recommended(run).to_dict("records"):
         interval = f"{row['speedup']:.3g}x native"
         if np.isfinite(row["low"]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -28,10 +29,9 @@ DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 def script(name: str) -> dict[str, Any]:
-    """The names in the script of a study, which lies in no package. Its figures may come from a module beside it."""
+    """The names in the script of a study, which lies in no package, and in the modules that its functions come from."""
     loaded: Any = load_script(name, STUDIES)
-    names: dict[str, Any] = loaded.summary.__globals__
-    return names
+    return dict(ChainMap(*(function.__globals__ for function in (loaded.summary, *loaded.figures))))
 
 
 BLOCKMAX, CAPABILITY, INSTRUMENT, MODES, PRECISION, SELECTION, SPEED, TIES, WORKLOADS = (
@@ -90,8 +90,8 @@ def test_bars_reach_from_the_share_to_the_ends_of_its_interval() -> None:
     ends = [shares.interval(int(a), b) for a, b in zip(found, of, strict=True)]
     assert (share - below).tolist() == pytest.approx([low for low, _ in ends])
     assert (share + above).tolist() == pytest.approx([high for _, high in ends])
-    assert shares.told(17, 18) == "17 of 18 (95 % 72.7..99.9 %)"
-    assert shares.told(17, 18, "cases") == "17 of 18 cases (95 % 72.7..99.9 %)"
+    assert shares.in_words(17, 18) == "17 of 18 (95 % 72.7..99.9 %)"
+    assert shares.in_words(17, 18, "cases") == "17 of 18 cases (95 % 72.7..99.9 %)"
     assert (shares.span([3, 18, 9]), shares.span([18, 18])) == ("3 to 18", "18")
 
 
@@ -128,7 +128,7 @@ FULL: dict[str, Sequence[Any]] = {"n": (256, 2048, 16384), "k": (8, 32, 128), "d
 def test_nineteen_intervals_of_twenty_hold_the_planted_exponent() -> None:
     """Cases of one draw are alike, so that a standard error as of independent ones would hold it in 3 of 4."""
     many = [f"dtype {number}" for number in range(250)]
-    found = PRECISION["_exponents"](errors_of_dx({"dtype": many, **FULL}, PLANTED))
+    found = PRECISION["native_errors"].fitted_exponents(errors_of_dx({"dtype": many, **FULL}, PLANTED))
     assert found.groupby("axis").size().to_dict() == dict.fromkeys(PLANTED, len(many))
     assert (found["draws"] == 18).all()
     truth = found["axis"].map(PLANTED)
@@ -150,7 +150,7 @@ def test_nineteen_intervals_of_twenty_hold_the_planted_exponent() -> None:
 )
 def test_a_narrowed_grid_has_the_exponents_that_it_can(narrowed: Any, axes: list[str]) -> None:
     run = errors_of_dx({"dtype": ("float32",), **FULL, **narrowed}, PLANTED)
-    found = PRECISION["_exponents"](run)
+    found = PRECISION["native_errors"].fitted_exponents(run)
     assert found["axis"].tolist() == axes
     assert np.isfinite(found[["low", "high"]].to_numpy(dtype=float)).all()
     lines = [line for line in PRECISION["summary"](run) if line.startswith("Data: float32: ")]
@@ -167,7 +167,7 @@ def test_axes_that_move_together_have_no_exponents_apart() -> None:
     run = errors_of_dx({"dtype": ("float32",), **FULL}, PLANTED)
     rows = run.discrepancies
     together = rows[rows["k"] == rows["n"].map(dict(zip(FULL["n"], FULL["k"], strict=True)))]
-    assert PRECISION["_exponents"](SimpleNamespace(discrepancies=together)).empty
+    assert PRECISION["native_errors"].fitted_exponents(SimpleNamespace(discrepancies=together)).empty
 
 
 def test_another_k_of_the_same_draw_makes_no_interval_narrower() -> None:
