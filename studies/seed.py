@@ -48,8 +48,7 @@ FITTED = (1, 13)
 
 
 def measure(_: Study) -> Iterator[Row]:
-    """The example computed again, in float32 as it was then: each entry of dW and dx by both methods, beside the printed
-    one."""
+    """The example again, in float32 as it was then: each entry of dW and dx by both methods, beside the printed one."""
     import torch
 
     from harness.methods import method

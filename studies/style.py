@@ -95,8 +95,7 @@ def setting(timings: pd.DataFrame, *axes: str) -> str:
 
 
 def some(rows: pd.DataFrame, what: str) -> pd.DataFrame:
-    """The rows. Raises UserError where there are none, as in a run that was narrowed: then the figure is left out, and a
-    line says so.
+    """The rows. Raises UserError where there are none, as in a run that was narrowed: then the figure is left out.
 
     what: the missing rows in words.
     """

@@ -57,7 +57,8 @@ def compared(run: Run) -> pd.DataFrame:
 
 
 def _gradient_errors(run: Run) -> pd.DataFrame:
-    """The largest error of a gradient against native, and the number of entries that differ for a cause other than a tie."""
+    """The largest error of a gradient against native, and the number of entries that differ for another cause than a
+    tie."""
     rows = run.discrepancies.query("reference == 'native' and of == 'method'")
     rows = rows[rows["tensor"].isin(GRADIENTS)]
     caused = rows[rows["metric"].str.startswith("cause_") & (rows["value"] > 0) & (rows["metric"] != TIE)]
@@ -153,7 +154,7 @@ def _of(shape: str) -> Callable[[Run], Figure]:
         rows = rows[rows["shape"] == shape].reset_index(drop=True)
         rows = rows.assign(case=rows.apply(_sizes, axis=1))
         methods = style.methods(rows["method"])["hue_order"]
-        phases = [each for each in PHASES if each in set(rows["phase"])]
+        phases = [phase for phase in PHASES if phase in set(rows["phase"])]
         grid = sns.FacetGrid(
             rows, col="phase", col_order=phases, row="case", height=0.4 * len(methods) + 0.9, aspect=1.25,
             sharex="col", despine=False,
@@ -230,9 +231,9 @@ def summary(run: Run) -> Iterator[str]:
             best = f"at best {row['method']}, {interval}"
             yield f"{where}: take native, no other method is surely faster by {least} or more; {best}."
     rows = run.discrepancies.query("reference == 'exact' and of == 'method' and method == 'native'")
-    for (shape, dtype), each in rows.groupby(["shape", "dtype"], sort=False):
-        flips = each.loc[each["metric"] == "flips", "value"].sum()
-        worst = each[(each["metric"] == "rel_l2") & each["tensor"].isin(GRADIENTS)]["value"].max()
+    for (shape, dtype), here in rows.groupby(["shape", "dtype"], sort=False):
+        flips = here.loc[here["metric"] == "flips", "value"].sum()
+        worst = here[(here["metric"] == "rel_l2") & here["tensor"].isin(GRADIENTS)]["value"].max()
         yield f"{shape}, {dtype}: {flips:.0f} flips; native's gradients are off by at most {worst:.1e} of their size."
 
 
