@@ -27,59 +27,78 @@ def measure(_: Study) -> Iterator[Row]:
     """Facts of the minimal cases: the results of native and of a method on the same few numbers (CPU)."""
     import torch
 
-    from harness.methods import method
-
-    half = torch.bfloat16
-
-    def values(name: str, y: Any, k: int) -> Any:
-        return method(name).forward(y, k)[0].float()
-
-    def input_gradient(name: str, W: Any, k: int) -> Any:
-        x = torch.ones(W.shape[1], dtype=W.dtype, requires_grad=True)
-        project = method(name).implementation.project
-        assert project is not None
-        return torch.autograd.grad(project(W, x, k)[0].sum(), x)[0].float()
-
-    def reduced(name: str, y: Any, k: int) -> Any:
-        with torch.autocast("cpu", dtype=half):
-            return values(name, y, k)
-
-    def weight_gradient(name: str, rows: int) -> Any:
-        W = torch.ones(1, 1, dtype=half, requires_grad=True)
-        x = torch.full((rows, 1), 1.0, dtype=half)
-        project = method(name).implementation.project
-        assert project is not None
-        return torch.autograd.grad(project(W, x, 1)[0].sum(), W)[0].float()
-
-    ones, minus_zero = torch.ones(256), torch.tensor([-0.0, -1.0])
-    infinite, fine = torch.tensor([-torch.inf, 1, 2]), torch.tensor([1 + 2**-10, 0])
-    wide = torch.linspace(-1, 1, 64 * 48).reshape(64, 48).sin()
-    tiny = torch.full((1024,), 2.0**-130, dtype=half)
-    cases: list[tuple[str, str, str, Callable[[str], Any]]] = [
-        ("nonfinite", "dense", "y = (-inf, 1, 2), k = 2: values", lambda m: values(m, infinite, 2)),
-        ("nonfinite", "fused", "W = (-inf, 1, 2)ᵀ, k = 1: dx", lambda m: input_gradient(m, infinite[:, None], 1)),
-        ("signed_zero", "dense", "y = (-0.0, -1), k = 1: values", lambda m: values(m, minus_zero, 1)),
-        ("signed_zero", "coo", "y = (-0.0, -1), k = 1: values", lambda m: values(m, minus_zero, 1)),
-        ("reduced_precision", "dense", "y = 1 + 2^-10, autocast: values", lambda m: reduced(m, fine, 1)),
-        ("reduced_precision", "coo", "y = 1 + 2^-10, autocast: values", lambda m: reduced(m, fine, 1)),
-        ("association", "fused", "W of sines, 64 by 48, k = 16: dx", lambda m: input_gradient(m, wide, 16)),
-        (
-            "storage_accumulation",
-            "fused",
-            "W = 1, 2048 rows of 1, bfloat16: dW",
-            lambda m: weight_gradient(m, 2048),
-        ),
-        ("tie", "sort", "256 ones, k = 4: indices", lambda m: method(m).forward(ones, 4)[1].sort().values.float()),
-        ("flushed", "dense", "1024 of 2^-130, bfloat16, k = 16: values", lambda m: values(m, tiny, 16)),
-    ]
     case = Case(n=2, k=1)
-    for cause, name, item, run in cases:
-        native, other = run("native"), run(name)
+    for cause, name, item, result in _minimal_cases():
+        native, other = result("native"), result(name)
         bits = not torch.equal(native.contiguous().view(torch.int32), other.contiguous().view(torch.int32))
         detail = f"native {_entries(native)}; {name} {_entries(other)}"
         yield {"case": case.id, "method": name} | case.axes | {
             "fact": cause, "item": item, "value": float(bits), "detail": detail
         }  # fmt: skip
+
+
+def _minimal_cases() -> list[tuple[str, str, str, Callable[[str], Any]]]:
+    """(cause, method, the input in words, a function from the name of a method to its result in float32)."""
+    import torch
+
+    from harness.methods import method
+
+    half = torch.bfloat16
+    ones, minus_zero = torch.ones(256), torch.tensor([-0.0, -1.0])
+    infinite, fine = torch.tensor([-torch.inf, 1, 2]), torch.tensor([1 + 2**-10, 0])
+    wide = torch.linspace(-1, 1, 64 * 48).reshape(64, 48).sin()
+    tiny = torch.full((1024,), 2.0**-130, dtype=half)
+    return [
+        ("nonfinite", "dense", "y = (-inf, 1, 2), k = 2: values", lambda m: _values(m, infinite, 2)),
+        ("nonfinite", "fused", "W = (-inf, 1, 2)ᵀ, k = 1: dx", lambda m: _input_gradient(m, infinite[:, None], 1)),
+        ("signed_zero", "dense", "y = (-0.0, -1), k = 1: values", lambda m: _values(m, minus_zero, 1)),
+        ("signed_zero", "coo", "y = (-0.0, -1), k = 1: values", lambda m: _values(m, minus_zero, 1)),
+        ("reduced_precision", "dense", "y = 1 + 2^-10, autocast: values", lambda m: _reduced(m, fine, 1)),
+        ("reduced_precision", "coo", "y = 1 + 2^-10, autocast: values", lambda m: _reduced(m, fine, 1)),
+        ("association", "fused", "W of sines, 64 by 48, k = 16: dx", lambda m: _input_gradient(m, wide, 16)),
+        ("storage_accumulation", "fused", "W = 1, 2048 rows of 1, bfloat16: dW", lambda m: _weight_gradient(m, 2048)),
+        ("tie", "sort", "256 ones, k = 4: indices", lambda m: method(m).forward(ones, 4)[1].sort().values.float()),
+        ("flushed", "dense", "1024 of 2^-130, bfloat16, k = 16: values", lambda m: _values(m, tiny, 16)),
+    ]
+
+
+def _values(name: str, y: Any, k: int) -> Any:
+    from harness.methods import method
+
+    return method(name).forward(y, k)[0].float()
+
+
+def _reduced(name: str, y: Any, k: int) -> Any:
+    """The values under autocast to bfloat16."""
+    import torch
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return _values(name, y, k)
+
+
+def _input_gradient(name: str, W: Any, k: int) -> Any:
+    """dx of the sum of topk(W x), where x is all ones."""
+    import torch
+
+    from harness.methods import method
+
+    x = torch.ones(W.shape[1], dtype=W.dtype, requires_grad=True)
+    project = method(name).implementation.project
+    assert project is not None
+    return torch.autograd.grad(project(W, x, k)[0].sum(), x)[0].float()
+
+
+def _weight_gradient(name: str, rows: int) -> Any:
+    """dW of the sum of topk(W x) over many rows of one entry, in bfloat16, where W and x are all ones."""
+    import torch
+
+    from harness.methods import method
+
+    W = torch.ones(1, 1, dtype=torch.bfloat16, requires_grad=True)
+    x = torch.full((rows, 1), 1.0, dtype=torch.bfloat16)
+    project = method(name).implementation.project
+    assert project is not None
+    return torch.autograd.grad(project(W, x, 1)[0].sum(), W)[0].float()
 
 
 def _entries(tensor: Any) -> str:

@@ -43,14 +43,7 @@ def lanes(
     for (dtype, panel), axis in grid.axes_dict.items():
         for _, row in rows[(rows["dtype"] == dtype) & (rows[col] == panel)].iterrows():
             name, value = row["method"], row["value"]
-            bars = [[max(0.0, value - row["low"])], [max(0.0, row["high"] - value)]]
-            drawn: dict[str, Any] = {
-                "fmt": look["markers"][name],
-                "color": look["palette"][name],
-                "lw": 1.2,
-                "markersize": 5,
-            }
-            axis.errorbar(value, names.index(name), xerr=bars, markeredgewidth=0.4, markeredgecolor="white", **drawn)
+            _point(axis, row, names.index(name), look["markers"][name], look["palette"][name])
             place: dict[str, Any] = {"xytext": (0, 4), "ha": "center", "fontsize": "x-small"}
             axis.annotate(label(row), (value, names.index(name)), textcoords="offset points", **place)
         axis.set_ylim(len(names) - 0.5, -0.7)
@@ -61,7 +54,16 @@ def lanes(
     return grid
 
 
+def _point(axis: Any, row: Any, lane: int, marker: str, colour: str) -> None:
+    """Draw the value of a row and its bar in a lane."""
+    value = row["value"]
+    bars = [[max(0.0, value - row["low"])], [max(0.0, row["high"] - value)]]
+    edge: dict[str, Any] = {"markeredgewidth": 0.4, "markeredgecolor": "white"}
+    axis.errorbar(value, lane, xerr=bars, fmt=marker, color=colour, lw=1.2, markersize=5, **edge)
+
+
 def _scale(axis: Any, values: pd.Series, tick: Callable[..., str], zero: float | None) -> None:
+    """Make the x axis logarithmic where the values allow it; where all of them are 0, give it the one tick 0."""
     if (values > 0).all():
         ticks.log(axis, "x", tick, zero)
     elif (values == 0).all():

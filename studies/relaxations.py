@@ -123,12 +123,9 @@ def bias(run: Run) -> Figure:
                 draws["temperature"], draws["value"], ".", ms=4, alpha=0.35, mew=0, color=look["palette"][str(method)]
             )
         n, k = here[["n", "k"]].iloc[0]
-        spacing = 1 / (n * stats.norm.pdf(stats.norm.isf(k / n)))
-        axis.axvline(spacing, color="black", lw=0.8, ls=":")
+        axis.axvline(_spacing(n, k), color="black", lw=0.8, ls=":")
         for method in ("sigmoid_shift", "entmax_budget") if what == FACTS["dy"] else ():
-            between = np.geomspace(min(spacing, 0.5), 1, 30)
-            law = [predicted(method, n, k, temperature) for temperature in between]
-            axis.plot(between, law, color=style.METHOD_STYLE[method][0], lw=6, alpha=0.25, solid_capstyle="butt")
+            _draw_law(axis, method, n, k)
         ticks.log(axis, "x", ticks.number)
         ticks.log(axis, "y", ticks.error, FLOOR, FLOOR_TEXT)
     grid.set_titles(row_template="{row_name}", col_template="{col_name}")
@@ -138,6 +135,17 @@ def bias(run: Run) -> Figure:
         "Bias of relaxations; line: median of the draws, each point: a draw\n"
         "wide pale line: the law; dotted: mean gap at the threshold, below which nearly everything is exact",
     )
+
+
+def _draw_law(axis: Any, method: str, n: int, k: int) -> None:
+    between = np.geomspace(min(_spacing(n, k), 0.5), 1, 30)
+    law = [predicted(method, n, k, temperature) for temperature in between]
+    axis.plot(between, law, color=style.METHOD_STYLE[method][0], lw=6, alpha=0.25, solid_capstyle="butt")
+
+
+def _spacing(n: int, k: int) -> float:
+    """The mean gap between two standard normal scores at the threshold."""
+    return float(1 / (n * stats.norm.pdf(stats.norm.isf(k / n))))
 
 
 def bias_against_cost(run: Run) -> Figure:
@@ -218,8 +226,7 @@ def _costs(run: Run) -> pd.DataFrame:
 
 def _law_holds(n: int, k: int, temperature: float) -> bool:
     """Whether the temperature is well inside the range of the law: above the mean gap at the threshold, and below 1."""
-    spacing = 1 / (n * stats.norm.pdf(stats.norm.isf(k / n)))
-    return bool(3 * spacing <= temperature <= 0.3)
+    return bool(3 * _spacing(n, k) <= temperature <= 0.3)
 
 
 def _sizes(rows: pd.DataFrame) -> pd.Series:

@@ -111,8 +111,8 @@ def _side() -> Schema:
     return side | {"properties": _SIDE | {"packages": packages}}
 
 
-def results_schema() -> Schema:
-    """The schema of the document of a run or of a duel."""
+def _kinds() -> tuple[Schema, ...]:
+    """The properties that only one kind of document has: those of a run, of a duel, and of a duel of a suite."""
     judged = {name: {"type": JSON_TYPES[kind], "description": text} for name, (kind, text) in verdict_columns().items()}
     judged["verdict"] |= {"enum": list(VERDICTS)}
     figures = ("base", "head", "ratio", "low", "high", "launches", "verdict", "detectable", "reason")
@@ -136,6 +136,11 @@ def results_schema() -> Schema:
         "counts": of_a_duel["counts"],
         "exit_code": of_a_duel["exit_code"],
     }
+    return of_a_run, of_a_duel, of_a_suite
+
+
+def results_schema() -> Schema:
+    """The schema of the document of a run or of a duel."""
     return {
         "$schema": DIALECT,
         "title": "Results of topk-harness",
@@ -158,8 +163,5 @@ def results_schema() -> Schema:
             | {"propertyNames": {"enum": list(STATUSES)}, "description": "status -> rows of cells.csv"},
         },
         "required": ["format", "kind", "study", "sides", "statuses"],
-        "oneOf": [
-            _object(kind, f"the keys that only a {kind['kind']['const']} has")
-            for kind in (of_a_run, of_a_duel, of_a_suite)
-        ],
+        "oneOf": [_object(kind, f"the keys that only a {kind['kind']['const']} has") for kind in _kinds()],
     }

@@ -87,15 +87,9 @@ def fastest_map(best: pd.DataFrame) -> tuple[Spec | None, str]:
 
 def error_chart(run: Run) -> Spec | None:
     """Relative errors of native against the exact answer over n, by tensor and dtype; None where there are none."""
-    own = run.discrepancies[(run.discrepancies["of"] == "method") & (run.discrepancies["reference"] == "exact")]
-    flips = own[own["metric"] == "flips"].groupby(["case", "method"])["value"].max().rename("flips")
-    rows = own[(own["metric"] == "rel_l2") & own["tensor"].isin(DRAWN_TENSORS) & (own["value"] > 0)]
-    rows = rows[(rows["method"] == "native") & np.isfinite(rows["value"])]
+    rows = _native_errors(run)
     if rows.empty:
         return None
-    rows = rows.merge(flips, on=["case", "method"], how="left")
-    flipped = [rows["flips"] == 0, rows["flips"] > 0]
-    rows = rows.assign(selection=np.select(flipped, SELECTIONS[:2], SELECTIONS[2]))
     dtypes = [dtype for dtype in DTYPES if dtype in set(rows["dtype"])]
     tensors = [tensor for tensor in DRAWN_TENSORS if tensor in set(rows["tensor"])]
     shown = rows[["n", "k", "rows", "d", "dtype", "tensor", "value", "flips", "selection"]]
@@ -128,6 +122,17 @@ def error_chart(run: Run) -> Spec | None:
         .facet(facet=alt.Facet("tensor:N", sort=tensors, title=None), columns=len(tensors))
     )
     return specification(chart, "Relative error of native against the exact answer over n, by tensor and dtype")
+
+
+def _native_errors(run: Run) -> pd.DataFrame:
+    """The relative errors of native against the exact answer that are above 0, with `flips` and one of SELECTIONS."""
+    own = run.discrepancies[(run.discrepancies["of"] == "method") & (run.discrepancies["reference"] == "exact")]
+    flips = own[own["metric"] == "flips"].groupby(["case", "method"])["value"].max().rename("flips")
+    rows = own[(own["metric"] == "rel_l2") & own["tensor"].isin(DRAWN_TENSORS) & (own["value"] > 0)]
+    rows = rows[(rows["method"] == "native") & np.isfinite(rows["value"])]
+    rows = rows.merge(flips, on=["case", "method"], how="left")
+    flipped = [rows["flips"] == 0, rows["flips"] > 0]
+    return rows.assign(selection=np.select(flipped, SELECTIONS[:2], SELECTIONS[2]))
 
 
 def changes_chart(verdicts: pd.DataFrame) -> Spec | None:
