@@ -58,16 +58,16 @@ function chosenFrom(address, payload) {
 }
 
 function addressOf(chosen) {
-  const told = new URLSearchParams();
-  told.set("run", chosen.place);
-  for (const name of ["table", "x", "y", "colour", "panel"]) told.set(name, chosen[name]);
-  for (const name of ["logx", "logy", "band"]) told.set(name, chosen[name] ? "1" : "0");
-  for (const name of chosen.varying) for (const value of chosen.show[name].length ? chosen.show[name] : [""]) told.append(name, value);
-  for (const [name, value] of Object.entries(chosen.kept)) told.set(name, value);
-  return `#${told}`;
+  const address = new URLSearchParams();
+  address.set("run", chosen.place);
+  for (const name of ["table", "x", "y", "colour", "panel"]) address.set(name, chosen[name]);
+  for (const name of ["logx", "logy", "band"]) address.set(name, chosen[name] ? "1" : "0");
+  for (const name of chosen.varying) for (const value of chosen.show[name].length ? chosen.show[name] : [""]) address.append(name, value);
+  for (const [name, value] of Object.entries(chosen.kept)) address.set(name, value);
+  return `#${address}`;
 }
 
 function shownRows(chosen) {
-  const wanted = Object.entries(chosen.show).map(([name, values]) => [name, new Set(values)]);
-  return rowsOf(chosen.run, chosen.table).filter((row) => wanted.every(([name, values]) => values.has(String(row[name]))));
+  const picked = Object.entries(chosen.show).map(([name, values]) => [name, new Set(values)]);
+  return rowsOf(chosen.run, chosen.table).filter((row) => picked.every(([name, values]) => values.has(String(row[name]))));
 }

@@ -21,7 +21,7 @@ function explore(DataTable, payload, after = () => {}) {
     const scaled = withScale(chosen, rows);
     const fitting = chartRows(scaled, rows);
     const drawn = fitting.slice(0, MOST_DRAWN);
-    tell(chosen, rows, fitting, drawn);
+    showNote(chosen, rows, fitting, drawn);
     showTable(DataTable, "#rows", rows, columns, ["method", chosen.y], (name) => isAside(name, chosen));
     const chart = document.getElementById("chart");
     if (drawn.length) await draw(chart, specOf(scaled, drawn, columns), drawn.length);
@@ -50,7 +50,7 @@ function explore(DataTable, payload, after = () => {}) {
   return { show, chosen: () => chosen };
 }
 
-function tell(chosen, rows, fitting, drawn) {
+function showNote(chosen, rows, fitting, drawn) {
   const all = size(chosen.run.tables[chosen.table]);
   const lines = [`${rows.length} of ${all} rows are chosen.`];
   if (chosen.band && BANDS[chosen.y] && chosen.table !== "rounds") lines.push(`The ${BANDS[chosen.y]}.`);

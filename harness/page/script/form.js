@@ -40,9 +40,9 @@ function showForm(chosen, payload) {
 
 function readForm(chosen) {
   const data = new FormData(form);
-  const told = new URLSearchParams();
-  for (const name of ["run", "table", "x", "y", "colour", "panel"]) if (data.has(name)) told.set(name, data.get(name));
-  for (const name of ["logx", "logy", "band"]) told.set(name, data.has(name) ? "1" : "0");
+  const address = new URLSearchParams();
+  for (const name of ["run", "table", "x", "y", "colour", "panel"]) if (data.has(name)) address.set(name, data.get(name));
+  for (const name of ["logx", "logy", "band"]) address.set(name, data.has(name) ? "1" : "0");
   // Another table has other columns, so the choice begins anew. `kept` stays: it belongs to the run, not to one of its tables.
   const sameRun = Number(data.get("run")) === chosen.place;
   if (!sameRun || data.get("table") !== chosen.table) {
@@ -54,9 +54,9 @@ function readForm(chosen) {
   for (const name of chosen.varying) {
     const values = data.getAll(`show.${name}`);
     const freed = roles.some((role) => data.get(role) === name && chosen[role] !== name);
-    if (freed) for (const value of distinct(rowsOf(chosen.run, chosen.table), name)) told.append(name, value);
-    else for (const value of values.length ? values : [""]) told.append(name, value);
+    if (freed) for (const value of distinct(rowsOf(chosen.run, chosen.table), name)) address.append(name, value);
+    else for (const value of values.length ? values : [""]) address.append(name, value);
   }
-  for (const [name, value] of Object.entries(chosen.kept)) told.set(name, value);
-  return `#${told}`;
+  for (const [name, value] of Object.entries(chosen.kept)) address.set(name, value);
+  return `#${address}`;
 }

@@ -25,8 +25,8 @@ async function draw(target, spec, points = pointsOf(spec)) {
   target.vega = await window.vegaEmbed(target, themed, { ...LOOK, renderer: points > MANY_POINTS ? "canvas" : "svg" });
 }
 
-function clear(target, told) {
+function clear(target, message) {
   target.vega?.finalize();
   delete target.vega;
-  target.replaceChildren(element("p", {}, told));
+  target.replaceChildren(element("p", {}, message));
 }

@@ -13,8 +13,8 @@ function showLookUp(run, target) {
     if (focused) asked.elements[focused].focus();
     const clocks = distinct(here, "clock").sort();   // the device clock comes first
     const rankings = settings.phases.flatMap((phase) => clocks.map((clock) => {
-      const told = clocks[0] === "device" ? `${phase}, by the ${clock} clock` : phase;
-      return ranking(told, here.filter((row) => row.phase === phase && row.clock === clock));
+      const title = clocks[0] === "device" ? `${phase}, by the ${clock} clock` : phase;
+      return ranking(title, here.filter((row) => row.phase === phase && row.clock === clock));
     }));
     answer.replaceChildren(...rankings.filter(Boolean));
   };
@@ -38,14 +38,14 @@ function narrowed(rows, axes, data) {
 }
 
 // The methods in the order of their speed-up, then those with too few launches for a rank, in the order of their names.
-function ranking(phase, rows) {
+function ranking(title, rows) {
   if (!rows.length) return null;
   const isRanked = (row) => row.standing !== settings.unranked;
   const ranked = rows.filter(isRanked).sort((a, b) => b.speedup - a.speedup);
   const unranked = rows.filter((row) => !isRanked(row)).sort((a, b) => a.method.localeCompare(b.method));
   const list = (kind, some) => element(kind, {}, ...some.map((row) => element("li", {}, element("b", {}, row.method), ` ${ratio(row)}, ${time(row.seconds)}`)));
   const lists = [ranked.length ? list("ol", ranked) : null, unranked.length ? element("p", {}, why(unranked)) : null, unranked.length ? list("ul", unranked) : null];
-  return element("section", {}, element("h3", {}, phase), ...lists.filter(Boolean));
+  return element("section", {}, element("h3", {}, title), ...lists.filter(Boolean));
 }
 
 function why(rows) {
