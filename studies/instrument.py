@@ -153,7 +153,7 @@ def detection(run: Run) -> Figure:
             axis.errorbar(here["effort"], share, bars, fmt="none", ecolor=look["palette"][tool], lw=0.8, capsize=1.5)
         ticks.log(axis, "x", ticks.seconds)
         ticks.shares(axis, "y")
-    grid.set_axis_labels("seconds for a cell, both sides", "found").set_titles("{col_name}, {row_name}")
+    grid.set_axis_labels("time for a cell, both sides", "found").set_titles("{col_name}, {row_name}")
     each_point = shares.span(rows["comparisons"])
     return style.titled(
         grid,
@@ -181,7 +181,7 @@ def noise(run: Run) -> Figure:
             )
         ticks.log(axis, "x", ticks.seconds)
         ticks.log(axis, "y", ticks.percent)
-    grid.set_axis_labels("seconds for a cell, both sides", "difference (root mean square)").set_titles("{col_name}")
+    grid.set_axis_labels("time for a cell, both sides", "difference (root mean square)").set_titles("{col_name}")
     each_point = shares.span(rows["comparisons"])
     return style.titled(
         grid,

@@ -130,9 +130,7 @@ def own_ulps(run: Run) -> Figure:
         ticks.sizes(axis, rows["d"])
         ticks.log(axis, "y", ticks.error)
     grid.set_titles("{col_name}").set_axis_labels("d (terms of W x)", "largest error of the values")
-    return style.titled(
-        grid, "Largest error of the values of native, measured in two ways; line: median, band: 90 % of the cases"
-    )
+    return style.titled(grid, "Largest error of native's values in two measures; line: median, band: 90 % of the cases")
 
 
 def error_parts(run: Run) -> Figure:

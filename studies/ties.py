@@ -101,7 +101,7 @@ def winners(run: Run) -> Figure:
         _draw_limit(axis, plane)
         axis.set(title=title, xlabel="n", ylabel="k" if axis is axes.flat[0] else "")
     figure.suptitle(
-        "Share of the selected that are among the k lowest indices, all values equal; line: 64 k = n (CPU, one row)"
+        "All values equal: share of the selected that are the lowest indices; line: 64 k = n (CPU, one row)"
     )
     return figure
 
@@ -163,7 +163,8 @@ def summary(run: Run) -> Iterator[str]:
     yield f"Operations that split the gradient of a tie among all equal values: {split}; that give it to one: {single}."
     for method, here in _differences(run).groupby("method", sort=False):
         differ, most = int((here["value"] > 0).sum()), float(here["value"].max())
-        yield f"{method}: dy differs from native's in {differ} of {len(here)} cases, by at most {most:.2g} of its size."
+        cases = f"{differ} of {len(here)} cases"
+        yield f"{method!s}: dy differs from native's in {cases}, by at most {most:.2g} of its size."
 
 
 def _choices(run: Run) -> pd.DataFrame:

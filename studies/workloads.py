@@ -169,7 +169,7 @@ def _of(shape: str) -> Callable[[Run], Figure]:
         return style.titled(
             grid,
             f"{shape}, {style.setting(run.timings, 'threads')}: to the right of the line is faster than native\n"
-            "bars: intervals that hold simultaneously with 95 % for a case; "
+            "bars: intervals, simultaneously 95 % for a case; "
             "beside them: the ratio (~: uncertain by 10 % or more)",
         )
 
