@@ -96,8 +96,7 @@ def predicted(method: str, n: int, k: int, temperature: float) -> float:
 
 
 def bias(run: Run) -> Figure:
-    """Error of the values and of dy, and the share of dy that is not at selected entries, over temperature, beside the
-    law."""
+    """Errors of the values and of dy, and the share of dy at entries not selected, over temperature, beside the law."""
     style.use()
     rows = run.facts.assign(what=run.facts["fact"].map(FACTS), size=_sizes(run.facts))
     rows["value"] = rows["value"].clip(lower=FLOOR)

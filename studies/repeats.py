@@ -23,8 +23,7 @@ TENSORS = ("values", "selection", "dy", "dx", "dW", "dS")
 
 
 def equal_shares(run: Run) -> Figure:
-    """Same bits again, by method and tensor: the smallest share of entries within a process, the share of cases over
-    launches."""
+    """Same bits again, by method and tensor: smallest share of entries in a process, share of cases over launches."""
     style.use()
     shares = _shares(run)
     places = [(str(device), str(mode)) for device, mode in shares[WHERE].drop_duplicates().to_numpy()]

@@ -185,7 +185,7 @@ def test_what_to_beware_of_is_told_once_for_each_method_and_kind_of_reason(tmp_p
     lines = list(beware(broken))
     assert "gather: 2 cells crashed: planted" in lines
     assert any("has not ended" in line for line in lines)
-    assert any("in no commit" in line for line in lines)
+    assert any("uncommitted changes" in line for line in lines)
     sizes = broken.cells.assign(reason=[f"needs {9000 + place} bytes" for place in range(len(broken.cells))])
     broken.__dict__["cells"] = sizes
     assert [line for line in beware(broken) if "crashed" in line] == [
