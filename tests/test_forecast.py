@@ -129,6 +129,26 @@ def test_repeated_calls_are_expected_in_every_launch(write_study: WriteStudy) ->
     assert once > 2 * cells_seconds('metrics = ["rel_l2"]\n')
 
 
+@pytest.mark.parametrize(
+    "launched",
+    ["[timing]\nlaunches = {}\n[precision]", '[precision]\nlaunches = {}\nmetrics = ["rel_l2", "repeat_ulp_max"]'],
+    ids=["calls are timed", "calls are repeated"],
+)
+def test_errors_against_exact_answers_are_expected_in_the_first_launch_alone(
+    write_study: WriteStudy, launched: str
+) -> None:
+    head = 'title = "T"\nmethods = ["native"]\n[axes]\nn = 65536\nk = 4\nd = 16\n'
+
+    def of_exact_answers(launches: int) -> float:
+        texts = (f'{head}{launched.format(launches)}\nreferences = ["{each}"]\n' for each in ("native", "exact"))
+        native, exact = (expected_seconds(plan_of(write_study(text))) for text in texts)
+        return exact - native
+
+    one = of_exact_answers(1)
+    assert one > 0
+    assert of_exact_answers(7) == pytest.approx(one)
+
+
 @needs_torch
 def test_a_run_records_what_was_expected_and_what_it_took(
     write_study: WriteStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness import duel as duels
+from harness.duel.origin import Origin
 from harness.errors import UserError
+from harness.machine import Revision
 from harness.planning.loading import known_names
 from harness.precision import metrics, own_metrics
 from harness.precision.metrics import METRICS, Comparison, Metric, evaluate, metric
@@ -23,6 +28,7 @@ from harness.study.file import parse_study
 from harness.tables import newest_run, read
 from tests.asking import opening
 from tests.command_line import call, refused
+from tests.fake_worker import MACHINE, SMALL, FakeWorker, Reply, in_their_place
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tests" / "outside"
@@ -133,6 +139,35 @@ def test_a_metric_of_an_import_path_is_that_function(monkeypatch: pytest.MonkeyP
     assert metrics.METRICS["rel_l2"] is METRICS["rel_l2"]
 
 
+OF_THEIR_OWN = """
+from harness.precision.metrics import metric_of
+
+@metric_of("bound")
+def over_the_bound(c):
+    return float((c.errors > c.bound).mean())
+
+def component_max(c):
+    return 7.0
+"""
+
+
+def test_a_metric_needs_what_it_says_and_not_what_one_of_the_same_name_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "of_their_own.py").write_text(OF_THEIR_OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    over, largest = (f"of_their_own:{name}" for name in ("over_the_bound", "component_max"))
+    own_metrics.import_metrics([over, largest])
+    without = compared([0, 3, 8])
+    assert evaluate(over, without) is None
+    assert evaluate(over, replace(without, bound=np.full(3, 4 * 2.0**-23))) == pytest.approx(1 / 3)
+    assert evaluate("component_max", without) is None
+    assert evaluate(largest, without) == 7
+    with pytest.raises(UserError, match="has a second 'rel_l2': that name is taken"):
+        metrics.metric_of("bound")(rel_l2)
+    assert evaluate("rel_l2", without) == pytest.approx(2.0**-23 * math.sqrt((9 + 64) / 3))
+
+
 def rel_l2(c: Comparison) -> float:
     """A metric whose name the harness has."""
     return float("nan")
@@ -176,6 +211,30 @@ def test_a_duel_leaves_metrics_of_an_import_path_out() -> None:
     assert METRIC in study.comparison.metrics
     assert study.without_own_metrics().comparison.metrics == ("rel_l2", "flips")
     assert study.without_own_metrics().text == STUDY
+
+
+def test_no_side_of_a_duel_is_asked_for_a_metric_of_an_import_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is it imported: here nobody has its package."""
+    asked: list[Sequence[str]] = []
+
+    def answer(request: Reply) -> None:
+        if request["op"] == "open":
+            asked.append(request["metrics"])
+
+    def worker() -> FakeWorker:
+        started = FakeWorker(answer)
+        started.greeting["methods"] = ["native", "gather"]
+        return started
+
+    in_their_place(monkeypatch, worker)
+    monkeypatch.setattr(duels, "this_machine", lambda accelerator="": MACHINE)
+    text = f'{SMALL}[precision]\nmetrics = ["rel_l2", "{METRIC}"]\n'
+    study = parse_study(text, "small", "small.toml", known_names())
+    base = Origin(tmp_path, sys.executable, Revision("none", dirty=False))
+    duels.duel(study, base, tmp_path / "results", studies=None, say=lambda _: None)
+    assert {tuple(each) for each in asked} == {("rel_l2",)}
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import harness
-from harness.errors import UserError
+from harness.errors import UserError, unknown
 from harness.study.definition import Study
 from harness.study.file import narrow, parse_gate, read_study
 from harness.study.tables import Precision, Timing
@@ -29,6 +29,15 @@ def test_an_unknown_word_is_told_with_the_allowed_ones_and_a_guess(
     listed = message.partition("(allowed: ")[2].partition(")")[0].split(", ")
     assert set(allowed) <= set(listed)
     assert message.partition("did you mean ")[2].strip("'?") == (guess or "")
+
+
+@pytest.mark.parametrize(
+    ("word", "guess"),
+    [("natvie", "native"), ("backward", "forward"), ("zebra", ""), ("sorted", ""), ("Q", ""), ("dense_" * 20, "")],
+)
+def test_only_a_near_word_is_suggested(word: str, guess: str) -> None:
+    message = str(unknown("here", "word", word, ["native", "forward", "normal", "ties", "dense"]))
+    assert message.partition("; did you mean ")[2] == (f"'{guess}'?" if guess else "")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +157,7 @@ def test_only_merges_repeats() -> None:
         ("dtpye=float32", "'dtpye'", ", ".join((*AXES, "method")), "dtype"),
         ("dtype=float32,floaat16", "'floaat16'", "float16, float32, float64", "float16"),
         ("dtype=bfloat16", "'bfloat16'", "float16, float32, float64", "float16"),
-        ("method=gather", "'gather'", "native, dense", None),
+        ("method=topk", "'topk'", "native, dense", None),
         ("k=64", "'64'", "1, n/4, all", None),
         ("k", "''", "1, n/4, all", None),
         ("", "''", "method", None),
@@ -161,7 +170,7 @@ def test_only_what_is_in_the_study_can_be_kept(only: str, wrong: str, allowed: s
     assert message.startswith(f"--only {only}: unknown ")
     assert wrong in message.partition(": ")[2]
     assert f"{allowed})" in message
-    assert guess is None or message.endswith(f"did you mean '{guess}'?")
+    assert message.partition("; did you mean ")[2] == (f"'{guess}'?" if guess else "")
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
