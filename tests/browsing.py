@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+LOCAL = ("file:", "blob:", "data:", "about:")
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 Open = Callable[..., "Page"]
@@ -38,35 +39,35 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def in_browser(browser: Browser) -> Iterator[Open]:
-    """in_browser(file, hash, **context) -> the page, ready; it must close without an error or a request."""
+@pytest.fixture(scope="module")
+def watched_page(browser: Browser) -> tuple[Page, list[str]]:
+    """A page for all tests of a module, since Chromium takes a second for a new one; and what went wrong in it."""
     faults: list[str] = []
-    contexts = []
+    page = browser.new_page()
+    page.on("console", lambda each: faults.append(each.text) if each.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda each: faults.append(each.url) if not each.url.startswith(LOCAL) else None)
+    return page, faults
 
-    def listen(page: Page) -> None:
-        page.on(
-            "console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None
-        )
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on(
-            "request",
-            lambda each: faults.append(each.url) if not each.url.startswith(("file:", "blob:", "data:")) else None,
-        )
 
-    def opening(file: Path, address: str = "", **options: Any) -> Page:
-        options.setdefault("viewport", WIDE)
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        listen(page)
+@pytest.fixture
+def in_browser(watched_page: tuple[Page, list[str]]) -> Iterator[Open]:
+    """in_browser(file, hash, viewport=, color_scheme=) -> the page with that file, ready; what it had open before it
+    has no longer. It must leave every file without an error or a request."""
+    page, faults = watched_page
+    faults.clear()
+
+    def opening(file: Path, address: str = "", viewport: Any = WIDE, color_scheme: Any = "light") -> Page:
+        page.goto("about:blank")  # from the same file with another hash nothing would be loaded
+        page.mouse.move(0, 0)
+        page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme=color_scheme)
         page.goto(file.as_uri() + address)
         page.wait_for_selector("html[data-ready=yes]", timeout=60_000)
         return page
 
     yield opening
-    for context in contexts:
-        context.close()
+    page.goto("about:blank")
     assert faults == []
 
 

@@ -19,6 +19,7 @@ from harness.tables import Run
 from tests.bisected import start as start
 from tests.browsing import browser as browser
 from tests.browsing import in_browser as in_browser
+from tests.browsing import watched_page as watched_page
 from tests.forked import fork_workers
 
 settings.register_profile("harness", deadline=None, max_examples=50, database=None)
@@ -30,17 +31,30 @@ forget_repository()  # the tests may be the hook of somebody's commit, and some 
 LONGEST = (
     "test_readme.py",
     "test_studies.py",
+    "test_kernel.py",
+    "test_compile.py",
+    "test_callgrind.py",
     "test_results.py",
     "test_bisect.py",
-    "test_kernel.py",
-    "test_callgrind.py",
-    "test_compile.py",
-    "test_distribute.py",
-    "test_degenerate.py",
-    "test_interrupt.py",
+    "test_browser.py",
+    "test_faults.py",
     "test_checks.py",
+    "test_distribute.py",
+    "test_interrupt.py",
+    "test_answers.py",
+    "test_degenerate.py",
+    "test_judge.py",
+    "test_layers.py",
+    "test_wheel.py",
+    "test_no_harm.py",
+    "test_history_browser.py",
+    "test_suite_duel.py",
+    "test_methods.py",
+    "test_memory.py",
+    "test_own_package.py",
 )
-"""What takes longest begins first, so that several processes end together."""
+"""What takes longer than ten seconds begins first, the longest before the others, so that several processes end
+together."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -77,9 +77,16 @@ VERBS: dict[str, Callable[[str, Path], list[str]]] = {
 
 
 @pytest.fixture(autouse=True)
-def _one_format(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page draws its figures in every format and takes the smaller file: both say the same."""
+def _laid_out_in_one_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page draws its figures in every format and takes the smaller file: both say the same. To lay a figure out warns
+    of whatever a file of it would."""
+
+    def laid_out(figure: Any, _: str) -> bytes:
+        figure.draw_without_rendering()
+        return b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+
     monkeypatch.setattr(drawing, "FORMATS", ("svg",))
+    monkeypatch.setattr(drawing, "_picture", laid_out)
 
 
 @pytest.fixture(scope="module")

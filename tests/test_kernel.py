@@ -40,7 +40,7 @@ INTERPRETED = "interpreted or (blockmax_triton and (says_what or forward_selects
 def test_interpreted() -> None:
     files = ("tests/interpreted", "tests/test_methods.py")
     printed = run("pytest", "-q", "-p", "no:benchmark", *files, "-k", INTERPRETED, TRITON_INTERPRET="1")
-    assert int(re.findall(r"(\d+) passed", printed)[0]) > 100
+    assert int(re.findall(r"(\d+) passed", printed)[0]) > 80
     assert "skipped" not in printed
 
 

@@ -250,6 +250,7 @@ def test_charts_are_specifications_that_name_no_address(run: Run) -> None:
 
 
 def test_two_runs_of_a_study_are_compared_and_a_refusal_is_told(tmp_path: Path) -> None:
+    (tmp_path / "recorded.py").write_text("FIGURES = ()\n")  # drawing is no matter of this test
     base, head = (record(tmp_path / name) for name in ("base", "head"))
     slower = record(tmp_path / "slower", slower={"gather": 1.5})
     alone = publish([str(base)], tmp_path, tmp_path, tmp_path / "one.html").read_text()
@@ -265,6 +266,7 @@ def test_two_runs_of_a_study_are_compared_and_a_refusal_is_told(tmp_path: Path) 
 
 
 def test_the_report_lies_in_the_results_unless_told_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "recorded.py").write_text("FIGURES = ()\n")  # drawing is no matter of this test
     folder = record(tmp_path / "here" / "recorded" / "20260101T000000Z_x")
     assert publish(["recorded"], tmp_path, tmp_path) == tmp_path / REPORT
     assert "Recorded" in (tmp_path / REPORT).read_text()
@@ -304,6 +306,7 @@ def test_a_figure_of_what_was_never_asked_for_is_not_missed(tmp_path: Path) -> N
 
 
 def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    (tmp_path / "recorded.py").write_text("FIGURES = ()\n")  # drawing is no matter of this test
     run = record(tmp_path / "run")
     with pytest.raises(UserError, match=re.escape(f"{tmp_path / 'no' / 'page.html'}: No such file")):
         publish([str(run)], tmp_path, tmp_path, tmp_path / "no" / "page.html")

@@ -350,7 +350,11 @@ def test_the_noise_of_a_tool_is_the_root_of_the_mean_square_with_an_interval() -
     """Of a standard deviation that was planted: 1 % in each launch of the duel, 10 % on each side of the other."""
     rng = np.random.default_rng(1)
     times = {name: rng.normal(0, 0.01, 100).tolist() for name in (TWIN, AGAIN)}
-    rows = timed("duel", times) + timed("pyperf", {name: rng.normal(0, 0.1, 100).tolist() for name in times})
+    others = {name: rng.normal(0, 0.1, 100).tolist() for name in times}
+    rows = []
+    for n in range(10):  # ten units at each of ten sizes: the comparisons that a size allows grow as their square
+        for tool, each in (("duel", times), ("pyperf", others)):
+            rows += timed(tool, {name: units[10 * n : 10 * n + 10] for name, units in each.items()}, n)
     found = INSTRUMENT["differences"](pd.DataFrame(rows)).query("units == 1").set_index("tool")
     assert found.loc["duel", "percent"] == pytest.approx(1.0, rel=0.1)
     assert found.loc["pyperf", "percent"] == pytest.approx(100 * math.expm1(0.1 * math.sqrt(2)), rel=0.1)
