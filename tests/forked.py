@@ -1,18 +1,17 @@
 """Real workers that start in milliseconds, because they are forked from a process that has imported torch.
 
 A worker that Python starts afresh imports torch for two seconds, and the tests start more than a hundred of them. So
-each pytest process keeps one server, `python -m tests.forked`: it imports the worker and what a worker imports at its
-first checks, runs nothing of it, and forks a child whenever a test asks for a worker. From then on the child is what a
-fresh worker is: a process of its own with pipes, folder, variables, signals and an exit code of its own.
+each pytest process keeps one server (fork_server.py): it imports the worker and what a worker imports at its first
+checks, runs nothing of it, and forks a child whenever a test asks for a worker. From then on the child is what a fresh
+worker is: a process of its own with pipes, folder, variables, signals and an exit code of its own.
 
-`fork_workers` puts this in the place of `Worker.spawn`. A worker of another interpreter, of another folder, under
-callgrind or with another program is started as ever, and so are the workers of every harness that runs in a process of
-its own.
+`fork_workers` puts this in the place of `Worker.spawn`. A process that a test starts can fork its workers from the same
+server: it is given the variable of `shared` and calls `fork_all`. A worker of another interpreter, under callgrind or
+with another program is started as ever.
 """
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 import os
@@ -22,35 +21,71 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
-import pytest
-
+from harness.repository.git import unbound
 from harness.session.process import HOME, Worker
-from harness.worker.protocol import WITH_PARENT, end_with_parent
 
 ASK = b"?"
 SPAWN = Worker.spawn
 """How the harness itself starts a worker."""
 
-LIKE_THE_SERVER = {"interpreter": sys.executable, "folder": None, "home": None, "counts": None, "program": ()}
+LIKE_THE_SERVER = {"interpreter": sys.executable, "counts": None, "program": ()}
 """What SPAWN is given for a worker that the server can become."""
+
+TOLD = {"cores", "environment", "folder", "home"}
+"""What else SPAWN may be given."""
+
+ADDRESS = "FORKED_WORKERS"
+"""The variable that tells a process which server there is."""
+
+
+class Server:
+    """The process that workers are forked from; it starts when the first of them is asked for."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._address = ""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def address(self) -> str:
+        """The name of its socket, which is in no folder (an abstract one of Linux)."""
+        with self._lock:
+            if self._process is None:
+                self._address = f"forked-workers-{os.getpid()}"
+                with socket.socket(socket.AF_UNIX) as listening:
+                    listening.bind(f"\0{self._address}")
+                    listening.listen()
+                    command = [sys.executable, "-W", "ignore", "-m", "tests.fork_server", str(listening.fileno())]
+                    passed = [listening.fileno()]
+                    self._process = subprocess.Popen(command, cwd=HOME, stdin=subprocess.PIPE, pass_fds=passed)
+            return self._address
+
+    def close(self) -> None:
+        """End it, and the workers that are left."""
+        if self._process is not None:
+            self._process.communicate()  # it ends with its input
+            self._process = None
+
+
+SERVER = Server()
 
 
 class ForkedProcess:
-    """A child of the server, with those parts of subprocess.Popen that the handle of a worker uses."""
+    """A child of a server, with those parts of subprocess.Popen that the handle of a worker uses."""
 
-    def __init__(self, server: socket.socket, log: Any, environment: Mapping[str, str]) -> None:
+    def __init__(self, address: str, log: Any, told: Mapping[str, Any]) -> None:
         requests, self.stdin = _pipe()
         self.stdout, replies = _pipe()
-        self._control, theirs = socket.socketpair()
-        with requests, replies, theirs:
-            socket.send_fds(server, [ASK], [each.fileno() for each in (requests, replies, log, theirs)])
-        self._told = self._control.makefile("r", encoding="utf-8")
-        told = {"environment": dict(environment), "folder": os.getcwd()}  # noqa: PTH109  (as the child says it)
+        self._control = socket.socket(socket.AF_UNIX)
+        self._control.connect(f"\0{address}")
+        with requests, replies:
+            socket.send_fds(self._control, [ASK], [each.fileno() for each in (requests, replies, log)])
         self._control.sendall(json.dumps(told).encode() + b"\n")
+        self._told = self._control.makefile("r", encoding="utf-8")
         self.pid = int(self._told.readline())
         self.returncode: int | None = None
 
@@ -82,130 +117,83 @@ def _pipe() -> tuple[Any, Any]:
     return os.fdopen(read, "rb", 0), os.fdopen(write, "wb", 0)
 
 
+def forking(address: Callable[[], str]) -> Callable[..., Worker]:
+    """What takes the place of SPAWN: workers are forked from the server of that address."""
+
+    def forked(*arguments: Any, **options: Any) -> Worker:
+        call = inspect.signature(SPAWN).bind(*arguments, **options)
+        call.apply_defaults()
+        given = call.arguments
+        assert {*given} == {*LIKE_THE_SERVER, *TOLD}, "an argument that is not forked"
+        if {name: given[name] for name in LIKE_THE_SERVER} != LIKE_THE_SERVER:
+            return SPAWN(*arguments, **options)
+        folder, home = given["folder"], given["home"]
+        log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by Worker.stop)
+        told = {
+            "environment": {**unbound(os.environ), **(given["environment"] or {})},
+            "folder": str(folder or os.getcwd()),  # noqa: PTH109  (as the child says it)
+            "home": "" if folder and not home else str(home or HOME),
+        }
+        process = ForkedProcess(address(), log, told)
+        return Worker(cast("subprocess.Popen[bytes]", process), _turned(given["cores"]), log, folder=home or folder)
+
+    return forked
+
+
 @contextmanager
 def fork_workers() -> Iterator[None]:
-    """While the context lasts, workers of this harness under this interpreter are forked from one server."""
+    """While the context lasts, workers of this process are forked from a server of its own."""
     if sys.platform != "linux":  # where a worker ends with its parent in another way
         yield
         return
-    with ExitStack() as stack:
-        servers: list[socket.socket] = []
-
-        def forked(*arguments: Any, **options: Any) -> Worker:
-            call = inspect.signature(SPAWN).bind(*arguments, **options)
-            call.apply_defaults()
-            assert {*call.arguments} == {*LIKE_THE_SERVER, "cores", "environment"}, "an argument that is not forked"
-            if {name: call.arguments[name] for name in LIKE_THE_SERVER} != LIKE_THE_SERVER:
-                return SPAWN(*arguments, **options)
-            if not servers:
-                servers.append(stack.enter_context(_server()))
-            log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by Worker.stop)
-            process = ForkedProcess(servers[0], log, {**os.environ, **(call.arguments["environment"] or {})})
-            return Worker(cast("subprocess.Popen[bytes]", process), _turned(call.arguments["cores"]), log)
-
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(Worker, "spawn", forked)
+    try:
+        with _spawned(forking(SERVER.address)):
             yield
+    finally:
+        SERVER.close()
 
+
+@contextmanager
+def fresh_workers() -> Iterator[None]:
+    """While the context lasts, workers are started as the harness itself starts them."""
+    with _spawned(SPAWN):
+        yield
+
+
+@contextmanager
+def _spawned(spawn: Callable[..., Worker]) -> Iterator[None]:
+    """While the context lasts, this starts a worker."""
+    import pytest  # late: what forks its workers by fork_all is no test
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Worker, "spawn", spawn)
+        yield
+
+
+def shared() -> dict[str, str]:
+    """The variable by which a process that this one starts can fork its workers from the same server."""
+    return {ADDRESS: SERVER.address()} if sys.platform == "linux" else {}
+
+
+def fork_all() -> None:
+    """From now on workers of this process are forked from the server that it was told of; if of none, nothing is."""
+    if ADDRESS in os.environ:
+        Worker.spawn = forking(lambda: os.environ[ADDRESS])  # type: ignore[method-assign]
+
+
+COMMAND = "from tests.forked import fork_all; fork_all(); from harness.cli import main; main()"
+"""What a Python runs to be the command line whose workers are forked."""
 
 FORKED = ("--preload", "tests.forked")
 """Options by which a Dask worker forks its workers too."""
 
-_lasting = ExitStack()
-
 
 def dask_setup(worker: object) -> None:
     """Called by a Dask worker that has the options FORKED, when it starts."""
-    _lasting.enter_context(fork_workers())
+    fork_all()
 
 
 def _turned(cores: tuple[int, ...]) -> tuple[int, ...]:
     """The same cores, beginning with another in each process of pytest-xdist, lest all pin their workers to one."""
     first = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % max(1, len(cores))
     return cores[first:] + cores[:first]
-
-
-@contextmanager
-def fresh_workers() -> Iterator[None]:
-    """While the context lasts, workers are started as the harness itself starts them."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Worker, "spawn", SPAWN)
-        yield
-
-
-@contextmanager
-def _server() -> Iterator[socket.socket]:
-    """The socket on which a server of its own is asked for workers."""
-    ours, theirs = socket.socketpair()
-    command = [sys.executable, "-W", "ignore", "-m", "tests.forked", str(theirs.fileno())]
-    with theirs:
-        process = subprocess.Popen(command, cwd=HOME, pass_fds=[theirs.fileno()])
-    with process, ours:
-        yield ours
-        ours.close()  # at which the server ends
-
-
-# The server
-
-
-def next_worker(server: socket.socket) -> Mapping[str, Any]:
-    """Returns once in each child that is to be a worker, with what it was told; in the server itself never.
-
-    Between the server and a worker stands an attendant, which waits for the worker and reports its exit code.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # attendants need not be waited for
-    while True:
-        asked, passed, _, _ = socket.recv_fds(server, 1, 4)
-        if asked != ASK:
-            sys.exit()
-        if os.fork() == 0:
-            server.close()
-            return _attended(*passed)
-        for each in passed:
-            os.close(each)
-
-
-def _attended(requests: int, replies: int, log: int, control: int) -> Mapping[str, Any]:
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    end_with_parent([WITH_PARENT])
-    talk = socket.socket(fileno=control)
-    with talk.makefile("r", encoding="utf-8") as file:
-        told: Mapping[str, Any] = json.loads(file.readline())
-    worker = os.fork()
-    if worker == 0:
-        end_with_parent([WITH_PARENT])
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        talk.close()
-        for number, each in enumerate((requests, replies, log)):
-            os.dup2(each, number)
-            os.close(each)
-        return told
-    for each in (requests, replies, log):
-        os.close(each)
-    talk.sendall(f"{worker}\n".encode())
-    talk.sendall(f"{os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])}\n".encode())
-    os._exit(0)
-
-
-def become(environment: Mapping[str, str], folder: str) -> None:
-    """Take on the folder, the variables and the path for imports that `python -m` would have there."""
-    inherited = _entries(os.environ)
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
-    sys.path[:] = [folder, *_entries(environment), *(each for each in sys.path[1:] if each not in inherited)]
-    sys.argv[1:] = []
-
-
-def _entries(environment: Mapping[str, str]) -> list[str]:
-    return [each for each in environment.get("PYTHONPATH", "").split(os.pathsep) if each]
-
-
-if __name__ == "__main__":
-    from harness.worker import serve as worker
-
-    for each in ("torch._decomp.decompositions_for_jvp", "torch._dynamo"):  # what a worker imports at its first checks
-        importlib.import_module(each)
-    become(**next_worker(socket.socket(fileno=int(sys.argv[1]))))
-    worker.main()

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.forked import FORKED, shared
+
 ROOT = Path(__file__).parent.parent
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
@@ -29,7 +31,8 @@ class Loopback:
     def add(self, *options: str, cwd: Path = ROOT) -> subprocess.Popen[bytes]:
         """A worker of one thread that is starting."""
         arguments = [self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0"]
-        worker = dask("worker", *arguments, "--local-directory", str(cwd), *options)
+        server = shared() if {*FORKED} <= {*options} else {}
+        worker = dask("worker", *arguments, "--local-directory", str(cwd), *options, **server)
         self.workers.append(worker)
         return worker
 
@@ -50,9 +53,9 @@ def loopback(folder: Path, workers: Sequence[Sequence[str]]) -> Iterator[Loopbac
             process.wait()
 
 
-def dask(part: str, *arguments: str) -> subprocess.Popen[bytes]:
+def dask(part: str, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
     """The scheduler or a worker, as `dask scheduler` and `dask worker` start them; the harness is this checkout's."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "DASK_LOGGING__DISTRIBUTED": "critical"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "DASK_LOGGING__DISTRIBUTED": "critical"} | variables
     command = [sys.executable, "-W", "ignore", "-m", f"distributed.cli.dask_{part}", *arguments]
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

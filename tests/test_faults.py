@@ -26,9 +26,9 @@ from harness.session import folder, process, runs
 from harness.session.process import Worker, WorkerLost
 from harness.study.definition import Study
 from harness.tables import newest_run, read
-from tests.acceptance.kills import kills
+from tests.acceptance import kills as killing
 from tests.fake_worker import SMALL, FakeWorker, Reply, in_their_place, measured
-from tests.forked import fresh_workers
+from tests.forked import COMMAND, fresh_workers, shared
 from tests.keys import keys_of
 
 WriteStudy = Callable[[str], Study]
@@ -198,9 +198,13 @@ def wait_until(there: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_killed_at_random_it_is_resumed_to_the_same_keys(tmp_path: Path) -> None:
-    """One of those of `make acceptance`: this seed kills after two thirds of a run, and cuts a table off besides."""
-    (each,) = kills(1, tmp_path, seed=18)
+def test_killed_at_random_it_is_resumed_to_the_same_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of those of `make acceptance`: this seed kills after two thirds of a run, and cuts a table off besides. Here
+    workers are forked: what is written is written by their parent."""
+    monkeypatch.setattr(killing, "HARNESS", (sys.executable, "-c", COMMAND))
+    for name, value in shared().items():
+        monkeypatch.setenv(name, value)
+    (each,) = killing.kills(1, tmp_path, seed=18)
     assert (each.gaps, each.duplicates, each.half_lines, each.failures) == (0, 0, 0, 0)
 
 
@@ -247,6 +251,7 @@ def test_a_wall_clock_that_steps_back_changes_nothing_but_the_stamps(
     assert newest_run(tmp_path / "results", "trial") == first.path
     lines = list(closing(second, tmp_path, None))  # so it names the folder, which the word `trial` does not mean
     assert any(str(second.path) in line for line in lines if line.startswith("next: "))
+    (tmp_path / "trial.py").write_text("FIGURES = ()\n")  # drawing is no matter of this test
     publish([str(first.path), str(second.path)], tmp_path, tmp_path)
     folder.write_info(second.path, dict(second.info) | {"end": None})
     assert keys_of(runs.resume(second.path, tmp_path, say=lambda _: None)) == keys_of(first)

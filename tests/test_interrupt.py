@@ -21,6 +21,7 @@ import harness
 from harness.vocabulary import EXIT_INTERRUPTED
 from tests.command_line import call
 from tests.fake_worker import SMALL, FakeWorker, Reply, in_their_place
+from tests.forked import shared
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 240
@@ -60,6 +61,8 @@ def waits():
 MAIN = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
+from tests.forked import fork_all
+fork_all()
 from harness.cli import main
 main()
 """
@@ -69,18 +72,23 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """start(argument, ...) -> the harness in a group of its own, over a study whose second case waits for `flag`."""
+    """start(argument, ...) -> the harness in a group of its own, over a study whose second case waits for `flag`.
+
+    forks: its workers are forked, and are not of its group: it is not to be interrupted.
+    """
     (tmp_path / "studies").mkdir()
     (tmp_path / "studies" / "waiting.toml").write_text(STUDY)
     (tmp_path / "flag").touch()
     (tmp_path / "waiting_method.py").write_text(METHOD.format(flag=str(tmp_path / "flag")))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(tmp_path)))}
 
-    def begin(*arguments: str, cwd: Path = tmp_path, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    def begin(
+        *arguments: str, cwd: Path = tmp_path, stderr: int = subprocess.PIPE, forks: bool = False
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-c", MAIN, *arguments],
             cwd=cwd,
-            env=environment,
+            env=environment | (shared() if forks else {}),
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -127,7 +135,7 @@ def test_an_interrupted_run_is_kept_and_says_the_command_that_goes_on_with_it(st
     cells = harness.read(folder).cells
     assert (set(cells["n"]), set(cells["status"])) == ({16}, {"ok"})
     (tmp_path / "flag").unlink()
-    resumed = start(*shlex.split(command)[1:])
+    resumed = start(*shlex.split(command)[1:], forks=True)
     output, told = resumed.communicate(timeout=SECONDS)
     assert (resumed.returncode, told) == (0, "")
     assert f"files: {folder.relative_to(tmp_path)}" in output
@@ -172,7 +180,7 @@ def test_a_terminal_has_a_bar_with_the_remaining_time_and_the_case_at_hand(start
     (tmp_path / "flag").unlink()
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 120))
-    process = start("run", "waiting", stderr=theirs)
+    process = start("run", "waiting", stderr=theirs, forks=True)
     os.close(theirs)
     told = b""
     try:

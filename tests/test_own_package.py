@@ -19,6 +19,7 @@ from harness.machine import Revision
 from harness.session.process import Worker
 from harness.tables import Run, read
 from harness.vocabulary import EXIT_FAILED, EXIT_USAGE
+from tests.forked import COMMAND, shared
 from tests.scratch_history import Commit, git, make_history
 
 ROOT = Path(__file__).parent.parent
@@ -58,13 +59,13 @@ def package(folder: Path, root: str = "", study: str = QUICK) -> list[str]:
 
 
 def harness(folder: Path, *arguments: str | Path, path: str = "") -> subprocess.CompletedProcess[str]:
-    """python -m harness in a folder, by an interpreter that finds this harness as an installed one; path: what else
-    PYTHONPATH has."""
+    """The command line in a folder, by an interpreter that finds this harness as an installed one; its workers under
+    the same interpreter are forked. path: what else PYTHONPATH has."""
     paths = os.pathsep.join(filter(None, (path, str(ROOT))))
     return subprocess.run(
-        [sys.executable, "-m", "harness", *map(str, arguments)],
+        [sys.executable, "-c", COMMAND, *map(str, arguments)],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": paths},
+        env=os.environ | {"PYTHONPATH": paths} | shared(),
         capture_output=True,
         text=True,
         check=False,

@@ -18,6 +18,7 @@ import pytest
 import harness.cli
 from harness.vocabulary import EXIT_INTERNAL
 from tests import readmes
+from tests.forked import shared
 from tests.payload import payload_of
 from tests.readmes import CONTRIBUTING, READMES, ROOT
 from tests.test_layers import FLOORS
@@ -32,9 +33,22 @@ each_readme = pytest.mark.parametrize(
 )
 
 
+FORKS = """
+
+from tests.forked import fork_all
+
+fork_all()
+"""
+"""Added to what starts a worker: the blocks start some twenty, and each would import torch for two seconds."""
+
+SMALLER = {"smoke.toml": ('["float16", "bfloat16", "float32", "float64"]', '["float16", "float32"]')}
+"""Studies that the blocks run, and what is narrowed in them: each says the same of two dtypes as of four."""
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what is in the repository, with the environment of these tests as its .venv."""
+    """A copy of what is in the repository, with the environment of these tests as its .venv; its workers are forked,
+    and its studies are smaller."""
     if not list(Path(sys.prefix).glob("installed-*")):
         pytest.skip("make would install: these tests do not run in a .venv that it made")
     listed = subprocess.run(
@@ -48,6 +62,12 @@ def checkout(tmp_path: Path) -> Path:
         if (ROOT / name).is_file():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, tmp_path / name)
+    starts = tmp_path / "harness" / "session" / "process.py"
+    starts.write_text(starts.read_text(encoding="utf-8") + FORKS, encoding="utf-8")
+    for name, (whole, part) in SMALLER.items():
+        text = (tmp_path / "studies" / name).read_text(encoding="utf-8")
+        assert whole in text
+        (tmp_path / "studies" / name).write_text(text.replace(whole, part), encoding="utf-8")
     (tmp_path / ".venv").symlink_to(sys.prefix)
     # Older than any .venv: to install again would point this environment at the copy.
     os.utime(tmp_path / "pyproject.toml", (0, 0))
@@ -56,7 +76,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def shell(commands: str, folder: Path) -> None:
     lines = [line.replace("make", "make -n", 1) if line.startswith(DRY) else line for line in commands.splitlines()]
-    environment = os.environ | {"STUDIES": "smoke", "PYTHONPATH": str(folder)}
+    environment = os.environ | {"STUDIES": "smoke", "PYTHONPATH": str(folder)} | shared()
     environment["PATH"] = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{environment['PATH']}"
     environment.pop("MAKEFLAGS", None)
     done = subprocess.run(

@@ -31,6 +31,9 @@ SECONDS = 120.0
 
 ROOT = Path(__file__).parents[2]
 
+HARNESS = (sys.executable, "-m", "harness")
+"""What starts the command line."""
+
 STUDY = """
 title = "Killed"
 methods = ["native", "gather"]
@@ -118,7 +121,7 @@ def killed(results: Path, expected: Keys, lasted: float, rng: random.Random) -> 
 def begun(results: Path, *arguments: str) -> subprocess.Popen[bytes]:
     """`harness run` in a group of its own, silent."""
     return subprocess.Popen(
-        [sys.executable, "-m", "harness", "run", *arguments, "--results", results, "--studies", "studies"],
+        [*HARNESS, "run", *arguments, "--results", results, "--studies", "studies"],
         cwd=results.parent,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
