@@ -50,13 +50,13 @@ def test_functional_derivatives() -> None:
 
 @over("axis", [0, 1])
 def test_it_can_be_mapped_over_any_axis(axis: int) -> None:
-    y = shuffled(4, 40)
+    y = shuffled(4, 24)
     batched = y.movedim(0, axis)
     values, indices = torch.func.vmap(lambda row: tuple(topk(row, 4)), in_dims=axis)(batched)
     assert torch.equal(values, y.topk(4).values)
     assert torch.equal(indices, y.topk(4).indices)
-    twice = torch.func.vmap(torch.func.vmap(lambda row: topk(row, 4).values))(y.view(4, 2, 20))
-    assert torch.equal(twice, y.view(4, 2, 20).topk(4).values)
+    twice = torch.func.vmap(torch.func.vmap(lambda row: topk(row, 4).values))(y.view(4, 2, 12))
+    assert torch.equal(twice, y.view(4, 2, 12).topk(4).values)
     squares = torch.func.vmap(torch.func.grad(lambda row: (topk(row, 4).values ** 2).sum()))(y)
     assert torch.equal(squares, torch.zeros_like(y).scatter(-1, indices, 2 * values))
 
@@ -78,6 +78,6 @@ def test_it_compiles_without_a_break(dynamic: bool) -> None:
 
 @over("requires_grad", [False, True])
 def test_the_operator_passes_the_checks_of_torch(requires_grad: bool) -> None:
-    y = shuffled(2, 40).requires_grad_(requires_grad)
+    y = shuffled(2, 24).requires_grad_(requires_grad)
     found = torch.library.opcheck(positions, (y, 3, True, True))
     assert set(found.values()) == {"SUCCESS"}
