@@ -100,7 +100,12 @@ def test_a_block_in_which_something_is_compiled_is_no_time() -> None:
         case.time("native", "forward", 2)
 
 
-def test_the_seconds_are_a_column_of_the_cells(write_study: Callable[[str], Study], tmp_path: Path) -> None:
+def test_the_seconds_are_a_column_of_the_cells(
+    worker: Worker, write_study: Callable[[str], Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the worker of the others: a fresh one would import what compiles, and warm it up, for six seconds."""
+    monkeypatch.setattr(Worker, "spawn", lambda *_: worker)
+    monkeypatch.setattr(worker, "stop", lambda: None)
     study = write_study(
         'title = "Trial"\nmethods = ["native", "coo"]\nphases = ["forward"]\n[axes]\nn = 64\nk = 4\n'
         'transform = ["eager", "compile"]\n[timing]\nrounds = 2\nlaunches = 1\nblock_seconds = 0.0001\n'
