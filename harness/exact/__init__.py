@@ -1,1 +1,1 @@
-"""Exact arithmetic: sums and products without rounding error, and what can be proved by them."""
+"""Exact arithmetic: sums and products without rounding error, and what they prove."""

@@ -1,9 +1,9 @@
 """topk(W x), its loss and all its gradients on given inputs: each number exact, rounded once, and proved.
 
-The definitions are those of harness/precision/solution.py, of real numbers: y = x Wᵀ, v the selected y, g = weights
-(`linear`) or 2 v (`square`), dy = Sᵀ g, dx = dy W, dW = dyᵀ x, dS = g yᵀ; nothing between the inputs and a result is
-rounded. v is taken as the sum of two float64 numbers and the bound of what these lack, which is part of the proof of
-whatever is made from it; where that proves nothing, v is an integer times a power of two (dyadic.py).
+The definitions are those of harness/precision/solution.py, over the real numbers: y = x Wᵀ, v the selected y,
+g = weights (`linear`) or 2 v (`square`), dy = Sᵀ g, dx = dy W, dW = dyᵀ x, dS = g yᵀ. Nothing between the inputs and a
+result is rounded. Where v enters a product it is held as two float64 numbers and a bound of the remainder, which enters
+the proof of the result; where that proves nothing, v is an integer times a power of two (dyadic.py).
 
 Sources: error-free transformations, Ogita, Rump & Oishi 2005 (SIAM J. Sci. Comput. 26); extractions, Rump, Ogita &
 Oishi 2008 (SIAM J. Sci. Comput. 31); slices, Ozaki, Ogita, Oishi & Rump 2012 (Numer. Algorithms 59); bounds, Higham
@@ -27,11 +27,11 @@ from harness.exact.selection import largest
 
 @dataclass(frozen=True)
 class ExactSolution:
-    """A selection and what follows from it, shaped as solution.Solution; the indices ascend in each row.
+    """A selection and the tensors that follow from it, shaped as solution.Solution; the indices ascend in each row.
 
     indices: (rows, k); y: (rows, n); values, dy: (rows, k), dy at the selected indices (elsewhere it is zero);
-    touched: (t,) ascending, the indices that any row selected; dx: (rows, d) and dW: (t, d), the touched rows of it
-    (elsewhere it is zero), or None where there are no weights; dS: (rows, k) at the selected entries, (rows, k, n) in
+    touched: (t,) ascending, the indices that any row selected; dx: (rows, d) and dW: (t, d), the touched rows of dW
+    (the others are zero), or None where there are no weights; dS: (rows, k) at the selected entries, (rows, k, n) in
     full, or None where it was not asked for.
     """
 
@@ -46,9 +46,9 @@ class ExactSolution:
 
     @property
     def proof(self) -> Proof:
-        """The entries of y, dy, dx, dW and dS by what proved them; values are entries of y."""
-        found = (self.y, self.dy, self.dx, self.dW, self.dS)
-        return sum((each.proof for each in found if each is not None), Proof())
+        """The number of entries of y, dy, dx, dW and dS by the rung that proved them; values are entries of y."""
+        tensors = (self.y, self.dy, self.dx, self.dW, self.dS)
+        return sum((tensor.proof for tensor in tensors if tensor is not None), Proof())
 
 
 def solve_exactly(
@@ -63,16 +63,16 @@ def solve_exactly(
 ) -> ExactSolution:
     """The solution for float64 inputs: `weights` (rows, n) and either `y` (rows, n) or `x` (rows, d), `W` (n, d).
 
-    The inputs need not be numbers of the format; everything is rounded to dtype. preferred: (rows, k) indices, which
-    are selected first among exactly equal scores. NaN ranks greatest. indices: (rows, k), ascending, a selection to
-    take as it is (the reference `conditional`) instead of the exact one. y: from an earlier solution of the same inputs
-    and dtype, for it is most of the work. matrix: which entries of dS to give.
+    The inputs need not be numbers of the format; every result is rounded to dtype. preferred: (rows, k) indices that
+    win among exactly equal scores. NaN ranks greatest. indices: (rows, k), ascending, a selection to take as it is (for
+    the reference `conditional`) instead of the exact one. y: from an earlier solution of the same inputs and dtype,
+    since most of the work goes into it. matrix: which entries of dS to give.
     """
     scores = Scores(inputs)
     if y is None:
         y = given(inputs["y"], dtype) if scores.given else exact_product(inputs["W"], inputs["x"], dtype)
     if indices is None:
-        # given scores are compared as they are: their rounding to another format only makes ties
+        # Given scores are compared as they are: rounding them to another format would only make ties.
         compared = given(inputs["y"], "float64") if scores.given else y
         indices = largest(compared, preferred, scores.exactly)
     values = y.map(lambda array: np.take_along_axis(array, indices, -1))

@@ -1,6 +1,6 @@
-"""Numbers N 2^e with Python integers N: sums and products without rounding, and one rounding at the end.
+"""Dyadic numbers N 2^e with Python integers N: exact sums and products, and one rounding at the end.
 
-This is the last rung of the ladder in sums.py: slow, and true for every finite bit pattern.
+This is the last rung of the ladder in sums.py: slow, and right for every finite float64.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ Dyadic = tuple[int, int]
 """(N, e) stands for N 2^e."""
 
 HALF_BITS = 27
-"""Mantissas of 53 bits are cut here, so that the products of the pieces fit int64: at most 2^54."""
+"""Mantissas of 53 bits are split here, so that products of the halves (at most 2^54) fit int64."""
 
 WEIGHT_BITS = 28
-"""Of integers of at most 2^54, the low bits that are counted apart: 2^25 weights under 2^28 sum without rounding in
-the float64 of np.bincount."""
+"""Those products are split here before np.bincount adds them in float64: 2^25 weights below 2^28 sum to less than 2^53,
+so no addition rounds."""
 
 LONGEST_COUNT = 2**20
-"""Products at a time: far under the 2^25 above, for the sake of memory."""
+"""Products in one call of np.bincount: far fewer than those 2^25, which keeps the memory small."""
 
 MOST_SLOTS = 2**21
-"""Entries of one table of sums by exponent (float64, six tables at a time)."""
+"""Entries of one table of sums by exponent; six float64 tables (96 MiB together) exist at a time."""
 
 
 def dyadic_of(x: float) -> Dyadic:
@@ -36,12 +36,12 @@ def dyadic_of(x: float) -> Dyadic:
 
 
 def total(terms: Iterable[Dyadic]) -> Dyadic:
-    """The exact sum; (0, 0) of none."""
-    kept = [(number, exponent) for number, exponent in terms if number]
-    if not kept:
+    """The exact sum; (0, 0) of no terms."""
+    nonzero = [(number, exponent) for number, exponent in terms if number]
+    if not nonzero:
         return 0, 0
-    least = min(exponent for _, exponent in kept)
-    return sum(number << (exponent - least) for number, exponent in kept), least
+    least = min(exponent for _, exponent in nonzero)
+    return sum(number << (exponent - least) for number, exponent in nonzero), least
 
 
 def product(a: Dyadic, b: Dyadic) -> Dyadic:
@@ -50,7 +50,7 @@ def product(a: Dyadic, b: Dyadic) -> Dyadic:
 
 
 def comparable(numbers: list[Dyadic]) -> list[int]:
-    """Integers in the order of the numbers: all of them over the least exponent."""
+    """Integers in the order of the numbers: each number in units of 2^(the least exponent)."""
     least = min((exponent for number, exponent in numbers if number), default=0)
     return [number << (exponent - least) if number else 0 for number, exponent in numbers]
 
@@ -58,25 +58,25 @@ def comparable(numbers: list[Dyadic]) -> list[int]:
 def round_dyadic(number: Dyadic, dtype: str) -> tuple[float, float, float]:
     """(rounded, residual, error): the number rounded once to the format, and exact - rounded rounded once to float64.
 
-    Half to even; subnormals and overflow as IEEE 754-2019, section 4.3.1; a negative number that vanishes is -0.0,
-    and 0 is +0.0. error bounds |residual - (exact - rounded)| and is 0 where the residual is exact. Where rounded is
-    infinite, residual is 0 and error infinite.
+    Half to even; subnormals and overflow as IEEE 754-2019, section 4.3.1. A negative number that underflows to zero
+    gives -0.0; an exact 0 gives +0.0. error bounds |residual - (exact - rounded)| and is 0 where the residual is exact.
+    Where rounded is infinite, residual is 0 and error infinite.
     """
     rounded, rest = _nearest(number, FORMATS[dtype])
     if math.isinf(rounded):
         return rounded, 0.0, math.inf
     residual, lost = _nearest(rest, FORMATS["float64"])
-    # lost is at most half an ulp of the residual, and at most 2^-1075 of a subnormal one
+    # lost is at most half an ulp of a normal residual, and at most 2^-1075 of a subnormal one
     return rounded, residual, 2.0**-52 * abs(residual) + 2.0**-1074 if lost[0] else 0.0
 
 
 def _nearest(number: Dyadic, form: Format) -> tuple[float, Dyadic]:
-    """The nearest number of the format, and what is left over."""
+    """The nearest number of the format, and the exact remainder."""
     N, e = number
     if not N:
         return 0.0, (0, 0)
     sign = 1 if N > 0 else -1
-    last = max(abs(N).bit_length() - 1 + e, form.emin) - form.p + 1
+    last = max(abs(N).bit_length() - 1 + e, form.emin) - form.p + 1  # exponent of the last place, also of subnormals
     kept = abs(N) << (e - last) if e >= last else _shift_half_even(abs(N), last - e)
     if kept.bit_length() - 1 + last > form.emax:
         return sign * math.inf, (0, 0)
@@ -91,21 +91,21 @@ def _shift_half_even(N: int, bits: int) -> int:
 
 
 def integer_dot(a: np.ndarray, b: np.ndarray) -> list[Dyadic]:
-    """The exact dot products of the rows of a and b (m, L), finite float64."""
+    """The exact dot products of the rows of a with those of b; a, b: (m, L), finite float64."""
     sums: list[Dyadic] = [(0, 0)] * len(a)
     for start in range(0, a.shape[-1], LONGEST_COUNT):
         piece = slice(start, start + LONGEST_COUNT)
-        found = _short_dots(a[:, piece], b[:, piece])
-        sums = [total(pair) for pair in zip(sums, found, strict=True)]
+        partial = _short_dots(a[:, piece], b[:, piece])
+        sums = [total(pair) for pair in zip(sums, partial, strict=True)]
     return sums
 
 
 def _short_dots(a: np.ndarray, b: np.ndarray) -> Iterator[Dyadic]:
     (a_number, a_exponent), (b_number, b_exponent) = _decompose(a), _decompose(b)
     exponent = a_exponent + b_exponent
-    counts = (a_number != 0) & (b_number != 0)
-    least = int(exponent[counts].min()) if counts.any() else 0
-    slots = np.where(counts, exponent - least, 0)  # zeros must not widen the tables
+    nonzero = (a_number != 0) & (b_number != 0)
+    least = int(exponent[nonzero].min()) if nonzero.any() else 0
+    slots = np.where(nonzero, exponent - least, 0)  # the exponents of zeros must not widen the tables
     width = int(slots.max(initial=0)) + 1
     step = max(1, MOST_SLOTS // width)
     for start in range(0, len(a), step):
@@ -115,30 +115,34 @@ def _short_dots(a: np.ndarray, b: np.ndarray) -> Iterator[Dyadic]:
 
 
 def _decompose(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """int64 numbers and exponents with x = number 2^exponent, |number| < 2^53."""
+    """int64 arrays (number, exponent) with x = number 2^exponent and |number| < 2^53."""
     fraction, exponent = np.frexp(x)
     return np.ldexp(fraction, 53).astype(np.int64), exponent.astype(np.int64) - 53
 
 
 def _sums_by_exponent(a: np.ndarray, b: np.ndarray, slots: np.ndarray, width: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(shift, sums (m, width)): the dot product of a row is the sum of sums[slot] 2^(slot + shift) over all tables."""
+    """Six tables (shift, sums (m, width)).
+
+    The dot product of a row, in units of 2^(least exponent), is the sum of sums[slot] 2^(slot + shift) over all tables.
+    """
     flat = (slots + width * np.arange(len(a))[:, None]).ravel()
-    a_high, a_low = _cut(a, HALF_BITS)
-    b_high, b_low = _cut(b, HALF_BITS)
+    a_high, a_low = _split(a, HALF_BITS)
+    b_high, b_low = _split(b, HALF_BITS)
     products = {2 * HALF_BITS: a_high * b_high, HALF_BITS: a_high * b_low + a_low * b_high, 0: a_low * b_low}
     for shift, values in products.items():
-        high, low = _cut(values, WEIGHT_BITS)
+        high, low = _split(values, WEIGHT_BITS)
         for extra, weights in ((WEIGHT_BITS, high), (0, low)):
             sums = np.bincount(flat, weights=weights.ravel(), minlength=len(a) * width)
             yield shift + extra, sums.reshape(len(a), width)
 
 
-def _cut(x: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """x = high 2^bits + low with 0 <= low < 2^bits, also of negative x."""
+def _split(x: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """(high, low) with x = high 2^bits + low and 0 <= low < 2^bits, for negative x too."""
     return x >> bits, x & ((1 << bits) - 1)
 
 
 def _assemble(tables: list[tuple[int, np.ndarray]], least: int) -> Iterator[Dyadic]:
+    """The dot product of each row, from its sums in all tables."""
     for row in range(len(tables[0][1])):
         number = 0
         for shift, sums in tables:

@@ -12,12 +12,12 @@ from harness.exact.numbers import Numbers, Scores, complete, contract, overrule
 from harness.exact.product import attempt_product, exact_product
 
 ENTRIES_AT_ONCE = 2**20
-"""Products of dW that are gathered at a time."""
+"""Products of dW that are held in memory at a time."""
 
 
 @dataclass(frozen=True)
 class Cotangents:
-    """g = 2^exponent numbers (rows, k), the gradient of the loss by the selected scores."""
+    """g = 2^exponent numbers (rows, k), the gradient of the loss with respect to the selected scores."""
 
     scores: Scores
     indices: np.ndarray
@@ -45,8 +45,8 @@ def value_gradient(g: Cotangents, dtype: str) -> Certified:
     """dy at the selected indices, (rows, k)."""
     if g.exponent == 0:
         return given(g.numbers.head, dtype)
-    found = contract(g.numbers.map(lambda array: array[..., None]), Numbers(np.ones(1)), dtype, g.exponent)
-    return complete(found, g.exactly, dtype)
+    certified = contract(g.numbers.map(lambda array: array[..., None]), Numbers(np.ones(1)), dtype, g.exponent)
+    return complete(certified, g.exactly, dtype)
 
 
 def matrix_gradient(g: Cotangents, dtype: str, *, full: bool) -> Certified:
@@ -54,16 +54,16 @@ def matrix_gradient(g: Cotangents, dtype: str, *, full: bool) -> Certified:
     scores, indices = g.scores, g.indices
     if full:
         left = g.numbers.map(lambda array: array[:, :, None, None])
-        found = contract(left, scores.all().map(lambda array: array[:, None, :, None]), dtype, g.exponent)
-        return complete(found, lambda r, c, j: product(g.exactly(r, c), scores.exactly(r, j)), dtype)
+        certified = contract(left, scores.all().map(lambda array: array[:, None, :, None]), dtype, g.exponent)
+        return complete(certified, lambda r, c, j: product(g.exactly(r, c), scores.exactly(r, j)), dtype)
     values = g.numbers if g.exponent else scores.numbers(indices)
-    left, right = (each.map(lambda array: array[..., None]) for each in (g.numbers, values))
-    found = contract(left, right, dtype, g.exponent)
-    return complete(found, lambda r, c: product(g.exactly(r, c), scores.exactly(r, int(indices[r, c]))), dtype)
+    left, right = (factor.map(lambda array: array[..., None]) for factor in (g.numbers, values))
+    certified = contract(left, right, dtype, g.exponent)
+    return complete(certified, lambda r, c: product(g.exactly(r, c), scores.exactly(r, int(indices[r, c]))), dtype)
 
 
 def weight_gradients(g: Cotangents, touched: np.ndarray, dtype: str) -> tuple[Certified, Certified]:
-    """dx (rows, d) and dW (t, d) at the touched rows of W; sums over the selected only."""
+    """dx (rows, d), and dW (t, d) at the touched rows of W; both are sums over selected entries only."""
     x = g.scores.inputs["x"]
     dx, dW = unsettled(x.shape), unsettled((touched.size, x.shape[1]))
     for row in range(len(x)):
@@ -71,6 +71,7 @@ def weight_gradients(g: Cotangents, touched: np.ndarray, dtype: str) -> tuple[Ce
     order = np.argsort(g.indices, axis=None, kind="stable")
     counts = np.bincount(np.searchsorted(touched, g.indices.ravel()), minlength=touched.size)
     starts = np.cumsum(counts) - counts
+    # Rows of dW that sum equally many products are done together, since they fill a rectangular array.
     for count in np.unique(counts).tolist():
         places = np.flatnonzero(counts == count)
         step = max(1, ENTRIES_AT_ONCE // (count * x.shape[1]))
@@ -89,24 +90,24 @@ def _input_gradient(g: Cotangents, row: int, dtype: str) -> Certified:
         return exact_product(W.T, own.head, dtype)
     head, tail = own.parts
     assert own.error is not None
-    found = attempt_product(W.T, head[None], dtype, tails=tail[None], errors=own.error[None], exponent=g.exponent).map(
-        lambda array: array[0]
-    )
-    overrule(found, own.signs, W.T)
+    certified = attempt_product(
+        W.T, head[None], dtype, tails=tail[None], errors=own.error[None], exponent=g.exponent
+    ).map(lambda array: array[0])
+    overrule(certified, own.signs, W.T)
     return complete(
-        found, lambda j: total(product(g.exactly(row, i), dyadic_of(W[i, j])) for i in range(len(W))), dtype
+        certified, lambda j: total(product(g.exactly(row, i), dyadic_of(W[i, j])) for i in range(len(W))), dtype
     )
 
 
 def _summed_outer(g: Cotangents, members: np.ndarray, dtype: str) -> Certified:
-    """Rows (m, d) of dW: sums of g x over members (m, count), flat places in g (rows, k)."""
+    """Rows (m, d) of dW: sums of g x over members (m, count), which are flat places in g (rows, k)."""
     rows, columns = np.unravel_index(members, g.indices.shape)
     x = g.scores.inputs["x"]
     left = g.numbers.map(lambda array: array[rows, columns][:, None, :])
-    found = contract(left, Numbers(x[rows].transpose(0, 2, 1)), dtype, g.exponent)
+    certified = contract(left, Numbers(x[rows].transpose(0, 2, 1)), dtype, g.exponent)
 
     def exactly(place: int, j: int) -> Dyadic:
         pairs = zip(rows[place].tolist(), columns[place].tolist(), strict=True)
         return total(product(g.exactly(row, column), dyadic_of(x[row, j])) for row, column in pairs)
 
-    return complete(found, exactly, dtype)
+    return complete(certified, exactly, dtype)

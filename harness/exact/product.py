@@ -1,9 +1,9 @@
 """Products of a matrix with vectors, rounded once, with proof: sliced so that float64 products do not round.
 
-Each row of A is cut into two slices of multiples of a power of two and a rest, each vector into slices of a few bits,
-so that every product of two slices, and their sum in any order, is exact in float64: BLAS computes them without error
-(Ozaki, Ogita, Oishi & Rump 2012). The rest of A, some 2^-54 of its row, is multiplied in float64 with its bound. What
-the sum of these few terms does not prove goes down the ladder of sums.py.
+Each row of A is split into two slices, multiples of a power of two, and a remainder; each vector into slices of a few
+bits. Every product of two slices, summed in any order, is exact in float64, so BLAS computes it without error (Ozaki,
+Ogita, Oishi & Rump 2012). The remainder of A, about 2^-54 of its row, is multiplied in float64 with an error bound.
+Entries that the sum of these few terms does not prove go on to the other rungs of sums.py.
 """
 
 from __future__ import annotations
@@ -17,24 +17,27 @@ from harness.exact.sums import GROWTH, exact_dot, settle_sums
 from harness.exact.ulp import FORMATS
 
 MATRIX_BITS = 27
-"""Of each slice of a row of A. With the bits of a slice of the vector and of the length they fill 53."""
+"""Bits of a slice of a row of A. Together with the bits of a slice of the vector and of the length they fill 53."""
 
 VECTOR_BITS = 160
-"""Of a vector, from its largest entry down; what is left is a bound in the proof. 106 are a sum of two float64."""
+"""Bits of a vector that are sliced, from its largest entry down; the proof covers what is left by a bound. A sum of two
+float64 numbers has 106 bits."""
 
 SAFE_TOP = 2.0**300
-"""Rows of A with a largest entry within this and its reciprocal are sliced: then nothing can underflow."""
+"""Rows of A are sliced where their largest entry is at most this and at least its reciprocal: nothing then
+underflows."""
 
 BLOCK_ELEMENTS = 2**17
-"""Of the rows of A at a time: 1 MiB each of the block, its slice and its rest, so that they stay in the cache."""
+"""Entries of A in a block of its rows: the block, its slice and its remainder take 1 MiB each and stay in the cache."""
 
 
 @dataclass(frozen=True)
 class _Slices:
-    """Vectors x (rows, d) over 2^scale, cut: columns (s rows, d), `rows` of each slice after those of the one before.
+    """Vectors x (rows, d), divided by 2^scale and cut into s slices.
 
-    whole: (rows, d), the heads. scale: (rows,) int. Upper bounds (rows,) of sums of |.|: size of the heads, tail_size
-    of the tails, missing of what is neither in the columns nor known.
+    columns: (s rows, d), all rows of one slice after all rows of the slice before. whole: (rows, d), the heads uncut.
+    scale: (rows,) int. Upper bounds (rows,) of sums of |entries|: size of the heads, tail_size of the tails, missing of
+    what is in no column or is not known.
     """
 
     columns: np.ndarray
@@ -46,9 +49,10 @@ class _Slices:
 
 
 def exact_product(A: np.ndarray, b: np.ndarray, dtype: str) -> Certified:
-    """A b, rounded to the format: A (n, d) and b (d,) or (rows, d), float64 of any bit patterns; (n,) or (rows, n).
+    """A b rounded to the format, with any bit patterns: (n,) for b (d,), or (rows, n) for b (rows, d).
 
-    A.T gives the transposed product; no copy of A is made, blocks of its rows are. Raises ValueError where d > 2^25.
+    A: (n, d) float64, b: float64. A.T gives the transposed product; only blocks of its rows are copied, never all of
+    A. Raises ValueError where d > 2^25.
     """
     vectors = np.atleast_2d(b)
     certified = attempt_product(A, vectors, dtype)
@@ -70,39 +74,40 @@ def attempt_product(
     errors: np.ndarray | None = None,
     exponent: int = 0,
 ) -> Certified:
-    """2^exponent times A x, (rows, n); what slices do not prove is left unsettled.
+    """2^exponent times A x, (rows, n); what the slices do not prove is left unsettled.
 
     A: (n, d) float64. x: (rows, d), exact numbers within errors of heads + tails, |tails| <= |heads|.
     """
     slices = _cut(heads, tails, errors)
     certified = unsettled((len(heads), len(A)))
+    # The float64 product is tried first where its bound is narrow enough for a proof, as in sums.py.
     narrow = tails is None and errors is None and FORMATS[dtype].p + 21 + A.shape[1].bit_length() < 53
     step = max(1, BLOCK_ELEMENTS // max(1, A.shape[1]))
     for start in range(0, len(A), step):
         block = _block(A[start : start + step])
         places = (slice(None), slice(start, start + step))
         with np.errstate(all="ignore"):
-            found = _bounded(block, slices, exponent, dtype) if narrow else unsettled((len(heads), len(block)))
-            rest = (found.rung == Rung.unsettled).any(axis=0)
+            settled = _bounded(block, slices, exponent, dtype) if narrow else unsettled((len(heads), len(block)))
+            rest = (settled.rung == Rung.unsettled).any(axis=0)
             if rest.any():
                 sliced = _sliced(block if rest.all() else block[rest], slices, exponent, dtype)
-                put(found, (slice(None), rest), sliced)
-        put(certified, places, found)
+                put(settled, (slice(None), rest), sliced)
+        put(certified, places, settled)
     return certified
 
 
 def _block(rows: np.ndarray) -> np.ndarray:
-    """The rows, each contiguous; columns of a matrix are copied in two steps, three times as fast as in one."""
+    """The rows, each contiguous. Rows of a transposed matrix are copied in two steps, three times as fast as in one."""
     if rows.strides[0] >= rows.strides[1]:
         return np.ascontiguousarray(rows)
-    # rows a power of two of bytes apart would share the same few lines of the cache
+    # Rows that lie a power of two of bytes apart would share the same few lines of the cache.
     padded = np.empty((rows.shape[0], rows.shape[1] + 8))[:, : rows.shape[1]]
     padded[...] = np.ascontiguousarray(rows.T).T
     return padded
 
 
 def _bounded(a: np.ndarray, x: _Slices, exponent: int, dtype: str) -> Certified:
-    """By the float64 product and its bound (Higham 2002, equation 3.13): enough for the narrow formats."""
+    """By the float64 product and its bound (Higham 2002, equation 3.13), which is enough for the narrow formats."""
     mass = np.abs(a) @ np.abs(x.whole).T
     top = _top(a)
     error = (a.shape[1] + 2) * GROWTH * mass
@@ -115,6 +120,7 @@ def _bounded(a: np.ndarray, x: _Slices, exponent: int, dtype: str) -> Certified:
 def _sliced(a: np.ndarray, x: _Slices, exponent: int, dtype: str) -> Certified:
     """By exact products of slices; (rows, m) of the block a (m, d)."""
     top = _top(a)
+    # As in `_extract` of sums.py; the arrays are reused, or the block would not stay in the cache.
     anchor = np.ldexp(1.5, np.frexp(top)[1] - MATRIX_BITS + 52)[:, None]
     coarse = a + anchor
     coarse -= anchor
@@ -138,18 +144,18 @@ def _sliced(a: np.ndarray, x: _Slices, exponent: int, dtype: str) -> Certified:
 
 
 def _settle_block(terms: np.ndarray, slack: np.ndarray, scale: np.ndarray, dtype: str, rung: Rung) -> Certified:
-    """(rows, m) from terms (m, rows, L), slack (m, rows) and scale (rows,)."""
+    """(rows, m) entries from terms (m, rows, L), slack (m, rows) and scale (rows,)."""
     shape = terms.shape[:2]
     exponents = np.broadcast_to(scale, shape).ravel()
     if rung is Rung.bound:
-        found = settle(terms.ravel(), np.zeros(terms.size), slack.ravel(), exponents, dtype, rung)
+        settled = settle(terms.ravel(), np.zeros(terms.size), slack.ravel(), exponents, dtype, rung)
     else:
-        found = settle_sums(terms.reshape(-1, terms.shape[-1]), slack.ravel(), exponents, dtype, rung)
-    return found.map(lambda array: array.reshape(shape).T)
+        settled = settle_sums(terms.reshape(-1, terms.shape[-1]), slack.ravel(), exponents, dtype, rung)
+    return settled.map(lambda array: array.reshape(shape).T)
 
 
 def _cut(heads: np.ndarray, tails: np.ndarray | None, errors: np.ndarray | None) -> _Slices:
-    """The slices; of a vector that cannot be scaled to 1 without error `missing` is infinite."""
+    """The slices of vectors; `missing` is infinite for a vector that cannot be scaled to 1 without error."""
     length = heads.shape[-1]
     bits = 53 - MATRIX_BITS - (length - 1).bit_length() if length > 1 else 53 - MATRIX_BITS
     if bits < 1:
@@ -170,7 +176,7 @@ def _cut(heads: np.ndarray, tails: np.ndarray | None, errors: np.ndarray | None)
 
 
 def _cut_parts(rest: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """(columns of all slices that are not zero, what is left) of parts (p, rows, d) of at most 1."""
+    """(the slices that are not all zero (s rows, d), what is left (p, rows, d)) of parts (p, rows, d) of at most 1."""
     columns: list[np.ndarray] = []
     for low in range(bits, VECTOR_BITS + bits, bits):
         anchor = 1.5 * 2.0 ** (52 - low)
@@ -187,5 +193,5 @@ def _sliceable(top: np.ndarray) -> np.ndarray:
 
 
 def _top(a: np.ndarray) -> np.ndarray:
-    """Largest |.| of each row; NaN where there is one."""
+    """Largest magnitude in each row; NaN for a row that holds one."""
     return np.maximum(a.max(axis=-1, initial=0.0), -a.min(axis=-1, initial=0.0))

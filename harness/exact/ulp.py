@@ -1,4 +1,4 @@
-"""Units in the last place of the four formats, of float64 numbers that stand for exact ones."""
+"""Units in the last place and rounding in the four formats; float64 arrays stand for the exact numbers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Format:
-    """A binary format: p significant bits, normal exponents emin to emax (IEEE 754-2019, section 3.3; bfloat16
-    has the exponents of binary32)."""
+    """A binary format with p significant bits and normal exponents emin to emax (IEEE 754-2019, section 3.3).
+
+    The standard does not define bfloat16, which has the exponents of binary32.
+    """
 
     p: int
     emin: int
@@ -18,7 +20,7 @@ class Format:
 
     @property
     def unit_roundoff(self) -> float:
-        """2^-p, the largest relative error of rounding to nearest (Higham 2002, section 2.1)."""
+        """2^-p, the bound of the relative error of rounding to nearest (Higham 2002, theorem 2.2)."""
         return 2.0**-self.p
 
 
@@ -31,12 +33,13 @@ FORMATS = {
 
 
 def ulp(x: np.ndarray, dtype: str) -> np.ndarray:
-    """Spacing of the format at x: 2^(max(floor(log2|x|), emin) - p + 1), and NaN where x is not finite.
+    """Spacing of the format at x: 2^(max(floor(log2 |x|), emin) - p + 1), and NaN where x is not finite.
 
-    Taken of the exact value, not of the rounded one; zeros and subnormals have the spacing at emin.
+    x must be the exact value: what rounds up to a power of two has the shorter ulps of the binade below. Zeros and
+    subnormal numbers have the spacing at emin.
     """
     form = FORMATS[dtype]
-    _, exponent = np.frexp(x)  # |x| = f 2^exponent with 1/2 <= f < 1
+    _, exponent = np.frexp(x)  # |x| = f 2^exponent with 1/2 <= f < 1; np.log2 would round near powers of two
     floor_log2 = np.where(x == 0, form.emin, exponent - 1)
     spacing = np.ldexp(1.0, np.maximum(floor_log2, form.emin) - form.p + 1)
     return np.where(np.isfinite(x), spacing, np.nan)
@@ -49,6 +52,7 @@ def round_to(x: np.ndarray, dtype: str) -> np.ndarray:
         return np.array(x, dtype=np.float64)
     spacing = ulp(x, dtype)
     with np.errstate(invalid="ignore"):
+        # The spacing is a power of two, so np.rint (half to even) is the one operation that rounds.
         rounded = np.where(np.isfinite(x), np.rint(x / spacing) * spacing, x)
     largest = np.ldexp(2.0 - 2.0 ** (1 - form.p), form.emax)
     rounded = np.where(np.abs(rounded) > largest, np.copysign(np.inf, x), rounded)
@@ -58,24 +62,24 @@ def round_to(x: np.ndarray, dtype: str) -> np.ndarray:
 def ulp_error(got: np.ndarray, want: np.ndarray, dtype: str, residual: np.ndarray | float = 0.0) -> np.ndarray:
     """|got - exact| in ulps of exact = want + residual, entry by entry, where want is exact rounded to the format.
 
-    Both NaN, or the same infinity: 0. One of the two not finite, or infinities of different sign: inf.
+    0 where both are NaN or the same infinity; inf where only one is finite, or the infinities differ in sign.
     """
     error = absolute_error(got, want, residual)
     spacing = ulp(want, dtype)
     fraction, exponent = np.frexp(want)
-    # A power of two that exact was rounded up to: exact itself lies in the binade below, where ulps are half as long.
+    # Where exact was rounded up to a power of two it lies in the binade below, whose ulps are half as long.
     below = (np.abs(fraction) == 0.5) & (residual * np.sign(want) < 0) & (exponent - 1 > FORMATS[dtype].emin)
     with np.errstate(invalid="ignore", over="ignore"):
         return np.where(np.isfinite(error) & (error > 0), error / np.where(below, spacing / 2, spacing), error)
 
 
 def absolute_error(got: np.ndarray, want: np.ndarray, residual: np.ndarray | float = 0.0) -> np.ndarray:
-    """|got - (want + residual)|; like non-finite entries differ by 0, unlike ones by inf."""
+    """|got - (want + residual)|; 0 where both are the same infinity or NaN, inf where they differ in that."""
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.asarray((got - want) - residual)
         np.abs(error, out=error)
     if np.isfinite(error).all():
         return error
     finite = np.isfinite(got) & np.isfinite(want)
-    like = (got == want) | (np.isnan(got) & np.isnan(want))
-    return np.where(finite, error, np.where(like, 0.0, np.inf))
+    alike = (got == want) | (np.isnan(got) & np.isnan(want))
+    return np.where(finite, error, np.where(alike, 0.0, np.inf))
