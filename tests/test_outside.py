@@ -182,7 +182,7 @@ def words(c: Comparison) -> Any:
     ("path", "said"),
     [
         ("topk_by_parts.metrics:ulp_medain", r"\(metrics there: ulp_median\); did you mean 'ulp_median'\?"),
-        ("topk_by_parts.metrics:Comparison", "is no metric: it has to be a function of a Comparison"),
+        ("topk_by_parts.metrics:Comparison", "is not a metric: it has to be a function of a Comparison"),
         ("topk_by_part.metrics:ulp_median", "ModuleNotFoundError: No module named 'topk_by_part'"),
         (":ulp_median", "cannot import ':ulp_median'"),
     ],

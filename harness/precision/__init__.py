@@ -1,4 +1,4 @@
-"""How far a result is from an answer: metrics, bounds, causes, selections, repeats. NumPy float64 throughout."""
+"""How far a result is from an answer: metrics, bounds, causes, selections, repeats; NumPy float64 throughout."""
 
 from harness.precision.causes import CAUSES_METRIC
 from harness.precision.metrics import METRICS
@@ -7,5 +7,5 @@ from harness.precision.selection import SELECTION_METRICS
 
 
 def registered_metrics() -> tuple[str, ...]:
-    """The names of all metrics: of tensors, of selections, of repeats, and the one that stands for the causes."""
+    """The names of all metrics: of tensors, of selections, of repeats, and the one that asks for the causes."""
     return (*METRICS, *SELECTION_METRICS, *repeat_metrics(), CAUSES_METRIC)

@@ -1,12 +1,15 @@
-"""Rounding error bounds of topk(W x) and its gradients, entry by entry: deterministic, and with a stated probability.
+"""The arithmetic that a product of torch is computed in, and the rounding error bound of one inner product in it.
 
-An inner product of m terms in arithmetic of unit roundoff u errs by at most gamma_m(u) sum |terms|, whatever the order
-(Higham 2002, section 3.1). float16 and bfloat16 are accumulated in float32 and rounded once to their own format at
-the end (mixed precision: storage and accumulation units apart). With rounding errors that are independent and of mean
-zero, gamma~_m = exp(lambda sqrt(m) u + m u² / (1 - u)) - 1 takes the place of gamma_m with a probability of at least
-1 - 2 m exp(-lambda² (1 - u)² / 2) (Higham & Mary 2019, theorem 3.1).
+An inner product of m terms in arithmetic of unit roundoff u errs by at most gamma_m(u) sum |terms|, in any order of
+summation (Higham 2002, section 3.1). Inner products of float16 and bfloat16 are accumulated in float32 and rounded
+once to their own format at the end, so storage and accumulation have units of their own. If the rounding errors are
+independent with mean zero, gamma~_m = exp(lambda sqrt(m) u + m u² / (1 - u)) - 1 takes the place of gamma_m with
+probability at least 1 - 2 m exp(-lambda² (1 - u)² / 2) (Higham & Mary 2019, theorem 3.1).
 
-All bounds are float64 and enlarged by more than their own evaluation can round off.
+All bounds are float64, and enlarged by more than their own evaluation can round off.
+
+Sources: Higham 2002, Accuracy and Stability of Numerical Algorithms, 2nd ed.; Higham & Mary 2019, A new approach to
+probabilistic rounding error analysis (SIAM J. Sci. Comput. 41).
 """
 
 from __future__ import annotations
@@ -19,38 +22,40 @@ import numpy as np
 from harness.exact.ulp import FORMATS, Format
 
 LAMBDA = 5.0
-"""Of the probabilistic bound: it fails for an inner product of m terms with probability under 7.5e-6 m."""
+"""lambda of the probabilistic bound, which then fails for an inner product of m terms with probability below
+7.5e-6 m."""
 
 ENLARGED = 1 + 2.0**-40
-"""More than the few operations that evaluate a bound round off; sums are enlarged by their own gamma besides."""
+"""Factor that covers the few operations that evaluate a bound; the sums in a bound are enlarged by their own gamma."""
 
 TF32 = Format(p=11, emin=-126, emax=127)
-"""float32 with the significant bits of float16: what tensor cores read (NVIDIA A100 white paper, 2020)."""
+"""float32 with the significant bits of float16, the format that tensor cores read (NVIDIA A100 white paper, 2020)."""
 
 SUMMED_IN_STORAGE = ("torch-default", "reduced-reductions")
-"""Modes in which cuBLAS may add the parts of a sum of halves in halves (PyTorch, numerical accuracy: reduced precision
-reduction): after how many terms is not said, so that the bound is of a sum that rounds after each."""
+"""Modes in which cuBLAS may add partial sums of float16 or bfloat16 products in that format (PyTorch's notes on
+numerical accuracy: reduced precision reduction). After how many terms is not documented, so the bound assumes that
+every addition rounds to it."""
 
 REDUCED = {"autocast-bfloat16": FORMATS["bfloat16"], "autocast-float16": FORMATS["float16"], "tf32": TF32}
-"""mode -> the format that it rounds the factors of products to; autocast rounds the results to it too."""
+"""mode -> the format to which it rounds the factors of products; autocast rounds the results to it too."""
 
 
 def reduced_format(dtype: str, mode: str) -> Format | None:
-    """The format that a mode rounds the factors of products of this dtype to; None where it leaves them as they are.
+    """The format to which a mode rounds the factors of products of this dtype; None where it leaves them as they are.
 
-    TF32 is for float32 alone; autocast casts every floating dtype but float64 (torch: ATen/autocast_mode.h).
+    TF32 concerns float32 alone; autocast casts every floating dtype but float64 (torch: ATen/autocast_mode.h).
     """
     cast = dtype == "float32" if mode == "tf32" else dtype != "float64"
     return REDUCED[mode] if mode in REDUCED and cast and REDUCED[mode] != FORMATS[dtype] else None
 
 
 Growth = Callable[[np.ndarray, float], np.ndarray]
-"""(numbers of terms, unit roundoff) -> factor of sum |terms|."""
+"""(numbers of terms, unit roundoff) -> the factor of sum |terms|: `gamma` or `gamma_probable`."""
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """What a product is computed in: results in `storage`, sums in `accumulation`, factors rounded to `factors`."""
+    """The formats of a product: results in `storage`, sums in `accumulation`, factors first rounded to `factors`."""
 
     storage: Format
     accumulation: Format
@@ -58,11 +63,12 @@ class Arithmetic:
 
     @classmethod
     def of(cls, dtype: str, mode: str = "ieee") -> Arithmetic:
-        """The arithmetic of torch's products: halves are accumulated in float32, but in modes SUMMED_IN_STORAGE."""
+        """The arithmetic of torch's products: halves are accumulated in float32, except in modes SUMMED_IN_STORAGE."""
         form, single = FORMATS[dtype], FORMATS["float32"]
         if (reduced := reduced_format(dtype, mode)) is not None:
-            # Gradients are cast back to the dtype of the inputs: the coarser of both rounds last.
-            return cls(single if mode == "tf32" else min(form, reduced, key=lambda each: each.p), single, reduced)
+            # Gradients are cast back to the dtype of the inputs, so the coarser of the two formats rounds last.
+            storage = single if mode == "tf32" else min(form, reduced, key=lambda candidate: candidate.p)
+            return cls(storage, single, reduced)
         in_storage = form.p >= single.p or mode in SUMMED_IN_STORAGE
         return cls(form, form if in_storage else single)
 
@@ -78,20 +84,23 @@ def gamma(terms: np.ndarray, u: float) -> np.ndarray:
 
 
 def gamma_probable(terms: np.ndarray, u: float) -> np.ndarray:
-    """exp(lambda sqrt(m) u + m u² / (1 - u)) - 1 with lambda = LAMBDA (Higham & Mary 2019)."""
+    """exp(lambda sqrt(m) u + m u² / (1 - u)) - 1 with lambda = LAMBDA (Higham & Mary 2019, theorem 3.1)."""
     grown: np.ndarray = np.expm1(LAMBDA * np.sqrt(terms) * u + terms * u * u / (1 - u))
     return grown
 
 
 def smallest(form: Format) -> float:
-    """The smallest subnormal of a format."""
+    """The smallest subnormal number of a format."""
     return float(2.0 ** (form.emin - form.p + 1))
 
 
 @dataclass(frozen=True)
 class SumBound:
-    """The bound of |computed - exact| of an inner product: of_size times its sum of |terms| (0 where that is 0), plus
-    of_result times |what was computed|, plus least. of_size, least: float64, shaped as the numbers of terms."""
+    """Bound of |computed - exact| of an inner product: of_size sum |terms| + of_result |computed| + least.
+
+    of_size, least: float64, shaped as the numbers of terms. Where sum |terms| is 0, the first summand is 0 even if
+    of_size is infinite.
+    """
 
     of_size: np.ndarray
     of_result: float
@@ -99,7 +108,11 @@ class SumBound:
 
     @classmethod
     def of(cls, count: int | np.ndarray, arithmetic: Arithmetic, growth: Growth = gamma) -> SumBound:
-        """For so many terms. Products and the result may underflow gradually, by half the smallest subnormal each."""
+        """The bound for inner products of count terms.
+
+        Factors rounded to a format of unit roundoff u add a relative error of 2 u + u² to each product. Every product
+        and the result may underflow gradually, by half the smallest subnormal number.
+        """
         terms = np.asarray(count, dtype=float)
         factor = growth(terms, arithmetic.accumulation.unit_roundoff)
         if arithmetic.factors:
@@ -108,28 +121,29 @@ class SumBound:
         least, last = terms * smallest(arithmetic.factors or arithmetic.accumulation), 0.0
         if arithmetic.storage != arithmetic.accumulation:
             least, last = least + smallest(arithmetic.storage), arithmetic.storage.unit_roundoff
-        added = float(enlarged(np.array(1.0), 1))  # the three parts are added too
+        added = float(enlarged(np.array(1.0), 1))  # covers the addition of the three parts
         return cls(enlarged(factor, terms) * added, last * added, least * added)
 
 
 def sum_bound(
     count: int | np.ndarray, size: np.ndarray, result: np.ndarray, arithmetic: Arithmetic, growth: Growth = gamma
 ) -> np.ndarray:
-    """Bound of |computed - exact| of inner products.
+    """Bounds of |computed - exact| of inner products, float64.
 
-    count: numbers of terms; size: sums of |terms|; result: what was computed, for its last rounding; all broadcast.
+    count: numbers of terms; size: sums of |terms|; result: the computed sums, whose last rounding is bounded by them.
+    All broadcast.
     """
-    found = SumBound.of(count, arithmetic, growth)
+    parts = SumBound.of(count, arithmetic, growth)
     with np.errstate(invalid="ignore"):
-        bound: np.ndarray = found.of_size * size
-        if np.isinf(found.of_size).any():
-            bound = np.where(size == 0, 0.0, bound)  # and not NaN
-        bound = bound + found.least
-        return bound + found.of_result * np.abs(result) if found.of_result else bound
+        bound: np.ndarray = parts.of_size * size
+        if np.isinf(parts.of_size).any():
+            bound = np.where(size == 0, 0.0, bound)  # infinity times 0 would be NaN
+        bound = bound + parts.least
+        return bound + parts.of_result * np.abs(result) if parts.of_result else bound
 
 
 def enlarged(bound: np.ndarray, count: int | np.ndarray) -> np.ndarray:
-    """By more than a float64 sum of so many terms, and a few operations more, can have rounded off."""
+    """The bound, enlarged by more than a float64 sum of count terms and a few more operations can round off."""
     rounded_off = 2 * gamma(np.asarray(count, dtype=float) + 2, FORMATS["float64"].unit_roundoff)
     larger: np.ndarray = bound * (1 + rounded_off) * ENLARGED
     return larger

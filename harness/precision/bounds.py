@@ -1,12 +1,6 @@
-"""Rounding error bounds of topk(W x) and its gradients, entry by entry: deterministic, and with a stated probability.
+"""Rounding error bounds of topk(W x) and its gradients, entry by entry, deterministic or probabilistic.
 
-An inner product of m terms in arithmetic of unit roundoff u errs by at most gamma_m(u) sum |terms|, whatever the order
-(Higham 2002, section 3.1). float16 and bfloat16 are accumulated in float32 and rounded once to their own format at
-the end (mixed precision: storage and accumulation units apart). With rounding errors that are independent and of mean
-zero, gamma~_m = exp(lambda sqrt(m) u + m u² / (1 - u)) - 1 takes the place of gamma_m with a probability of at least
-1 - 2 m exp(-lambda² (1 - u)² / 2) (Higham & Mary 2019, theorem 3.1).
-
-All bounds are float64 and enlarged by more than their own evaluation can round off.
+arithmetic.py has the bound of one inner product and its sources; here it is applied to y, values, dy, dx, dW and dS.
 """
 
 from __future__ import annotations
@@ -30,9 +24,10 @@ from harness.precision.solution import (
 
 
 class Sizes:
-    """Sums of |terms| of a method's solution, each made when it is asked for, shaped as in `Solution`.
+    """Sums of |terms| of a method's tensors, float64, each computed when it is first asked for.
 
-    y (rows, n) is |W||x|; values, dy (rows, k); dx (rows, d); dW (t, d). dx and dW are None without weights.
+    y (rows, n) is |x| |W|ᵀ; values, dy (rows, k); dx (rows, d); dW (t, d), at the touched rows. dx and dW are None
+    without weights.
     """
 
     def __init__(self, got: Solution, factors: Factors, loss: str) -> None:
@@ -40,7 +35,7 @@ class Sizes:
 
     @cached_property
     def cotangent(self) -> np.ndarray:
-        """g (rows, k), the gradient of the loss by the method's values; the doubling of `square` does not round."""
+        """g (rows, k), the gradient of the loss with respect to the method's values; doubling (`square`) is exact."""
         return self.factors.weights if self.loss == "linear" else 2 * self.got.values
 
     @cached_property
@@ -71,7 +66,7 @@ class Sizes:
         return None if x is None else weight_gradient(self.got.places, np.abs(self.cotangent), np.abs(x))
 
     def at(self, tensor: str, at: np.ndarray) -> np.ndarray:
-        """dx or dW at ascending flat places (m,) of it, where there are weights."""
+        """The sizes of dx or dW at ascending flat places (m,) alone; only where there are weights."""
         x, W = self.factors.x, self.factors.W
         assert x is not None
         assert W is not None
@@ -82,10 +77,10 @@ class Sizes:
 
 
 class Bounds:
-    """Bounds of |method - exact on the method's own selection|, as `Sizes`; zero where nothing rounds.
+    """Bounds of |method - exact answer on the method's own selection|, shaped as `Sizes`; zero where nothing rounds.
 
-    The exact gradient is that of the exact values, so an error of y goes on into dy = 2 v (`square`), and from there
-    into dx and dW.
+    The exact gradient is the gradient at the exact values. So an error of y carries over into dy = 2 v (`square`), and
+    from there into dx and dW.
     """
 
     def __init__(self, size: Sizes, arithmetic: Arithmetic, growth: Growth = gamma) -> None:
@@ -126,7 +121,10 @@ class Bounds:
         return None if size is None else self.at(tensor, np.arange(size.size), size.ravel()).reshape(size.shape)
 
     def at(self, tensor: str, at: np.ndarray, size: np.ndarray) -> np.ndarray:
-        """dx or dW at ascending flat places (m,) of it, where there are weights; size: what `Sizes.at` gives there."""
+        """The bounds of dx or dW at ascending flat places (m,) alone; size: what `Sizes.at` gives there.
+
+        dx sums k terms and an entry of dW one term for each row that selected it: neither bound grows with n.
+        """
         got, x, W = self.got, self.factors.x, self.factors.W
         assert x is not None
         assert W is not None
@@ -143,13 +141,16 @@ class Bounds:
 
 
 def _finite(factors: np.ndarray) -> np.ndarray:
-    """|factors|, 0 where one is not finite: what is carried into a sum with such a term is lost in it, but must not
-    spoil the others."""
+    """|factors|, with 0 for those that are not finite: a sum with such a term has no bound anyway, and the carried
+    error of the other sums must stay finite."""
     return np.abs(np.where(np.isfinite(factors), factors, 0.0))
 
 
 def matrix_bound(bound: Bounds, result: np.ndarray) -> np.ndarray:
-    """Of dS = dy yᵀ: (rows, k, n), or (rows, k) at the entries of S, as `result` is."""
+    """The bound of dS = g yᵀ in the shape of `result`: (rows, k, n), or (rows, k) at the entries of S.
+
+    A product of two inexact factors: |(a + da)(b + db) - a b| <= da (b + db) + a db, and one rounding.
+    """
     got, dy = bound.got, bound.size.cotangent
     with np.errstate(invalid="ignore", over="ignore"):
         if result.ndim == 3:
@@ -162,23 +163,24 @@ def matrix_bound(bound: Bounds, result: np.ndarray) -> np.ndarray:
 
 
 def bound_is_trusted(inputs: Mapping[str, np.ndarray], dtype: str, mode: str) -> bool:
-    """Whether the bound of y may certify: not in a mode that reduces precision, nor where bfloat16 kernels may flush.
+    """Whether the bound of y may certify a selection.
 
-    These treat subnormal factors and products as zero at some sizes and not at others; the bound knows only gradual
-    underflow. Where y itself was drawn nothing is computed, and the bound, zero, is true.
+    It may not in a mode that reduces precision, nor where bfloat16 factors or products can be subnormal: the kernels
+    flush these to zero at some sizes and not at others, while the bound assumes gradual underflow. Where y itself was
+    drawn nothing is computed, and its bound, zero, is true.
     """
     x, W = inputs.get("x"), inputs.get("W")
     if x is None or W is None:
         return True
     if reduced_format(dtype, mode) is not None:
         return False
-    least = [float(np.min(np.abs(each), where=each != 0, initial=np.inf)) for each in (x, W)]
+    least = [float(np.min(np.abs(factor), where=factor != 0, initial=np.inf)) for factor in (x, W)]
     with np.errstate(over="ignore"):
         return dtype != "bfloat16" or min(*least, least[0] * least[1]) >= 2.0 ** FORMATS["bfloat16"].emin
 
 
 def _recast(x: np.ndarray, arithmetic: Arithmetic) -> np.ndarray:
-    """The bound of a copy of x: it rounds only where the mode reduces precision."""
+    """The bound of a copy of x, which rounds only where the mode reduces precision."""
     if arithmetic.factors is None:
         return np.zeros_like(x)
     return enlarged(arithmetic.factors.unit_roundoff * np.abs(x) + smallest(arithmetic.factors), 0)

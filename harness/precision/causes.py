@@ -1,8 +1,8 @@
-"""Why an entry differs from its reference: the first cause, in a fixed order, whose own rule the entry meets.
+"""Why an entry differs from its reference: the first cause, in a fixed order, whose rule the entry meets.
 
-No cause is what is left over: what meets no rule is counted as `unexplained`, which a run does not let pass. The order
-is that of the functions below. Against native, entries whose bits differ are explained; against the other references
-those that are not the exact answer rounded once.
+No cause is a catch-all: an entry that meets no rule counts as `unexplained`, which makes its cell `incorrect`. The
+rules are tried in the order of the functions below. Against native, every entry with other bits needs a cause; against
+the exact references, every entry that is not the exact answer rounded once.
 """
 
 from __future__ import annotations
@@ -17,22 +17,26 @@ from harness.exact.ulp import Format
 UNEXPLAINED = "unexplained"
 
 CAUSES_METRIC = "causes"
-"""What a study asks for; it stands for a figure `cause_<name>` for each cause that explains an entry."""
+"""The metric that a study asks for; it yields a figure `cause_<name>` for each cause that explains an entry."""
 
 
 @dataclass(frozen=True)
 class Entries:
-    """One tensor of a method beside a reference, flat arrays of one length, and what the rules ask about it.
+    """Entries of one tensor of a method beside a reference, and what the rules need to know: flat arrays (m,).
 
-    got, want: float64. error: |got - exact answer of the reference|. bound: of |got - its conditional answer| in
-    this arithmetic; storage_bound: the same for sums rounded to the storage format after each addition;
-    reduced_bound: for factors rounded to the format that the mode multiplies in. spoilt: what is not finite, or would
-    overflow, is among what the entry is made of; it is asked only where got or want is not finite. quantised:
-    |exact - original|, by how much the cast moved the answer, else 0. tied, flipped, requantised: the entry belongs
-    to, or sums over, a selected index that the reference did not select (or the reverse) although its y equals the
-    threshold; because y was rounded; because the inputs were cast. against_native: the reference is native. reduced:
-    the mode rounds the factors of this dtype. summed_again: the method adds the products of W and x in an order of
-    its own.
+    Numbers, float64:
+        got, want: the method's entry and the reference's.
+        error: |got - exact answer of the reference|.
+        bound: rounding error bound of got, against the exact answer on the method's own selection.
+        storage_bound: the same for sums that round to the storage format after each addition.
+        reduced_bound: the same for factors rounded to the format that the mode multiplies in.
+        quantised: |exact - original|, by how much the cast of the inputs moved the answer; 0 for other references.
+    Masks:
+        spoilt: an infinity, a NaN or an overflow among the terms; known only where got or want is not finite.
+        tied, flipped, requantised: the entry belongs to, or sums over, an index that only one side selected, because
+        its y equals the threshold, because y was rounded, or because the inputs were cast.
+    form: the format of the tensor. against_native: the reference is native. reduced: the mode rounds the factors of
+    this dtype. summed_again: the method adds the products of W and x itself, in an order of its own.
     """
 
     got: np.ndarray
@@ -53,22 +57,22 @@ class Entries:
 
     @property
     def differs(self) -> np.ndarray:
-        """Entries to be explained."""
+        """Entries that need a cause."""
         return differing(self.got, self.want, against_native=self.against_native)
 
     @property
     def sides(self) -> int:
-        """How many of the two were computed, each within its bound of the exact answer."""
+        """How many of the two numbers were computed with rounding errors, each within its bound."""
         return 2 if self.against_native else 1
 
     @property
     def one_selection(self) -> np.ndarray:
-        """Entries to which both sides selected the same indices."""
+        """Entries for which both sides selected the same indices."""
         return ~(self.tied | self.flipped | self.requantised)
 
 
 def differing(got: np.ndarray, want: np.ndarray, *, against_native: bool) -> np.ndarray:
-    """Entries to be explained: unlike numbers, or against native unlike bits; one NaN is like another."""
+    """Entries that need a cause: unlike numbers, against native also unlike bits; all NaN count as equal."""
     same = (got == want) | (np.isnan(got) & np.isnan(want))
     if against_native:
         same &= (np.signbit(got) == np.signbit(want)) | np.isnan(got)
@@ -77,7 +81,7 @@ def differing(got: np.ndarray, want: np.ndarray, *, against_native: bool) -> np.
 
 Rule = Callable[[Entries], np.ndarray]
 CAUSES: dict[str, Rule] = {}
-"""name -> rule, in the order in which they are asked."""
+"""name -> rule, in the order in which they are tried."""
 
 
 def cause(rule: Rule) -> Rule:
@@ -87,7 +91,7 @@ def cause(rule: Rule) -> Rule:
 
 
 def explain(entries: Entries) -> dict[str, int]:
-    """cause -> entries, for every cause and `unexplained`."""
+    """cause -> number of entries, for every cause and `unexplained`."""
     left = entries.differs
     counts = {}
     with np.errstate(invalid="ignore"):
@@ -100,25 +104,25 @@ def explain(entries: Entries) -> dict[str, int]:
 
 @cause
 def nonfinite(e: Entries) -> np.ndarray:
-    """One of the two is not finite, and neither is a term, or the sum of |terms| reaches the largest number."""
+    """One of the two is not finite, because a term is not (0 times infinity is NaN) or because the sum overflows."""
     return ~(np.isfinite(e.got) & np.isfinite(e.want)) & e.spoilt
 
 
 @cause
 def signed_zero(e: Entries) -> np.ndarray:
-    """Zeros of unlike sign."""
+    """Both are zero, with unlike signs: in a matrix product, -0 + 0 is +0."""
     return (e.got == 0) & (e.want == 0)
 
 
 @cause
 def flushed(e: Entries) -> np.ndarray:
-    """Zero for a subnormal number, or for twice one: what the square loss makes of it."""
+    """Zero in place of a subnormal number, or of twice one, which is its gradient under the square loss."""
     return (e.got == 0) & (np.abs(e.want) < 2 * 2.0**e.form.emin)
 
 
 @cause
 def reduced_precision(e: Entries) -> np.ndarray:
-    """The mode multiplies in a smaller format, and the error is within the bound of that."""
+    """The mode multiplies in a smaller format (autocast, TF32), and the error is within the bound of that format."""
     return e.one_selection & (e.error <= e.sides * e.reduced_bound + e.quantised) & e.reduced
 
 
@@ -130,7 +134,7 @@ def association(e: Entries) -> np.ndarray:
 
 @cause
 def storage_accumulation(e: Entries) -> np.ndarray:
-    """More than the bound of its arithmetic, and within that of rounding to storage after each addition."""
+    """The error is beyond its bound, but within the bound of a sum that rounds to storage after each addition."""
     over = e.error > e.sides * e.bound + e.quantised
     return e.one_selection & over & (e.error <= e.sides * e.storage_bound + e.quantised) & e.summed_again
 
@@ -143,17 +147,17 @@ def tie(e: Entries) -> np.ndarray:
 
 @cause
 def arithmetic_flip(e: Entries) -> np.ndarray:
-    """An index was selected, or was not, because y was rounded."""
+    """Rounding y changed which indices are selected."""
     return e.flipped
 
 
 @cause
 def quantisation_flip(e: Entries) -> np.ndarray:
-    """An index was selected, or was not, because the inputs were cast."""
+    """Casting the inputs changed which indices are selected."""
     return e.requantised
 
 
 @cause
 def rounding(e: Entries) -> np.ndarray:
-    """The error is within its bound, with what the cast moved it by."""
+    """The error is within its rounding error bound, allowing for what the cast moved the answer by."""
     return e.one_selection & (e.error <= e.bound + e.quantised) & (not e.against_native)

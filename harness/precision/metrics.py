@@ -1,8 +1,8 @@
 """Figures of a comparison: one decorated function each, float64 arrays in, one float out.
 
-A metric takes a `Comparison`; entries that are zero by structure were left out before. Every metric of an empty
-comparison is NaN. A pair of which one is not finite is an infinite error; what divides by its size, or is an angle,
-is NaN there.
+A metric takes a `Comparison`, from which entries that are zero by structure were left out. Every metric of an empty
+comparison is NaN. Where only one of two entries is finite, their error is infinite; a figure that divides by such an
+entry's size, or is an angle, is NaN.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from harness.precision.norms import direction, norm
 
 @dataclass(frozen=True)
 class Comparison:
-    """The entries of one tensor beside a reference, flat float64 arrays of one length.
+    """The entries of one tensor beside a reference: flat float64 arrays of one length.
 
-    got: the method's; want: the reference's, rounded to dtype, the format whose ulps count; residual: what want lacks
-    to the exact answer. size: sums of |terms|; bound, probable: error bounds; native_error: native's rel_l2 against
-    the same reference. Metrics that need one of these leave out a comparison that has it not.
+    got: the method's entries. want: the reference's, rounded to dtype, whose ulps count. residual: the exact answer
+    minus want. size: sums of |terms|. bound, probable: deterministic and probabilistic error bounds. native_error:
+    rel_l2 of native against the same reference. Metrics that need a field which is None are left out.
     """
 
     got: np.ndarray
@@ -44,22 +44,22 @@ class Comparison:
 
     @cached_property
     def errors(self) -> np.ndarray:
-        """Absolute errors; like non-finite entries differ by 0, unlike ones by inf."""
+        """Absolute errors; 0 between equal infinities or two NaN, inf where only one entry is finite."""
         return absolute_error(self.got, self.want, self.residual)
 
 
 Metric = Callable[[Comparison], float]
 METRICS: dict[str, Metric] = {}
-"""Metrics of a tensor; those of a selection are in selection.py."""
+"""Metrics of a tensor; selection.py has those of a selection."""
 
 NEEDS: dict[str, str] = {}
-"""metric -> the field of a comparison that it needs."""
+"""metric -> the optional field of a comparison that it needs."""
 
 
 def metric(function: Metric) -> Metric:
-    """Register a metric under the name of its function. Raises UserError where another module has that name already."""
-    there = METRICS.get(function.__name__, function)
-    if there.__module__ != function.__module__:
+    """Register a metric under the name of its function. Raises UserError if another module has registered that name."""
+    present = METRICS.get(function.__name__, function)
+    if present.__module__ != function.__module__:
         raise UserError(f"metrics: {function.__module__} has a second '{function.__name__}': that name is taken")
     METRICS[function.__name__] = function
     return function
@@ -69,7 +69,7 @@ def metric_of(field: str) -> Callable[[Metric], Metric]:
     """Register a metric that needs an optional field of the comparison."""
 
     def register(function: Metric) -> Metric:
-        registered = metric(function)  # or it is refused, and the one that has its name keeps its own need
+        registered = metric(function)  # first: where it raises, NEEDS must keep the entry of the metric with that name
         NEEDS[function.__name__] = field
         return registered
 
@@ -77,7 +77,7 @@ def metric_of(field: str) -> Callable[[Metric], Metric]:
 
 
 def evaluate(name: str, comparison: Comparison) -> float | None:
-    """The figure of this name; NaN where there is nothing to compare, None where the comparison lacks what it needs."""
+    """The figure of this name; NaN if the comparison is empty, None if it lacks what the metric needs."""
     if name in NEEDS and getattr(comparison, NEEDS[name]) is None:
         return None
     return float(METRICS[name](comparison)) if comparison.got.size else float("nan")
@@ -97,7 +97,7 @@ def rmse(c: Comparison) -> float:
 
 @metric
 def rel_l2(c: Comparison) -> float:
-    """Norm-wise relative error, 2-norm: 0 of 0 is 0, anything else of 0 is inf."""
+    """Norm-wise relative error, 2-norm: 0 if both vectors are 0, inf if only the reference is."""
     error = norm(c.errors)
     if error == 0:
         return 0.0
@@ -131,43 +131,43 @@ def ulp_mean(c: Comparison) -> float:
 
 @metric
 def half_ulp_share(c: Comparison) -> float:
-    """Share of entries no farther off than half an ulp."""
+    """Share of entries whose error is at most half an ulp."""
     return float(np.mean(c.ulps <= 0.5))
 
 
 @metric
 def one_ulp_share(c: Comparison) -> float:
-    """Share of entries no farther off than one ulp."""
+    """Share of entries whose error is at most one ulp."""
     return float(np.mean(c.ulps <= 1.0))
 
 
 @metric_of("size")
 def component_max(c: Comparison) -> float:
-    """Largest error relative to the sum of |terms|: |W||x| for y. 0 of 0 is 0."""
+    """Largest error relative to the sum of |terms|, which is |W||x| for y. 0 / 0 counts as 0."""
     return float(np.max(_ratios(c.errors, c.size)))
 
 
 @metric_of("size")
 def condition_max(c: Comparison) -> float:
-    """Largest condition number of a sum: the sum of |terms| over |sum|. 0 of 0 is 0."""
+    """Largest condition number of a sum: the sum of |terms| over |sum|. 0 / 0 counts as 0."""
     return float(np.max(_ratios(c.size, np.abs(c.want + c.residual))))
 
 
 @metric_of("bound")
 def bound_ratio_max(c: Comparison) -> float:
-    """Largest error in units of its deterministic bound: never above 1 against `conditional`. 0 of 0 is 0."""
+    """Largest error in units of its deterministic bound: at most 1 against `conditional`. 0 / 0 counts as 0."""
     return float(np.max(_ratios(c.errors, c.bound)))
 
 
 @metric_of("probable")
 def probable_ratio_max(c: Comparison) -> float:
-    """Largest error in units of its probabilistic bound. 0 of 0 is 0."""
+    """Largest error in units of its probabilistic bound. 0 / 0 counts as 0."""
     return float(np.max(_ratios(c.errors, c.probable)))
 
 
 @metric_of("native_error")
 def native_ratio(c: Comparison) -> float:
-    """rel_l2 over that of native against the same reference. 0 of 0 is 1."""
+    """rel_l2 over the rel_l2 of native against the same reference. 0 / 0 counts as 1."""
     own, native = rel_l2(c), c.native_error
     if own == native:
         return 1.0
@@ -182,7 +182,7 @@ def equal_share(c: Comparison) -> float:
 
 @metric
 def bit_equal_share(c: Comparison) -> float:
-    """Share of entries with the bits of the reference rounded to the dtype; -0 is not 0, all NaN are one."""
+    """Share of entries with the bits of the reference rounded to the dtype; -0 is not 0, all NaN count as one."""
     return float(np.mean(_equal(c) & ((np.signbit(c.got) == np.signbit(c.want)) | np.isnan(c.got))))
 
 
@@ -194,7 +194,7 @@ def nonfinite_count(c: Comparison) -> float:
 
 @metric
 def nonfinite_unlike_count(c: Comparison) -> float:
-    """Entries of which one is not finite and the other is not the same."""
+    """Entries where got or want is not finite and the other is not the same."""
     return float(np.count_nonzero(np.isinf(c.ulps) & ~(np.isfinite(c.got) & np.isfinite(c.want))))
 
 
@@ -206,9 +206,9 @@ def signed_zero_count(c: Comparison) -> float:
 
 @metric
 def cosine_distance(c: Comparison) -> float:
-    """1 - cosine, as half the squared distance of the normalised vectors, which is accurate near 0.
+    """1 - cosine: 0 where both vectors are zero, 1 where one is, NaN where an entry is not finite.
 
-    0 where both vectors are zero, 1 where one is, NaN where an entry is not finite.
+    Computed as half the squared distance of the normalised vectors, since 1 - cosine would cancel near 0.
     """
     if not (np.isfinite(c.got).all() and np.isfinite(c.want).all()):
         return float("nan")
@@ -225,6 +225,6 @@ def _equal(c: Comparison) -> np.ndarray:
 def _ratios(part: np.ndarray | None, whole: np.ndarray | None) -> np.ndarray:
     """part / whole, where 0 / 0 is 0."""
     if part is None or whole is None:
-        raise ValueError("this metric needs a field that the comparison has not")
+        raise ValueError("this metric needs a field that the comparison does not have")
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.where(part == 0, 0.0, part / whole)

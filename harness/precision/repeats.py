@@ -1,4 +1,4 @@
-"""Does the same call give the same bits again? Figures of a call beside itself, not beside a reference."""
+"""Does the same call give the same bits again? Figures of a call beside its repeat, not beside a reference."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from harness.exact.ulp import ulp_error
 
 @dataclass(frozen=True)
 class Repeat:
-    """The entries of one tensor in a call and in the same call again, flat and of one length.
+    """The entries of one tensor in a call and in its repeat, flat and of one length.
 
-    first, again: float64; alike: whether the bits are the same; dtype: the format whose ulps count. Of a selection the
-    bits are the indices', and the numbers what they select.
+    first, again: float64. alike: whether the bits are the same. dtype: the format whose ulps count. For a selection the
+    bits are those of the indices, and the numbers are the values at them.
     """
 
     first: np.ndarray
@@ -27,7 +27,7 @@ class Repeat:
 RepeatMetric = Callable[[Repeat], float]
 REPEAT_METRICS: dict[str, RepeatMetric] = {}
 WORST: dict[str, Callable[[float, float], float]] = {}
-"""metric -> which of the figures of two repeats is told."""
+"""metric -> which of the figures of two repeats is reported: min or max."""
 
 
 def repeat_metric(worst: Callable[[float, float], float]) -> Callable[[RepeatMetric], RepeatMetric]:
@@ -54,10 +54,10 @@ def repeat_ulp_max(r: Repeat) -> float:
 
 
 DIGEST = "repeat_digest"
-DIGEST_SUMMARY = "A digest of the bits of a tensor: launches that have the same number have the same bits."
-"""What tells launches apart: no launch has the tensors of another."""
+DIGEST_SUMMARY = "A digest of the bits of a tensor: launches with the same number have the same bits."
+"""Launches are compared by this figure, because no launch has the tensors of another."""
 
 
 def repeat_metrics() -> tuple[str, ...]:
-    """The names of all that a study can ask for."""
+    """The names of all metrics of repeats that a study can ask for."""
     return (*REPEAT_METRICS, DIGEST)

@@ -1,4 +1,4 @@
-"""What was selected, against what should have been: figures of indices, not of values."""
+"""What was selected beside what should have been: figures of indices, not of values."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from harness.precision.slabs import misplaced_rows, slab_elements
 class Selections:
     """A selection beside the right one.
 
-    indices: (rows, k) in the order in which the method returned them; y: (rows, n), what the method selected from;
-    want_indices: (rows, k), the right selection, among equals the choice of the method; want_y: (rows, n), the
-    reference's y; bound: (rows, n) of |y - exact y|, empty for metrics that do not need it; trusted: whether that
-    bound holds here at all; dtype: the format whose ulps count.
+    indices: (rows, k) in the order in which the method returned them. y: (rows, n), what the method selected from.
+    want_indices: (rows, k), the right selection; among equal values, the one that the method chose. want_y: (rows, n),
+    the reference's y. bound: (rows, n), bounds of |y - exact y|, empty for metrics that do not need them. trusted:
+    whether these bounds hold here. dtype: the format whose ulps count.
     """
 
     indices: np.ndarray
@@ -52,7 +52,7 @@ def selection_metric(function: SelectionMetric) -> SelectionMetric:
 
 @selection_metric
 def flips(s: Selections) -> float:
-    """Selected indices that are not among the k largest of the reference; of equal values any choice is right."""
+    """Selected indices that are not among the k largest of the reference; any choice among equal values is right."""
     return float(s.indices.size - shared(s.indices, s.want_indices).sum())
 
 
@@ -65,14 +65,14 @@ def jaccard(s: Selections) -> float:
 
 @selection_metric
 def order_inversions(s: Selections) -> float:
-    """Neighbours in the returned order of which the second has the larger reference y."""
+    """Neighbours in the returned order whose second has the larger reference y."""
     ranked = np.take_along_axis(s.want_y, s.indices, -1)
     return float(np.count_nonzero(ranked[:, 1:] > ranked[:, :-1]))
 
 
 @selection_metric
 def gap_ulp(s: Selections) -> float:
-    """Reference y: the k-th largest less the next, in ulps of the k-th; the smallest over rows, inf where k = n."""
+    """Gap of the reference y after the k-th largest, in ulps of the k-th; the smallest over rows, inf where k = n."""
     kth, after = _around_threshold(s.want_y, s.indices.shape[-1])
     with np.errstate(invalid="ignore"):
         return float(np.min((kth - after) / ulp(kth, s.dtype)))
@@ -81,7 +81,7 @@ def gap_ulp(s: Selections) -> float:
 @bounded
 @selection_metric
 def gap_bounds(s: Selections) -> float:
-    """The same gap in units of the sum of the two error bounds of y, the smallest over rows: above 1 no flip can be."""
+    """The same gap over the sum of the two error bounds of y; the smallest over rows. Above 1, no flip is possible."""
     k = s.indices.shape[-1]
     if k == s.want_y.shape[-1]:
         return float("inf")
@@ -101,7 +101,7 @@ def tie_group(s: Selections) -> float:
 
 @selection_metric
 def straddling_ties(s: Selections) -> float:
-    """Rows in which the k-th largest of the method's y equals the next, so that which index wins is a choice."""
+    """Rows in which the k-th largest of the method's y equals the next, so that more than one selection is right."""
     kth, after = _around_threshold(s.y, s.indices.shape[-1])
     return float(np.count_nonzero(_equal(kth, after)))
 
@@ -121,17 +121,18 @@ def proved_wrong_rows(s: Selections) -> float:
 
 
 def certificate(s: Selections) -> np.ndarray:
-    """1 certified, 0 uncertain, -1 proved wrong, by row.
+    """(rows,): 1 certified, 0 uncertain, -1 proved wrong.
 
-    Certified: the least that a selected y can be, y - bound, is at least the most that any other can be. Proved wrong:
-    the most that some selected y can be is less than the least that some other can be. Where the bound is not
-    trusted, or something is not finite, it is uncertain.
+    With every exact y in [y - bound, y + bound]: a row is certified if the least possible value of every selected y is
+    at least the greatest possible value of every other. It is proved wrong if some selected y is surely less than some
+    other. It is uncertain where the bound is not trusted or something is not finite.
     """
     rows, n = s.y.shape
     selected = np.zeros((rows, n), dtype=bool)
     np.put_along_axis(selected, s.indices, True, -1)
     with np.errstate(invalid="ignore", over="ignore"):
         exact = s.bound == 0
+        # The float64 difference and sum are rounded, so the ends are moved outward by one number.
         low = np.where(exact, s.y, np.nextafter(s.y - s.bound, -np.inf))
         high = np.where(exact, s.y, np.nextafter(s.y + s.bound, np.inf))
     least, most = _extreme(low, selected, np.min, np.inf), _extreme(high, ~selected, np.max, -np.inf)
@@ -141,7 +142,7 @@ def certificate(s: Selections) -> np.ndarray:
 
 
 def right_selection(y: np.ndarray, preferred: np.ndarray) -> np.ndarray:
-    """Indices (rows, k), ascending, of the k largest y (rows, n); among equals those preferred (rows, k) come first.
+    """Indices (rows, k), ascending, of the k largest of y (rows, n); preferred (rows, k) win among equal values.
 
     NaN ranks greatest, as in torch.topk and in NumPy's sort.
     """
@@ -149,16 +150,18 @@ def right_selection(y: np.ndarray, preferred: np.ndarray) -> np.ndarray:
 
     right = np.sort(preferred, axis=-1)
     distinct = (right[:, 1:] != right[:, :-1]).all(axis=-1)
-    at_hand = (torch.from_numpy(np.ascontiguousarray(each)) for each in (y, right))
-    lost = np.flatnonzero(~distinct | misplaced_rows(*at_hand).numpy())
+    tensors = (torch.from_numpy(np.ascontiguousarray(array)) for array in (y, right))
+    # Most preferred selections are right already, and finding that out costs one read of y.
+    wrong = np.flatnonzero(~distinct | misplaced_rows(*tensors).numpy())
     step = max(1, slab_elements(y.size) // y.shape[-1])
-    for start in range(0, lost.size, step):
-        some = lost[start : start + step]
+    for start in range(0, wrong.size, step):
+        some = wrong[start : start + step]
         right[some] = _largest(y[some], right[some])
     return right
 
 
 def _largest(y: np.ndarray, preferred: np.ndarray) -> np.ndarray:
+    """`right_selection` by ranks: 3 above the threshold, at it 2 for a preferred index and 1 for another, 0 below."""
     k, n = preferred.shape[-1], y.shape[-1]
     threshold = np.partition(y, n - k, axis=-1)[:, n - k, None]
     rank = _equal(y, threshold).astype(np.int8)
@@ -170,13 +173,13 @@ def _largest(y: np.ndarray, preferred: np.ndarray) -> np.ndarray:
 
 
 def shared(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """(rows,) how many indices two selections (rows, k) have in common; in none of them is an index twice."""
+    """(rows,) how many indices two selections (rows, k) have in common; the indices of a row must be distinct."""
     both = np.sort(np.concatenate((one, two), axis=-1), axis=-1)
     return np.count_nonzero(both[:, 1:] == both[:, :-1], axis=-1)
 
 
 def _around_threshold(y: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """(the k-th largest, the one after it or -inf) of each row; NaN ranks greatest."""
+    """(the k-th largest, the next after it or -inf) of each row; NaN ranks greatest."""
     n = y.shape[-1]
     if k == n:
         return np.sort(y, axis=-1)[:, 0], np.full(len(y), -np.inf)

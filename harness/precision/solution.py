@@ -1,7 +1,7 @@
-"""What follows from a selection of topk(W x): the shapes that methods and references are compared in.
+"""What follows from a selection of topk(W x): the shapes in which methods and references are compared.
 
-With y = x Wᵀ, v the selected y and g the gradient of the loss by v: dy = Sᵀ g, dx = dy W, dW = dyᵀ x and
-dS = g yᵀ. `linear`: loss = sum of weights[i] y[i] over the selected, g = weights; `square`: loss = sum v², g = 2 v.
+With y = x Wᵀ, v the selected y and g the gradient of the loss with respect to v: dy = Sᵀ g, dx = dy W, dW = dyᵀ x and
+dS = g yᵀ. `linear`: loss = sum of weights[i] y[i] over the selected i, g = weights; `square`: loss = sum v², g = 2 v.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Solution:
-    """A selection and what follows from it, all float64; the indices ascend in each row.
+    """A selection and the tensors that follow from it, all float64; the indices ascend in each row.
 
     indices, values, dy: (rows, k), dy at the selected indices (elsewhere it is zero); y: (rows, n);
-    touched: (t,) ascending, the indices that any row selected; dx: (rows, d) and dW: (t, d), the touched rows of it
-    (elsewhere it is zero), or None where there are no weights.
+    touched: (t,) ascending, the indices that any row selected; dx: (rows, d) and dW: (t, d), the touched rows of dW
+    (the others are zero), or None where there are no weights.
     """
 
     indices: np.ndarray
@@ -39,14 +39,17 @@ class Solution:
 
     @cached_property
     def places(self) -> np.ndarray:
-        """(rows, k): which of the touched each index is."""
+        """(rows, k): the place of each index in `touched`."""
         return np.searchsorted(self.touched, self.indices)
 
 
 @dataclass(frozen=True)
 class Factors:
-    """What the tensors of a solution are products of, float64: the weights (rows, k) at its indices, x (rows, d), and
-    the touched rows W (t, d), or None where y itself was drawn; all_W: all rows (n, d)."""
+    """The factors of the products in a solution, float64.
+
+    weights: (rows, k), those of the loss at the selected indices. x: (rows, d) and W: (t, d), the touched rows, or None
+    where y itself was drawn. all_W: returns all rows (n, d), which are converted only when asked for.
+    """
 
     weights: np.ndarray
     x: np.ndarray | None
@@ -56,43 +59,43 @@ class Factors:
 
 def inner_products(places: np.ndarray, x: np.ndarray, W: np.ndarray) -> np.ndarray:
     """(rows, k) in float64: x (rows, d) times the rows of W (t, d) at places (rows, k)."""
-    found = np.empty(places.shape)
+    products = np.empty(places.shape)
     step = max(1, slabs.slab_elements(W.size) // (places.shape[-1] * W.shape[-1]))
     for start in range(0, len(places), step):
         some = slice(start, start + step)
-        found[some] = (W[places[some]] @ x[some, :, None])[..., 0]
-    return found
+        products[some] = (W[places[some]] @ x[some, :, None])[..., 0]
+    return products
 
 
 def input_gradient(places: np.ndarray, dy: np.ndarray, W: np.ndarray) -> np.ndarray:
-    """dx (rows, d) in float64 from the touched rows W (t, d); places, dy: (rows, k), places into those.
+    """dx (rows, d) in float64, from the touched rows W (t, d), dy (rows, k), and places (rows, k) among those rows.
 
-    Sums over the selected only, so that what was not selected cannot spoil them; likewise those below.
+    Like the functions below, it sums over the selected only, so that an infinity elsewhere does no harm.
     """
     shape = len(places), W.shape[-1]
     return input_gradient_at(np.arange(math.prod(shape)), places, dy, W).reshape(shape)
 
 
 def input_gradient_at(at: np.ndarray, places: np.ndarray, dy: np.ndarray, W: np.ndarray) -> np.ndarray:
-    """dx of `input_gradient` at ascending flat places (m,) of it alone: dx as a whole is never held."""
+    """The entries of `input_gradient` at ascending flat places (m,); dx as a whole is never held."""
     return _picked(at, slabs.input_gradients(*_tensors(places, dy, W), sized=False))
 
 
 def weight_gradient(places: np.ndarray, dy: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """dW (t, d) in float64 at the touched rows, from x (rows, d); places, dy: (rows, k), places into those."""
+    """dW (t, d) in float64 at the touched rows, from x (rows, d), dy (rows, k), and places (rows, k) among the rows."""
     shape = int(places.max()) + 1, x.shape[-1]
     return weight_gradient_at(np.arange(math.prod(shape)), places, dy, x).reshape(shape)
 
 
 def weight_gradient_at(at: np.ndarray, places: np.ndarray, dy: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """dW of `weight_gradient` at ascending flat places (m,) of it alone."""
+    """The entries of `weight_gradient` at ascending flat places (m,); dW as a whole is never held."""
     return _picked(at, slabs.weight_gradients(*_tensors(places, dy, x), sized=False))
 
 
-def _picked(at: np.ndarray, found: Iterator[slabs.Slab]) -> np.ndarray:
-    """Entries at ascending flat places of sums that come slab after slab, in order."""
+def _picked(at: np.ndarray, sums: Iterator[slabs.Slab]) -> np.ndarray:
+    """The entries at ascending flat places of sums that come slab after slab, in order."""
     picked, begin = np.empty(at.size), 0
-    for slab in found:
+    for slab in sums:
         end = begin + slab.sums.numel()
         some = slice(*np.searchsorted(at, (begin, end)))
         picked[some] = slab.sums.numpy().ravel()[at[some] - begin]
@@ -103,4 +106,4 @@ def _picked(at: np.ndarray, found: Iterator[slabs.Slab]) -> np.ndarray:
 def _tensors(*arrays: np.ndarray) -> Iterator[torch.Tensor]:
     import torch
 
-    return (torch.from_numpy(np.ascontiguousarray(each)) for each in arrays)
+    return (torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
