@@ -1,1 +1,1 @@
-"""How far a right result is from the references, and whether a repeated call has its bits."""
+"""How far a right result is from the references, and whether a repeated call returns the same bits."""

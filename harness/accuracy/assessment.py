@@ -1,4 +1,4 @@
-"""A method beside a reference, entry by entry: what it gave, what is right, and what its error bounds allow."""
+"""A method beside a reference, entry by entry: what it returned, what is right, and what its error bounds allow."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from harness.precision.solution import Solution
 from harness.topk.outcome import Outcome, as_rows, factors_of, matrix_gradient
 
 GOT, SIZE, BOUND, PROBABLE, STORAGE, REDUCED = "got", "size", "bound", "probable", "storage", "reduced"
+"""The parts that an assessment has of each tensor: the method's entries, their sums of |terms|, and their bounds."""
 
 EXPLAINING = (GOT, SIZE, BOUND, STORAGE, REDUCED)
-"""What causes ask about, of the entries that differ."""
+"""The parts that the rules of the causes need."""
 
 Arrays = dict[str, np.ndarray]
 
 
 class Assessment:
-    """A method's outcome and its error bounds: what does not depend on the reference.
+    """A method's outcome with its error bounds, ready to be compared with any reference.
 
-    Each array is made when something asks for it: a bound costs more than the comparison that it belongs to.
+    Every array is computed when it is first asked for: a bound costs more than the comparison that uses it.
     """
 
     def __init__(
@@ -40,13 +41,13 @@ class Assessment:
         summed_again: bool,
         native: Callable[[], Assessment] | None = None,
     ) -> None:
-        """outcome: None stands for native's, as the references have it. summed_again: the method adds the products of W
-        and x itself. native: makes that of native, if this is not it."""
+        """outcome: None for native, whose outcome the references hold. summed_again: the method adds the products of W
+        and x itself. native: returns the assessment of native, unless this is it."""
         self.references, self.summed_again = references, summed_again
         self.case = references.problem.case
         self.got: Solution = references.native if outcome is None else references.solution(outcome)
         self._given = tensors_of_solution(self.got)
-        self._order = self.got.indices  # in which the method returned them
+        self._order = self.got.indices  # replaced by the order in which the method returned them
         if outcome is not None:
             self._order = as_rows(outcome.indices).cpu().numpy()
             if outcome.dy is None:
@@ -64,25 +65,26 @@ class Assessment:
         return Sizes(self.got, factors, self.references.loss)
 
     def bounds(self, part: str) -> Bounds:
-        """The bounds that a part is of."""
-        in_mode = Arithmetic.of(self.case.dtype, self.case.mode)
-        if part == STORAGE and self.summed_again:  # asked of sums of the method's own alone
-            in_mode = in_mode.accumulating_in_storage()
-        rounds_factors = reduced_format(self.case.dtype, self.case.mode) is not None
-        of = Arithmetic.of(self.case.dtype) if part in (BOUND, PROBABLE) and rounds_factors else in_mode
+        """The bounds that a part (BOUND, PROBABLE, STORAGE or REDUCED) takes its arrays from."""
+        arithmetic = Arithmetic.of(self.case.dtype, self.case.mode)
+        if part == STORAGE and self.summed_again:  # only the method's own sums can round to storage after each addition
+            arithmetic = arithmetic.accumulating_in_storage()
+        # Where a mode rounds factors, its arithmetic belongs to REDUCED, and BOUND keeps to the dtype's own.
+        if part in (BOUND, PROBABLE) and reduced_format(self.case.dtype, self.case.mode) is not None:
+            arithmetic = Arithmetic.of(self.case.dtype)
         growth = gamma_probable if part == PROBABLE else gamma
-        if (of, growth) not in self._bounds:
-            self._bounds[of, growth] = Bounds(self.sizes, of, growth)
-        return self._bounds[of, growth]
+        if (arithmetic, growth) not in self._bounds:
+            self._bounds[arithmetic, growth] = Bounds(self.sizes, arithmetic, growth)
+        return self._bounds[arithmetic, growth]
 
     def _part(self, part: str, tensor: str) -> np.ndarray:
-        """got, size, bound, ... of a tensor that the method has, in the shape of `Solution`."""
+        """A part of a tensor that the method has, in the shape of `Solution`."""
         if part == GOT:
             return self._given[tensor]
         if tensor != "dS":
-            of: Sizes | Bounds = self.sizes if part == SIZE else self.bounds(part)
-            found: np.ndarray = getattr(of, tensor)
-            return found
+            owner: Sizes | Bounds = self.sizes if part == SIZE else self.bounds(part)
+            array: np.ndarray = getattr(owner, tensor)
+            return array
         dS = self._given["dS"]
         if part != SIZE:
             return matrix_bound(self.bounds(part), dS)
@@ -91,9 +93,9 @@ class Assessment:
             return np.abs(dy[..., None] * got.y[:, None] if dS.ndim == 3 else dy * got.values)
 
     def beside(self, tensor: str, name: str, parts: Iterable[str] = (GOT,)) -> Arrays | None:
-        """The arrays of a tensor beside a reference, flat; None where one of the two has not the tensor.
+        """The method's parts of a tensor and the reference's `want` and `residual`, all flat arrays of one length.
 
-        parts: got, size, bound, ..., the method's; want, residual: the reference's.
+        None where the method or the reference lacks the tensor.
         """
         reference = self.references.get(name, self.got)
         theirs = self._of(reference, tensor)
@@ -103,12 +105,12 @@ class Assessment:
         return side_by_side(tensor, self.got, reference, mine, dict(zip(("want", "residual"), theirs, strict=True)))
 
     def comparison(self, tensor: str, name: str, metrics: Iterable[str]) -> Comparison | None:
-        """What these metrics take of a tensor beside a reference; None where one of the two has not the tensor."""
-        needed = {NEEDS[each] for each in metrics if each in NEEDS}
-        # The bounds of a mode that reduces precision are for causes, not for figures.
+        """A tensor beside a reference, with what these metrics need; None where one of the two lacks the tensor."""
+        needed = {NEEDS[metric] for metric in metrics if metric in NEEDS}
+        # In a mode that reduces precision the bounds serve the causes and are not for figures.
         ieee = reduced_format(self.case.dtype, self.case.mode) is None
-        wanted = {SIZE, BOUND, PROBABLE} if ieee else {SIZE}
-        arrays = self.beside(tensor, name, [GOT, *(needed & wanted)])
+        available = {SIZE, BOUND, PROBABLE} if ieee else {SIZE}
+        arrays = self.beside(tensor, name, [GOT, *(needed & available)])
         if arrays is None:
             return None
         with_native = self._native is not None and name != "native" and "native_error" in needed
@@ -124,22 +126,22 @@ class Assessment:
         )
 
     def error(self, tensor: str, name: str) -> float | None:
-        """rel_l2 of a tensor against a reference; None where there is no such tensor."""
+        """rel_l2 of a tensor against a reference; None where one of the two lacks the tensor."""
         if (tensor, name) not in self._errors:
             compared = self.comparison(tensor, name, ())
             self._errors[tensor, name] = None if compared is None else rel_l2(compared)
         return self._errors[tensor, name]
 
     def entries(self, tensor: str, name: str, got: np.ndarray, want: np.ndarray) -> Entries | None:
-        """What causes ask about the entries of a tensor that differ from a reference; None where none does.
+        """The entries of a tensor that need a cause, with what the rules need to know; None where there are none.
 
-        got, want: all entries of both, as `comparison` has them.
+        got, want: all entries of both sides, as `comparison` returns them.
         """
         at = np.flatnonzero(differing(got, want, against_native=name == "native"))
         if not at.size:
             return None
         arrays = self._at(at, tensor, name)
-        form, in_mode = FORMATS[self.case.dtype], Arithmetic.of(self.case.dtype, self.case.mode).storage
+        form, stored = FORMATS[self.case.dtype], Arithmetic.of(self.case.dtype, self.case.mode).storage
         kinds = unlike_entries(tensor, name, self._given[tensor].shape, self.got, self.references)
         spoilt = False
         if not (np.isfinite(arrays[GOT]).all() and np.isfinite(arrays["want"]).all()):
@@ -151,7 +153,7 @@ class Assessment:
             bound=arrays[BOUND],
             storage_bound=arrays[STORAGE],
             reduced_bound=arrays[REDUCED],
-            spoilt=spoilt | ~(arrays[SIZE] < 2.0**in_mode.emax),
+            spoilt=spoilt | ~(arrays[SIZE] < 2.0**stored.emax),  # also where the size is NaN
             quantised=self._quantised(tensor)[at] if name == "original" else np.zeros(at.size),
             **{kind: mask[at] for kind, mask in kinds.items()},
             form=form,
@@ -161,23 +163,24 @@ class Assessment:
         )
 
     def _at(self, at: np.ndarray, tensor: str, name: str) -> Arrays:
-        """What causes ask about, at some entries (m,) of a tensor beside a reference."""
+        """The EXPLAINING parts, want and residual at some entries (m,) of a tensor beside a reference."""
         reference = self.references.get(name, self.got)
-        # dx and dW may have many entries of which few differ; of the same indices they stand beside each other as they
-        # are, so that what is asked about them need not be made of all
-        few = tensor == "dx" or (tensor == "dW" and np.array_equal(self.got.touched, reference.touched))
-        found = self.beside(tensor, name, (GOT,) if few else EXPLAINING)
-        assert found is not None
-        arrays = {part: each[at] for part, each in found.items()}
-        if few:
+        # dx and dW may have many entries of which few differ. Where both sides have the same rows, places on both sides
+        # agree, and bounds are computed at these entries alone.
+        aligned = tensor == "dx" or (tensor == "dW" and np.array_equal(self.got.touched, reference.touched))
+        whole = self.beside(tensor, name, (GOT,) if aligned else EXPLAINING)
+        assert whole is not None
+        arrays = {part: array[at] for part, array in whole.items()}
+        if aligned:
             size = self.sizes.at(tensor, at)
             bounds = {part: self.bounds(part) for part in (BOUND, STORAGE, REDUCED)}
-            made = {each: each.at(tensor, at, size) for each in set(bounds.values())}
-            arrays |= {SIZE: size} | {part: made[each] for part, each in bounds.items()}
+            # Parts often share their bounds; each of these is computed once.
+            computed = {bound: bound.at(tensor, at, size) for bound in set(bounds.values())}
+            arrays |= {SIZE: size} | {part: computed[bound] for part, bound in bounds.items()}
         return arrays
 
     def selections(self, name: str, metrics: Iterable[str] = tuple(SELECTION_METRICS)) -> Selections:
-        """What these metrics take of the selection beside a reference's, its indices in the order of the method."""
+        """The selection beside a reference's, for these metrics; its indices are in the method's own order."""
         reference = self.references.get(name, self.got)
         bound, trusted = np.empty((0, 0)), False
         if not BOUNDED.isdisjoint(metrics):
@@ -188,17 +191,17 @@ class Assessment:
         )
 
     def _of(self, reference: Reference, tensor: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """(rounded, residual) of a tensor of a reference, of dS in the shape that the method's has."""
+        """(rounded, residual) of a reference's tensor; dS comes in the shape that the method's has."""
         if tensor == "dS" and "dS" in self._given:
             return reference.matrix(self._given["dS"].ndim == 3)
         return reference.entries.get(tensor)
 
     def _quantised(self, tensor: str) -> np.ndarray:
         """|conditional - original|: by how much the cast moved the answer on the method's own selection."""
-        own, original = (self.references.get(each, self.got) for each in ("conditional", "original"))
-        one, two = self._of(own, tensor), self._of(original, tensor)
-        if one is None or two is None:
+        own, original = (self.references.get(reference, self.got) for reference in ("conditional", "original"))
+        held, uncast = self._of(own, tensor), self._of(original, tensor)
+        if held is None or uncast is None:
             raise ValueError(f"the references have no {tensor}")
-        mine = dict(zip(("own", "own_residual"), one, strict=True))
-        found = side_by_side(tensor, self.got, original, mine, dict(zip(("want", "residual"), two, strict=True)))
-        return absolute_error(found["own"], found["want"], found["residual"] - found["own_residual"])
+        mine = dict(zip(("own", "own_residual"), held, strict=True))
+        both = side_by_side(tensor, self.got, original, mine, dict(zip(("want", "residual"), uncast, strict=True)))
+        return absolute_error(both["own"], both["want"], both["residual"] - both["own_residual"])

@@ -14,17 +14,17 @@ from harness.precision.selection import SELECTION_METRICS
 from harness.vocabulary import CAUSE, PROVED
 
 OF_THE_SELECTED = ("dy", "dW")
-"""Tensors that are compared at the selected entries: where a relaxation has others, that would hide its bias."""
-
+"""Tensors that are compared at the selected entries only: a relaxation has others, and its bias would not show."""
 
 PARTS = {"exact": "original", "conditional": "exact"}
-"""Of the total error, what is not the method's arithmetic: quantisation is exact against original, selection is
-conditional against exact."""
+"""The parts of the total error that are not the method's arithmetic: exact against original is quantisation,
+conditional against exact is selection."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One row: whose error (`of`) in which tensor, against which reference, by which metric."""
+    """One row of discrepancies.csv: whose error (`of`: the method, or a reference) in which tensor, against which
+    reference, by which metric."""
 
     tensor: str
     of: str
@@ -36,21 +36,21 @@ class Figure:
 def figures(
     assessment: Assessment, tensors: Iterable[str], names: Iterable[str], metrics: Iterable[str], *, exact: bool = True
 ) -> Iterator[Figure]:
-    """Every figure of a method: tensors x references x metrics, those that there are.
+    """Every figure of a method: tensors x references x metrics, as far as they exist. names: of the references.
 
-    Of one that is not exact there are fewer: a bias has no cause in the arithmetic, and dy and dW have entries that
-    were not selected.
+    A relaxation (not exact) has fewer: its bias has no cause in the arithmetic, and its dy and dW are not zero where
+    nothing was selected.
     """
     if not exact:
-        tensors = [each for each in tensors if each not in OF_THE_SELECTED]
-        metrics = [each for each in metrics if each != CAUSES_METRIC]
+        tensors = [tensor for tensor in tensors if tensor not in OF_THE_SELECTED]
+        metrics = [metric for metric in metrics if metric != CAUSES_METRIC]
     names, metrics = list(names), list(metrics)
     compared = [tensor for tensor in tensors if tensor != "selection"]
     for name in names:
         if "selection" in tensors:
-            wanted = [metric for metric in metrics if metric in SELECTION_METRICS]
-            selections = assessment.selections(name, wanted)
-            for metric in wanted:
+            of_selections = [metric for metric in metrics if metric in SELECTION_METRICS]
+            selections = assessment.selections(name, of_selections)
+            for metric in of_selections:
                 yield Figure("selection", "method", name, metric, SELECTION_METRICS[metric](selections))
         for tensor in compared:
             yield from _tensor_figures(assessment, tensor, name, metrics)
@@ -74,13 +74,13 @@ def _tensor_figures(assessment: Assessment, tensor: str, name: str, metrics: lis
 
 def _part_figures(assessment: Assessment, tensor: str, of: str, name: str, metrics: list[str]) -> Iterator[Figure]:
     """One reference beside another: what the selection, or the cast, adds to the error."""
-    one, two = (assessment.references.get(each, assessment.got) for each in (of, name))
-    if tensor not in one.entries:
+    own, other = (assessment.references.get(reference, assessment.got) for reference in (of, name))
+    if tensor not in own.entries:
         return
-    mine = dict(zip(("got", "own_residual"), one.entries[tensor], strict=True))
-    found = side_by_side(tensor, one, two, mine, dict(zip(("want", "residual"), two.entries[tensor], strict=True)))
-    residual = found["residual"] - found["own_residual"]
-    compared = Comparison(found["got"], found["want"], assessment.case.dtype, residual)
+    mine = dict(zip(("got", "own_residual"), own.entries[tensor], strict=True))
+    both = side_by_side(tensor, own, other, mine, dict(zip(("want", "residual"), other.entries[tensor], strict=True)))
+    residual = both["residual"] - both["own_residual"]
+    compared = Comparison(both["got"], both["want"], assessment.case.dtype, residual)
     yield from _evaluated(tensor, of, name, compared, metrics)
 
 
@@ -92,16 +92,16 @@ def _evaluated(tensor: str, of: str, name: str, compared: Comparison, metrics: l
 
 
 def proof_figures(after: Proof, before: Proof) -> Iterator[Figure]:
-    """How many exact entries were settled by which rung of the ladder, since `before`: rows of the tensor `all`."""
+    """How many exact entries each rung of the ladder settled since `before`; these rows have the tensor `all`."""
     for rung in fields(Proof):
         count = getattr(after, rung.name) - getattr(before, rung.name)
         if count:
             yield Figure("all", "exact", "exact", PROVED + rung.name, float(count))
 
 
-def unexplained(found: Iterable[Figure]) -> str:
-    """What no cause explains, in one line, or ''."""
-    left = [each for each in found if each.metric == CAUSE + UNEXPLAINED and each.value]
+def unexplained(rows: Iterable[Figure]) -> str:
+    """In one line, how many entries no cause explains; '' where every entry has one."""
+    left = [row for row in rows if row.metric == CAUSE + UNEXPLAINED and row.value]
     return "; ".join(
-        f"no cause explains {each.value:.0f} entries of {each.tensor} against {each.reference}" for each in left
+        f"no cause explains {row.value:.0f} entries of {row.tensor} against {row.reference}" for row in left
     )

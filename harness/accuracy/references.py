@@ -1,4 +1,4 @@
-"""What a method is compared with: native, and three exact answers that differ in selection and in inputs."""
+"""What a method is compared with: native, and three exact answers that differ in their selection or inputs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from harness.topk.problems import Problem
 
 @dataclass(frozen=True)
 class Reference:
-    """One reference as seen by one method: its selection, its y, and each tensor as (rounded, residual).
+    """One reference as one method sees it: its selection, its y, and each tensor as (rounded, residual).
 
-    indices: (rows, k) ascending, what the reference selected; right_indices: the right selection by its y, among
-    equals the choice of the method (the same, but for native, which made a choice of its own); y: (rows, n); touched:
-    (t,) ascending; entries: tensor -> two arrays, shaped as in `Solution`: rounded to the dtype, and what that lacks.
-    matrix(full): dS, (rows, k, n) or at the entries of S, (rows, k).
+    indices: (rows, k) ascending, what the reference selected. right_indices: the right selection by its y, which among
+    equal values is the method's choice; only native made one of its own, so only there it differs from indices. y:
+    (rows, n). touched: (t,) ascending, the indices that any row selected. entries: tensor -> two arrays, shaped as in
+    `Solution`: the exact answer rounded to the dtype, and the residual. matrix(full): the same two arrays of dS,
+    (rows, k, n), or (rows, k) at the entries of S.
     """
 
     indices: np.ndarray
@@ -40,9 +41,9 @@ class Reference:
 
 @dataclass
 class References:
-    """The references of one problem; exact answers are made once for each selection that a method comes with.
+    """The references of one problem. An exact answer is computed once for each selection that a method returns.
 
-    proof: how many exact entries were settled by which rung of the ladder.
+    proof: how many exact entries each rung of the ladder settled.
     """
 
     problem: Problem
@@ -52,13 +53,13 @@ class References:
     _made: dict[tuple[str, bytes], Reference] = field(default_factory=dict)
     _y: dict[str, Certified] = field(default_factory=dict)
 
-    # Made when they are first asked for: most launches compare nothing, and these are copies in float64.
+    # These are float64 copies, made when they are first asked for: most launches compare nothing.
 
     @functools.cached_property
     def finite(self) -> bool:
         """Whether all inputs are finite."""
-        held = (self.problem.y, self.problem.weights, self.problem.x, self.problem.W)
-        return all(bool(each.isfinite().all()) for each in held if each is not None)
+        inputs = (self.problem.y, self.problem.weights, self.problem.x, self.problem.W)
+        return all(bool(tensor.isfinite().all()) for tensor in inputs if tensor is not None)
 
     @functools.cached_property
     def inputs(self) -> dict[str, np.ndarray]:
@@ -73,14 +74,18 @@ class References:
         return solution_of(self.native_selected)
 
     def solution(self, outcome: Outcome) -> Solution:
-        """An outcome in float64; with native's y where it was given the same."""
+        """An outcome in float64; it shares native's y where the method selected from the same bits."""
         selected = selected_of(outcome)
         same = torch.equal(bits(selected.y), bits(self.native_selected.y))
         return solution_of(selected, self.native.y if same else None)
 
     def get(self, name: str, got: Solution) -> Reference:
-        """`native`: the same dtype and device. `exact`: on the inputs as the dtype holds them. `conditional`: exact,
-        on the method's own selection. `original`: exact, on the float64 inputs before the cast."""
+        """The reference of this name for a method's solution.
+
+        `native`: torch.topk in the same dtype on the same device. `exact`: the exact answer on the inputs as the dtype
+        holds them. `conditional`: the exact answer on the method's own selection. `original`: the exact answer on the
+        float64 inputs before the cast.
+        """
         key = name, got.indices.tobytes()
         if key not in self._made:
             self._made[key] = self._make(name, got)
@@ -101,15 +106,15 @@ class References:
         return self._exact(solved, inputs)
 
     def _exact(self, solved: ExactSolution, inputs: dict[str, np.ndarray]) -> Reference:
-        found = {"values": solved.values, "dy": solved.dy, "dx": solved.dx, "dW": solved.dW}
-        entries = {name: (each.rounded, each.residual) for name, each in found.items() if each is not None}
+        tensors = {"values": solved.values, "dy": solved.dy, "dx": solved.dx, "dW": solved.dW}
+        entries = {name: (exact.rounded, exact.residual) for name, exact in tensors.items() if exact is not None}
 
         @functools.cache
         def matrix(full: bool) -> tuple[np.ndarray, np.ndarray]:
             cotangents = Cotangents.of(Scores(inputs), solved.indices, self.loss)
-            found = matrix_gradient(cotangents, self.problem.case.dtype, full=full)
-            self.proof += found.proof
-            return found.rounded, found.residual
+            dS = matrix_gradient(cotangents, self.problem.case.dtype, full=full)
+            self.proof += dS.proof
+            return dS.rounded, dS.residual
 
         with np.errstate(invalid="ignore"):
             y = solved.y.rounded + solved.y.residual
@@ -117,10 +122,10 @@ class References:
 
     def _native(self, got: Solution) -> Reference:
         native = self.native
-        entries = {name: (each, np.zeros_like(each)) for name, each in tensors_of_solution(native).items()}
+        entries = {name: (array, np.zeros_like(array)) for name, array in tensors_of_solution(native).items()}
 
         def matrix(full: bool) -> tuple[np.ndarray, np.ndarray]:
-            """native has no S: its dS is g yᵀ of its own g and y, rounded once."""
+            """native has no S, so g yᵀ of its own g and y, rounded once, stands for its dS."""
             with np.errstate(invalid="ignore", over="ignore"):
                 product = native.dy[:, :, None] * native.y[:, None, :] if full else native.dy * native.values
             rounded = round_to(product, self.problem.case.dtype)
@@ -131,6 +136,6 @@ class References:
 
 
 def tensors_of_solution(solution: Solution) -> dict[str, np.ndarray]:
-    """values, dy, dx, dW: those that there are."""
-    found = {"values": solution.values, "dy": solution.dy, "dx": solution.dx, "dW": solution.dW}
-    return {name: each for name, each in found.items() if each is not None}
+    """name -> array for values, dy, dx and dW, as far as the solution has them."""
+    tensors = {"values": solution.values, "dy": solution.dy, "dx": solution.dx, "dW": solution.dW}
+    return {name: array for name, array in tensors.items() if array is not None}

@@ -1,4 +1,4 @@
-"""The same call again: entries that have not the same bits, and a digest by which launches can be compared."""
+"""Repeated calls: the share of entries that have the same bits again, and a digest that compares launches."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ from harness.precision.repeats import DIGEST, REPEAT_METRICS, WORST, Repeat
 from harness.topk.outcome import Outcome, as_float64, as_rows, bits
 
 AGAIN = 4
-"""How often a call is repeated: what a race decides shows in the first repeats, or hardly ever."""
+"""Repeats of a call: the result of a race differs in the first few repeats, or hardly ever."""
 
 ITSELF = "itself"
-"""What the column `reference` says of these figures."""
+"""The word in the column `reference` of these figures."""
 
 DIGEST_BYTES = 6
-"""Of a SHA-256: as many as a float64 holds without rounding."""
+"""Bytes of the SHA-256 digest that are kept: a float64 holds 48 bits without rounding."""
 
 
 def repeat_figures(
     first: Outcome, again: Callable[[], Outcome], tensors: Collection[str], metrics: Collection[str]
 ) -> Iterator[Figure]:
-    """The figures of a method that a study asks for: of every tensor that there is, the worst over the repeats."""
-    own = {name: each for name, each in _entries(first, first).items() if name in tensors}
+    """The figures of a method that a study asks for, the worst over the repeats, for every tensor that it has.
+
+    first: the outcome of the first call. again: calls the method once more.
+    """
+    own = {name: entries for name, entries in _entries(first, first).items() if name in tensors}
     if DIGEST in metrics:
         for name, (patterns, _) in own.items():
             yield Figure(name, "method", ITSELF, DIGEST, _digest(patterns))
-    asked = [each for each in REPEAT_METRICS if each in metrics]
+    asked = [metric for metric in REPEAT_METRICS if metric in metrics]
     worst: dict[tuple[str, str], float] = {}
     for _ in range(AGAIN if asked else 0):
         other = _entries(again(), first)
@@ -44,7 +47,7 @@ def repeat_figures(
 
 
 def _repeat(patterns: torch.Tensor, numbers: torch.Tensor, other: torch.Tensor, others: torch.Tensor) -> Repeat:
-    """Of two calls; where their shapes differ no entry is alike."""
+    """The entries of two calls side by side; where shape or dtype differ, no entry is alike."""
     dtype = str(numbers.dtype).removeprefix("torch.")
     if patterns.shape != other.shape or patterns.dtype != other.dtype:
         unlike = np.zeros(patterns.numel(), dtype=bool)
@@ -53,17 +56,17 @@ def _repeat(patterns: torch.Tensor, numbers: torch.Tensor, other: torch.Tensor, 
 
 
 def _entries(outcome: Outcome, first: Outcome) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """tensor -> (bits, numbers), flat copies: a method may use the memory of its results again.
+    """tensor -> (bits, numbers), flat. They are copies, since a method may reuse the memory of its results.
 
-    Values, selection and dS in the order in which the method returned them; dy and dW where the first call selected,
-    since elsewhere they are zero.
+    Values, selection and dS are in the order in which the method returned them. dy and dW are taken where the first
+    call selected, since elsewhere they are zero.
     """
     indices = as_rows(first.indices)
-    found: dict[str, torch.Tensor | None] = {"values": outcome.values, "dx": outcome.dx, "dS": outcome.dS}
-    found["dy"] = None if outcome.dy is None else as_rows(outcome.dy).gather(-1, indices)
-    found["dW"] = None if outcome.dW is None else outcome.dW[torch.unique(indices)]
-    numbers = {name: _flat(each) for name, each in found.items() if each is not None}
-    entries = {name: (bits(each), each) for name, each in numbers.items()}
+    tensors: dict[str, torch.Tensor | None] = {"values": outcome.values, "dx": outcome.dx, "dS": outcome.dS}
+    tensors["dy"] = None if outcome.dy is None else as_rows(outcome.dy).gather(-1, indices)
+    tensors["dW"] = None if outcome.dW is None else outcome.dW[torch.unique(indices)]
+    numbers = {name: _flat(tensor) for name, tensor in tensors.items() if tensor is not None}
+    entries = {name: (bits(flat), flat) for name, flat in numbers.items()}
     selected = as_rows(outcome.y).gather(-1, as_rows(outcome.indices))
     return entries | {"selection": (_flat(outcome.indices), _flat(selected))}
 

@@ -1,4 +1,4 @@
-"""A method's entries beside a reference's: which belongs beside which, and where the two selected unlike indices."""
+"""A method's entries beside a reference's: which belongs beside which, and where only one side selected the index."""
 
 from __future__ import annotations
 
@@ -18,22 +18,30 @@ def side_by_side(
     mine: Mapping[str, np.ndarray],
     theirs: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """The entries of both at the union of the two selections, flat; what a side did not select is zero there."""
+    """The arrays of both sides at the union of their selections, flat and in one dictionary.
+
+    mine, theirs: name -> array of got's and of want's selection, in the shape that the tensor has in `Solution`. Where
+    a side did not select an index, its arrays are zero.
+    """
     if tensor == "dx":
-        found = {**mine, **theirs}
+        arrays = {**mine, **theirs}
     elif tensor == "dW":
         alignment = Alignment.of(got.touched[None], want.touched[None])
-        found = {name: alignment.of_got(each[None]) for name, each in mine.items()}
-        found |= {name: alignment.of_want(each[None]) for name, each in theirs.items()}
+        arrays = {name: alignment.of_got(array[None]) for name, array in mine.items()}
+        arrays |= {name: alignment.of_want(array[None]) for name, array in theirs.items()}
     else:
         alignment = Alignment.of(got.indices, want.indices)
-        found = {name: alignment.of_got(each) for name, each in mine.items()}
-        found |= {name: alignment.of_want(each) for name, each in theirs.items()}
-    return {name: each.ravel() for name, each in found.items()}
+        arrays = {name: alignment.of_got(array) for name, array in mine.items()}
+        arrays |= {name: alignment.of_want(array) for name, array in theirs.items()}
+    return {name: array.ravel() for name, array in arrays.items()}
 
 
 def unlike_entries(tensor: str, name: str, shape: tuple[int, ...], got: Solution, references: References) -> Kinds:
-    """tied, flipped, requantised -> flat masks of the entries of a tensor."""
+    """tied, flipped, requantised -> flat masks of the entries of a tensor; causes.py says what they mean.
+
+    name: the reference. shape: the tensor's on the method's side. An entry of dx sums over a row and one of dW over an
+    index, so it has a kind where any of its terms has.
+    """
     reference = references.get(name, got)
     alignment = Alignment.of(got.indices, reference.indices)
     kinds = _kinds(alignment, name, got, references)
@@ -49,6 +57,13 @@ def unlike_entries(tensor: str, name: str, shape: tuple[int, ...], got: Solution
 
 
 def _kinds(alignment: Alignment, name: str, got: Solution, references: References) -> Kinds:
+    """Why an index was selected by one side only, as masks of the entries of the alignment.
+
+    Against native, an index whose y is NaN or equals native's least selected value is tied, and any other is flipped.
+    Against original, an index is requantised where the method agrees with the exact answer on the cast inputs, and
+    flipped where it does not. Against the other references it is flipped: among equal values these choose as the
+    method did, so there are no ties.
+    """
     none = np.zeros_like(alignment.unlike)
     if name == "native":
         y, native = references.native.y, references.native.values
