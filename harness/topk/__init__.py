@@ -1,1 +1,1 @@
-"""What is measured, and when it is right; harness/README.md says what another operator would have to bring."""
+"""The operator that is measured, topk, and when a result is right; harness/README.md says what another one takes."""

@@ -1,6 +1,6 @@
-"""Sums that a method adds itself (dx, dW, and values that are multiplied again), held to their rounding error bounds.
+"""Sums (dx, dW, and values that a method multiplies again) are checked against their rounding error bounds.
 
-Everything is computed in torch where the tensors are, in slabs, in float64.
+All of it is computed in torch, in float64, slab by slab, on the device of the tensors.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from harness.topk.problems import Problem
 
 
 def wrong_sums(got: Selected, outcome: Outcome, problem: Problem, loss: str, multiplies_again: bool) -> str:
-    """dx and dW against float64 sums of the method's own dy, within the bounds of harness/precision/bounds.py.
+    """Why dx or dW is outside its bound, or ''; compared with float64 sums over the method's own dy.
 
-    Only a method that multiplies again has a backward of its own, which may add rows of dW in the storage format.
+    The bound is the one of harness/precision/arithmetic.py. Only a method that multiplies again has a backward of its
+    own, which may add the rows of dW in the storage format.
     """
     if got.dx is None or outcome.dW is None or problem.x is None or problem.W is None:
         return ""
@@ -43,13 +44,13 @@ def wrong_sums(got: Selected, outcome: Outcome, problem: Problem, loss: str, mul
     ):
         if not wrong and (over := outside_bound(have, slabs, arithmetic, problem)):
             wrong = f"{over} entries of {name} are outside their rounding error bound"
-    if wrong and not all(each.isfinite().all() for each in (x, W, dy)):
-        return ""  # 0 times a non-finite entry is NaN in some methods and not in others: no bound holds
+    if wrong and not all(factor.isfinite().all() for factor in (x, W, dy)):
+        return ""  # 0 times an infinity or NaN is NaN in some methods and skipped in others, so no bound holds
     return wrong
 
 
 def _rows_elsewhere(dW: torch.Tensor, own: torch.Tensor | None) -> str:
-    """Why dW is wrong at the rows that were not selected, or ''; own: the others."""
+    """Why dW (n, d) is wrong at the rows that were not selected, or ''; own: its selected rows."""
     if own is None or zero_elsewhere(dW, own):
         return ""
     elsewhere = int(torch.count_nonzero(dW.any(dim=-1))) - int(torch.count_nonzero(own.any(dim=-1)))
@@ -57,34 +58,37 @@ def _rows_elsewhere(dW: torch.Tensor, own: torch.Tensor | None) -> str:
 
 
 def outside_bound(have: torch.Tensor, slabs: Iterator[Slab], arithmetic: Arithmetic, problem: Problem) -> int:
-    """How many entries are farther from their float64 sums than two bounds: these may err the other way."""
+    """How many entries are farther from their float64 sums than the bounds of both sums together."""
     outside, largest = 0, 2.0 ** FORMATS[problem.case.dtype].emax
     for slab in slabs:
         own = have[slab.places].double()
         bound = _bound(arithmetic, slab.terms, slab.sizes, own)
         bound += _bound(Arithmetic.of("float64"), slab.terms, slab.sizes, slab.sums)
-        overflows = (slab.sums.abs() + bound >= largest) & ~own.isfinite()
+        overflows = (slab.sums.abs() + bound >= largest) & ~own.isfinite()  # an infinity may then be right
         outside += int((~((own - slab.sums).abs() <= bound) & ~overflows).sum())
     return outside
 
 
 def _bound(arithmetic: Arithmetic, terms: torch.Tensor, sizes: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
-    """`sum_bound` of harness/precision/bounds.py, where the tensors are."""
-    found = _for_all(int(terms), arithmetic) if terms.numel() == 1 else SumBound.of(terms.cpu().numpy(), arithmetic)
-    of_size, least = (torch.from_numpy(each).to(sizes.device) for each in (found.of_size, found.least))
+    """`sum_bound` of harness/precision/arithmetic.py, on the device of the tensors."""
+    parts = _for_all(int(terms), arithmetic) if terms.numel() == 1 else SumBound.of(terms.cpu().numpy(), arithmetic)
+    of_size, least = (torch.from_numpy(part).to(sizes.device) for part in (parts.of_size, parts.least))
     bound = torch.where(sizes == 0, 0.0, of_size * sizes) + least
-    return bound + found.of_result * result.abs() if found.of_result else bound
+    return bound + parts.of_result * result.abs() if parts.of_result else bound
 
 
 @functools.cache
 def _for_all(terms: int, arithmetic: Arithmetic) -> SumBound:
-    """Of sums that all have so many terms, slab after slab."""
+    """The bound of sums that all have this number of terms; every slab asks for it again."""
     return SumBound.of(np.array([terms]), arithmetic)
 
 
 def right_but_for_rounding(got: Selected, rows: torch.Tensor, problem: Problem) -> bool:
-    """Whether the selected of some rows are the k largest of a product x Wᵀ within its bound: compiled, or mapped over
-    rows, it may be rounded otherwise than the y that is known here."""
+    """Whether the indices of some rows are right for some y within the bound of the product x Wᵀ.
+
+    A method that multiplies again under torch.compile or vmap may round its own product differently from the y that is
+    known here. Each of the two products may err by one bound at each of two entries that are compared: four in all.
+    """
     for some in torch.split(rows, max(1, slab_elements(got.y.numel()) // problem.case.n)):
         y, indices = got.y[some].double(), got.indices[some]
         right = torch.from_numpy(right_selection(y.cpu().numpy(), indices.cpu().numpy())).to(y.device)
@@ -96,14 +100,14 @@ def right_but_for_rounding(got: Selected, rows: torch.Tensor, problem: Problem) 
 
 
 def product_bounds(y: torch.Tensor, rows: torch.Tensor, problem: Problem) -> torch.Tensor:
-    """Of y = x Wᵀ, (some rows, n)."""
+    """The bounds of y = x Wᵀ, (m, n), for rows (m,) of x."""
     x, W = _factors(problem)
-    size = torch.cat([x[rows].double().abs() @ each.double().abs().mT for each in torch.split(W, _step(W))], dim=-1)
+    size = torch.cat([x[rows].double().abs() @ piece.double().abs().mT for piece in torch.split(W, _step(W))], dim=-1)
     return _bound(_product(problem), torch.full((1, 1), problem.case.d), size, y)
 
 
 def outside_product_bound(got: Selected, places: torch.Tensor, problem: Problem) -> Iterator[torch.Tensor]:
-    """Masks over places (m, 2) of the values that are farther from y than two products can be, slab by slab."""
+    """Masks over places (m, 2), slab by slab: values that are farther from y than the bounds of both products allow."""
     x, W = _factors(problem)
     for some in torch.split(places, _step(W)):
         rows, columns = some.T
@@ -129,7 +133,7 @@ def _step(W: torch.Tensor) -> int:
 
 
 def zero_elsewhere(whole: torch.Tensor | None, selected: torch.Tensor | None) -> bool:
-    """Whether a gradient has no other entries than those at the selected; NaN is one."""
+    """Whether a gradient is zero except where it was selected; NaN counts as an entry."""
     if whole is None or selected is None:
         return True
     return int(torch.count_nonzero(whole)) == int(torch.count_nonzero(selected))

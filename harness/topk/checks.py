@@ -1,12 +1,12 @@
-"""Is the output right? Nothing is timed before it was; a reason comes back, or ''.
+"""Is the output right? Checks return the reason why it is not, or ''; nothing is timed before they have passed.
 
-Selected values and dy are copies, so they must equal what they are copies of, with four exceptions that this
-arithmetic has: 0 times a non-finite y is NaN, a subnormal y may be flushed to zero, -0 may become 0, and a mode of
-reduced precision rounds what it multiplies. A method
-that multiplies again (values by W[indices] @ x), dx and dW are sums, held to their rounding error bound.
+Selected values and dy are copies, so they must equal what they are copied from. Four exceptions are allowed, because
+matrix products have them: 0 times a non-finite y is NaN, a subnormal y may be flushed to zero, -0 may become 0, and a
+mode of reduced precision rounds the factors. dx, dW, and the values of a method that multiplies again (W[indices] @ x),
+are sums, and are held to their rounding error bounds (bounded.py).
 
-All of it is done in torch where the tensors are, or on the CPU where their device has no float64, in slabs: at the
-sizes of an accelerator float64 copies of all would neither fit nor end.
+All of it is done in torch, slab by slab, on the device of the tensors, or on the CPU where the device has no float64.
+At the sizes of an accelerator, float64 copies of everything would not fit, and would take too long.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from harness.topk.relaxed import wrong_relaxation
 
 @torch.no_grad()
 def wrong_outcome(method: Method, outcome: Outcome, problem: Problem, loss: str) -> str:
-    """Why the outcome of a method is wrong, or ''. Relaxations (not exact) are held to relaxed.py."""
+    """Why the outcome of a method is wrong, or ''. relaxed.py checks relaxations, which are not exact."""
     case = problem.case
     lead = () if case.rows == 1 else (case.rows,)
     if outcome.values.shape != (*lead, case.k) or outcome.values.dtype not in result_dtypes(case.dtype, case.mode):
@@ -57,9 +57,10 @@ def wrong_outcome(method: Method, outcome: Outcome, problem: Problem, loss: str)
 
 
 def wrong_derivative(method: Method, phase: str, result: Any, problem: Problem, loss: str) -> str:
-    """Why what the phase jvp, vjp or step returned, (values, derivative, indices), is wrong, or ''.
+    """Why the result (values, derivative, indices) of the phase jvp, vjp or step is wrong, or ''.
 
-    jvp: the tangent, which is the weights, at the selected indices. vjp and step: the cotangent of the loss, at theirs.
+    The derivative of jvp must be the tangent (the weights) at the selected indices; that of vjp and step must be the
+    cotangent of the loss at the selected indices, and zero elsewhere.
     """
     values, derivative, indices = result
     dy = None if phase == "jvp" else derivative
@@ -74,42 +75,44 @@ def wrong_derivative(method: Method, phase: str, result: Any, problem: Problem, 
 
 
 def same_bits(outcome: Outcome, native: Selected) -> bool:
-    """Whether an outcome is native's to the last bit: its verdict is then native's."""
-    for one, two in ((outcome.values, native.values), (outcome.indices, native.indices)):
-        if as_rows(one).shape != two.shape or one.dtype != two.dtype:
+    """Whether an outcome has native's bits, so that the check of native holds for it too."""
+    for mine, theirs in ((outcome.values, native.values), (outcome.indices, native.indices)):
+        if as_rows(mine).shape != theirs.shape or mine.dtype != theirs.dtype:
             return False
     if not torch.equal(as_rows(outcome.indices).sort(dim=-1).values, native.indices):
         return False
     own = selected_of(outcome)
     pairs = ((getattr(own, name), getattr(native, name)) for name in ("values", "dy", "dx", "dW"))
     equal = (
-        one.dtype == two.dtype and torch.equal(bits(one), bits(two))
-        for one, two in pairs
-        if one is not None and two is not None
+        mine.dtype == theirs.dtype and torch.equal(bits(mine), bits(theirs))
+        for mine, theirs in pairs
+        if mine is not None and theirs is not None
     )
     return all(equal) and zero_elsewhere(outcome.dy, own.dy) and zero_elsewhere(outcome.dW, own.dW)
 
 
 def changed(problem: Problem, drawn: Drawn, y: torch.Tensor) -> list[str]:
-    """The names of the inputs that a method wrote into: they are no longer what was drawn, or y is no longer this."""
-    found = [name for name, numbers in drawn.tensors.items() if not _still(getattr(problem, name), numbers)]
-    return found if "y" in drawn.tensors or torch.equal(bits(problem.y), bits(y)) else [*found, "y"]
+    """The names of the inputs that a method wrote into. y: a copy of the problem's, used where y is a product."""
+    names = [name for name, numbers in drawn.tensors.items() if not _still(getattr(problem, name), numbers)]
+    return names if "y" in drawn.tensors or torch.equal(bits(problem.y), bits(y)) else [*names, "y"]
 
 
 def restore(problem: Problem, drawn: Drawn, y: torch.Tensor) -> None:
-    """Undo what a method wrote into the inputs."""
+    """Undo what a method wrote into the inputs; y: a copy of the problem's y, as in `changed`."""
     for name, numbers in ({"y": y} | drawn.tensors).items():
         getattr(problem, name).copy_(numbers)
 
 
 def _still(tensor: torch.Tensor, numbers: torch.Tensor) -> bool:
-    """Whether a tensor has the bits that these numbers have when they are cast: there is no copy of it to compare with,
-    which would be as large as all inputs."""
+    """Whether a tensor still has the bits of these numbers after the cast.
+
+    The numbers are cast again, piece by piece, because copies to compare with would be as large as all inputs.
+    """
     own, drawn = tensor.view(-1), numbers.view(-1)
     step = slab_elements(own.numel())
     return all(
-        torch.equal(bits(one), bits(two.to(one.dtype).to(one.device)))
-        for one, two in zip(torch.split(own, step), torch.split(drawn, step), strict=True)
+        torch.equal(bits(piece), bits(source.to(piece.dtype).to(piece.device)))
+        for piece, source in zip(torch.split(own, step), torch.split(drawn, step), strict=True)
     )
 
 
@@ -121,7 +124,7 @@ def wrong_yardstick(method: Method, problem: Problem) -> str:
 
 
 def wrong_move(output: torch.Tensor, y: torch.Tensor) -> str:
-    """Why this is neither a copy of y nor the largest of its bits as an integer, or ''."""
+    """Why the output is neither a copy of y nor the largest of y's bits read as integers, or ''."""
     if output.shape == y.shape:
         return "" if torch.equal(bits(output), bits(y)) else "copy differs from y"
     return (
@@ -135,6 +138,7 @@ def _wrong_selection(got: Selected, problem: Problem, multiplies_again: bool) ->
         return ""
     if multiplies_again and problem.case.transform != "eager" and right_but_for_rounding(got, rows, problem):
         return ""
+    # Only to say how many: that some are wrong is known.
     wrong, step = 0, max(1, slab_elements(got.y.numel()) // problem.case.n)
     for some in torch.split(rows, step):
         indices = got.indices[some].cpu().numpy()
@@ -145,7 +149,7 @@ def _wrong_selection(got: Selected, problem: Problem, multiplies_again: bool) ->
 def _wrong_values(got: Selected, problem: Problem, multiplies_again: bool) -> str:
     want = got.y.gather(-1, got.indices)
     unequal = _unequal(got.values, want, problem)
-    if len(unequal) and got.values.isnan().any():
+    if len(unequal) and got.values.isnan().any():  # 0 times a non-finite y spoils every value of its row
         rows, columns = unequal.T
         spoilt = ~got.y.isfinite().all(dim=-1)[rows] & got.values[rows, columns].isnan()
         unequal = unequal[~spoilt]
@@ -159,7 +163,7 @@ def _wrong_values(got: Selected, problem: Problem, multiplies_again: bool) -> st
 
 
 def _wrong_cotangent(outcome: Outcome, problem: Problem, loss: str) -> str:
-    """dy is the cotangent at the selected, and zero elsewhere."""
+    """Why dy is not the cotangent at the selected indices and zero elsewhere, or ''."""
     if outcome.dy is None:
         return ""
     if outcome.dy.shape != problem.y.shape:
@@ -184,24 +188,24 @@ def _wrong_cotangent(outcome: Outcome, problem: Problem, loss: str) -> str:
 
 
 def _unequal(got: torch.Tensor, want: torch.Tensor, problem: Problem) -> torch.Tensor:
-    """Places (m, dimensions) of entries that are not the copies that they should be, in this arithmetic."""
+    """Places (m, dimensions) of entries that are not copies of `want`, apart from the exceptions named above."""
     least = 2.0 ** FORMATS[problem.case.dtype].emin
     form = reduced_format(problem.case.dtype, problem.case.mode)
-    one, two = got.reshape(-1), want.reshape(-1)
-    step, found = slab_elements(one.numel()), []
-    for start in range(0, one.numel(), step):
-        own, right = one[start : start + step].double(), two[start : start + step].double()
+    flat, copied = got.reshape(-1), want.reshape(-1)
+    step, places = slab_elements(flat.numel()), []
+    for start in range(0, flat.numel(), step):
+        own, right = flat[start : start + step].double(), copied[start : start + step].double()
         unequal = ~((own == right) | (own.isnan() & right.isnan()) | ((right.abs() < least) & (own == 0)))
         if form is not None:
             unequal &= ~((own - right).abs() <= form.unit_roundoff * right.abs() + smallest(form))
-        found.append(unequal.nonzero()[:, 0] + start)
-    return torch.stack(torch.unravel_index(torch.cat(found), got.shape), dim=-1)
+        places.append(unequal.nonzero()[:, 0] + start)
+    return torch.stack(torch.unravel_index(torch.cat(places), got.shape), dim=-1)
 
 
 def _on_cpu(held: Any) -> Any:
-    """An outcome or a problem."""
-    tensors = {each.name: getattr(held, each.name) for each in fields(held)}
-    return replace(held, **{name: each.cpu() for name, each in tensors.items() if isinstance(each, torch.Tensor)})
+    """An outcome or a problem whose tensors are on the CPU."""
+    values = {field.name: getattr(held, field.name) for field in fields(held)}
+    return replace(held, **{name: value.cpu() for name, value in values.items() if isinstance(value, torch.Tensor)})
 
 
 def _kind(tensor: torch.Tensor) -> str:

@@ -1,4 +1,8 @@
-"""What a phase must return for what it reads, whatever that is: the tensors of a case, or the same memory rewritten."""
+"""What a phase must return for the content that it reads: the tensors of a case, or other numbers in the same memory.
+
+Before anything is timed, every phase is called again after its inputs were rewritten in place, so that a method which
+remembers results by address, or computes them when they are looked at, is found.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +24,9 @@ from harness.vocabulary import YARDSTICKS
 
 @dataclass(frozen=True)
 class Content:
-    """The tensors of a case as they are, or as what the phases read is rewritten.
+    """The numbers that a phase reads: those of the case, or the ones that the memory is rewritten with.
 
-    indices: of the k largest of problem.y, which maps are built from. multiplied: the problem of the same W and x
+    indices: of the k largest of problem.y; maps are built from them. multiplied: the problem with the same W and x
     whose y is their product. native: runs the native method on a problem.
     """
 
@@ -43,15 +47,15 @@ class Content:
 
     @cached_property
     def gradients(self) -> Remembered:
-        """dW and dx of native on W and x: nearly every right method has their bits."""
+        """dW and dx of native on W and x; nearly every right method returns their bits."""
         native = self.native(self.multiplied)
-        return Remembered(each for each in (native.dW, native.dx) if each is not None)
+        return Remembered(gradient for gradient in (native.dW, native.dx) if gradient is not None)
 
     @cached_property
     def rolled(self) -> Content:
-        """Other numbers, and elsewhere: y halved, the weights negated, both and W moved by a third of n, x by one.
+        """Other numbers in other places: y halved, weights negated, both and W rolled by a third of n, x by one.
 
-        Halving keeps what is largest, and makes the values others even where a phase returns no indices.
+        Halving keeps the selection, and changes the values, which shows even where a phase returns no indices.
         """
         problem, n = self.problem, self.problem.case.n
         by = max(1, n // 3)
@@ -64,15 +68,17 @@ class Content:
 
     @cached_property
     def halved(self) -> Content:
-        """Every y half as large: what was among the largest still is."""
+        """Every y half as large, which keeps the selection."""
         problem = replace(self.problem, y=self.problem.y / 2)
         return Content(problem, self.indices, problem, self.native)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A phase of a method on a content. selected: the indices that the gradient of `backward` is of; cotangent: what
-    backward and vjp are given."""
+    """A phase of a method on a content, ready to judge what it returned.
+
+    selected: the indices of the values that `backward` differentiates. cotangent: the one that backward and vjp get.
+    """
 
     method: Method
     phase: str
@@ -82,10 +88,10 @@ class Asked:
     cotangent: torch.Tensor | None = None
 
     def wrong(self, found: Mapping[str, torch.Tensor]) -> str:
-        """Why what the phase returned is wrong, or ''.
+        """Why what the phase returned (by name, as in results.PARTS) is wrong, or ''.
 
-        What is plainly right is passed without the checks of checks.py, which allow for every exception of an
-        arithmetic and cost far more. Relaxations are held to what those hold them to.
+        A result that is plainly right passes at once. Only the others go through checks.py, which allows for every
+        exception of an arithmetic and costs far more. Relaxations always do.
         """
         if self.method.name in YARDSTICKS:
             return wrong_move(found["values"], self.content.problem.y)
@@ -143,11 +149,12 @@ class Asked:
         own = run_once(product, problem, self.loss, with_dS=False)
         wrong = wrong_outcome(product, replace(own, dy=None, dW=dW, dx=dx), problem, self.loss)
         if wrong and not _equal(own.indices, run_once(product, problem, self.loss, with_dS=False).indices):
-            return wrong_outcome(product, own, problem, self.loss)  # it breaks ties anew: dW says not how it did here
+            # It breaks ties anew in every call, so this selection need not be the one that dW and dx came from.
+            return wrong_outcome(product, own, problem, self.loss)
         return wrong
 
     def _is_selection(self, values: torch.Tensor, indices: torch.Tensor) -> bool:
-        """Whether these are the k largest to the bit; also False where an exception may excuse that they are not."""
+        """Whether these are exactly the k largest. If not, they may still be right: an exception may excuse them."""
         if not self.method.exact or not self._are_indices(indices):
             return False
         right = _equal(values, self.content.problem.y.gather(-1, indices))
@@ -162,7 +169,7 @@ class Asked:
         return bool(inside.all()) and bool((ascending[..., 1:] != ascending[..., :-1]).all())
 
     def _is_another_selection(self, dy: torch.Tensor) -> bool:
-        """Whether dy holds the cotangent at other indices of the k largest: of equal ones, any choice is right."""
+        """Whether dy holds the cotangent at other indices that are right too, because y has equal values there."""
         assert self.cotangent is not None
         k, y = self.content.problem.case.k, self.content.problem.y
         places = dy.abs().topk(k, dim=-1).indices
@@ -184,15 +191,15 @@ class Asked:
         return wrong_outcome(self.method, outcome, problem, loss or self.loss)
 
     def _weights(self, indices: torch.Tensor) -> torch.Tensor:
-        """Weights of a linear loss whose cotangent at these indices is the one that the phase was given."""
+        """The weights of a linear loss whose cotangent at these indices is the one that the phase got."""
         assert self.cotangent is not None
         return _scattered(self.cotangent, indices, self.content.problem.weights)
 
 
-def _equal(one: torch.Tensor, other: Any) -> bool:
-    return bool(one.shape == other.shape and one.dtype == other.dtype and torch.equal(one.detach(), other.detach()))
+def _equal(a: torch.Tensor, b: Any) -> bool:
+    return bool(a.shape == b.shape and a.dtype == b.dtype and torch.equal(a.detach(), b.detach()))
 
 
 def _scattered(source: torch.Tensor, indices: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Zeros but for the source at the indices."""
+    """Zeros in the shape and dtype of `like`, with the source at the indices."""
     return torch.zeros(like.shape, dtype=like.dtype, device=like.device).scatter_(-1, indices, source.to(like.dtype))

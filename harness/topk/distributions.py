@@ -1,6 +1,6 @@
-"""The distributions that inputs are drawn from: one decorated function each, which returns float64.
+"""The distributions that inputs are drawn from: one decorated function for each, which returns a float64 array.
 
-torch is never imported here, and NumPy only inside the functions, so that listing the distributions imports neither.
+`harness list` reads this file, so torch is not imported here, and NumPy only inside the functions.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 Draw = Callable[..., "np.ndarray"]
 
 DECIMALS = "decimals"
-"""The parameter that every distribution has: inputs rounded to so many decimals, as when printed and copied."""
+"""The parameter that every distribution has: to how many decimals the inputs are rounded, as if printed and copied."""
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """A named way to draw: of y where d = 0, of W and x where d > 0."""
+    """A named way to draw y (where d = 0), or W and x (where d > 0).
+
+    summary: the first line of the function's docstring. scale, in_order: see `distribution`.
+    """
 
     name: str
     summary: str
@@ -38,7 +41,7 @@ class Distribution:
     def parameters(self) -> tuple[str, ...]:
         """The study parameters that it takes."""
         signature = inspect.signature(self.draw).parameters.values()
-        return (*(each.name for each in signature if each.kind is each.KEYWORD_ONLY), DECIMALS)
+        return (*(argument.name for argument in signature if argument.kind is argument.KEYWORD_ONLY), DECIMALS)
 
 
 DISTRIBUTIONS: dict[str, Distribution] = {}
@@ -47,8 +50,9 @@ DISTRIBUTIONS: dict[str, Distribution] = {}
 def distribution(scale: Callable[[int], float] | None = None, *, in_order: bool = False) -> Callable[[Draw], Draw]:
     """Register draw(rng, shape, **parameters) -> float64 array.
 
-    scale(d) multiplies W where d > 0; without it the distribution is of y alone. in_order: entry after entry comes
-    from the generator, so that pieces drawn one after the other are the whole; other draws are made at once.
+    scale(d) multiplies W where d > 0, so that y = W x keeps its size and float16 does not overflow; without a scale the
+    distribution is of y alone. in_order: the entries come from the generator one after another, so that an array may be
+    drawn piece by piece; the others are drawn at once.
     """
 
     def register(draw: Draw) -> Draw:
@@ -73,7 +77,7 @@ def _one(d: int) -> float:
 
 @distribution(scale=_one, in_order=True)
 def seed(rng: Any, shape: Any) -> Any:
-    """Uniform in [0, 1), W as it is drawn: the inputs of the worked example."""
+    """Uniform in [0, 1), with W unscaled: the inputs of the worked example."""
     return rng.random(shape)
 
 
@@ -91,7 +95,7 @@ def normal(rng: Any, shape: Any) -> Any:
 
 @distribution(scale=_inverse_root, in_order=True)
 def heavy_tailed(rng: Any, shape: Any, *, degrees: float = 2.0) -> Any:
-    """Student's t with few degrees of freedom: the largest stand far apart."""
+    """Student's t with few degrees of freedom: the largest values lie far apart."""
     return rng.standard_t(degrees, shape)
 
 
@@ -119,7 +123,7 @@ def ascending(rng: Any, shape: Any) -> Any:
 
 @distribution()
 def clustered(rng: Any, shape: Any) -> Any:
-    """Standard normal, a 256th of each row, side by side, 8 higher: what is searched in blocks lies in few."""
+    """Standard normal, with a run of n/256 entries raised by 8: the largest values lie in few blocks."""
     y = rng.standard_normal(shape)
     first = shape[-1] // 3
     y[..., first : first + max(1, shape[-1] // 256)] += 8.0
@@ -128,7 +132,7 @@ def clustered(rng: Any, shape: Any) -> Any:
 
 @distribution(scale=_inverse, in_order=True)
 def constant(rng: Any, shape: Any) -> Any:
-    """All equal to one third: not exact in any dtype."""
+    """All equal to one third, which no dtype represents exactly."""
     import numpy as np
 
     return np.full(shape, 1.0 / 3.0)
@@ -136,7 +140,7 @@ def constant(rng: Any, shape: Any) -> Any:
 
 @distribution(scale=_inverse_root)
 def nonfinite(rng: Any, shape: Any) -> Any:
-    """Standard normal with about one entry in 256 each of inf, -inf and NaN."""
+    """Standard normal, in which about one entry in 256 is inf, one -inf and one NaN."""
     import numpy as np
 
     y = rng.standard_normal(shape)
@@ -146,7 +150,7 @@ def nonfinite(rng: Any, shape: Any) -> Any:
 
 @distribution()
 def subnormal(rng: Any, shape: Any) -> Any:
-    """Either sign, a third each in the subnormal range of float16, of float32 and bfloat16, and of float64."""
+    """Subnormal numbers of either sign: a third each of float16, of float32 and bfloat16, and of float64."""
     import numpy as np
 
     smallest, largest = np.array([-24, -149, -1074]), np.array([-14, -126, -1022])
@@ -157,5 +161,5 @@ def subnormal(rng: Any, shape: Any) -> Any:
 
 @distribution(scale=lambda d: 2.0**8, in_order=True)
 def overflow(rng: Any, shape: Any) -> Any:
-    """Normal with standard deviation 2^15 (W: 2^23): the largest pass the range of float16."""
+    """Normal with standard deviation 2^15 (W: 2^23): the largest values exceed the range of float16."""
     return rng.standard_normal(shape) * 2.0**15

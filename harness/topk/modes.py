@@ -11,25 +11,28 @@ import torch
 from harness.device.devices import device_of
 
 AUTOCAST = "autocast-"
+"""Modes that begin with this run under autocast to the dtype that follows."""
+
 DETERMINISTIC = "deterministic"
 
 
 def set_mode(mode: str, device: str) -> None:
-    """What is set for a whole process, until the next case: every switch of products (harness/device/arithmetic.py),
-    and whether only deterministic algorithms may be used (torch then fills the memory of torch.empty too).
+    """Set the arithmetic of the whole process, until the next case.
 
-    Raises NotImplementedError where the device has no such arithmetic.
+    That is every switch of products (harness/device/arithmetic.py), and whether torch may use deterministic algorithms
+    only, in which case it also fills the memory that torch.empty returns. Raises NotImplementedError where the device
+    does not have this arithmetic.
     """
     deterministic = mode == DETERMINISTIC
-    if torch.are_deterministic_algorithms_enabled() != deterministic:  # the setter imports torch.compile, for a second
+    if torch.are_deterministic_algorithms_enabled() != deterministic:  # the setter imports torch.compile: one second
         torch.use_deterministic_algorithms(deterministic)
     device_of(device).set_arithmetic(mode)
 
 
 def in_mode(function: Callable[..., Any], mode: str, device: str) -> Callable[..., Any]:
-    """The function in a mode: itself, or under autocast to the dtype that the mode names.
+    """The function as it runs in a mode: itself, or under autocast to the dtype that the mode names.
 
-    Casts are not cached: what a block repeats would otherwise be done once. The backward pass stays outside, as torch
+    Casts are not cached, or a block of many calls would cast only once. The backward pass is outside autocast, as torch
     recommends; it takes the dtypes of the forward pass.
     """
     if not mode.startswith(AUTOCAST):
@@ -51,9 +54,10 @@ def result_dtypes(dtype: str, mode: str) -> set[torch.dtype]:
 
 
 def keeps_subnormals() -> bool:
-    """Whether this process computes with subnormal numbers; a library built with -ffast-math may flush them to zero.
+    """Whether this process computes with subnormal numbers; loading a library built with -ffast-math may disable them.
 
-    The least normal number is halved (the result is subnormal) and doubled (the factor is), in both hardware formats.
+    The smallest normal number is halved, which gives a subnormal result, and doubled again, which takes a subnormal
+    factor, in both hardware formats.
     """
     least = [torch.tensor([torch.finfo(dtype).tiny], dtype=dtype) for dtype in (torch.float32, torch.float64)]
     return all(bool((tiny * 0.5 * 2 == tiny).all()) for tiny in least)

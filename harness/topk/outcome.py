@@ -15,14 +15,15 @@ from harness.topk.problems import Problem
 
 
 class NoSelection(Exception):
-    """A method gave indices by which nothing can be read (a device would fail for good); the message says why."""
+    """A method returned indices that must not be used: reading by them could break the device for the whole process."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method gave, as torch gave it; `dS` is dense, COO or CSR; `missing` says why a gradient is not there.
+    """What a method returned, and its gradients, as torch returned them.
 
-    y is what the method was given to select from, and `wrote` says whether it wrote into that.
+    indices, values: (k,) or (rows, k). y: what the method had to select from; wrote: whether it wrote into that. dS is
+    dense, COO or CSR. missing: tensor -> why torch could not compute this gradient.
     """
 
     indices: torch.Tensor
@@ -42,15 +43,16 @@ def loss_of(values: torch.Tensor, indices: torch.Tensor, weights: torch.Tensor, 
 
 
 def cotangent_of(values: torch.Tensor, indices: torch.Tensor, weights: torch.Tensor, loss: str) -> torch.Tensor:
-    """The gradient of the loss by the values."""
+    """The gradient of the loss with respect to the values, in their shape."""
     return weights.gather(-1, indices) if loss == "linear" else 2 * values.detach()
 
 
 def run_once(method: Method, problem: Problem, loss: str, with_dS: bool) -> Outcome:
-    """The outcome of a method as run (harness/topk/transforms.py); in inference mode it has no gradients, nor where
-    torch cannot differentiate the method.
+    """The outcome of a method as it is run (harness/topk/transforms.py).
 
-    Raises what torch raises where the method is not supported.
+    It has no gradients in inference mode, nor where torch cannot differentiate the method. with_dS: whether to ask for
+    the gradient of S, if the method makes one. Raises what torch raises where the method is not supported, and
+    NoSelection.
     """
     implementation, k, case = method.implementation, problem.case.k, problem.case
     differentiated = case.transform != "inference"
@@ -65,6 +67,7 @@ def run_once(method: Method, problem: Problem, loss: str, with_dS: bool) -> Outc
             values, indices = implementation.project(W, x, k)
             return _differentiate(values, indices, y.detach(), leaves, problem, loss)
         leaves["dy"] = y
+    # A copy is needed, to see whether the method writes into y, unless problem.y is one already.
     drawn = torch.equal(bits(y), bits(problem.y))
     given = problem.y if drawn and y.data_ptr() != problem.y.data_ptr() else y.detach().clone()
     if implementation.build is not None and implementation.apply is not None:
@@ -84,10 +87,10 @@ def run_once(method: Method, problem: Problem, loss: str, with_dS: bool) -> Outc
 
 @dataclass(frozen=True)
 class Selected:
-    """An outcome at what it selected, in rows, as torch gave it; the indices ascend in each row.
+    """An outcome reduced to what it selected, always with an axis of rows; the indices ascend in each row.
 
     indices, values, dy: (rows, k); y: (rows, n), what was selected from; touched: (t,) ascending, the indices that any
-    row selected; dx: (rows, d); dW: (t, d). Elsewhere dy and dW are zero, which checks.py sees to.
+    row selected; dx: (rows, d); dW: (t, d), the touched rows. checks.py makes sure that dy and dW are zero elsewhere.
     """
 
     indices: torch.Tensor
@@ -100,7 +103,7 @@ class Selected:
 
 
 def selected_of(outcome: Outcome) -> Selected:
-    """Of an outcome whose indices are in range."""
+    """The selected part of an outcome whose indices are in range."""
     indices, order = as_rows(outcome.indices).sort(dim=-1)
     values, touched = as_rows(outcome.values.detach()).gather(-1, order), torch.unique(indices)
     dy = None if outcome.dy is None else as_rows(outcome.dy).gather(-1, indices)
@@ -110,16 +113,16 @@ def selected_of(outcome: Outcome) -> Selected:
 
 
 def solution_of(selected: Selected, y: np.ndarray | None = None) -> Solution:
-    """In float64 NumPy; y: that of the outcome, where it is known already."""
+    """The same in float64 NumPy; y: the outcome's y, if somebody has converted it already. A missing dy is NaN."""
     values = as_float64(selected.values)
     dy = np.full(values.shape, np.nan) if selected.dy is None else as_float64(selected.dy)
-    dx, dW = (None if each is None else as_float64(each) for each in (selected.dx, selected.dW))
-    indices, touched = (each.cpu().numpy() for each in (selected.indices, selected.touched))
+    dx, dW = (None if gradient is None else as_float64(gradient) for gradient in (selected.dx, selected.dW))
+    indices, touched = (integers.cpu().numpy() for integers in (selected.indices, selected.touched))
     return Solution(indices, as_float64(selected.y) if y is None else y, values, dy, touched, dx, dW)
 
 
 def matrix_gradient(outcome: Outcome) -> np.ndarray:
-    """dS in float64: (rows, k, n), or (rows, k) at the entries of S where it is sparse, in the order of the indices."""
+    """dS in float64, in ascending order of the indices: (rows, k, n), or (rows, k) at the entries of a sparse S."""
     if outcome.dS is None:
         raise ValueError("this outcome has no dS")
     indices = as_rows(outcome.indices)
@@ -137,7 +140,7 @@ def matrix_gradient(outcome: Outcome) -> np.ndarray:
 
 
 def inputs_of(problem: Problem) -> dict[str, np.ndarray]:
-    """The inputs as the dtype holds them, in float64, with a leading axis of rows."""
+    """The inputs as the dtype holds them, converted to float64, with a leading axis of rows (W has none)."""
     held = {"weights": as_float64(as_rows(problem.weights))}
     if problem.x is None or problem.W is None:
         return held | {"y": as_float64(as_rows(problem.y))}
@@ -145,8 +148,8 @@ def inputs_of(problem: Problem) -> dict[str, np.ndarray]:
 
 
 def factors_of(problem: Problem, indices: np.ndarray) -> Factors:
-    """What the tensors of a solution with these indices (rows, k) are products of; nothing else is in float64."""
-    touched, chosen = (torch.from_numpy(each).to(problem.y.device) for each in (np.unique(indices), indices))
+    """The factors of a solution with these indices (rows, k); only what it uses is converted to float64."""
+    touched, chosen = (torch.from_numpy(array).to(problem.y.device) for array in (np.unique(indices), indices))
     weights = as_float64(as_rows(problem.weights).gather(-1, chosen))
     if problem.x is None or problem.W is None:
         return Factors(weights, None, None, lambda: np.empty((0, 0)))
@@ -155,30 +158,30 @@ def factors_of(problem: Problem, indices: np.ndarray) -> Factors:
 
 
 def original_inputs_of(problem: Problem) -> dict[str, np.ndarray]:
-    """The float64 inputs before rounding and cast, with a leading axis of rows."""
+    """The float64 inputs before rounding and cast, with a leading axis of rows (W has none)."""
     return {name: array if name == "W" else np.atleast_2d(array) for name, array in problem.original.items()}
 
 
 def as_float64(tensor: torch.Tensor) -> np.ndarray:
-    """Every dtype of the harness converts to float64 without rounding."""
+    """The tensor as a float64 array; every dtype of the harness converts without rounding."""
     array: np.ndarray = tensor.detach().cpu().to(torch.float64).numpy()
     return array
 
 
 def bits(tensor: torch.Tensor) -> torch.Tensor:
-    """The bit patterns as integers, which compare -0 with 0 as unlike and NaN with itself as equal."""
+    """The bit patterns as integers of the same width: -0 differs from 0, and a NaN equals itself."""
     integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}
     return tensor.detach().view(integers[tensor.element_size()])
 
 
 def _diagonal_blocks(dS: torch.Tensor, rows: int, k: int) -> torch.Tensor:
-    """(rows, k, n) of a dense gradient (rows k, rows n) of a block-diagonal S."""
-    each = torch.arange(rows, device=dS.device)
-    return dS.view(rows, k, rows, -1)[each, :, each, :]
+    """The blocks (rows, k, n) of the dense gradient (rows k, rows n) of a block-diagonal S."""
+    block = torch.arange(rows, device=dS.device)
+    return dS.view(rows, k, rows, -1)[block, :, block, :]
 
 
 def as_rows(tensor: torch.Tensor) -> torch.Tensor:
-    """With a leading axis of rows."""
+    """The tensor with a leading axis of rows, added where it has one axis only."""
     return tensor.unsqueeze(0) if tensor.dim() == 1 else tensor
 
 

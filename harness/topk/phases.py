@@ -1,4 +1,4 @@
-"""What is inside a block: for each phase, the tensors it reads and the closure over them that is timed."""
+"""What is inside a block: for every phase, the tensors that it reads and the closure over them that is timed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from harness.topk.problems import Problem
 
 @dataclass(frozen=True)
 class PreparedPhase:
-    """bind(*copies of reads) prepares all that is not timed, and returns the call that is.
+    """A phase ready to be timed: bind(*copies of reads) prepares what is not timed, and returns the call that is.
 
-    names: of the reads. selected: the indices that a gradient is of, where the phase takes one.
+    names: the names of the reads. selected: where the phase takes a gradient, the indices of the values it belongs to.
     """
 
     reads: tuple[torch.Tensor, ...]
@@ -28,8 +28,10 @@ class PreparedPhase:
 
 
 def prepare(method: Method, phases: Iterable[str], problem: Problem, loss: str) -> Iterator[tuple[str, PreparedPhase]]:
-    """The phases on a problem of a method as run (harness/topk/transforms.py), each when it is asked for; those that
-    apply S share it."""
+    """(phase, prepared) for a method as it is run (harness/topk/transforms.py), one after the other on demand.
+
+    Phases that apply S share one S. Raises TypeError for a phase that the method does not have.
+    """
     makers = _Phases(method, problem, loss)
     return ((phase, getattr(makers, phase)()) for phase in phases)
 
@@ -54,7 +56,7 @@ class _Phases:
 
     @cached_property
     def _cotangent(self) -> torch.Tensor:
-        """The gradient of the loss by the values, in their order and dtype."""
+        """The gradient of the loss with respect to the values, in their order and dtype."""
         values, indices = self._selection
         return cotangent_of(values, indices, self.problem.weights, self.loss).to(values.dtype)
 
@@ -79,26 +81,26 @@ class _Phases:
         return PreparedPhase((self.problem.y,), lambda y: lambda: forward(y, k), ("y",))
 
     def backward(self) -> PreparedPhase:
-        """The gradient of the values by y alone; S is constant, the graph is prepared outside and kept."""
+        """The gradient with respect to y alone. S is constant, and the graph is built outside the block and kept."""
         cotangent = self._cotangent
         if self.method.implementation.build is None:
             forward, k = self._closure("forward"), self.problem.case.k
             return PreparedPhase(
                 (self.problem.y, cotangent),
-                lambda y, given: _gradient(forward(y.requires_grad_(), k)[0], y, given),
+                lambda y, cotangent: _gradient(forward(y.requires_grad_(), k)[0], y, cotangent),
                 ("y", "cotangent"),
                 self._selection[1],
             )
         apply = self._closure("apply")
         return PreparedPhase(
             (self._map, self.problem.y, cotangent),
-            lambda S, y, given: _gradient(apply(S, y.requires_grad_()), y, given),
+            lambda S, y, cotangent: _gradient(apply(S, y.requires_grad_()), y, cotangent),
             ("S", "y", "cotangent"),
             self._indices,
         )
 
     def step(self) -> PreparedPhase:
-        """Forward, the loss, and the gradient of y, as a training step pays for them: nothing is prepared outside."""
+        """Forward, the loss, and the gradient of y, as in a training step: nothing is prepared outside the block."""
         forward, k, loss = self._closure("forward"), self.problem.case.k, self.loss
 
         def bind(y: torch.Tensor, weights: torch.Tensor) -> Callable[[], Any]:
@@ -120,10 +122,10 @@ class _Phases:
         return PreparedPhase(reads, lambda y, tangent: lambda: jvp(y, tangent, k), ("y", "weights"))
 
     def vjp(self) -> PreparedPhase:
-        """Forward, and the gradient of y that the cotangent of the loss is pulled back to."""
+        """Forward, and the cotangent of the loss pulled back to y."""
         vjp, k = self._closure("vjp"), self.problem.case.k
         reads = self.problem.y, self._cotangent
-        return PreparedPhase(reads, lambda y, given: lambda: vjp(y, given, k), ("y", "cotangent"))
+        return PreparedPhase(reads, lambda y, cotangent: lambda: vjp(y, cotangent, k), ("y", "cotangent"))
 
     def pipeline(self) -> PreparedPhase:
         """topk(W x), the loss, and the gradients of W and x."""

@@ -1,9 +1,11 @@
 """The tensors of a case: drawn in float64 on the CPU, then cast.
 
-The generator is Philox, keyed by a hash of (distribution, n, d, rows, seed) and nothing else, so every dtype, k,
-device and machine sees the same numbers. torch casts float64 to float16 and bfloat16 through float32, which can
-round twice: the inputs are what the dtype then holds, and every reference is taken of that. For the same reason a
-draw that is kept for the next case is kept in float32, unless a case wants float64: the halves lose nothing by it.
+The generator is Philox, keyed by a hash of (distribution, n, d, rows, seed) and nothing else, so every dtype, k, device
+and machine sees the same numbers.
+
+torch casts float64 to float16 and bfloat16 through float32, which can round twice. That is no error of a method: the
+inputs are whatever the dtype holds after the cast, and every reference starts from there. It also means that a draw can
+be kept for the next case in float32, unless a case needs float64: the halves come out the same.
 """
 
 from __future__ import annotations
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 DRAWN_AT_ONCE = 2**18
-"""Float64 numbers of a draw that are held at a time (2 MiB, so that they stay in the cache), where a distribution can
-be drawn piece by piece."""
+"""Float64 numbers in a piece of a distribution that can be drawn piece by piece: 2 MiB, which stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -46,22 +47,25 @@ class Problem:
 
     @property
     def original(self) -> Mapping[str, np.ndarray]:
-        """The float64 arrays (weights, and y or x and W) from before rounding and cast; drawn again when first asked
-        for, because hardly any study compares with them and they are up to four times as large as the tensors."""
+        """The float64 arrays (weights, and y or x and W) before rounding and cast.
+
+        They are drawn again when first asked for: hardly any study compares with them, and they are up to four times as
+        large as the tensors.
+        """
         return self.originals()
 
 
 def draw(case: Case) -> Problem:
     """The problem of a case: float64 draws of y, or of x and W, cast to its dtype and moved to its device.
 
-    Raises UserError for a dtype or a distribution that there is not, and for W of a distribution that is of y alone.
+    Raises UserError for an unknown dtype or distribution, and where d > 0 asks for W of a distribution of y alone.
     """
     return Draws().problem(case)
 
 
 @dataclass
 class Draws:
-    """Makes one problem after the other, and keeps the numbers of the last for a case that has the same."""
+    """Makes one problem after another, and keeps the last numbers drawn, in case the next problem has the same."""
 
     _last: Drawn | None = None
 
@@ -73,7 +77,7 @@ class Draws:
         return self._last
 
     def problem(self, case: Case) -> Problem:
-        """As `draw`; the tensors are copies, so that whatever writes into them does not reach the next case."""
+        """As `draw`. The tensors are copies, so that a method which writes into them does not change the next case."""
         import torch
 
         for kind, word, known in (("dtype", case.dtype, DTYPES), ("distribution", case.distribution, DISTRIBUTIONS)):
@@ -87,37 +91,37 @@ class Draws:
         return Problem(case, y, held["weights"], x, W, lambda: drawn.original)
 
     def _drawn(self, case: Case) -> Drawn:
-        wanted = Drawn.of(case)
-        if self._last is None or self._last != wanted or self._last.wide < wanted.wide:
-            self._last = None  # before the next is drawn: the memory is needed for that
-            wanted.tensors  # noqa: B018  (drawn here, and kept only if that succeeds)
-            self._last = wanted
+        drawn = Drawn.of(case)
+        if self._last is None or self._last != drawn or self._last.wide < drawn.wide:
+            self._last = None  # frees the memory that the next draw needs
+            drawn.tensors  # noqa: B018  (drawn here, and kept only if that succeeds)
+            self._last = drawn
         return self._last
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The numbers of all cases that have the same `key` and `parameters`. wide: whether they are held in float64."""
+    """The numbers that all cases with the same `key` and `parameters` share. wide: whether they are held in float64."""
 
     key: tuple[str, int, int, int, int]
-    """distribution, n, d, rows, seed: what the generator is keyed by."""
+    """distribution, n, d, rows, seed: the key of the generator."""
     parameters: tuple[tuple[str, Any], ...]
-    """Those that the distribution takes, and the decimals."""
+    """The study parameters that the distribution takes, and the decimals."""
     wide: bool = field(compare=False)
 
     @classmethod
     def of(cls, case: Case) -> Drawn:
-        """Not yet drawn. Raises UserError for W of a distribution that is of y alone."""
+        """The numbers of a case, not drawn yet. Raises UserError where d > 0 and the distribution is of y alone."""
         chosen = DISTRIBUTIONS[case.distribution]
         if case.d and chosen.scale is None:
             raise UserError(f"Case: distribution '{chosen.name}' is of y alone, and d = {case.d} asks for W and x")
-        own = tuple(each for each in case.parameters if each[0] in chosen.parameters)
+        own = tuple(parameter for parameter in case.parameters if parameter[0] in chosen.parameters)
         key = (case.distribution, case.n, case.d, case.rows, case.seed)
         return cls(key, own, wide=case.dtype == "float64")
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """name -> shape, in the order in which they are drawn (each by a generator of its own)."""
+        """name -> shape of every array; each is drawn by a generator of its own."""
         _, n, d, rows, _ = self.key
         lead = () if rows == 1 else (rows,)
         drawn = {"x": (*lead, d), "W": (n, d)} if d else {"y": (*lead, n)}
@@ -125,7 +129,7 @@ class Drawn:
 
     @cached_property
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Rounded to the decimals, in float32 or (wide) float64, on the CPU."""
+        """name -> tensor on the CPU, rounded to the decimals, in float32, or in float64 if wide."""
         import torch
 
         dtype = torch.float64 if self.wide else torch.float32
@@ -133,11 +137,11 @@ class Drawn:
 
     @cached_property
     def original(self) -> dict[str, np.ndarray]:
-        """The float64 arrays before any rounding."""
+        """name -> float64 array before any rounding."""
         return {name: self._draw(self._generator(name), name, shape) for name, shape in self.shapes.items()}
 
     def _tensor(self, name: str, dtype: torch.dtype) -> torch.Tensor:
-        """Of an array that can be drawn in pieces no more than a piece is ever there in float64."""
+        """One of the tensors; if it can be drawn in pieces, no more than a piece is held in float64."""
         import numpy as np
         import torch
 
@@ -154,7 +158,7 @@ class Drawn:
         return held
 
     def _draw(self, generator: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        chosen, own = DISTRIBUTIONS[self.key[0]], {key: at for key, at in self.parameters if key != DECIMALS}
+        chosen, own = DISTRIBUTIONS[self.key[0]], {name: value for name, value in self.parameters if name != DECIMALS}
         if name == "weights":
             return generator.standard_normal(shape)
         array: np.ndarray = chosen.draw(generator, shape, **own)
@@ -162,9 +166,9 @@ class Drawn:
             array *= chosen.scale(self.key[2])
         return array
 
-    def _generator(self, purpose: str) -> np.random.Generator:
+    def _generator(self, name: str) -> np.random.Generator:
         import numpy as np
 
-        text = " ".join(map(str, (*self.key, purpose)))
+        text = " ".join(map(str, (*self.key, name)))
         digest = hashlib.sha256(text.encode()).digest()
         return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))

@@ -1,4 +1,4 @@
-"""What a phase returned: whether it is plain tensors, and whether it has the bits that it had before."""
+"""What a phase returned: whether it is plain tensors, and whether it has the bits of an earlier result."""
 
 from __future__ import annotations
 
@@ -19,67 +19,71 @@ PARTS = {
     "vjp": ("values", "derivative", "indices"),
     "pipeline": ("dW", "dx"),
 }
-"""phase -> what its call returns, in this order; build and apply return the one tensor itself."""
+"""phase -> the tensors that its call returns, in this order; build and apply return one tensor, not a tuple."""
 
 SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
 
 KEPT_BYTES = 1 << 16
-"""A tensor of at most so many bytes is kept to be compared with, a larger one is remembered by sums of its bits."""
+"""Tensors of at most this size are kept to compare with; of larger ones only sums of their bits are remembered."""
 
 WIDTH = 128
-"""Words in a row, where the words of a large tensor are summed along rows and along columns."""
+"""Words in a row, when the words of a large tensor are laid out in rows and summed along both axes."""
 
 MULTIPLIER = -7046029254386353131
-"""2^64 over the golden ratio, odd, as a signed integer: its multiples are spread over all integers."""
+"""2^64 divided by the golden ratio, made odd, as a signed int64: its multiples spread evenly over all integers (Knuth,
+The Art of Computer Programming, vol. 3, section 6.4: Fibonacci hashing)."""
 
 
 def parts(phase: str, result: Any) -> dict[str, Any]:
-    """What a call of a phase returned, by name. Raises TypeError and ValueError where it is not as many things."""
-    one = phase in ("build", "apply")
-    return dict(zip(PARTS[phase], (result,) if one else tuple(result), strict=True))
+    """What a call of a phase returned, by name.
 
-
-def not_plain(found: Mapping[str, Any], device: str) -> str:
-    """Which of these is not a plain tensor on the device, or ''.
-
-    A subclass may compute when it is looked at, which is after the clock has stopped, and so may a tensor without
-    storage. S may be sparse.
+    Raises TypeError where it is not a sequence, and ValueError where its length is not the expected one.
     """
-    for name, each in found.items():
-        if why := _unlike_plain(each, device, may_be_sparse=name == "S"):
+    single = phase in ("build", "apply")
+    return dict(zip(PARTS[phase], (result,) if single else tuple(result), strict=True))
+
+
+def not_plain(results: Mapping[str, Any], device: str) -> str:
+    """Which of the results is not a plain tensor on the device, and why not; '' where all are.
+
+    A subclass, or a tensor without storage, may compute only when it is looked at, after the clock has stopped. S may
+    be sparse.
+    """
+    for name, result in results.items():
+        if why := _unlike_plain(result, device, may_be_sparse=name == "S"):
             return f"not a plain tensor ({name}: {why})"
     return ""
 
 
-def _unlike_plain(found: Any, device: str, may_be_sparse: bool) -> str:
-    if type(found) is not torch.Tensor:
-        return type(found).__name__
-    if found.device.type != device:
-        return f"on {found.device.type}"
-    if found.layout != torch.strided and not (may_be_sparse and found.layout in SPARSE):
-        return str(found.layout)
-    if torch._C._functorch.is_functorch_wrapped_tensor(found) or torch._is_functional_tensor(found):
+def _unlike_plain(result: Any, device: str, may_be_sparse: bool) -> str:
+    if type(result) is not torch.Tensor:
+        return type(result).__name__
+    if result.device.type != device:
+        return f"on {result.device.type}"
+    if result.layout != torch.strided and not (may_be_sparse and result.layout in SPARSE):
+        return str(result.layout)
+    if torch._C._functorch.is_functorch_wrapped_tensor(result) or torch._is_functional_tensor(result):
         return "wrapped by a transform of torch.func"
-    if found._is_zerotensor() or found.is_neg() or found.is_conj():
+    if result._is_zerotensor() or result.is_neg() or result.is_conj():
         return "zeros, a negative or a conjugate that torch has yet to write"
-    if any(each.numel() and each.untyped_storage().nbytes() < each.element_size() for each in parts_of(found)):
+    if any(part.numel() and part.untyped_storage().nbytes() < part.element_size() for part in parts_of(result)):
         return "without storage"
     return ""
 
 
 class Remembered:
-    """The bits of tensors: exact where they are small, else by sums that tell any one change and any exchange.
+    """The bits of tensors: copies of small ones, and sums of large ones, which any single change or exchange alters.
 
-    Sums modulo 2^64 of the words of each row and of each column, every row and column with a multiplier of its own.
-    They hold no memory, whatever the size, and cost about two readings.
+    The words of a large tensor are summed modulo 2^64 by rows and by columns, and every row and column has a multiplier
+    of its own. The sums take no memory to speak of, whatever the size, and about as long as reading the tensor twice.
     """
 
     def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
-        self._kept = [_remembered(part) for each in tensors for part in parts_of(each)]
+        self._kept = [_remembered(part) for tensor in tensors for part in parts_of(tensor)]
 
     def matches(self, tensors: Iterable[torch.Tensor]) -> bool:
-        """Whether these have the same shapes, dtypes and bits."""
-        others = [part for each in tensors for part in parts_of(each)]
+        """Whether these tensors have the same shapes, dtypes and bits."""
+        others = [part for tensor in tensors for part in parts_of(tensor)]
         return len(others) == len(self._kept) and all(
             kind == _kind(part) and (torch.equal(bits, words(part)) if digest is None else digest == _digest(part))
             for (kind, bits, digest), part in zip(self._kept, others, strict=True)
@@ -87,7 +91,7 @@ class Remembered:
 
 
 def words(tensor: torch.Tensor) -> torch.Tensor:
-    """The bits of a strided tensor, flat, as the widest integers that they fill; mostly a view."""
+    """The bits of a strided tensor, flat, as the widest integers that divide them evenly; a view where possible."""
     flat = tensor.detach().contiguous().view(-1)
     size = flat.element_size()
     if bytes_of(flat) % 8 == 0:
@@ -103,14 +107,15 @@ def _remembered(part: torch.Tensor) -> tuple[Any, torch.Tensor, list[int] | None
 
 
 def _digest(part: torch.Tensor) -> list[int]:
+    """The weighted sums by columns and by rows, and the words that fill no row."""
     flat = words(part)
     whole = flat.numel() // WIDTH * WIDTH
     body = flat[:whole].view(-1, WIDTH)
-    found = []
+    totals = []
     for sums in (body.sum(dim=0, dtype=torch.int64), body.sum(dim=1, dtype=torch.int64)):
         places = torch.arange(1, sums.numel() + 1, device=sums.device)
-        found.append(int((sums * (places * MULTIPLIER | 1)).sum()))
-    return found + flat[whole:].tolist()
+        totals.append(int((sums * (places * MULTIPLIER | 1)).sum()))  # odd multipliers lose no bit modulo 2^64
+    return totals + flat[whole:].tolist()
 
 
 def _kind(part: torch.Tensor) -> tuple[Any, ...]:

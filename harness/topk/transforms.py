@@ -1,4 +1,4 @@
-"""How torch runs a method: the axis `transform`, put around every closure that a check or a block calls."""
+"""How torch runs a method (the axis `transform`): wrapped around every closure that a check or a block calls."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ MAPPED = {
     "jvp": (0, 0, None),
     "vjp": (0, 0, None),
 }
-"""closure -> which of its arguments have rows that vmap maps over (their axis), and which have not (None)."""
+"""closure -> the axis of rows of every argument, over which vmap maps; None for arguments without rows."""
 
 
 def as_run(method: Method, case: Case) -> Method:
     """The method as it is run in a case: its closures in the mode and under the transform of the case, made once.
 
-    What is checked must be what is timed, so both are given this one. Yardsticks stay as they are: they measure the
-    machine, and are the same in every mode and transform.
+    Checks and blocks both get this method, so that what is checked is what is timed. Yardsticks stay as they are: they
+    measure the machine, and are the same in every mode and transform.
     """
     if method.name in YARDSTICKS:
         return method
@@ -41,26 +41,28 @@ def as_run(method: Method, case: Case) -> Method:
 
 
 def load_transforms(case: Case, phases: Collection[str]) -> None:
-    """Let torch import now what it imports at its first derivative or compilation: it sets warning filters and
-    environment variables, which no method shall be said to have changed."""
+    """Make torch import now what it imports at its first derivative or compilation.
+
+    These imports set warning filters and environment variables, and no method should be blamed for that.
+    """
     if "backward" in phases:
         y = torch.zeros(2, requires_grad=True)
         torch.autograd.grad(y.clone(), y, torch.zeros(2))
     if case.transform == "compile":
         start_compiler()
-    if any(each in phases for each in DERIVATIVES):
+    if any(phase in phases for phase in DERIVATIVES):
         torch.func.vjp(torch.clone, torch.zeros(1))
 
 
 def as_product(method: Method) -> Method:
-    """A method as run, with its project alone: it is checked as one that multiplies again."""
+    """The method as it is run, reduced to its `project`: so it is checked as one that multiplies again."""
     return replace(method, make=lambda: Implementation(project=method.implementation.project))
 
 
 def _transformed(own: Implementation, case: Case) -> Implementation:
     reduced = functools.partial(in_mode, mode=case.mode, device=case.device)
     closures: dict[str, Closure | None] = {
-        "build": own.build,  # makes S, which multiplies nothing
+        "build": own.build,  # multiplies nothing, so no mode concerns it
         "apply": own.apply and reduced(own.apply),
         "forward": own.forward and reduced(own.forward),
         "project": own.project and reduced(own.project),
@@ -68,11 +70,11 @@ def _transformed(own: Implementation, case: Case) -> Implementation:
     if closures["forward"] is not None:
         closures |= {"jvp": _jvp(closures["forward"]), "vjp": _vjp(closures["forward"])}
     wrap = WRAPS[case.transform]
-    return Implementation(**{name: each and wrap(each, name) for name, each in closures.items()})
+    return Implementation(**{name: closure and wrap(closure, name) for name, closure in closures.items()})
 
 
 def _jvp(forward: Closure) -> Closure:
-    """Forward, and its derivative along a tangent of y, in forward mode."""
+    """Forward, and its derivative along a tangent of y (forward mode)."""
 
     def jvp(y: torch.Tensor, tangent: torch.Tensor, k: int) -> Any:
         return torch.func.jvp(lambda y: forward(y, k), (y,), (tangent,), has_aux=True)
@@ -81,7 +83,7 @@ def _jvp(forward: Closure) -> Closure:
 
 
 def _vjp(forward: Closure) -> Closure:
-    """Forward, and what a cotangent of the values is pulled back to."""
+    """Forward, and a cotangent of the values pulled back to y (reverse mode)."""
 
     def vjp(y: torch.Tensor, cotangent: torch.Tensor, k: int) -> Any:
         values, pullback, indices = cast(Any, torch.func.vjp(lambda y: forward(y, k), y, has_aux=True))
@@ -92,7 +94,7 @@ def _vjp(forward: Closure) -> Closure:
 
 
 def _eager(closure: Closure, _: str) -> Closure:
-    """As it is; the transform graph is put around a whole phase (harness/worker/graphs.py)."""
+    """The closure as it is; the transform `graph` captures a whole phase instead (harness/worker/graphs.py)."""
     return closure
 
 
@@ -115,4 +117,4 @@ def _mapped(closure: Closure, name: str) -> Closure:
 
 
 WRAPS = {"eager": _eager, "compile": _compiled, "graph": _eager, "inference": _inferred, "vmap": _mapped}
-"""transform -> what it puts around a closure of this name."""
+"""transform -> wrap(closure, its name)."""
