@@ -1,4 +1,4 @@
-"""The ways to select: every `Method` that a module of this folder defines, and any other by import path."""
+"""The ways to select: every `Method` that a module of this folder defines, and any other by its import path."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ __all__ = ["Method", "Unsupported", "method", "named", "registered"]
 
 @functools.cache
 def registered() -> dict[str, Method]:
-    """name -> method, for every method that a module of this folder defines; raises UserError for one that fails."""
-    found = {}
+    """name -> method, for every method that a module of this folder defines.
+
+    Raises UserError for a module that cannot be imported.
+    """
+    methods = {}
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
-        for each in vars(imported_module("methods", module.name, module.name)).values():
-            if isinstance(each, Method):
-                found[each.name] = each
-    return found
+        for value in vars(imported_module("methods", module.name, module.name)).values():
+            if isinstance(value, Method):
+                methods[value.name] = value
+    return methods
 
 
 def method(name: str) -> Method:
@@ -30,9 +33,9 @@ def method(name: str) -> Method:
 
 
 def named(names: Iterable[str]) -> dict[str, Method]:
-    """The methods of these names; 'package.module:name' is imported.
+    """name -> method; a name of the form 'package.module:name' is imported.
 
-    Raises UserError for a name that is not registered or an import path that leads to no method.
+    Raises UserError for a name that is not registered, or an import path that leads to no method.
     """
     return {name: _imported(name) if ":" in name else _registered(name) for name in names}
 
@@ -44,9 +47,9 @@ def _registered(name: str) -> Method:
 
 
 def _imported(path: str) -> Method:
-    found = import_name("methods", path, Method)
-    if not isinstance(found, Method):
+    imported = import_name("methods", path, Method)
+    if not isinstance(imported, Method):
         raise UserError(
             f"methods: '{path}' is not a method: decorate it with one of the decorators in harness.methods.definition"
         )
-    return found
+    return imported

@@ -1,23 +1,24 @@
-"""topk: a drop-in for torch.topk that reads the input once, by the composition of two selections, S = S2 S1.
+"""topk: a drop-in for torch.topk that reads its input once. The file needs torch alone, so it can be copied.
 
-S1 keeps the k blocks with the largest maxima, S2 the k largest of what these hold. The file needs torch alone.
+It composes two selections, S = S2 S1: S1 keeps the k blocks with the largest maxima, S2 the k largest of what these
+blocks hold. The earliest source found for this, and for the filter below, is Dr. Top-k (SC'21, arXiv 2109.08219).
 
 Why S2 S1 selects what S does
-    Let y be cut into blocks of L, the rest (the tail) being kept whole by S1. Order values as torch.topk does: NaN
-    above all. Let T be any k blocks with the largest maxima, whichever of equal ones. An entry e outside T and the
-    tail lies in a block B whose maximum is at least e, and each block of T has a maximum at least that of B: so T
-    holds k entries that are at least e, one a block. To drop e leaves the k largest values, as a multiset, unchanged;
-    and so, one after the other, does dropping all that S1 drops.
-    - Ties: the argument never asks for "greater"; among equals any choice is a right one, as in torch.topk.
-    - NaN, infinities: amax of a block that holds a NaN is NaN, the largest in the order above; infinities are values
-      like any other. For the smallest, NaN is above all and must lose: the minimum of a block is taken without its
-      NaN, and is NaN where there is nothing else, which is where the minimum without NaN passes the maximum without.
-    - Tail: it takes part in S2 whole, as a block whose number follows that of the last; nothing is padded.
-    - Recursion: both S1 (on the maxima) and S2 (on the survivors) are problems of the same kind, and are solved so.
-    - Filter: each chosen block holds an entry that is at least the least of their maxima, so k entries are, and what is
-      below it can be left out before S2. Of normal values hardly more than k are left, of equal ones all.
+    Cut y into blocks of L entries; S1 keeps the entries that are left over (the tail) as they are. Order values as
+    torch.topk does, with NaN above all. Let T be any k blocks with the largest maxima, chosen freely among equal ones.
+    An entry e outside T and the tail lies in a block B whose maximum is at least e, and every block of T has a maximum
+    at least that of B. So T holds k entries, one in each block, that are at least e, and dropping e leaves the k
+    largest values, as a multiset, unchanged. S1 drops its entries one after another in this sense.
+    - Ties: the argument needs "at least", never "greater"; among equal values any choice is right, as in torch.topk.
+    - NaN, infinities: amax of a block with a NaN is NaN, the largest in this order; infinities are values like any
+      other. Where the smallest are sought, NaN must lose: the minimum of a block is taken without its NaN, and is NaN
+      only for a block of nothing else, which is known by a minimum without NaN above the maximum without NaN.
+    - Tail: it takes part in S2 as a whole, like a block numbered after the last one; nothing is padded.
+    - Recursion: S1 (on the maxima) and S2 (on the survivors) are again selections, and are solved the same way.
+    - Filter: each of the k chosen blocks holds an entry that is at least the least of their maxima, so everything below
+      that can be left out before S2. Of normal values hardly more than k remain, of equal values all.
 
-S2 S1 is a 0/1 matrix with one 1 a row, so the values are a gather and their gradient is the scatter of S.
+S2 S1 is a 0/1 matrix with a single 1 in each row, so the values are a gather, and their gradient is the scatter by S.
 """
 
 from __future__ import annotations
@@ -70,47 +71,51 @@ ONE_ROW: Rules = {
     ),
 }
 SEVERAL_ROWS: Rules = {2: ((1 << 15, 1 << 17, 512), (1 << 12, 1 << 17, 256)), 4: _WIDE, 8: _WIDE}
-"""bytes of an element -> (least n/k, least elements of y, block length); the first that holds, and none: torch.topk.
+"""bytes of an element -> rules (least n/k, least elements of y, block length). The first rule that holds gives the
+length; where none does, torch.topk is called.
 
-Lengths are powers of two and at most half of n/k; those of halves are longer, since torch reduces their short blocks
-slowly. Fitted on one thread of a CPU so that no arrangement of the values makes it slower than torch.topk: normal,
-constant, descending, NaN in every second place, few distinct values, the k largest side by side.
+Lengths are powers of two and at most half of n/k. Those for halves are longer, since torch reduces short blocks of
+halves slowly. They were fitted on one thread of a CPU so that topk is not slower than torch.topk for any arrangement
+tried: normal, constant, descending, NaN in every second place, few distinct values, the k largest side by side.
 """
 
 FILTERED_FROM = 1 << 14
-"""Survivors of one row: of fewer, leaving out those below the least of the chosen maxima takes longer than it saves."""
+"""Least survivors of one row for which the filter saves more time than it takes."""
 
 CUDA_ONE_ROW: Rules = {2: ((1 << 16, 1 << 26, 1024),), 4: ((1 << 15, 1 << 25, 1024),)}
-"""The same on CUDA, for the largest of one row; read on an H200, torch 2.11, and taken only where every reading agreed.
+"""The same rules on CUDA, for the largest of one row: measured on an H200 with torch 2.11, and used only where all
+measurements agreed.
 
 Blocks of 1024 beside torch.topk at k = 8, 64 and 1024, by the wall clock: float32 1.1 to 1.8 times as fast at n = 2^24,
-3.1 to 4.2 at 2^26 and 9.7 to 13 at 2^28; halves 0.75 at 2^24, 2.2 to 2.8 at 2^26 and 7 to 9.5 at 2^28. By the device's
-own clock the gains are larger, and begin at 2^14: below these sizes the host is what takes the time. Not read, and so
-left to torch.topk: float64, the smallest, k above 1024 by the wall clock, and several rows, of which one reading of the
-wall clock (64 rows of 128256) was a loss. Whether other GPUs agree is not known.
+3.1 to 4.2 at 2^26 and 9.7 to 13 at 2^28; halves 0.75 at 2^24, 2.2 to 2.8 at 2^26 and 7 to 9.5 at 2^28. By the clock of
+the device the gains are larger and begin at 2^14: below the sizes of the table, the host takes most of the time. Not
+measured, and so left to torch.topk: float64, the smallest, k above 1024 by the wall clock, and several rows, of which
+one measurement by the wall clock (64 rows of 128256) was a loss. Whether other GPUs agree is not known.
 """
 
 MOST_ON_CUDA = 1024
-"""Largest k that was read by both clocks."""
+"""Largest k that was measured by both clocks."""
 
 LEAST_ELEMENTS = 1 << 15
 LEAST_IN_A_ROW = 1 << 12
-"""Below so many torch.topk is done before blocks are made: of all elements; of a row, where there are several."""
+"""Fewest elements of y, and of each row where there are several, for blocks to pay: with fewer, torch.topk has finished
+before the blocks are made."""
 
 SMALLEST_NEED = 8
-"""Times as many elements, and one row, where the smallest are sought: y is then copied without its NaN, twice."""
+"""How many times more elements of y the rules ask for where the smallest are sought, since finding their blocks copies
+y twice to replace its NaN. They are sought this way in one row only."""
 
 HALF_BYTES = 2
 
 INTEGERS_UP_TO = 1 << 22
-"""Elements of halves whose bits are reduced as integers: of more, what that writes would leave the cache."""
+"""Most elements of halves whose bits are reduced as integers: with more, the temporaries would leave the cache."""
 
 
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:  # noqa: A002  (torch's names)
     """The k largest (or smallest) along a dimension: values, and int64 indices, as torch.topk gives them.
 
-    input: of any shape and real dtype, differentiable in it to any order. Which of equal values is selected may
-    differ from torch.topk. Raises what torch.topk raises.
+    input: of any shape and real dtype; the values are differentiable in it to any order. Which of equal values is
+    selected may differ from torch.topk. Raises what torch.topk raises.
     """
     if input.numel() < LEAST_ELEMENTS or not input.dim():
         return input.topk(k, dim, largest, sorted)
@@ -127,14 +132,14 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
 
 
 def block_length(y: Tensor, k: int, largest: bool = True) -> int:
-    """The length of the blocks that each row of y (..., n) is cut into; 0 where torch.topk is to be called instead."""
+    """The length of the blocks that each row of y (..., n) is cut into; 0 where torch.topk should be called instead."""
     if not y.is_floating_point() or y.stride(-1) != 1 or y.numel() < LEAST_ELEMENTS:
         return 0
     return fitted_length(y.element_size(), y.numel(), y.shape[-1], k, largest, y.device.type)
 
 
 def fitted_length(itemsize: int, elements: int, n: int, k: int, largest: bool = True, device: str = "cpu") -> int:
-    """The block length of the tables for so many elements in rows of n; 0: torch.topk."""
+    """The block length that the tables give for y of so many elements in rows of n; 0 stands for torch.topk."""
     one_row = elements == n
     if device == "cuda":
         rules = CUDA_ONE_ROW.get(itemsize, ()) if one_row and largest and 1 <= k <= MOST_ON_CUDA else ()
@@ -159,9 +164,9 @@ def positions(
     *,
     sorted: bool = True,  # noqa: A002  (torch's)
 ) -> Tensor:
-    """Indices of the k largest (or smallest) of each row of y (..., n): (..., k), int64; sorted: in that order.
+    """Indices (..., k), int64, of the k largest (or smallest) of each row of y (..., n).
 
-    length: of the blocks, a power of two with k <= n // length, or 0 for none; by default `block_length`.
+    length: of a block, a power of two with k <= n // length; 0: no blocks; default: `block_length`. sorted: by value.
     """
     import torch
 
@@ -181,19 +186,19 @@ def positions(
     if rest:
         survivors = torch.cat((survivors, y[..., whole * length :]), -1)
     if survivors.element_size() == HALF_BYTES:
-        survivors = survivors.float()  # exact, and reduced in less time than the halves
+        survivors = survivors.float()  # exact, and torch reduces float32 in less time than halves
     if _can_be_counted(survivors):
         chosen = _chosen(survivors, maxima.index_select(0, winners), k, largest, sorted)
     else:
         chosen = positions(survivors, k, largest, sorted=sorted)
-    if rest:
+    if rest:  # the tail stands behind the chosen blocks, as a block with the number `whole`
         winners = torch.cat((winners, torch.full_like(winners[..., :1], whole)), -1)
     return (chosen & length - 1).add(winners.gather(-1, chosen >> length.bit_length() - 1), alpha=length)
 
 
 def _can_be_counted(survivors: Tensor) -> bool:
-    """Whether it pays to count what can be left out, and the count can be known: there is one row, on a CPU, and torch
-    neither compiles nor records nor transforms the function."""
+    """Whether the filter pays, and may branch on a count of values: in one row, on a CPU (a device would have to be
+    waited for), where torch neither compiles nor traces nor transforms the function."""
     import torch
     from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
@@ -206,10 +211,10 @@ def _can_be_counted(survivors: Tensor) -> bool:
 
 
 def _chosen(survivors: Tensor, won: Tensor, k: int, largest: bool, sorted: bool) -> Tensor:  # noqa: A002
-    """Positions of the k largest among the survivors (m); won: the k chosen maxima (k).
+    """Positions of the k largest among the survivors (m,), after the filter; won: (k,) the maxima of the chosen blocks.
 
-    Each chosen block holds an entry that is at least the least of these maxima, so k entries are, and all below can be
-    left out. That is done where it leaves out half. NaN is never below, nor is anything below NaN.
+    Survivors below the least of these maxima are left out, if that is at least half of them. NaN is never below
+    anything, nor is anything below NaN.
     """
     out = survivors.lt(won.amin()) if largest else survivors.gt(won.amax())
     if 2 * int(out.count_nonzero()) < survivors.shape[0]:
@@ -219,7 +224,7 @@ def _chosen(survivors: Tensor, won: Tensor, k: int, largest: bool, sorted: bool)
 
 
 def extremes(blocks: Tensor, largest: bool) -> Tensor:
-    """The largest (or smallest) of each block (..., blocks, L) in the order of torch.topk: (..., blocks)."""
+    """The largest (or smallest) entry of each block in the order of torch.topk: (..., blocks, L) to (..., blocks)."""
     if not largest:
         least = blocks.nan_to_num(math.inf, math.inf, -math.inf).amin(-1)
         most = blocks.nan_to_num(-math.inf, math.inf, -math.inf).amax(-1)
@@ -229,10 +234,10 @@ def extremes(blocks: Tensor, largest: bool) -> Tensor:
 
 
 def _largest_half(blocks: Tensor) -> Tensor:
-    """amax of halves, by three reductions of their bits as integers: torch is faster at these than at halves.
+    """amax of halves by three reductions of their bits as integers, which torch does faster than reductions of halves.
 
-    Seen as an integer, the largest of what has no sign is the largest number; where all have one, the smallest integer
-    is the number nearest to zero. A NaN of either sign is what is above infinity without its sign.
+    As signed integers, bit patterns without a sign ascend with their numbers. Where every entry is negative, the least
+    integer is the number nearest to zero. NaN of either sign is above infinity once the sign bit is cleared.
     """
     import torch
 

@@ -1,9 +1,9 @@
-"""What a method is, and the four decorators that make one of a function.
+"""What a method is, and the five decorators that make a method of a function.
 
-The decorated function imports what it needs (so that listing methods imports no torch) and returns the closure or
-closures that are timed. Its keyword-only arguments, which have defaults, are parameters that a study may sweep; it
-takes nothing else. Shapes: with rows = 1, y is (n,) and indices (k,), else (rows, n) and (rows, k); x and W are (d,)
-or (rows, d), and (n, d).
+The decorated function imports what it needs, so that listing the methods does not import torch, and returns the closure
+or closures that are timed. Its keyword-only arguments, which have defaults, are parameters that a study may sweep; it
+takes no other arguments. Shapes: with rows = 1, y is (n,), x (d,) and indices (k,); otherwise they are (rows, n),
+(rows, d) and (rows, k). W is (n, d).
 """
 
 from __future__ import annotations
@@ -26,17 +26,19 @@ Bytes = Callable[["Case"], int]
 
 
 class Unsupported(UserError):
-    """Raised by a method for what it does not do, such as a dtype or a size; the message becomes the cell's reason."""
+    """Raised by a method that does not support something, such as a dtype or a size.
+
+    The cell becomes `unsupported`, with the message as its reason.
+    """
 
 
 @dataclass(frozen=True)
 class Implementation:
-    """The closures of a method.
+    """The closures of a method; None for what it cannot do.
 
-    build(indices, n, dtype) -> prepared map; apply(prepared, y) -> values; forward(y, k) and
-    project(W, x, k) -> (values, indices). A method has those that it can do. jvp(y, tangent, k) and
-    vjp(y, cotangent, k) -> (values, derivative, indices) are made of forward where a case is run
-    (harness/topk/transforms.py).
+    build(indices, n, dtype) -> the map (S, or the indices); apply(map, y) -> values; forward(y, k) and
+    project(W, x, k) -> (values, indices). jvp(y, tangent, k) and vjp(y, cotangent, k) -> (values, derivative, indices)
+    are derived from forward where a case is run (harness/topk/transforms.py).
     """
 
     build: Callable[..., Any] | None = None
@@ -51,12 +53,13 @@ class Implementation:
 class Method:
     """One way to select k of n values.
 
-    make: the closures, for values of the parameters that it takes, a name each.
+    phases: those that it can be timed in. make(**parameters): makes its closures.
+    parameters: the names of the study parameters that it takes.
     exact: it returns the k largest values themselves, and their gradient (relaxations do not).
     matrix_bytes, gradient_bytes: bytes of S and of its gradient in a case.
-    reads_all: applying the prepared map reads every y, not only the selected.
-    passes: of a yardstick, how often it moves all of y.
-    mask: of a relaxation, its values are y at its indices, each times a weight between 0 and 1.
+    reads_all: applying the map reads every y, not only the selected ones.
+    passes: for a yardstick, how often it moves all of y.
+    mask: for a relaxation, whether its values are y at its indices times weights between 0 and 1.
     """
 
     name: str
@@ -73,7 +76,7 @@ class Method:
 
     @functools.cached_property
     def implementation(self) -> Implementation:
-        """The closures; made once, because making them imports torch."""
+        """The closures, made when first asked for, because making them imports torch."""
         return self.make()
 
     @property
@@ -83,18 +86,18 @@ class Method:
 
     @property
     def has_gradient(self) -> bool:
-        """Whether torch can differentiate it; what other libraries compute it cannot."""
+        """Whether torch can differentiate it, which is not so for methods that compute in other libraries."""
         return "backward" in self.phases or "pipeline" in self.phases
 
     def at(self, case: Case) -> Method:
-        """The method with those of its parameters that the case has values for; the others keep their defaults."""
+        """The method with its parameters set to the case's values; parameters without one keep their defaults."""
         own = {name: value for name, value in case.parameters if name in self.parameters}
         return replace(self, make=functools.partial(self.make, **own)) if own else self
 
     def forward(self, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """The k values selected from each row of y, and their indices (int64): y (n,) gives (k,), (rows, n) (rows, k).
+        """The k values selected from each row of y, and their int64 indices: (k,) for y (n,), (rows, k) for (rows, n).
 
-        Raises TypeError for a method that begins with W and x, and what torch raises.
+        Raises TypeError for a method without forward, such as one that begins with W and x, and what torch raises.
         """
         if self.implementation.forward is None:
             raise TypeError(f"{self.name} has no forward phase")
@@ -102,22 +105,24 @@ class Method:
         return values, indices
 
     def phases_for(self, case: Case) -> tuple[str, ...]:
-        """The phases that the method has in this case: pipeline needs W and x, vmap needs rows, and in inference mode
-        nothing is differentiated."""
+        """The phases that the method has in this case.
+
+        The pipeline needs W and x, vmap needs several rows, and in inference mode nothing can be differentiated.
+        """
         if case.transform == "vmap" and case.rows == 1:
             return ()
         absent = DIFFERENTIATED if case.transform == "inference" else () if case.d else ("pipeline",)
         return tuple(phase for phase in self.phases if phase not in absent)
 
     def least_bytes(self, phase: str, case: Case) -> int:
-        """The fewest bytes that a phase must move: each input read once, each output written once."""
+        """The fewest bytes that a phase must move if it reads every input once and writes every output once."""
         y = case.itemsize * case.rows * case.n
         values = case.itemsize * case.rows * case.k
         indices = INDEX_BYTES * case.rows * case.k
         matrix = self.matrix_bytes(case)
         if self.passes:
             return self.passes * y
-        forward = y + values + indices + 2 * matrix
+        forward = y + values + indices + 2 * matrix  # S is written and read
         apply = (matrix or indices) + (y if self.reads_all else values) + values
         backward = values + (matrix or indices) + y
         by_phase = {
@@ -159,10 +164,10 @@ def _in_parentheses(decorator: Callable[Settings, Decorator]) -> Callable[Settin
 def selector(
     *, exact: bool = True, gradient: bool = True, mask: bool = False, matrix_bytes: Bytes = lambda case: 0
 ) -> Decorator:
-    """The function returns select(y, k) -> (values, indices), which chooses for itself.
+    """For a function that returns select(y, k) -> (values, indices), which chooses the indices itself.
 
-    gradient: torch can differentiate it; mask: see Method; matrix_bytes: bytes of a k by n matrix that it makes on the
-    way.
+    gradient: whether torch can differentiate select; without it the method has only the phase forward. exact, mask: see
+    `Method`. matrix_bytes: bytes of a k by n matrix that it makes on the way.
     """
 
     def implement(select: Callable[..., Any]) -> Implementation:
@@ -176,7 +181,7 @@ def selector(
 
 @_in_parentheses
 def matrix(*, matrix_bytes: Bytes, gradient_bytes: Bytes | None = None, reads_all: bool = False) -> Decorator:
-    """The function returns build(indices, n, dtype) -> S and apply(S, y) -> values."""
+    """For a function that returns build(indices, n, dtype) -> S and apply(S, y) -> values."""
     return _decorator(
         _through_map,
         ("build", "apply", "forward", "backward", "step", "jvp", "vjp", "pipeline"),
@@ -188,19 +193,19 @@ def matrix(*, matrix_bytes: Bytes, gradient_bytes: Bytes | None = None, reads_al
 
 @_in_parentheses
 def index_map() -> Decorator:
-    """The function returns build and apply, where the prepared map is the indices: there is no matrix to build."""
+    """For a function that returns build and apply as `matrix` does, but whose map is the indices: nothing is built."""
     return _decorator(_through_map, ("apply", "forward", "backward", "step", "jvp", "vjp", "pipeline"))
 
 
 @_in_parentheses
 def product() -> Decorator:
-    """The function returns project(W, x, k) -> (values, indices), which never makes y differentiable."""
+    """For a function that returns project(W, x, k) -> (values, indices), which differentiates W and x without y."""
     return _decorator(lambda project: Implementation(project=project), ("pipeline",))
 
 
 @_in_parentheses
 def yardstick(*, passes: int) -> Decorator:
-    """The function returns apply(y), which moves all of y so many times."""
+    """For a function that returns apply(y), which moves all of y `passes` times."""
     return _decorator(lambda work: Implementation(apply=lambda _, y: work(y)), ("apply",), passes=passes)
 
 
@@ -212,10 +217,11 @@ def _decorator(implement: Callable[[Any], Implementation], phases: tuple[str, ..
             raise TypeError(f"{function.__name__} is a class: decorate a function that returns what is measured")
         summary = (function.__doc__ or "").strip().partition("\n")[0]
         signature = inspect.signature(function)
-        own = tuple(each.name for each in signature.parameters.values() if each.kind is each.KEYWORD_ONLY)
-        if len(own) < len(signature.parameters):
-            told = f"{function.__name__}{signature}"
-            raise TypeError(f"{told} has to return the function that is measured; its own parameters are keyword-only")
+        arguments = signature.parameters.values()
+        own = tuple(argument.name for argument in arguments if argument.kind is argument.KEYWORD_ONLY)
+        if len(own) < len(arguments):  # for example y and k: the function selects, instead of returning what selects
+            name = f"{function.__name__}{signature}"
+            raise TypeError(f"{name} has to return the function that is measured; its own parameters are keyword-only")
         return Method(function.__name__, summary, phases, lambda **values: implement(function(**values)), own, **facts)
 
     return decorate

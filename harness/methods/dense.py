@@ -9,11 +9,11 @@ from harness.methods.definition import matrix
 
 @matrix(matrix_bytes=lambda case: case.itemsize * case.rows * case.k * case.n, reads_all=True)
 def dense() -> Any:
-    """Dense S: S @ y, by bmm where there are rows."""
+    """Dense S: S @ y, with torch.bmm for several rows."""
     import torch
 
     def build(indices: Any, n: int, dtype: Any) -> Any:
-        S = indices.new_zeros((*indices.shape, n), dtype=dtype)  # of the indices, so that vmap knows its rows
+        S = indices.new_zeros((*indices.shape, n), dtype=dtype)  # made from the indices, so that vmap sees the rows
         return S.scatter_(-1, indices.unsqueeze(-1), 1)
 
     def apply(S: Any, y: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Drop-ins for torch.topk: the same call, made another way."""
+"""Drop-ins for torch.topk: the same call, another algorithm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.vocabulary import install
 
 @selector()
 def blockmax() -> Any:
-    """The k blocks with the largest maxima, then the k largest of what they hold: y is read once."""
+    """The k blocks with the largest maxima, then the k largest of their entries: y is read once."""
     from harness.methods.blockmax import topk
 
     return topk
@@ -18,10 +18,10 @@ def blockmax() -> Any:
 
 @selector()
 def blockmax_triton() -> Any:
-    """Kernels in Triton by the same composition: exact, of equal values the lowest indices, in a few launches.
+    """The same composition in Triton kernels: exact, the lowest indices of equal values, in a few launches.
 
-    float16, bfloat16, float32 and float64 on an accelerator, 1 <= k <= 2048, n < 2^31. Anything else is unsupported,
-    since to time torch.topk under this name would mislead.
+    float16, bfloat16, float32 and float64 on an accelerator, 1 <= k <= 2048, n < 2^31. Anything else is unsupported:
+    the file's topk would call torch.topk, which must not be timed under this name.
     """
     try:
         from harness.methods.kernels.blockmax import RUNS_ON, refusal, topk

@@ -1,4 +1,4 @@
-"""Selection by index: S is never made."""
+"""Selection by index, without making S."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from harness.methods.definition import index_map, product
 
 @index_map()
 def gather() -> Any:
-    """y.gather(indices): S as the index that it holds."""
+    """y.gather(indices): the indices stand for S."""
     return (lambda indices, n, dtype: indices), (lambda indices, y: y.gather(-1, indices))
 
 
 @product()
 def fused() -> Any:
-    """W[indices] @ x: only the selected rows of W are multiplied again, and get a gradient."""
+    """W[indices] @ x: the selected rows of W are multiplied again, and only they get a gradient."""
     import torch
 
     def project(W: Any, x: Any, k: int) -> Any:

@@ -1,4 +1,4 @@
-"""What torch offers to select with: it chooses the indices and returns the values at once."""
+"""The selections of torch itself, which return values and indices in one call."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.methods.definition import selector
 
 @selector()
 def native() -> Any:
-    """torch.topk, the values sorted."""
+    """torch.topk, with sorted values."""
     import torch
 
     return torch.topk
@@ -17,7 +17,7 @@ def native() -> Any:
 
 @selector()
 def native_unsorted() -> Any:
-    """torch.topk(sorted=False), the values in any order."""
+    """torch.topk(sorted=False), with values in any order."""
     import torch
 
     return lambda y, k: torch.topk(y, k, sorted=False)
@@ -25,7 +25,7 @@ def native_unsorted() -> Any:
 
 @selector()
 def sort() -> Any:
-    """torch.sort in descending order, the first k."""
+    """The first k of torch.sort in descending order."""
     import torch
 
     def select(y: Any, k: int) -> Any:

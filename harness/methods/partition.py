@@ -1,4 +1,4 @@
-"""What NumPy offers to select with, on the memory of y itself: forward only, since torch cannot differentiate it."""
+"""The selections of NumPy, on the memory of y itself: forward only, since torch cannot differentiate them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.methods.definition import Unsupported, selector
 
 @selector(gradient=False)
 def numpy_argpartition() -> Any:
-    """numpy.argpartition, the last k."""
+    """The last k of numpy.argpartition."""
     import numpy as np
     import torch
 
@@ -23,7 +23,7 @@ def numpy_argpartition() -> Any:
 
 @selector(gradient=False)
 def numpy_partition() -> Any:
-    """numpy.partition for the k-th largest, then what is not below it."""
+    """numpy.partition finds the k-th largest; the entries above it and the first equal ones are selected."""
     import numpy as np
     import torch
 
@@ -31,7 +31,7 @@ def numpy_partition() -> Any:
         array = _array(y)
         place = array.shape[-1] - k
         kth = np.partition(array, place, axis=-1)[..., place : place + 1]
-        nan = np.isnan(kth)  # NumPy's order has NaN as the largest, as torch's
+        nan = np.isnan(kth)  # NaN is the largest in NumPy's order, as in torch's
         above = ~((array <= kth) | nan)
         equal = (array == kth) | (nan & np.isnan(array))
         room = k - above.sum(axis=-1, keepdims=True)
@@ -43,7 +43,7 @@ def numpy_partition() -> Any:
 
 
 def _array(y: Any) -> Any:
-    """y as an array over the same memory; raises Unsupported where NumPy has no such dtype or device."""
+    """y as an array over the same memory; raises Unsupported for a dtype or a device that NumPy does not have."""
     try:
         return y.numpy()
     except TypeError as error:

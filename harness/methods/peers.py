@@ -1,7 +1,7 @@
-"""Selections of other libraries, as yardsticks: forward only, since torch cannot differentiate what they compute.
+"""Selections of other libraries, to compare with: forward only, since torch cannot differentiate what they compute.
 
-Each takes and gives tensors without a copy, by DLPack or as they are. cub::DeviceTopK is not among them: CCCL ships it
-as a C++ header, so that it cannot be had without a build of our own.
+All take and return tensors without a copy, by DLPack or directly. cub::DeviceTopK is not among them: CCCL ships it as a
+C++ header, which would need a build of our own.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ from harness.methods.definition import Unsupported, selector
 from harness.vocabulary import install
 
 FLASHINFER_LONGEST = 1 << 22
-"""flashinfer 0.6.6 waits between the blocks of a row, which from some 7.6 million elements on need not all be resident
-on the device: the kernel might never end."""
+"""Longest row that is passed to flashinfer 0.6.6. Its kernel waits between the blocks of a row, which need not all be
+resident on the device from some 7.6 million elements on: it might never end."""
 
 QUACK_LONGEST, QUACK_MOST = 4096, 128
+"""Largest n and k that quack.topk supports."""
 
 
 @selector(gradient=False)
 def jax_top_k() -> Any:
     """jax.lax.top_k, on the device of y.
 
-    Exact for numbers of every dtype here, ties by the lowest index; but NaN with its sign set is below -inf, where
-    torch has every NaN above all, and -0 is below +0. On CUDA it has a kernel for k < 16 and sorts otherwise.
+    Exact for numbers of every dtype here; of equal values it selects the lowest index. It ranks NaN with its sign set
+    below -inf, where torch ranks every NaN above all, and -0 below +0. On CUDA it has a kernel for k < 16 and sorts
+    otherwise.
     """
-    # Or JAX takes three quarters of the device's memory for itself as it starts.
+    # Otherwise JAX takes three quarters of the device's memory for itself when it starts.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     try:
         import jax
@@ -34,7 +36,7 @@ def jax_top_k() -> Any:
         raise _not_installed(error) from None
     from torch.utils.dlpack import from_dlpack
 
-    jax.config.update("jax_enable_x64", True)  # without it float64 becomes float32, without a word
+    jax.config.update("jax_enable_x64", True)  # without it float64 silently becomes float32
 
     def select(y: Any, k: int) -> Any:
         values, indices = jax.lax.top_k(jax.dlpack.from_dlpack(y.detach().contiguous()), k)
@@ -45,7 +47,7 @@ def jax_top_k() -> Any:
 
 @selector(gradient=False)
 def cupy_argpartition() -> Any:
-    """cupy.argpartition, the last k: exact, in no order.
+    """The last k of cupy.argpartition: exact, in no particular order.
 
     float16, float32 and float64 on CUDA. NaN is the largest, as in NumPy.
     """
@@ -69,10 +71,10 @@ def cupy_argpartition() -> Any:
 
 @selector(gradient=False)
 def flashinfer_top_k() -> Any:
-    """flashinfer.top_k, a radix selection: exact, in no order, of equal values any.
+    """flashinfer.top_k, a radix selection: exact, in no particular order, any of equal values.
 
-    float16, bfloat16 and float32 on CUDA, compiled at the first call; rows up to 2^22 long. How it orders NaN is not
-    documented.
+    float16, bfloat16 and float32 on CUDA, compiled at the first call, for rows of up to 2^22 entries. How it orders NaN
+    is not documented.
     """
     try:
         import flashinfer
@@ -94,10 +96,10 @@ def flashinfer_top_k() -> Any:
 
 @selector(gradient=False)
 def quack_topk() -> Any:
-    """quack.topk, a bitonic selection for short rows: exact in halves, ties by the lowest index.
+    """quack.topk, a bitonic selection for short rows: exact in halves, the lowest index of equal values.
 
-    float16 and bfloat16 on CUDA, n a power of two up to 4096, k a power of two up to 128. It writes the index into the
-    low bits of a value in float32, so float32 would lose these bits, and is not called.
+    float16 and bfloat16 on CUDA, n a power of two up to 4096, k a power of two up to 128. It packs the index into the
+    low bits of a float32 value. A float32 input would lose these bits, so it is not called for that.
     """
     try:
         from quack.topk import topk_fwd

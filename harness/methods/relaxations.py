@@ -1,8 +1,8 @@
 """Relaxations: a mask between 0 and 1 that sums to k, in place of the k ones and n - k zeros of a selection.
 
-They are not wrong but biased: values are those at the k largest, times their mask, and the gradient goes through the
-whole mask, so also to what was not selected. The temperature is in units of y; where it is small beside the gap at the
-k-th largest, the mask is that of the selection.
+They are biased on purpose. The values are y at the k largest times the mask there, and the gradient goes through the
+whole mask, so it also reaches entries that were not selected. The temperature is in units of y; where it is small
+compared with the gap after the k-th largest, the mask approaches the selection.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from harness.methods.definition import selector
 from harness.vocabulary import install
 
 TEMPERATURE = 0.1
+"""Default of every relaxation, in units of y."""
 
 
 @selector(exact=False, mask=True)
 def sigmoid_shift(*, temperature: float = TEMPERATURE) -> Any:
-    """y times sigmoid((y - t) / temperature), t such that this mask sums to k."""
+    """y times the mask sigmoid(y / temperature - t), with t such that the mask sums to k."""
     return _masked(_sigmoid_mask(_positive(temperature)))
 
 
@@ -71,7 +72,7 @@ def entmax_budget(*, temperature: float = TEMPERATURE) -> Any:
 
 @selector(exact=False, matrix_bytes=lambda case: case.itemsize * case.rows * case.k * case.n)
 def softtorch_softsort(*, temperature: float = TEMPERATURE) -> Any:
-    """softtorch.topk by SoftSort: each value a mean of y, weighted by the distance from it."""
+    """softtorch.topk by SoftSort: every value is a mean of y, weighted by distance."""
     try:
         import softtorch
     except ImportError as error:
@@ -86,6 +87,8 @@ def softtorch_softsort(*, temperature: float = TEMPERATURE) -> Any:
 
 
 def _masked(mask: Callable[[Any, int], Any]) -> Any:
+    """The selection whose values are y times mask(y, k) at the k largest."""
+
     def select(y: Any, k: int) -> Any:
         indices = y.detach().topk(k).indices
         return mask(y, k).gather(-1, indices) * y.gather(-1, indices), indices
@@ -98,22 +101,24 @@ def _sigmoid_mask(temperature: float) -> Callable[[Any, int], Any]:
     from torch.nn.functional import logsigmoid
 
     def slopes(z: Any, t: Any) -> Any:
+        """s / sum(s): the derivative of a sigmoid is sigmoid(z - t) sigmoid(t - z)."""
         return torch.softmax(logsigmoid(z - t) + logsigmoid(t - z), dim=-1)
 
     class Shift(torch.autograd.Function):
-        """t of each row of z with sum of sigmoid(z - t) = k, by bisection, for 0 < k < n.
+        """t of each row of z such that sigmoid(z - t) sums to k, by bisection, for 0 < k < n.
 
-        By the implicit function theorem its gradient by z is s / sum(s), s the slopes of the sigmoids: as a softmax of
-        their logarithms it is finite also where every slope vanishes.
+        By the implicit function theorem its gradient with respect to z is s / sum(s), where s are the slopes of the
+        sigmoids. Computed as a softmax of their logarithms, it is finite even where every slope underflows.
         """
 
         generate_vmap_rule = True
 
         @staticmethod
         def forward(z: Any, k: int) -> Any:
-            # Where every sigmoid is at most k / n their sum is at most k, and where each is at least that at least k.
+            # sigmoid(middle) = k / n. At t = min(z) - middle no sigmoid is below k / n, so they sum to at least k; at
+            # t = max(z) - middle none is above, so they sum to at most k.
             middle = math.log(k / (z.shape[-1] - k))
-            low, high = (each(dim=-1, keepdim=True) - middle for each in (z.amin, z.amax))
+            low, high = (end(dim=-1, keepdim=True) - middle for end in (z.amin, z.amax))
             for _ in range(_halvings(z)):
                 t = (low + high) / 2
                 too_low = torch.sigmoid(z - t).sum(dim=-1, keepdim=True) > k
@@ -136,7 +141,7 @@ def _sigmoid_mask(temperature: float) -> Callable[[Any, int], Any]:
     shift = _applied(Shift)
 
     def mask(y: Any, k: int) -> Any:
-        if k == y.shape[-1]:  # t would be minus infinity
+        if k == y.shape[-1]:  # where t would have to be minus infinity
             return torch.ones_like(y)
         z = y / temperature
         return torch.sigmoid(z - shift(z, k))
@@ -145,12 +150,12 @@ def _sigmoid_mask(temperature: float) -> Callable[[Any, int], Any]:
 
 
 def _applied(function: Any) -> Callable[..., Any]:
-    """torch does not type what a Function's apply takes."""
+    """The apply of an autograd Function, whose arguments torch leaves untyped."""
     return function.apply
 
 
 def _halvings(y: Any) -> int:
-    """Of an interval as wide as y spreads, until it is an ulp of the largest."""
+    """Bisection steps that shrink an interval of the width of y's range to an ulp of its largest value."""
     import torch
 
     return 2 - round(math.log2(torch.finfo(y.dtype).eps))

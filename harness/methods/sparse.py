@@ -1,9 +1,9 @@
-"""S as a sparse tensor. Several rows are one block-diagonal matrix over the rows laid end to end.
+"""S as a sparse tensor. For several rows it is one block-diagonal matrix, over the rows of y laid end to end.
 
-Which product is used is a choice, probed with torch 2.13 on a CPU:
+torch has several products; those used here were chosen with torch 2.13 on a CPU:
 - COO: torch.sparse.mm works in every dtype and keeps the gradient of S sparse; `S @ y` makes it dense.
 - CSR: torch.sparse.mm works in float32 and float64. On a CPU, float16 and bfloat16 have no kernel for it
-  (nor for `S @ y`) but do for the reduction torch.sparse.mm(S, Y, "sum").
+  (nor for `S @ y`), but they have one for the reduction torch.sparse.mm(S, Y, "sum").
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def coo() -> Any:
 
 @matrix(matrix_bytes=_csr_bytes)
 def csr() -> Any:
-    """CSR S: torch.sparse.mm(S, y), its "sum" reduction for float16 and bfloat16 on a CPU."""
+    """CSR S: torch.sparse.mm(S, y), with its reduction "sum" for float16 and bfloat16 on a CPU."""
     import torch
 
     halves = (torch.float16, torch.bfloat16)
@@ -61,7 +61,7 @@ def csr() -> Any:
 
 @matrix(matrix_bytes=_csr_bytes, gradient_bytes=_full_bytes)
 def csr_at() -> Any:
-    """CSR S: S @ y, as people write it, which makes dS dense."""
+    """CSR S: S @ y, as it is usually written, which makes dS dense."""
     return _csr_build(), lambda S, y: (S @ y.flatten()).view(*y.shape[:-1], -1)
 
 
@@ -87,6 +87,7 @@ def _row_count(indices: Any) -> int:
 
 
 def _columns(torch: Any, indices: Any, n: int) -> Any:
+    """The column of every entry: row r of y begins at r n."""
     if indices.dim() == 1:
         return indices
     first = torch.arange(indices.shape[0], device=indices.device).mul_(n)

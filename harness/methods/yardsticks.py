@@ -1,4 +1,4 @@
-"""A fixed amount of memory traffic, timed in the same rounds as the methods."""
+"""Yardsticks: a fixed amount of memory traffic, timed in the same rounds as the methods."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def copy() -> Any:
 
 @yardstick(passes=1)
 def read() -> Any:
-    """The largest of y seen as integers of its width: one read of y, vectorised for every dtype, no NaN logic."""
+    """The largest of y's bits as integers: one read of y, vectorised for every dtype, without NaN handling."""
     import torch
 
     integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}

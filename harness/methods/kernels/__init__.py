@@ -1,1 +1,1 @@
-"""Kernels that are compiled for an accelerator when they are first called; nothing here is imported before that."""
+"""Kernels that are compiled for an accelerator at their first call; nothing here is imported before it is needed."""

@@ -1,22 +1,24 @@
 """An exact top-k for accelerators, in Triton: a few launches whatever the input holds, and the host never waits.
 
-The file needs torch and Triton alone. Like harness/methods/blockmax.py, which has the proof, it composes selections:
-the k largest of a row lie in the k blocks with the largest maxima (`_maxima`), and also among the k largest of each
-tile (`_select`). The shape alone decides which passes are made, never the values:
+The file needs torch and Triton alone. It is one file, although a long one, so that it can be copied.
 
-    n <= TILE              one program selects k of a row, and narrow rows share a program
-    n <= MAXIMA_FROM       every tile keeps its own k largest; together these are a row again, TILE / k times shorter
-    above                  one read for the maxima of blocks; k blocks of those maxima; k of what these blocks hold
+Like harness/methods/blockmax.py, which has the proof, it composes selections: the k largest of a row lie in the k
+blocks with the largest maxima (`_maxima`), and also among the k largest of each tile (`_select`). Which passes are made
+depends on the shape alone, never on the values:
+
+    n <= TILE              one program selects k of a row; narrow rows share a program
+    n <= MAXIMA_FROM       every tile keeps its own k largest; together they form a row again, TILE / k times shorter
+    above                  one read for the maxima of blocks, k blocks by these maxima, k of what these blocks hold
 
 So no input is slower than another: constant, sorted and clustered rows cost as much as random ones. The calls can be
-captured in a CUDA graph once they were made outside of it, which compiles the kernels.
+captured in a CUDA graph, after a first call outside of it has compiled the kernels.
 
-Order. The key of a value is an unsigned integer made of its bits, and keys are ordered as torch.topk orders values: NaN
-of either sign above all, -0 equal to +0. The kernels compare keys and never values, so halves lose nothing and NaN
-needs no case of its own. Of equal values the ones with the lowest indices are selected, in the order of their indices,
-so every call gives the same result.
+Order. The key of a value is an unsigned integer made from its bits, and keys are ordered as torch.topk orders values:
+NaN of either sign above all, -0 equal to +0. The kernels compare keys, never values, so halves lose nothing and NaN
+needs no case of its own. Of equal values, those with the lowest indices are selected, in the order of their indices, so
+every call returns the same result.
 
-TILE, MAXIMA_FROM, MAXIMA_TILE and the numbers of warps follow from what an H200 has; nobody has measured them on one.
+TILE, MAXIMA_FROM, MAXIMA_TILE and the numbers of warps follow from the hardware of an H200; nobody has measured them.
 """
 
 from __future__ import annotations
@@ -30,19 +32,20 @@ import triton.language as tl
 from torch import Tensor
 
 TILE = 8192
-"""Entries that one program selects from: 32 a thread, which stay in registers."""
+"""Entries that one program selects from: 32 for each thread, which stay in registers."""
 
 MOST_SELECTED = TILE // 4
-"""Largest k: a pass over tiles then leaves at most a quarter of the entries."""
+"""Largest k: a pass over tiles leaves at most a quarter of the entries."""
 
 MAXIMA_FROM = 1 << 22
-"""Longest row whose tiles are searched at once: a selection compares an entry 16 times and more, a maximum once."""
+"""Longest row that is selected from tile by tile. In longer rows block maxima come first: a maximum compares every
+entry once, a selection 16 times or more."""
 
 MAXIMA_TILE = 4096
 """Entries that one program of `_maxima` reads."""
 
 LONGEST_ROW = (1 << 31) - 1
-"""Positions in a row are int32. Offsets into y are int64, so rows times n has no such limit."""
+"""Positions in a row are int32; offsets into y are int64, so rows times n has no such limit."""
 
 WIDTHS = {
     torch.float16: (16, 0x7C00),
@@ -50,16 +53,16 @@ WIDTHS = {
     torch.float32: (32, 0x7F800000),
     torch.float64: (64, 0x7FF0000000000000),
 }
-"""dtype -> bits of an element, and the bits of infinity: a larger magnitude is NaN (IEEE 754-2019, section 3.4)."""
+"""dtype -> (width in bits, bits of infinity); larger magnitudes are NaN (IEEE 754-2019, section 3.4)."""
 
 INTEGERS = {16: torch.int16, 32: torch.int32, 64: torch.int64}
 
 VALUES, SURVIVORS, CANDIDATES = 0, 1, 2
-"""Where `_select` reads: a row of values; the blocks of a row that were chosen; keys with their positions."""
+"""What `_select` reads: a row of values; the chosen blocks of a row; keys that an earlier pass left, with positions."""
 
 
 def _device_type() -> str:
-    """torch's word for the devices that the kernels run on here: a CPU where Triton interprets them; '' for none."""
+    """torch's name for the devices that the kernels run on here: 'cpu' under Triton's interpreter; '' for none."""
     if triton.knobs.runtime.interpret:
         return "cpu"
     accelerator = torch.accelerator.current_accelerator(check_available=True)
@@ -72,9 +75,9 @@ RUNS_ON = _device_type()
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:  # noqa: A002  (torch's names)
     """The k largest (or smallest) along a dimension: values, and int64 indices, as torch.topk gives them.
 
-    input: of any shape and strides; differentiable in it to any order. Of equal values the lowest indices are selected,
-    lowest first; with sorted=False the selected come in the order of their indices. torch.topk does what `refusal`
-    refuses. Raises what torch.topk raises.
+    input: of any shape and strides; the values are differentiable in it to any order. Of equal values the lowest
+    indices are selected, lowest first; with sorted=False the result is in the order of the indices. Inputs that
+    `refusal` refuses go to torch.topk. Raises what torch.topk raises.
     """
     if refusal(input, k, dim):
         return input.topk(k, dim, largest, sorted)
@@ -87,7 +90,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
 
 
 def refusal(input: Tensor, k: int, dim: int = -1) -> str:  # noqa: A002  (torch's name)
-    """Why the kernels do not select here, in one line; '' where they do. torch.topk tells errors in k and dim."""
+    """Why the kernels do not select here, in one line; '' where they do. torch.topk reports errors in k and dim."""
     if not RUNS_ON or input.device.type != RUNS_ON:
         return f"the kernels run on {RUNS_ON or 'an accelerator'}, and y is on {input.device.type}"
     if input.dtype not in WIDTHS:
@@ -102,9 +105,9 @@ def refusal(input: Tensor, k: int, dim: int = -1) -> str:  # noqa: A002  (torch'
 
 @torch.library.custom_op("topk_harness::positions", mutates_args=())
 def positions(y: Tensor, k: int, largest: bool, sorted: bool) -> Tensor:  # noqa: A002  (torch's name)
-    """Indices (..., k), int64, of the k largest or smallest of each row of y (..., n), which `refusal` does not refuse.
+    """Indices (..., k), int64, of the k largest or smallest of each row of y (..., n); only where `refusal` is ''.
 
-    sorted: from the largest (smallest) on, and equal ones by index; otherwise by index.
+    sorted: from the largest (smallest) on, equal values by index; otherwise in the order of the indices.
     """
     # Triton launches on the current device, which need not be the one of y.
     with torch.accelerator.device_index(y.device.index):
@@ -131,7 +134,7 @@ positions.register_autograd(lambda context, gradient: (None, None, None, None))
 
 
 class _Selection:
-    """The passes over one input of bits (rows, n). Grids have one dimension: CUDA limits the others to 65535."""
+    """The passes over one input, as bits (rows, n). Grids have one dimension, since CUDA limits the others to 65535."""
 
     def __init__(self, bits: Tensor, width: int, infinity: int, largest: bool) -> None:
         self.bits, self.width, self.infinity, self.largest = bits, width, infinity, largest
@@ -139,7 +142,7 @@ class _Selection:
         self.key_dtype = torch.int64 if width == 64 else torch.int32
 
     def of_values(self, k: int) -> tuple[Tensor, Tensor]:
-        """Keys and positions (rows, k) of the k largest, by ascending position."""
+        """Keys and positions (rows, k) of the k largest, in ascending order of position."""
         if self.n <= MAXIMA_FROM:
             return self._narrowed(VALUES, self.bits, None, self.n, 1, k)
         length = block_length(self.n, k)
@@ -157,7 +160,11 @@ class _Selection:
     def _narrowed(
         self, source: int, entries: Tensor, places: Tensor | None, count: int, length: int, k: int
     ) -> tuple[Tensor, Tensor]:
-        """Keys and positions (rows, k): passes over tiles until one tile holds all that is left, then k of that."""
+        """Keys and positions (rows, k) of the k largest of `count` entries in each row.
+
+        Passes over tiles narrow the entries down until one tile holds all that is left. places: the positions that
+        belong to keys, or the chosen blocks, of `length` entries each.
+        """
         while True:
             wide = max(16, min(TILE, triton.next_power_of_2(count)))
             tiles = triton.cdiv(count, wide)
@@ -176,24 +183,24 @@ class _Selection:
 
 
 def warps(wide: int, width: int) -> int:
-    """Warps of a program of `_select`; with fewer its registers would not hold a tile."""
+    """Warps of a program of `_select`: enough for a tile to fit into its registers."""
     if wide < TILE // 2:
         return 4
     return 16 if width == 64 and wide == TILE else 8
 
 
 def block_length(n: int, k: int) -> int:
-    """A power of two near sqrt(n / k), where as many maxima are searched as entries of the k chosen blocks."""
+    """A power of two near sqrt(n / k): then there are about as many maxima as entries in the k chosen blocks."""
     return min(MAXIMA_TILE // 2, 1 << max(4, round(math.log2(n / k) / 2)))
 
 
 def ordered_together(side: int) -> int:
-    """Rows that one program of `_order` takes, where it compares the keys of a row in squares of that side."""
+    """Rows that one program of `_order` takes, if it compares the keys of a row in squares of this side."""
     return max(1, 1024 // (side * side))
 
 
 def _ordered(keys: Tensor, found: Tensor, k: int, sorted: bool) -> Tensor:  # noqa: A002
-    """The positions found (rows, k), as int64; sorted: by their keys from the largest on, else by position."""
+    """Positions (rows, k) as int64; sorted: from the largest key on, otherwise as they are, ascending."""
     if not sorted or k == 1:
         return found.to(torch.int64)
     rows = found.shape[0]
@@ -209,7 +216,10 @@ def _ordered(keys: Tensor, found: Tensor, k: int, sorted: bool) -> Tensor:  # no
 
 @triton.jit
 def _key(bits, WIDTH: tl.constexpr, INFINITY: tl.constexpr, LARGEST: tl.constexpr):
-    """The bits of values as unsigned integers in the order of torch.topk; reversed where the smallest are sought."""
+    """Keys: the bits of values as unsigned integers in the order of torch.topk, reversed for the smallest.
+
+    A negative number has all bits inverted and any other its sign bit set, the usual map for a radix sort.
+    """
     if WIDTH == 64:
         unsigned = bits.to(tl.uint64, bitcast=True)
     elif WIDTH == 32:
@@ -231,7 +241,7 @@ def _maxima(
     TOGETHER: tl.constexpr, LENGTH: tl.constexpr,
     WIDTH: tl.constexpr, INFINITY: tl.constexpr, LARGEST: tl.constexpr,
 ):  # fmt: skip
-    """The largest key of each block of a row; entries behind the end of the row count as the least key, 0."""
+    """The largest key of each block of a row. Entries beyond the end of the row count as the least key, 0."""
     row = (tl.program_id(0) // parts).to(tl.int64)
     block = (tl.program_id(0) % parts) * TOGETHER + tl.arange(0, TOGETHER)
     place = block[:, None].to(tl.int64) * LENGTH + tl.arange(0, LENGTH)[None, :]
@@ -248,10 +258,11 @@ def _select(
     TOGETHER: tl.constexpr, WIDE: tl.constexpr, LENGTH: tl.constexpr, SOURCE: tl.constexpr, PLACED: tl.constexpr,
     WIDTH: tl.constexpr, INFINITY: tl.constexpr, LARGEST: tl.constexpr,
 ):  # fmt: skip
-    """The k largest keys of each tile of each row, with their positions in the row, by ascending position.
+    """The k largest keys of each tile of each row, with their positions in the row, in ascending order of position.
 
-    Entries behind the end of the row have key 0, which NaN has too where the smallest are sought. They stand behind all
-    others, of equal keys the first are selected, and a row has k entries: so the last pass selects none of them.
+    Entries beyond the end of the row have key 0, and so has NaN where the smallest are sought. Since the former stand
+    behind all others, the first of equal keys are selected, and a row has at least k entries, the last pass selects
+    none of the former.
     """
     tile = tl.program_id(0) % tiles
     row = ((tl.program_id(0) // tiles).to(tl.int64) * TOGETHER + tl.arange(0, TOGETHER))[:, None]
@@ -271,11 +282,11 @@ def _select(
         keys = _key(tl.load(entries + row * stride + position, mask=inside, other=0), WIDTH, INFINITY, LARGEST)
     keys = tl.where(inside, keys, 0)
 
-    # The k-th largest key, two bits a step: the largest t of which at least k keys are not below.
+    # The k-th largest key, found two bits at a time: the largest t such that at least k keys are not below t.
     threshold = tl.zeros((TOGETHER, 1), dtype=keys.dtype)
     for step in range(WIDTH // 2):
         unit = tl.full((TOGETHER, 1), 1, dtype=keys.dtype) << (WIDTH - 2 - 2 * step)
-        # Three counts in one sum: each is at most TILE, far below 2^20.
+        # Three counts in one sum: none exceeds TILE, which is far below 2^20.
         reached = (keys >= threshold + unit).to(tl.int64)
         reached += (keys >= threshold + 2 * unit).to(tl.int64) << 20
         reached += (keys >= threshold + 3 * unit).to(tl.int64) << 40
@@ -286,9 +297,9 @@ def _select(
         threshold += unit * digit.to(threshold.dtype)
 
     above = keys > threshold
-    level = keys == threshold
-    wanted = k - tl.sum(above.to(tl.int32), axis=1, keep_dims=True)
-    kept = above | (level & (tl.cumsum(level.to(tl.int32), axis=1) <= wanted))
+    equal = keys == threshold
+    open_places = k - tl.sum(above.to(tl.int32), axis=1, keep_dims=True)
+    kept = above | (equal & (tl.cumsum(equal.to(tl.int32), axis=1) <= open_places))
     target = tl.cumsum(kept.to(tl.int32), axis=1) - 1
     target = (row * tiles + tile) * k + target
     kept = kept & (row < rows)
@@ -298,7 +309,7 @@ def _select(
 
 @triton.jit
 def _order(keys_in, places, indices, rows, k, parts, TOGETHER: tl.constexpr, SIDE: tl.constexpr, DOUBLE: tl.constexpr):
-    """Each selected position at its rank: the number of larger keys, and of equal ones before it."""
+    """Write every selected position to its rank: the number of keys that are larger, or equal and before it."""
     part, group = tl.program_id(0) % parts, (tl.program_id(0) // parts).to(tl.int64)
     row = (group * TOGETHER + tl.arange(0, TOGETHER))[:, None, None]
     own = part * SIDE + tl.arange(0, SIDE)[None, :, None]
