@@ -5,9 +5,13 @@ g = weights (`linear`) or 2 v (`square`), dy = Sᵀ g, dx = dy W, dW = dyᵀ x, 
 result is rounded. Where v enters a product it is held as two float64 numbers and a bound of the remainder, which enters
 the proof of the result; where that proves nothing, v is an integer times a power of two (dyadic.py).
 
-Sources: error-free transformations, Ogita, Rump & Oishi 2005 (SIAM J. Sci. Comput. 26); extractions, Rump, Ogita &
-Oishi 2008 (SIAM J. Sci. Comput. 31); slices, Ozaki, Ogita, Oishi & Rump 2012 (Numer. Algorithms 59); bounds, Higham
-2002 (Accuracy and Stability of Numerical Algorithms, 2nd ed.); the rounding test, Ziv 1991 (ACM TOMS 17).
+Sources
+    error-free transformations: Knuth 1998 (The Art of Computer Programming, vol. 2, 3rd ed.), Dekker 1971 (Numer. Math.
+        18), Ogita, Rump & Oishi 2005 (SIAM J. Sci. Comput. 26)
+    extractions: Rump, Ogita & Oishi 2008 (SIAM J. Sci. Comput. 31)
+    slices: Ozaki, Ogita, Oishi & Rump 2012 (Numer. Algorithms 59)
+    bounds: Higham 2002 (Accuracy and Stability of Numerical Algorithms, 2nd ed.)
+    the rounding test: Ziv 1991 (ACM TOMS 17)
 """
 
 from __future__ import annotations

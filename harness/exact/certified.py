@@ -160,7 +160,7 @@ def _ends(high: np.ndarray, low: np.ndarray, radius: np.ndarray, dtype: str) -> 
 def two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """a + b rounded, and its exact rounding error.
 
-    TwoSum (Knuth, The Art of Computer Programming, vol. 2, section 4.2.2; Ogita, Rump & Oishi 2005, algorithm 3.1).
+    TwoSum (Knuth 1998, section 4.2.2; Ogita, Rump & Oishi 2005, algorithm 3.1); answers.py lists the sources in full.
     """
     total = a + b
     part = total - a

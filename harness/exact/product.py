@@ -17,11 +17,12 @@ from harness.exact.sums import GROWTH, exact_dot, settle_sums
 from harness.exact.ulp import FORMATS
 
 MATRIX_BITS = 27
-"""Bits of a slice of a row of A. Together with the bits of a slice of the vector and of the length they fill 53."""
+"""Bits of a slice of a row of A. With the bits of a slice of the vector, and log2 d for the sum, they fill the 53 of
+float64."""
 
 VECTOR_BITS = 160
-"""Bits of a vector that are sliced, from its largest entry down; the proof covers what is left by a bound. A sum of two
-float64 numbers has 106 bits."""
+"""How far below its largest entry a vector is sliced, in bits; what is left enters the proof as a bound. Head and tail
+of an entry together have 106 bits."""
 
 SAFE_TOP = 2.0**300
 """Rows of A are sliced where their largest entry is at most this and at least its reciprocal: nothing then

@@ -51,7 +51,7 @@ def _among_equals(
         low, high = level.residual - level.error, level.residual + level.error
     unsure = level.error > 0
     low, high = np.where(unsure, np.nextafter(low, -np.inf), low), np.where(unsure, np.nextafter(high, np.inf), high)
-    # The count-th largest lies between least and most: what is surely above is in, what may be it stays open.
+    # The count-th largest lies between least and most: numbers surely above it are in, those that may be it undecided.
     least, most = (np.partition(end, end.size - count)[end.size - count] for end in (low, high))
     inside = np.flatnonzero(low > most)
     undecided = np.flatnonzero((low <= most) & (high >= least))

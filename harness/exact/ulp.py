@@ -35,8 +35,9 @@ FORMATS = {
 def ulp(x: np.ndarray, dtype: str) -> np.ndarray:
     """Spacing of the format at x: 2^(max(floor(log2 |x|), emin) - p + 1), and NaN where x is not finite.
 
-    x must be the exact value: what rounds up to a power of two has the shorter ulps of the binade below. Zeros and
-    subnormal numbers have the spacing at emin.
+    This is Goldberg's ulp for every real number (Muller 2005, On the definition of ulp(x)). x must be the exact value:
+    what rounds up to a power of two has the shorter ulps of the binade below. Zeros and subnormal numbers have the
+    spacing at emin.
     """
     form = FORMATS[dtype]
     _, exponent = np.frexp(x)  # |x| = f 2^exponent with 1/2 <= f < 1; np.log2 would round near powers of two

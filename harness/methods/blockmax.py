@@ -8,7 +8,7 @@ Why S2 S1 selects what S does
     torch.topk does, with NaN above all. Let T be any k blocks with the largest maxima, chosen freely among equal ones.
     An entry e outside T and the tail lies in a block B whose maximum is at least e, and every block of T has a maximum
     at least that of B. So T holds k entries, one in each block, that are at least e, and dropping e leaves the k
-    largest values, as a multiset, unchanged. S1 drops its entries one after another in this sense.
+    largest values, as a multiset, unchanged. So S1 may drop all that it drops, one entry after another.
     - Ties: the argument needs "at least", never "greater"; among equal values any choice is right, as in torch.topk.
     - NaN, infinities: amax of a block with a NaN is NaN, the largest in this order; infinities are values like any
       other. Where the smallest are sought, NaN must lose: the minimum of a block is taken without its NaN, and is NaN

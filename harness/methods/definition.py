@@ -199,7 +199,7 @@ def index_map() -> Decorator:
 
 @_in_parentheses
 def product() -> Decorator:
-    """For a function that returns project(W, x, k) -> (values, indices), which differentiates W and x without y."""
+    """For a function that returns project(W, x, k) -> (values, indices), where y itself never requires a gradient."""
     return _decorator(lambda project: Implementation(project=project), ("pipeline",))
 
 

@@ -27,7 +27,10 @@ def sigmoid_shift(*, temperature: float = TEMPERATURE) -> Any:
 
 @selector(exact=False, mask=True)
 def straight_through(*, temperature: float = TEMPERATURE) -> Any:
-    """torch.topk forward, and the gradient of sigmoid_shift backward."""
+    """torch.topk forward, and the gradient of sigmoid_shift backward.
+
+    A straight-through estimator (Bengio, Léonard & Courville 2013, arXiv 1308.3432).
+    """
     import torch
 
     class Replace(torch.autograd.Function):
@@ -72,7 +75,10 @@ def entmax_budget(*, temperature: float = TEMPERATURE) -> Any:
 
 @selector(exact=False, matrix_bytes=lambda case: case.itemsize * case.rows * case.k * case.n)
 def softtorch_softsort(*, temperature: float = TEMPERATURE) -> Any:
-    """softtorch.topk by SoftSort: every value is a mean of y, weighted by distance."""
+    """softtorch.topk by SoftSort: every value is a mean of y, weighted by the distance from it.
+
+    Source: Prillo & Eisenschlos 2020, SoftSort: a continuous relaxation for the argsort operator (ICML).
+    """
     try:
         import softtorch
     except ImportError as error:

@@ -30,7 +30,8 @@ class Entries:
         bound: rounding error bound of got, against the exact answer on the method's own selection.
         storage_bound: the same for sums that round to the storage format after each addition.
         reduced_bound: the same for factors rounded to the format that the mode multiplies in.
-        quantised: |exact - original|, by how much the cast of the inputs moved the answer; 0 for other references.
+        quantised: |conditional - original|, by how much the cast of the inputs moved the answer; 0 unless the reference
+        is original.
     Masks:
         spoilt: an infinity, a NaN or an overflow among the terms; known only where got or want is not finite.
         tied, flipped, requantised: the entry belongs to, or sums over, an index that only one side selected, because

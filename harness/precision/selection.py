@@ -81,7 +81,7 @@ def gap_ulp(s: Selections) -> float:
 @bounded
 @selection_metric
 def gap_bounds(s: Selections) -> float:
-    """The same gap over the sum of the two error bounds of y; the smallest over rows. Above 1, no flip is possible."""
+    """The same gap over the sum of the two error bounds of y, the smallest over rows: above 1 these two cannot swap."""
     k = s.indices.shape[-1]
     if k == s.want_y.shape[-1]:
         return float("inf")

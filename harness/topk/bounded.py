@@ -133,7 +133,7 @@ def _step(W: torch.Tensor) -> int:
 
 
 def zero_elsewhere(whole: torch.Tensor | None, selected: torch.Tensor | None) -> bool:
-    """Whether a gradient is zero except where it was selected; NaN counts as an entry."""
+    """Whether a gradient is zero except for its selected entries; NaN counts as nonzero."""
     if whole is None or selected is None:
         return True
     return int(torch.count_nonzero(whole)) == int(torch.count_nonzero(selected))

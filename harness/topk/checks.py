@@ -138,7 +138,7 @@ def _wrong_selection(got: Selected, problem: Problem, multiplies_again: bool) ->
         return ""
     if multiplies_again and problem.case.transform != "eager" and right_but_for_rounding(got, rows, problem):
         return ""
-    # Only to say how many: that some are wrong is known.
+    # Some indices are known to be wrong; what follows only counts them.
     wrong, step = 0, max(1, slab_elements(got.y.numel()) // problem.case.n)
     for some in torch.split(rows, step):
         indices = got.indices[some].cpu().numpy()
@@ -182,7 +182,7 @@ def _wrong_cotangent(outcome: Outcome, problem: Problem, loss: str) -> str:
         entries, form = rest[rows, columns], reduced_format(problem.case.dtype, problem.case.mode)
         excused = entries.isnan() & ~finite[rows]
         if form is not None:
-            excused |= entries.double().abs() <= smallest(form)
+            excused |= entries.double().abs() <= smallest(form)  # as `_unequal` allows where 0 is right
         count += len(entries) - int(excused.sum())
     return f"{count} entries of dy are not the cotangent of their value" if count else ""
 

@@ -91,7 +91,7 @@ class Asked:
         """Why what the phase returned (by name, as in results.PARTS) is wrong, or ''.
 
         A result that is plainly right passes at once. Only the others go through checks.py, which allows for every
-        exception of an arithmetic and costs far more. Relaxations always do.
+        exception of an arithmetic and costs far more. Gradients of relaxations pass unseen: nothing says what is right.
         """
         if self.method.name in YARDSTICKS:
             return wrong_move(found["values"], self.content.problem.y)

@@ -170,16 +170,16 @@ class _Selection:
             tiles = triton.cdiv(count, wide)
             together = max(1, min(32, 2048 // wide)) if tiles == 1 else 1
             keys = self.bits.new_empty((self.rows, tiles * k), dtype=self.key_dtype)
-            found = self.bits.new_empty((self.rows, tiles * k), dtype=torch.int32)
+            kept = self.bits.new_empty((self.rows, tiles * k), dtype=torch.int32)
             _select[(triton.cdiv(self.rows, together) * tiles,)](
-                entries, entries if places is None else places, keys, found,
+                entries, entries if places is None else places, keys, kept,
                 self.rows, count, self.n, entries.stride(0), k, tiles,
                 together, wide, length, source, places is not None, self.width, self.infinity, self.largest,
                 num_warps=warps(wide, self.width),
             )  # fmt: skip
             if tiles == 1:
-                return keys, found
-            source, entries, places, count, length = CANDIDATES, keys, found, tiles * k, 1
+                return keys, kept
+            source, entries, places, count, length = CANDIDATES, keys, kept, tiles * k, 1
 
 
 def warps(wide: int, width: int) -> int:
@@ -199,17 +199,17 @@ def ordered_together(side: int) -> int:
     return max(1, 1024 // (side * side))
 
 
-def _ordered(keys: Tensor, found: Tensor, k: int, sorted: bool) -> Tensor:  # noqa: A002
+def _ordered(keys: Tensor, positions: Tensor, k: int, sorted: bool) -> Tensor:  # noqa: A002
     """Positions (rows, k) as int64; sorted: from the largest key on, otherwise as they are, ascending."""
     if not sorted or k == 1:
-        return found.to(torch.int64)
-    rows = found.shape[0]
+        return positions.to(torch.int64)
+    rows = positions.shape[0]
     side = max(2, min(64, triton.next_power_of_2(k)))
     together = ordered_together(side)
-    indices = found.new_empty((rows, k), dtype=torch.int64)
+    indices = positions.new_empty((rows, k), dtype=torch.int64)
     parts = triton.cdiv(k, side)
     _order[(triton.cdiv(rows, together) * parts,)](
-        keys, found, indices, rows, k, parts, together, side, keys.dtype == torch.int64
+        keys, positions, indices, rows, k, parts, together, side, keys.dtype == torch.int64
     )
     return indices
 
@@ -326,5 +326,5 @@ def _order(keys_in, places, indices, rows, k, parts, TOGETHER: tl.constexpr, SID
     flat = (group * TOGETHER + tl.arange(0, TOGETHER))[:, None]
     place = part * SIDE + tl.arange(0, SIDE)[None, :]
     inside = (flat < rows) & (place < k)
-    found = tl.load(places + flat * k + place, mask=inside, other=0)
-    tl.store(indices + flat * k + rank, found.to(tl.int64), mask=inside)
+    position = tl.load(places + flat * k + place, mask=inside, other=0)
+    tl.store(indices + flat * k + rank, position.to(tl.int64), mask=inside)
