@@ -104,6 +104,21 @@ def _masked(mask: Callable[[Any, int], Any]) -> Any:
 
 def _sigmoid_mask(temperature: float) -> Callable[[Any, int], Any]:
     import torch
+
+    shift = _shift()
+
+    def mask(y: Any, k: int) -> Any:
+        if k == y.shape[-1]:  # where t would have to be minus infinity
+            return torch.ones_like(y)
+        z = y / temperature
+        return torch.sigmoid(z - shift(z, k))
+
+    return mask
+
+
+def _shift() -> Callable[..., Any]:
+    """shift(z, k) -> t of each row, such that sigmoid(z - t) sums to k; differentiable in z, for 0 < k < n."""
+    import torch
     from torch.nn.functional import logsigmoid
 
     def slopes(z: Any, t: Any) -> Any:
@@ -111,7 +126,7 @@ def _sigmoid_mask(temperature: float) -> Callable[[Any, int], Any]:
         return torch.softmax(logsigmoid(z - t) + logsigmoid(t - z), dim=-1)
 
     class Shift(torch.autograd.Function):
-        """t of each row of z such that sigmoid(z - t) sums to k, by bisection, for 0 < k < n.
+        """Bisection for t.
 
         By the implicit function theorem its gradient with respect to z is s / sum(s), where s are the slopes of the
         sigmoids. Computed as a softmax of their logarithms, it is finite even where every slope underflows.
@@ -144,15 +159,7 @@ def _sigmoid_mask(temperature: float) -> Callable[[Any, int], Any]:
         def jvp(context: Any, tangent: Any, _: Any) -> Any:
             return (slopes(*context.saved_tensors) * tangent).sum(dim=-1, keepdim=True)
 
-    shift = _applied(Shift)
-
-    def mask(y: Any, k: int) -> Any:
-        if k == y.shape[-1]:  # where t would have to be minus infinity
-            return torch.ones_like(y)
-        z = y / temperature
-        return torch.sigmoid(z - shift(z, k))
-
-    return mask
+    return _applied(Shift)
 
 
 def _applied(function: Any) -> Callable[..., Any]:

@@ -196,7 +196,7 @@ def _differentiate(
     missing = {}
     S = leaves.pop("dS", None)
     gradients = dict(zip(leaves, torch.autograd.grad(total, list(leaves.values()), retain_graph=True), strict=True))
-    if S is not None:
+    if S is not None:  # by itself, since torch lacks this gradient for some layouts and dtypes that have the others
         try:
             (gradients["dS"],) = torch.autograd.grad(total, [S])
         except RuntimeError as error:

@@ -147,4 +147,5 @@ class _Phases:
 
 
 def _gradient(values: torch.Tensor, y: torch.Tensor, cotangent: torch.Tensor) -> Callable[[], Any]:
+    # The graph is kept, since a block makes the call many times.
     return lambda: torch.autograd.grad(values, y, cotangent, retain_graph=True)

@@ -1,7 +1,7 @@
 """The tensors of a case: drawn in float64 on the CPU, then cast.
 
-The generator is Philox, keyed by a hash of (distribution, n, d, rows, seed) and nothing else, so every dtype, k, device
-and machine sees the same numbers.
+The generator is the counter-based Philox (Salmon et al. 2011, SC'11), keyed by a hash of (distribution, n, d, rows,
+seed) and nothing else, so every dtype, k, device and machine sees the same numbers.
 
 torch casts float64 to float16 and bfloat16 through float32, which can round twice. That is no error of a method: the
 inputs are whatever the dtype holds after the cast, and every reference starts from there. It also means that a draw can
@@ -171,4 +171,5 @@ class Drawn:
 
         text = " ".join(map(str, (*self.key, name)))
         digest = hashlib.sha256(text.encode()).digest()
-        return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
+        key = int.from_bytes(digest[:16], "little")  # a key of Philox has 128 bits
+        return np.random.Generator(np.random.Philox(key=key))
