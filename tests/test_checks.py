@@ -272,7 +272,7 @@ def test_a_relaxation_is_run_at_the_temperature_of_its_case() -> None:
 def test_a_temperature_that_is_none_is_unsupported_in_one_line() -> None:
     case = opened(Case(n=96, k=5, parameters=(("temperature", -1.0),)), "linear", **COMPARED)
     reply = verdict(case, "sigmoid_shift")
-    assert reply == {"status": "unsupported", "reason": "temperature is a number above 0, got -1.0"}
+    assert reply == {"status": "unsupported", "reason": "temperature has to be a number above 0, not -1.0"}
 
 
 @swept("rows", [1, 3])

@@ -368,7 +368,7 @@ def test_straight_through_is_native_to_the_bit_and_its_gradient_that_of_the_sigm
 @by_name([each for each in RELAXED if "temperature" in each.parameters])
 @swept("temperature", [0, -1.0, float("nan"), float("inf"), "hot"])
 def test_a_temperature_that_is_none_is_one_line(chosen: Method, temperature: Any) -> None:
-    with pytest.raises(UserError, match="temperature is a number above 0") as error:
+    with pytest.raises(UserError, match="temperature has to be a number above 0") as error:
         assert chosen.at(Case(n=1, k=1, parameters=(("temperature", temperature),))).implementation
     assert "\n" not in str(error.value)
 

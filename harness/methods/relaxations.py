@@ -178,7 +178,7 @@ def _positive(temperature: float) -> float:
     """The temperature; raises UserError for one that is not a number above 0."""
     if isinstance(temperature, int | float) and 0 < temperature < math.inf:
         return temperature
-    raise UserError(f"temperature is a number above 0, got {temperature!r}")
+    raise UserError(f"temperature has to be a number above 0, not {temperature!r}")
 
 
 def _not_installed(error: ImportError) -> UserError:
