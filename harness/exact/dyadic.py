@@ -23,7 +23,7 @@ WEIGHT_BITS = 28
 so no addition rounds."""
 
 LONGEST_COUNT = 2**20
-"""Products in one call of np.bincount: far fewer than those 2^25, which keeps the memory small."""
+"""Products of one row in a call of np.bincount: far fewer than those 2^25, which keeps the memory small."""
 
 MOST_SLOTS = 2**21
 """Entries of one table of sums by exponent; six float64 tables (96 MiB together) exist at a time."""
