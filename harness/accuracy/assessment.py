@@ -30,7 +30,8 @@ Arrays = dict[str, np.ndarray]
 class Assessment:
     """A method's outcome with its error bounds, ready to be compared with any reference.
 
-    Every array is computed when it is first asked for: a bound costs more than the comparison that uses it.
+    Every array is computed when it is first asked for: a bound costs more than the comparison that uses it. In all
+    methods `name` is the name of a reference.
     """
 
     def __init__(
@@ -165,8 +166,8 @@ class Assessment:
     def _at(self, at: np.ndarray, tensor: str, name: str) -> Arrays:
         """The EXPLAINING parts, want and residual at some entries (m,) of a tensor beside a reference."""
         reference = self.references.get(name, self.got)
-        # dx and dW may have many entries of which few differ. Where both sides have the same rows, places on both sides
-        # agree, and bounds are computed at these entries alone.
+        # dx and dW may have many entries, of which few differ. Where both sides have the same rows, an entry has the
+        # same place on both, so that sizes and bounds can be computed at these places alone.
         aligned = tensor == "dx" or (tensor == "dW" and np.array_equal(self.got.touched, reference.touched))
         whole = self.beside(tensor, name, (GOT,) if aligned else EXPLAINING)
         assert whole is not None
@@ -184,7 +185,7 @@ class Assessment:
         reference = self.references.get(name, self.got)
         bound, trusted = np.empty((0, 0)), False
         if not BOUNDED.isdisjoint(metrics):
-            bound = self.bounds(REDUCED).y
+            bound = self.bounds(REDUCED).y  # in the arithmetic of the mode, whatever it is
             trusted = bound_is_trusted(self.references.inputs, self.case.dtype, self.case.mode)
         return Selections(
             self._order, self.got.y, reference.right_indices, reference.y, bound, trusted, self.case.dtype
