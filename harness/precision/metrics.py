@@ -149,7 +149,10 @@ def component_max(c: Comparison) -> float:
 
 @metric_of("size")
 def condition_max(c: Comparison) -> float:
-    """Largest condition number of a sum: the sum of |terms| over |sum|. 0 / 0 counts as 0."""
+    """Largest condition number of a sum: the sum of |terms| over |sum|. 0 / 0 counts as 0.
+
+    Source: Ogita, Rump & Oishi 2005, section 4.
+    """
     return float(np.max(_ratios(c.size, np.abs(c.want + c.residual))))
 
 
