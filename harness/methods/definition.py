@@ -145,11 +145,14 @@ Settings = ParamSpec("Settings")
 
 
 def _in_parentheses(decorator: Callable[Settings, Decorator]) -> Callable[Settings, Decorator]:
-    """The same decorator; a function that stands where its settings belong, as in `@selector` without parentheses, is a
-    TypeError that says how to write it."""
-    needed = [each.name for each in inspect.signature(decorator).parameters.values() if each.default is each.empty]
+    """The same decorator, which raises a TypeError with the right usage if it is written without parentheses.
+
+    In `@selector` without parentheses, Python passes the decorated function where the settings belong.
+    """
+    settings = inspect.signature(decorator).parameters.values()
+    needed = [setting.name for setting in settings if setting.default is setting.empty]
     name = decorator.__name__
-    usage = f"@{name}({', '.join(f'{each}=...' for each in needed)})"
+    usage = f"@{name}({', '.join(f'{setting}=...' for setting in needed)})"
 
     @functools.wraps(decorator)
     def checked(*arguments: Settings.args, **settings: Settings.kwargs) -> Decorator:
