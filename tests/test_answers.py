@@ -221,7 +221,7 @@ def test_a_notebook_shows_a_run_as_its_closing_table(smoke: Run, tmp_path: Path)
     shown: Any = smoke
     page = shown._repr_html_()
     want = methods_table(smoke)
-    assert html.escape(want.told) in page
+    assert html.escape(want.heading) in page
     for method, *cells in want.rows.itertuples():
         assert f"<th>{method}</th>" in page
         assert all(f"<td>{html.escape(cell)}</td>" in page for cell in cells)

@@ -75,8 +75,10 @@ def test_a_quantity_that_is_undecided_does_not_pass_for_one_that_is_no_worse(sta
     names = start([Commit(), planted(slower=0.02)])  # at the tolerance
     code, lines = fought(names[0])
     assert code == EXIT_INCONCLUSIVE
-    assert lines[-2].startswith("fewer cells (--only) have more launches in the same time")
-    assert lines[-1].startswith(f"it cannot be told whether a commit between {names[0][:8]} and {names[1][:8]} made ")
+    assert lines[-2].startswith("fewer cells (--only) get more launches in the same time")
+    assert lines[-1].startswith(
+        f"it cannot be decided whether a commit between {names[0][:8]} and {names[1][:8]} made "
+    )
     assert "1 inconclusive" in lines[-1]
 
 

@@ -332,7 +332,7 @@ def test_the_lines_say_what_where_and_by_how_much() -> None:
         r"\S+ -> \S+ reads of y, at 00000006 of 2026-01-07T10:00:00\+00:00",
         lines[1],
     )
-    assert lines[2:] == [f"1 quantity is of fewer than {FEWEST_RUNS} runs, too few to look for a step"]
+    assert lines[2:] == [f"1 quantity has fewer than {FEWEST_RUNS} judged runs, too few to look for a step"]
     quiet = rows[rows["dtype"] == "bfloat16"]
     assert list(history_lines(quiet, steps(quiet))) == ["12 judged runs, 1 quantity: no step"]
 

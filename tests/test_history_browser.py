@@ -143,7 +143,7 @@ def test_the_chosen_commits_are_kept_when_another_kind_of_quantity_is_shown(in_b
 def test_a_line_of_a_change_leads_to_its_chart(in_browser: Open, file: Path) -> None:
     page = in_browser(file, "#run=0&table=error")
     page.get_by_role("link", name="slower: gather n=64").click()
-    page.wait_for_selector("#chart >> text=over the first base of the quantity")
+    page.wait_for_selector("#chart >> text=level / level of the first base")
     assert f"{AFTER} 1.25x" in page.inner_text("#chart")
 
 

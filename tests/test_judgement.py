@@ -71,7 +71,7 @@ def test_a_duel_says_what_to_do_next() -> None:
     )
     counting = f"next: `{repeat} --count` (counts instructions too, which no load of the machine changes)"
     assert list(next_after_duel(undecided, folder, repeat))[1:] == [
-        f"next: `{repeat} --only method=a,b` (fewer cells have more launches in the same time)",
+        f"next: `{repeat} --only method=a,b` (fewer cells get more launches in the same time)",
         counting,
     ]
     everywhere = Frame([row("inconclusive", "a"), row("same", "a")])

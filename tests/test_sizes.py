@@ -47,7 +47,7 @@ def test_the_interval_is_students_over_launches() -> None:
     half = T95_OF_THREE * statistics.stdev(logs) / math.sqrt(3)
     low, middle, high = (math.exp(-(statistics.mean(logs) + each)) for each in (half, 0, -half))
     assert found.columns["forward n=64"].to_dict() == {"dense": f"{middle:.2f}x ({low:#.2g}..{high:#.2g})"}
-    assert found.told() == "speed-up over native (95 % interval of 3 launches) at k=4 rows=1 d=0 float32 cpu"
+    assert found.heading() == "speed-up over native (95 % interval of 3 launches) at k=4 rows=1 d=0 float32 cpu"
 
 
 @pytest.mark.parametrize("launches", [1, 2])
@@ -58,7 +58,7 @@ def test_under_three_launches_there_is_no_interval_and_what_to_do_is_said(launch
     assert found is not None
     assert found.columns["forward n=64"].to_dict() == {"dense": "0.25x"}
     count = "1 launch" if launches == 1 else "2 launches"
-    assert found.told().startswith(f"speed-up over native ({count}: no interval; run with --launches 3) at ")
+    assert found.heading().startswith(f"speed-up over native ({count}: no interval; run with --launches 3) at ")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_launches_that_differ_are_told_as_a_range(fewer: int, told: str) -> None
     rows = timings(grid([64, 256], [4]), BOTH, launches=5)
     found = by_size(rows[(rows["n"] == 64) | (rows["launch"] <= fewer)])
     assert found is not None
-    assert told in found.told()
+    assert told in found.heading()
     assert ("(" in found.columns["forward n=256"]["dense"]) == (fewer >= 3)
 
 
@@ -96,13 +96,13 @@ def test_up_to_four_sizes_from_the_smallest_to_the_largest(sizes: list[int], sho
 def test_the_middle_k(k: list[int], told: str) -> None:
     found = by_size(timings(grid([64, 1024], k), BOTH))
     assert found is not None
-    assert f" at {told}rows=1" in found.told()
+    assert f" at {told}rows=1" in found.heading()
 
 
 def test_each_size_has_its_own_middle_k_where_they_share_one_only() -> None:
     found = by_size(timings([*grid([64], [1, 4]), *grid([1024], [1, 64])], BOTH))
     assert found is not None
-    assert " at k=4|64 " in found.told()
+    assert " at k=4|64 " in found.heading()
 
 
 def test_float32_and_the_commonest_of_each_other_axis() -> None:
@@ -114,10 +114,10 @@ def test_float32_and_the_commonest_of_each_other_axis() -> None:
     ]
     found = by_size(timings(cases, BOTH))
     assert found is not None
-    assert found.told().endswith(" at k=4 rows=8 d=0 float32 cpu mode=deterministic")
+    assert found.heading().endswith(" at k=4 rows=8 d=0 float32 cpu mode=deterministic")
     bfloat = by_size(timings(grid([64], [4], dtype="bfloat16"), BOTH))
     assert bfloat is not None
-    assert " bfloat16 cpu" in bfloat.told()
+    assert " bfloat16 cpu" in bfloat.heading()
 
 
 def test_shapes_are_the_sizes_where_there_are_any() -> None:
@@ -126,7 +126,7 @@ def test_shapes_are_the_sizes_where_there_are_any() -> None:
     found = by_size(timings([*wide, *deep], BOTH))
     assert found is not None
     assert list(found.columns) == ["forward wide", "forward deep"]
-    assert found.told().endswith(" at n=512|64 k=32|4 rows=8|1024 d=0 float32 cpu")
+    assert found.heading().endswith(" at n=512|64 k=32|4 rows=8|1024 d=0 float32 cpu")
 
 
 def test_other_phases_of_native_stand_beside_the_largest_size_first_what_a_method_has_instead() -> None:

@@ -1,4 +1,4 @@
-"""A search in progress: what is known of the commits, and how one more is tried."""
+"""A bisection in progress: what is known about the commits, and how the next one is tried."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.bisect.commits import next_to_try, told_with_subject
+from harness.bisect.commits import name_and_subject, next_to_try
 from harness.duel import Duel, Question, duel
 from harness.duel.origin import Origin, at_commit
 from harness.errors import CannotRun, UserError
@@ -18,8 +18,12 @@ from harness.verdicts.wording import change_text, ratio_text, status_lines
 
 @dataclass
 class Search:
-    """good: the commits that are known to be good; the first is `reference`, the base of every duel. bad: the earliest
-    that is known to be bad; rows: commit -> what its duel found of the quantity that is asked for."""
+    """The state of a bisection.
+
+    reference: the base of every duel. good: the commits known to be good, the first of which is that of `reference`;
+    bad: the earliest commit known to be bad; skipped: those that could not be decided. rows: commit -> the verdict of
+    its duel on the quantity that the search follows.
+    """
 
     study: Study
     results: Path
@@ -31,10 +35,10 @@ class Search:
     rows: dict[str, Any] = field(default_factory=dict)
     duels: int = 0
     until_decided: float | None = None
-    """Seconds that each duel may take in place of the study's budget."""
+    """Seconds that each duel may take, instead of the study's budget."""
 
     def narrow(self, question: Question) -> list[str]:
-        """Try commits until none is left that could be tried; the commits of which one must be the first bad one."""
+        """Try commits until none is left to try, and return those of which one must be the first bad one."""
         while True:
             commit, left = next_to_try(self.bad, self.good, self.skipped)
             if commit is None:
@@ -46,7 +50,7 @@ class Search:
                 self.good.append(commit)
 
     def ask(self, question: Question, commit: str) -> bool | None:
-        """Whether a commit has the change; None where that cannot be told, and the commit is skipped."""
+        """Whether a commit has the change; None, and the commit is skipped, if that cannot be decided."""
         try:
             fought = self.fight(commit, question.narrowed(self.study), question)
         except CannotRun as error:
@@ -58,11 +62,11 @@ class Search:
             return None
         self.rows[commit] = row
         figures = ratio_text(row) if row else "it has the cell"
-        self.say(f"{'bad ' if answer else 'good'}  {told_with_subject(commit)}: {figures}")
+        self.say(f"{'bad ' if answer else 'good'}  {name_and_subject(commit)}: {figures}")
         return answer
 
     def fight(self, commit: str, study: Study, question: Question | None = None) -> Duel:
-        """A duel of the good commit against another. Raises CannotRun where that one cannot be measured."""
+        """Duel the reference with a commit. Raises CannotRun if the commit cannot be measured."""
         with ExitStack() as stack:
             try:
                 head = stack.enter_context(at_commit(commit, methods=study.methods))
@@ -84,11 +88,11 @@ class Search:
 
     def _skip(self, commit: str, why: str) -> None:
         self.skipped.add(commit)
-        self.say(f"skip  {told_with_subject(commit)}: {why}")
+        self.say(f"skip  {name_and_subject(commit)}: {why}")
 
 
 def _why_undecided(row: Any, fought: Duel, question: Question) -> str:
-    """Why a duel does not say whether a commit has the change."""
+    """Why a duel did not decide whether a commit has the change."""
     if row is not None and row["verdict"] not in ("lost", "new"):
         return f"on neither side of half of the change: {ratio_text(row)}"
     cells = fought.head.cells

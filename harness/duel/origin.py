@@ -82,14 +82,14 @@ def working_tree(interpreter: str = sys.executable) -> Origin:
 
 @contextmanager
 def at_commit(
-    commit: str, interpreter: str = sys.executable, told_as: str = "", methods: Iterable[str] = ()
+    commit: str, interpreter: str = sys.executable, named: str = "", methods: Iterable[str] = ()
 ) -> Iterator[Origin]:
-    """A commit, checked out into a temporary clone; told_as: the user's word for it; methods: those of the study.
+    """A commit, checked out into a temporary clone; named: the user's word for it; methods: those of the study.
 
     The origin's folder has the same place in the clone as the current folder has in the working tree. Raises UserError
     if the commit cannot be checked out.
     """
-    with checked_out(commit, told_as) as folder:
+    with checked_out(commit, named) as folder:
         yield Origin(folder, interpreter, Revision(commit, dirty=False), _packages_of(folder, methods))
 
 

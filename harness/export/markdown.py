@@ -29,7 +29,7 @@ def markdown(results: Results) -> str:
         )
         methods = methods_table(results.head)
         rows = [(str(method), *map(str, row)) for method, *row in methods.rows.itertuples()]
-        return _page(heading, ("method", *methods.rows.columns), rows, "cells.csv", methods.told)
+        return _page(heading, ("method", *methods.rows.columns), rows, "cells.csv", methods.heading)
     assert results.verdicts is not None  # a suite is measured in duels only
     broken = [(row["status"], f"{side}: {cell_name(row)}", "", row["reason"]) for side, row in broken_cells(results)]
     changed = results.verdicts[results.verdicts["verdict"] != "same"].to_dict("records")

@@ -1,4 +1,4 @@
-"""What changed at which commit: what a judged run saw between its two sides, and what a trend of many runs shows."""
+"""What changed at each judged run: the changes between its two sides, and the steps of trends over many runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.verdicts.comparison import CHANGED, counts, gravest_first
 from harness.verdicts.wording import commit_label, figures_text, quantity_name
 
 SHOWN = 6
-"""Quantities that are named of a run; the chart and the table show the others."""
+"""At most this many quantities are named for a run; the chart and the table show the others."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Change:
-    """What changed at one judged run. seen: how many verdicts of which kind; steps: how many trends step here."""
+    """What changed at one judged run.
+
+    seen: how many of each verdict, in words; steps: how many trends step here, in words; lines: the first SHOWN
+    changes; left_out: how many more there are.
+    """
 
     study: str
     head: str
@@ -43,7 +47,7 @@ class Change:
 
 
 def changes_of(history: StudyHistory, found: pd.DataFrame, place: int) -> Iterator[Change]:
-    """The changes of a study, the newest run first.
+    """The changes of a study, the newest run first; runs without a change are left out.
 
     found: the steps of all trends; place: the number of the study on the page, from 0.
     """
@@ -68,7 +72,8 @@ def changes_of(history: StudyHistory, found: pd.DataFrame, place: int) -> Iterat
 
 
 def _lines(seen: pd.DataFrame, steps: pd.DataFrame, history: StudyHistory, place: int) -> Iterator[Line]:
-    """What the run saw, the gravest first; then the steps of trends of which it saw nothing, the largest first."""
+    """The changes that the run judged, the gravest first; then steps of trends in quantities in which it judged no
+    change, the largest first."""
     for row in seen.to_dict("records"):
         yield Line(_seen_text(row), _address(row, history.key, place))
     unseen = steps[~pd.MultiIndex.from_frame(steps[IDENTITY]).isin(pd.MultiIndex.from_frame(seen[IDENTITY]))]
@@ -88,10 +93,10 @@ def _step_text(row: Mapping[Any, Any]) -> str:
 
 
 def _address(row: Mapping[Any, Any], key: Iterable[str], place: int) -> str:
-    """Where the page shows this quantity: the names that the controls of the explorer have."""
+    """The fragment of the page's address that shows this quantity; its names are those of the explorer's controls."""
     kind = str(row["kind"])
-    if kind == "cell":
+    if kind == "cell":  # a cell as a whole has no chart
         return f"#{urlencode({'run': place})}"
-    asked = {"run": place, "table": kind} | {name: row[name] for name in key if name != "case"}
-    asked |= {name: row[name] for name in ("phase", "clock", "tensor", "reference", "metric") if row[name]}
-    return f"#{urlencode(asked)}"
+    choices = {"run": place, "table": kind} | {name: row[name] for name in key if name != "case"}
+    choices |= {name: row[name] for name in ("phase", "clock", "tensor", "reference", "metric") if row[name]}
+    return f"#{urlencode(choices)}"

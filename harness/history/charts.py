@@ -1,4 +1,4 @@
-"""The chart of the page of a history as a Vega-Lite specification that the page fills with rows."""
+"""The chart on the page of a history: a Vega-Lite specification that the page's script fills with rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import altair as alt
 from harness.page.charts import PANEL_HEIGHT, Spec, specification
 
 BASE_AT = 0.35
-"""The base of a run is drawn so far to the left of its head; runs are 1 apart."""
+"""How far to the left of its head the base of a run is drawn; runs are 1 apart."""
 
 PANEL_WIDTH = 360
 STEP_COLOUR = "#777783"
@@ -17,12 +17,12 @@ SEEN, STEPS = "seen", "step"
 
 
 def trend_frame() -> Spec:
-    """A chart of rows `x y y_base low high colour series panel seen step base head`, whose titles, scales and palette
-    the page sets.
+    """A chart of rows with `x y y_base low high colour series panel seen step base head`; the page's script sets
+    titles, scales and palette.
 
-    A point is the head of a judged run, with the interval of its ratio; the hollow point to its left is the base, and
-    the line between them is what the run saw. A solid vertical line marks the commit at which a run saw a change, a
-    dotted one that at which a trend steps; beside it stand the commit and the ratios.
+    A filled point is the head of a judged run, with the interval of the run's ratio; the hollow point to its left is
+    the base, and the line between the two is the change that the run measured. A solid vertical line marks a run that
+    judged a change, a dotted one a run at which a trend steps; beside it stand the commit and the ratios.
     """
     base = alt.Chart().transform_calculate(x_base=f"datum.x - {BASE_AT}").encode(color=alt.Color("colour:N", title=""))
     head_x, base_x = alt.X("x:Q", title=""), alt.X("x_base:Q", title="")
@@ -58,22 +58,22 @@ def trend_frame() -> Spec:
 
 
 def _marked(name: str, word: str, dash: list[int], side: Literal["top", "bottom"]) -> list[Any]:
-    """A vertical line and its text at each run of a panel in which rows have this column.
+    """A vertical line with a label at every run at which rows of a panel have a value in the column `name`.
 
-    word: what stands before the ratio; side: of the line, `bottom` for the left and `top` for the right, since the text
-    is turned.
+    word: written before the ratio; dash: the pattern of the line; side: the side of the line on which the label stands,
+    `bottom` for left and `top` for right, since the label is rotated.
     """
     several = "datum.least == datum.most ? '' : '..' + format(datum.most, '.2f')"
     how_many = "datum.count > 1 ? ' (' + datum.count + ')' : ''"
-    told = f"datum.head + ' {word}' + format(datum.least, '.2f') + ({several}) + 'x' + ({how_many})"
+    label = f"datum.head + ' {word}' + format(datum.least, '.2f') + ({several}) + 'x' + ({how_many})"
     marked = (
         alt.Chart()
         .transform_filter(f"isValid(datum.{name})")
         .transform_aggregate(least=f"min({name})", most=f"max({name})", count="count()", groupby=["x", "head"])
-        .transform_calculate(told=told)
+        .transform_calculate(label=label)
     )
-    # The text beside the line is what a screen reader reads out.
+    # aria=False: a screen reader reads the label beside the line, so it need not read the line as well.
     line = marked.mark_rule(color=STEP_COLOUR, strokeDash=dash, aria=False).encode(x=alt.X("x:Q", title=""))
     apart = -2 if side == "bottom" else 2
     text = marked.mark_text(angle=270, align="right", baseline=side, dx=-3, dy=apart, fontSize=10, color=STEP_COLOUR)
-    return [line, text.encode(x=alt.X("x:Q", title=""), y=alt.value(0), text="told:N")]
+    return [line, text.encode(x=alt.X("x:Q", title=""), y=alt.value(0), text="label:N")]

@@ -1,4 +1,4 @@
-"""The page of a history: one HTML file that needs nothing else, made from history.csv alone."""
+"""The page of a history: one self-contained HTML file, made from history.csv alone."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SCRIPTS = (
 )
 
 SHOWN_CHANGES = 20
-"""Judged runs whose changes are listed, the newest first."""
+"""The changes of at most this many judged runs are listed, the newest first."""
 
 
 @dataclass(frozen=True)
@@ -52,35 +52,36 @@ class Kept:
 def history_document(
     histories: Sequence[pd.DataFrame], machine: str, kept: Mapping[tuple[str, str], Kept] | None = None
 ) -> str:
-    """The HTML of the page. Whatever comes from a file is escaped.
+    """The HTML of the page; all text that comes from files is escaped.
 
-    histories: that of cells and that of suites, as far as there are any; kept: (study, begin) -> what is still there of
-    that run.
+    histories: that of cells and that of suites, either of which may be empty; kept: (study, begin) -> what is still
+    there of that run.
     """
-    parts = [(each, steps(each)) for each in histories if not each.empty]
-    of_studies = [(study, found) for history, found in parts for study in study_histories(history)]
-    studies = [study for study, _ in of_studies]
-    tables = [tables_of(study, found) for study, found in of_studies]
+    parts = [(history, steps(history)) for history in histories if not history.empty]
+    with_steps = [(study, found) for history, found in parts for study in study_histories(history)]
+    studies = [study for study, _ in with_steps]
+    tables = [tables_of(study, found) for study, found in with_steps]
     changes = sorted(
-        (each for place, (study, found) in enumerate(of_studies) for each in changes_of(study, found, place)),
-        key=lambda each: each.begin,
+        (change for place, (study, found) in enumerate(with_steps) for change in changes_of(study, found, place)),
+        key=lambda change: change.begin,
         reverse=True,
     )
-    runs = [_runs(each, kept or {}) for each in studies]
+    runs = [_runs(study, kept or {}) for study in studies]
+    carried = [
+        (study.study, _carried(study, own, judged)) for study, own, judged in zip(studies, tables, runs, strict=True)
+    ]
     return assembled(
         TEMPLATE,
         SCRIPTS,
         _settings(parts, changes),
-        packed(
-            [(each.study, _carried(each, own, judged)) for each, own, judged in zip(studies, tables, runs, strict=True)]
-        ),
+        packed(carried),
         title=f"History of {machine}",
         subject=SUBJECT,
-        told=[summary_line(history, found) for history, found in parts],
+        summary=[summary_line(history, found) for history, found in parts],
         too_few=[line for history, _ in parts if (line := too_few_line(history))],
         changes=changes[:SHOWN_CHANGES],
         left_out=max(0, len(changes) - SHOWN_CHANGES),
-        studies=[_listed(each, judged) for each, judged in zip(studies, runs, strict=True)],
+        studies=[_listed(study, judged) for study, judged in zip(studies, runs, strict=True)],
         digits=DIGITS,
     )
 
@@ -91,12 +92,12 @@ def _carried(history: StudyHistory, tables: Mapping[str, pd.DataFrame], runs: Se
 
 
 def _runs(history: StudyHistory, kept: Mapping[tuple[str, str], Kept]) -> list[dict[str, Any]]:
-    """A row for each judged run, from the oldest to the newest."""
-    told = []
+    """A row for each judged run, the oldest first."""
+    rows = []
     for run in history.runs.itertuples():
         there = kept.get((history.study, str(run.begin)), Kept())
         own = history.rows[history.rows["number"] == run.Index]
-        told.append(
+        rows.append(
             {
                 "number": run.Index,
                 "begin": str(run.begin),
@@ -108,11 +109,11 @@ def _runs(history: StudyHistory, kept: Mapping[tuple[str, str], Kept]) -> list[d
                 "arguments": there.arguments,
             }
         )
-    return told
+    return rows
 
 
 def _listed(history: StudyHistory, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the template shows of a study's runs, the newest first."""
+    """The judged runs of a study as the template lists them, the newest first."""
     caption = f"{len(runs)} judged {'run' if len(runs) == 1 else 'runs'} of {history.study}, the newest first"
     return {
         "name": history.study,
@@ -123,7 +124,7 @@ def _listed(history: StudyHistory, runs: Sequence[Mapping[str, Any]]) -> dict[st
 
 
 def _settings(parts: Iterable[tuple[pd.DataFrame, pd.DataFrame]], changes: Iterable[Change]) -> dict[str, Any]:
-    """What the script of the page is told beside the rows; it begins with the newest change, where there is one."""
+    """The settings of the page's script, besides the rows. The page opens at the newest change, if there is one."""
     first = next((line.address for change in changes for line in change.lines), "")
     methods = {method for history, _ in parts for method in history["method"]}
     return {"explorer": trend_frame(), "gravity": ORDER, "first": first, **colours(methods)}

@@ -1,6 +1,6 @@
-"""A history as its page draws it: for each quantity and judged run a point of the head, and one of the base.
+"""The points that the page of a history draws: for each quantity and judged run one of the head and one of the base.
 
-A judged run knows both of its sides. So even a single run has two points, and what its duel saw lies between them.
+A judged run measured both of its sides, so even a single run has two points, with its change between them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from harness.verdicts.steps import SERIES
 from harness.verdicts.wording import commit_label
 
 LEVEL = {"time": "reads", "instructions": "instructions", "memory": "bytes", "error": "error"}
-"""kind -> what the level of such a quantity is called on the page: its unit."""
+"""kind -> the name of the level of such a quantity on the page, which is its unit."""
 
 QUANTITY_COLUMNS = {
     "time": ["phase", "clock"],
@@ -25,7 +25,7 @@ QUANTITY_COLUMNS = {
     "memory": ["phase"],
     "error": ["tensor", "reference", "metric"],
 }
-"""kind -> the columns that tell its quantities apart, beside the cell."""
+"""kind -> the columns that, together with the cell, identify a quantity."""
 
 SUITE_KEY = ("case", "method", "test")
 
@@ -36,8 +36,8 @@ OF_A_RUN = ["number", "base", "head", "begin", "torch", "launches", "verdict", "
 class StudyHistory:
     """The judged runs of one study.
 
-    runs: one row a judged run, in the order of `begin`; its index is the number of the run, from 1, and its columns are
-    begin, base_commit, head_commit and torch. rows: those of history.csv, and the column `number`.
+    runs: a row for each judged run in the order of `begin`, indexed by the number of the run (from 1), with the columns
+    begin, base_commit, head_commit and torch. rows: the rows of history.csv with a column `number`.
     """
 
     study: str
@@ -46,17 +46,18 @@ class StudyHistory:
 
     @property
     def is_suite(self) -> bool:
-        """Whether its quantities are the times of the tests of a pytest suite."""
+        """Whether this is a pytest suite, whose quantities are times of tests."""
         return "test" in self.rows
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The columns that say which cell, or which test, a row is of."""
+        """The columns that identify the cell, or the test, of a row."""
         return SUITE_KEY if self.is_suite else KEY
 
 
 def study_histories(history: pd.DataFrame) -> Iterator[StudyHistory]:
-    """The judged runs of each study, the study of the newest run first. A run that was judged twice counts once."""
+    """The judged runs of each study, starting with the study of the newest run. A run that was judged twice counts
+    once."""
     newest = history.groupby("study")["begin"].max().sort_values(ascending=False, kind="stable")
     for study in newest.index:
         rows = history[history["study"] == study].sort_values("begin", kind="stable")
@@ -69,11 +70,12 @@ def study_histories(history: pd.DataFrame) -> Iterator[StudyHistory]:
 
 
 def tables_of(history: StudyHistory, found: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """kind -> a row for each point: the key, what the quantity is, OF_A_RUN, and its figures.
+    """kind -> a row for each quantity and judged run: the key, the columns of the quantity, OF_A_RUN, and figures.
 
-    found: the steps of all trends. `base` and `head` are the labels of the two commits. `seen` is the ratio that the
-    judged run found, where its verdict is a change; `step` that of the step of the trend that is here. A figure has
-    three columns more: `_base`, its value at the base, and `_low` and `_high`, the interval of the ratio around it.
+    found: the steps of all trends. `base` and `head` are the labels of the two commits; `seen` is the ratio that the
+    run measured, if its verdict is a change; `step` is the ratio of a trend's step at this run. Each figure has three
+    more columns: `_base` is its value at the base, `_low` and `_high` are the interval of the ratio, put around the
+    head.
     """
     steps = found.set_index([*SERIES, "begin", "head_commit"])["ratio"].rename("step")
     rows = history.rows.join(steps, on=[*SERIES, "begin", "head_commit"])
@@ -85,26 +87,28 @@ def tables_of(history: StudyHistory, found: pd.DataFrame) -> dict[str, pd.DataFr
     )
     tables = {}
     for kind, columns in QUANTITY_COLUMNS.items():
-        mine = (rows["kind"] == kind).to_numpy()
+        of_kind = (rows["kind"] == kind).to_numpy()
         absent = _absent(kind, history.is_suite)
         names = [name for name in figures.columns.astype(str) if not name.startswith(absent)]
-        shown = figures.loc[mine, names].rename(columns={name: name.replace("level", LEVEL[kind]) for name in names})
-        if mine.any():
-            tables[kind] = pd.concat([rows.loc[mine, [*history.key, *columns, *OF_A_RUN]], shown], axis=1)
+        shown = figures.loc[of_kind, names].rename(columns={name: name.replace("level", LEVEL[kind]) for name in names})
+        if of_kind.any():
+            tables[kind] = pd.concat([rows.loc[of_kind, [*history.key, *columns, *OF_A_RUN]], shown], axis=1)
     return tables
 
 
 def _absent(kind: str, is_suite: bool) -> tuple[str, ...]:
-    """Figures that a table does not have: the seconds of what is no time, and the level of a suite's time, which has no
-    read of y beside it."""
+    """Prefixes of the figures that a table lacks: only times have seconds, and the times of a suite have no level,
+    since no read of y was measured beside them."""
     return ("seconds",) if kind != "time" else ("level",) if is_suite else ()
 
 
 def _figures(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of rows in the order of their runs: change (the level over that of the first base of the quantity), level,
-    seconds and ratio, each with `_base`, `_low` and `_high`.
+    """The figures change, level, seconds and ratio of rows in the order of their runs, each with `_base`, `_low` and
+    `_high`.
 
-    The level of a time at the base is that of the head over the ratio: both were measured in the same rounds.
+    change: the level divided by the quantity's first level above 0, which is usually its first base. A history has no
+    level of a time at the base; it is the head's level divided by the ratio, since both were measured in the same
+    rounds.
     """
     ratio, head, level = (rows[name].to_numpy(dtype=float) for name in ("ratio", "head", "level"))
     base = rows["base"].to_numpy(dtype=float)

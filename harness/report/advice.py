@@ -1,7 +1,7 @@
-"""What to take: the answer of a run, one piece of advice for each use.
+"""Which method to use: the answer of a run as one piece of advice for each use.
 
-A use is a shape of the study, where it has shapes, and what somebody needs of it: the values, their gradient, or all of
-topk(W x). Native is the answer unless another method is surely faster, and by enough to be worth it.
+A use is a shape (in studies that have shapes) and a phase that somebody needs: the values, their gradient, or the whole
+of topk(W x). Native is the answer unless another method is surely faster, and fast enough to be worth a change.
 """
 
 from __future__ import annotations
@@ -19,21 +19,24 @@ from harness.verdicts.wording import axes_of
 from harness.vocabulary import SHAPE
 
 NEEDS = ("forward", "step", "pipeline", "backward")
-"""Phases in the order in which people ask for them: nobody takes a method for its backward alone."""
+"""The phases that get advice, in the order of their importance: nobody chooses a method for its backward alone."""
 
 FIRST_AXES = ("dtype", "n", "k", "rows", "d")
-"""Named first in a condition; the other axes follow in their order."""
+"""The axes that are named first in a condition; the others follow in their own order."""
 
 SIZES = ("n", "k", "rows", "d")
 
 MOST_CHOICES = 3
-"""Of one piece of advice: more than these are left to the look-up."""
+"""One piece of advice names at most this many choices; the look-up shows the rest."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A method other than native; where to take it, '' for everywhere; the least and the largest speed-up over native
-    there; and in how many cases that no earlier choice names."""
+    """A method other than native that is the answer in some cases.
+
+    where: the condition on the axes, '' for everywhere; gain: the least and the largest speed-up over native there;
+    cases: how many it covers that no earlier choice does.
+    """
 
     method: str
     where: str
@@ -43,11 +46,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class Advice:
-    """What to take for one use: `choices`, and native otherwise.
+    """Which methods to use for one use: `choices`, and native otherwise.
 
-    shape: the names of its shape and its device, as far as several were measured, or ''; sizes: its n, k, rows and d in
-    words; need: a phase; cases: how many were compared; left: in how many of them another method than native is the
-    answer and no choice names it; unranked: how many more cases have too few launches for an answer.
+    shape: the names of its shape and its device, each only if several were measured; sizes: its n, k, rows and d in
+    words; need: a phase; cases: how many were compared; left: in how many of them the answer is another method than
+    native and no choice names it; unranked: how many further cases have too few launches for an answer.
     """
 
     shape: str
@@ -61,20 +64,20 @@ class Advice:
     @property
     def native(self) -> int:
         """In how many cases native is the answer."""
-        return self.cases - self.left - sum(each.cases for each in self.choices)
+        return self.cases - self.left - sum(choice.cases for choice in self.choices)
 
 
 def advice(standings: pd.DataFrame) -> Iterator[Advice]:
-    """The advice for every use, in the order of the study. standings: what verdicts.fastest.standings() returns."""
+    """The advice for every use, in the order of the study. standings: the table of verdicts.fastest.standings()."""
     rows = first_clock(standings)
-    rows = rows[rows.groupby(["case", "phase"])["method"].transform("size") > 1]
+    rows = rows[rows.groupby(["case", "phase"])["method"].transform("size") > 1]  # one method alone has no rival
     axes = axes_of(dict.fromkeys(rows), "phase")
     by = [name for name in (SHAPE, "device") if name in axes and rows[name].nunique() > 1]
     rest = [*FIRST_AXES, *(name for name in axes if name not in (*FIRST_AXES, *by))]
-    for key, here in rows.groupby(by, sort=False) if by else [((), rows)]:
-        for phase in (each for each in NEEDS if each in set(here["phase"])):
-            mine = here[here["phase"] == phase]
-            yield _advice(", ".join(map(str, key)), _sizes(here), phase, mine, rest)
+    for key, of_shape in rows.groupby(by, sort=False) if by else [((), rows)]:
+        for phase in (need for need in NEEDS if need in set(of_shape["phase"])):
+            of_phase = of_shape[of_shape["phase"] == phase]
+            yield _advice(", ".join(map(str, key)), _sizes(of_shape), phase, of_phase, rest)
 
 
 def _sizes(rows: pd.DataFrame) -> str:
@@ -82,13 +85,12 @@ def _sizes(rows: pd.DataFrame) -> str:
 
 
 def _advice(shape: str, sizes: str, phase: str, rows: pd.DataFrame, axes: Sequence[str]) -> Advice:
-    """The choices of one use: each time the one that names the most cases that are not named yet."""
+    """The advice for one use. The choices are found greedily: the next one covers the most cases not yet covered."""
     ranked = rows[rows["standing"] != UNRANKED]
     ranked = ranked[ranked.groupby("case")["method"].transform("size") > 1]
-    every, rows = rows["case"].nunique(), ranked
-    cases = rows.drop_duplicates("case")[["case", *axes]].reset_index(drop=True)
-    gains = _gains(rows, cases)
-    right = {method: union(1 << place for place in mine) for method, mine in gains.items()}
+    cases = ranked.drop_duplicates("case")[["case", *axes]].reset_index(drop=True)
+    gains = _gains(ranked, cases)
+    right = {method: union(1 << place for place in places) for method, places in gains.items()}
     unnamed = union(right.values())
     possible = conditions(cases, axes) if unnamed else []
     choices: list[Choice] = []
@@ -98,11 +100,12 @@ def _advice(shape: str, sizes: str, phase: str, rows: pd.DataFrame, axes: Sequen
         new = (condition.cases & unnamed).bit_count()
         choices.append(Choice(method, words(condition, cases), (min(speedups), max(speedups)), new))
         unnamed &= ~condition.cases
-    return Advice(shape, sizes, phase, len(cases), tuple(choices), unnamed.bit_count(), every - len(cases))
+    unranked = rows["case"].nunique() - len(cases)
+    return Advice(shape, sizes, phase, len(cases), tuple(choices), unnamed.bit_count(), unranked)
 
 
 def _gains(rows: pd.DataFrame, cases: pd.DataFrame) -> dict[str, dict[int, float]]:
-    """method -> place of each case in which it is an answer, native is not -> its speed-up there."""
+    """method other than native -> place in `cases` of each case in which it is an answer -> its speed-up there."""
     place = {case: number for number, case in enumerate(cases["case"])}
     answers = rows["standing"].isin((FASTEST, SHARED)) & (rows["speedup"] >= WORTH) & (rows["method"] != BASE)
     gains: dict[str, dict[int, float]] = {}
@@ -112,13 +115,16 @@ def _gains(rows: pd.DataFrame, cases: pd.DataFrame) -> dict[str, dict[int, float
 
 
 def _widest(right: Mapping[str, int], possible: list[Condition], unnamed: int) -> tuple[str, Condition] | None:
-    """The method and the condition, in all of whose cases the method is right, that name the most new cases; of equal
-    ones that on the fewest axes."""
+    """The method and the condition that cover the most unnamed cases, or None if no condition covers any.
+
+    The method must be right in all cases of the condition. Of several that cover equally many the condition on the
+    fewest axes wins.
+    """
     best: tuple[Any, ...] = ()
-    for method, mine in right.items():
+    for method, right_cases in right.items():
         for condition in possible:
             new = (condition.cases & unnamed).bit_count()
-            if new and not condition.cases & ~mine:
+            if new and not condition.cases & ~right_cases:
                 score = (new, -len(condition.values), condition.cases.bit_count())
                 if not best or score > best[0]:
                     best = (score, method, condition)

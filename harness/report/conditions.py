@@ -1,10 +1,12 @@
-"""Where something holds, in few words: conditions on the axes of cases, such as 'in bfloat16, n = 16384 or 262144'.
+"""Describes sets of cases by short conditions on their axes, such as 'in bfloat16, n = 16384 or 262144'.
 
-A set of cases is an integer with a bit for each row of the table of cases.
+A set of cases is an integer in which bit i stands for row i of the table of cases.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,71 +17,69 @@ import pandas as pd
 from harness.vocabulary import DTYPES, MODES, TRANSFORMS
 
 ORDERS = {"dtype": DTYPES, "mode": MODES, "transform": TRANSFORMS}
-"""Axes of words whose words have an order."""
+"""The order of the words of those axes whose words have one."""
 
 MOST_SUBSETS = 4
-"""Words of an axis up to which every choice of some of them may be a condition; of more, each word alone."""
+"""If an axis has at most this many words, any subset of them may be a condition; else only single words."""
 
 MOST_CONDITIONS = 20_000
-"""Past so many an axis is left out: then fewer cases can be told in one condition."""
+"""An axis that would lead to more conditions than this is left out, which bounds the time of a search. Conditions are
+then less expressive, but still correct."""
 
 Values = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Condition:
-    """The values that some axes must have, and the cases that meet it."""
+    """values: axis -> the values that it may have; cases: the set of cases that meet the condition."""
 
     values: Mapping[str, Values]
     cases: int
 
 
 def conditions(cases: pd.DataFrame, axes: Sequence[str]) -> list[Condition]:
-    """A condition for every set of cases that conditions can tell apart: the one on the fewest axes.
+    """All conditions on these axes; of those that are met by the same cases only the one on the fewest axes.
 
-    On an axis of numbers a condition is a range of those that were measured; on one of words, some of them.
+    On an axis of numbers a condition is a range of the measured values; on an axis of words it is a subset.
     """
     everything = (1 << len(cases)) - 1
     found = {everything: Condition({}, everything)}
     for axis in (name for name in axes if cases[name].nunique() > 1):
         where = members(cases[axis])
-        parts = [(some, union(where[value] for value in some)) for some in _parts(ordered(axis, where))]
+        parts = [(values, union(where[value] for value in values)) for values in _parts(ordered(axis, where))]
         if len(found) * len(parts) > MOST_CONDITIONS:
             continue
         for known in list(found.values()):
-            for some, mine in parts:
-                both = known.cases & mine
+            for values, with_values in parts:
+                both = known.cases & with_values
                 old = found.get(both)
                 if both and (old is None or len(old.values) > len(known.values) + 1):
-                    found[both] = Condition({**known.values, axis: some}, both)
+                    found[both] = Condition({**known.values, axis: values}, both)
     return list(found.values())
 
 
 def members(values: pd.Series) -> dict[Any, int]:
-    """value -> the set of rows that have it."""
-    found: dict[Any, int] = {}
+    """value -> the set of cases that have it."""
+    sets: dict[Any, int] = {}
     for row, value in enumerate(values.tolist()):
-        found[value] = found.get(value, 0) | 1 << row
-    return found
+        sets[value] = sets.get(value, 0) | 1 << row
+    return sets
 
 
 def union(sets: Iterable[int]) -> int:
-    """The cases that are in any of the sets."""
-    whole = 0
-    for each in sets:
-        whole |= each
-    return whole
+    """The set of the cases that are in any of the sets."""
+    return functools.reduce(operator.or_, sets, 0)
 
 
 def words(condition: Condition, cases: pd.DataFrame) -> str:
-    """The condition in words, with no value that none of its cases has; '' where it holds everywhere."""
-    told = []
+    """The condition in words, without values that none of its cases has; '' if it holds in all cases."""
+    parts = []
     for axis in condition.values:
         where = members(cases[axis])
         there = [value for value, rows in where.items() if rows & condition.cases]
         if len(there) < len(where):
-            told.append(_part(axis, ordered(axis, there), ordered(axis, where)))
-    return ", ".join(told)
+            parts.append(_part(axis, ordered(axis, there), ordered(axis, where)))
+    return ", ".join(parts)
 
 
 def listed(values: Sequence[Any]) -> str:
@@ -96,7 +96,7 @@ def ordered(axis: str, values: Iterable[Any]) -> Values:
 
 
 def _parts(values: Values) -> Iterator[Values]:
-    """Choices of some of the values of an axis, not of all."""
+    """The proper subsets of an axis's values that may be a condition."""
     count = len(values)
     if not isinstance(values[0], str):
         yield from (values[begin:end] for begin, end in combinations(range(count + 1), 2) if end - begin < count)
@@ -107,8 +107,9 @@ def _parts(values: Values) -> Iterator[Values]:
         yield from ((each,) for each in values)
 
 
-def _part(axis: str, some: Values, every: Values) -> str:
-    if isinstance(every[0], str) and len(some) > 2 and len(some) == len(every) - 1:
-        (left_out,) = set(every) - set(some)
+def _part(axis: str, values: Values, every: Values) -> str:
+    """The condition that an axis has one of these values of all its values, in words."""
+    if isinstance(every[0], str) and len(values) > 2 and len(values) == len(every) - 1:
+        (left_out,) = set(every) - set(values)
         return f"in every {axis} but {left_out}"
-    return f"in {listed(some)}" if axis == "dtype" else f"{axis} = {listed(some)}"
+    return f"in {listed(values)}" if axis == "dtype" else f"{axis} = {listed(values)}"

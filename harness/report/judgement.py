@@ -1,4 +1,4 @@
-"""What a judged run says on a terminal: what failed, then what is undecided, then the rest, counts, and what to do."""
+"""The lines about a judged run on a terminal: failures first, then the undecided, the rest, counts, and advice."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ COMMIT_DIGITS = 8
 
 
 def judgement_lines(verdicts: pd.DataFrame, head: pd.DataFrame) -> Iterator[str]:
-    """Lines of the head's broken cells, a line for each quantity that is not the same, the gravest first and at most
-    SHOWN, and a line of counts. head: the rows of its cells.csv."""
+    """The head's broken cells, then a line for each quantity that is not `same` (the gravest first, at most SHOWN),
+    then a line of counts. head: the rows of its cells.csv."""
     yield from status_lines(head[head["status"].isin(BROKEN)], BROKEN_SHOWN)
     changed = verdicts[verdicts["verdict"] != "same"]
     for row in changed.head(SHOWN).to_dict("records"):
@@ -30,14 +30,14 @@ def judgement_lines(verdicts: pd.DataFrame, head: pd.DataFrame) -> Iterator[str]
 
 
 def next_after_duel(verdicts: pd.DataFrame, folder: Path, repeat: str, counted: bool = False) -> Iterator[str]:
-    """What a person would do with a duel. repeat: the command that fights it again, without --only; counted: whether
-    instructions were counted, or it was tried."""
+    """Suggested next commands after a duel. repeat: the command that repeats it, without --only; counted: whether
+    counts of instructions were asked for."""
     yield f"next: `harness report {shlex.quote(str(folder))}` (a page for the browser)"
     undecided = verdicts[(verdicts["verdict"] == "inconclusive") & (verdicts["launches"] > 0)]
     methods = undecided["method"].unique()
     if 0 < len(methods) < verdicts["method"].nunique():
         only = shlex.quote(f"method={','.join(methods)}")
-        yield f"next: `{repeat} --only {only}` (fewer cells have more launches in the same time)"
+        yield f"next: `{repeat} --only {only}` (fewer cells get more launches in the same time)"
     elif len(methods):
         launches = int(undecided["launches"].max())
         left = quantities_text(len(undecided))
@@ -47,7 +47,7 @@ def next_after_duel(verdicts: pd.DataFrame, folder: Path, repeat: str, counted: 
 
 
 def next_after_comparison(verdicts: pd.DataFrame, base: Run) -> Iterator[str]:
-    """What decides more than a comparison of recorded runs: both sides now, in the same rounds."""
+    """After an undecided comparison of recorded runs, suggest a duel, which decides more."""
     commit = str(base.info.get("commit", "none"))
     if (verdicts["verdict"] == "inconclusive").any() and commit != "none":
         duel = f"harness duel {shlex.quote(base.name)} --base-rev {shlex.quote(commit[:COMMIT_DIGITS])}"

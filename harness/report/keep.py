@@ -1,4 +1,4 @@
-"""A run made the reference of its study: small enough for git to keep, and with its figures."""
+"""Makes a run the reference of its study: compressed enough to commit, and with its figures."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from harness.scripts.drawing import draw_figures
 from harness.tables import BASELINE, COMPRESSED, REFERENCE, TABLES, Run, by_machine, compressed, read, stored
 
 LARGE = 1 << 19
-"""Bytes of a table beyond which it is compressed; a smaller one can be read where it lies."""
+"""Bytes beyond which a table is compressed; smaller ones stay plain text that can be read in place."""
 
 
 def keep(folder: Path, studies: Path) -> Path:
     """Make a run the reference of its study on its machine, and return the new folder.
 
-    The tables are copied, large ones compressed, and the figures drawn; the run itself stays. Raises UserError for a
-    run that has not come to its end, is of no commit, or lacks what one of its figures shows, and where there is a
-    reference already.
+    The tables are copied (large ones compressed) and the figures drawn; the run itself stays. Raises UserError if the
+    run has not ended, was measured with uncommitted changes, or cannot show one of its figures, and if there is already
+    a reference.
     """
     run = read(folder)
     if not run.info["end"]:
-        raise UserError(f"{folder}: has not come to its end: go on with it first")
+        raise UserError(f"{folder}: this run has not ended: go on with `harness run --resume {folder}`")
     if run.info["dirty"]:
-        raise UserError(f"{folder}: measured what is in no commit: commit it, and measure again")
+        raise UserError(f"{folder}: was measured with uncommitted changes: commit them, and measure again")
     run.check()
     parent = folder.resolve().parent
     reference = (parent.parent if parent.name == BASELINE else parent) / REFERENCE
     if reference.exists():
-        raise UserError(f"{reference}: there is a reference already: move it away, or leave it")
-    partial = reference.with_name(f"{REFERENCE}.partial")
+        raise UserError(f"{reference}: there is already a reference: move it away first, or keep it")
+    partial = reference.with_name(f"{REFERENCE}.partial")  # renamed when it is complete, so no reference is ever half
     shutil.rmtree(partial, ignore_errors=True)
     try:
         _copy(run, partial)
         undrawn: list[str] = []
-        for each in by_machine(read(partial)):
-            draw_figures(each, studies, undrawn.append)
+        for part in by_machine(read(partial)):
+            draw_figures(part, studies, undrawn.append)
         if undrawn:
             raise UserError(f"{folder}: {undrawn[0]}")
         partial.rename(reference)

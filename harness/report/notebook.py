@@ -1,4 +1,4 @@
-"""A run that a notebook shows as its closing table, where the last line of a cell is the run."""
+"""A run that a notebook displays as its closing table."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from harness.verdicts.plausible import doubts
 
 
 class ShownRun(Run):
-    """A run that is also a table in HTML."""
+    """A run with an HTML representation."""
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: whatever comes from a file is escaped, and a table that cannot be read is a line."""
+        """The closing tables, with all text from files escaped; one line instead if a table cannot be read."""
         try:
             return "\n".join(_tables(self))
         except UserError as error:
@@ -25,17 +25,17 @@ class ShownRun(Run):
 
 
 def read(folder: str | Path) -> ShownRun:
-    """The run in a folder. Raises UserError where there is none, or one of a schema that is not known here."""
+    """The run in a folder. Raises UserError if there is none, or its schema is unknown."""
     run = read_run(folder)
     return ShownRun(run.path, run.info)
 
 
 def _tables(run: Run) -> Iterator[str]:
-    """A table for each machine, device and clock, below a line that says what its columns are."""
+    """A table for each machine, device and clock, below a line that explains its columns."""
     for machine in by_machine(run):
         for part in by_device(machine):
             table = methods_table(part)
-            told = ", ".join(filter(None, (run.name, machine.part, part.setting)))
-            yield f"<p><b>{escape(told)}</b>: {escape(table.told)}</p>"
+            title = ", ".join(filter(None, (run.name, machine.part, part.setting)))
+            yield f"<p><b>{escape(title)}</b>: {escape(table.heading)}</p>"
             yield table.rows.to_html(border=0)
         yield from (f"<p>{escape(line)}</p>" for line in doubts(machine))

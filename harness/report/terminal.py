@@ -1,4 +1,4 @@
-"""How a run closes: its table, a line a method, where its files are, and what to do next."""
+"""The lines that close a run on the terminal: a table of its methods, its files, and what to do next."""
 
 from __future__ import annotations
 
@@ -17,46 +17,48 @@ from harness.vocabulary import BROKEN, EXIT_CELLS, PROVED, RESULTS, studies_opti
 
 CLOSING_LINES = 10
 WIDTH = 140
-"""Characters of a line of the table: what is wider is folded by most terminals."""
+"""Characters of a line of the table; most terminals fold lines that are wider."""
 
-TOLD_REASONS = 10
+SHOWN_REASONS = 10
 NAMED_CELLS = 3
 FIRST_ROW = 2
-"""Of a table in a spreadsheet: its first row is the header."""
+"""Number of the first row below the header, as a spreadsheet counts rows."""
 
 
 def closing(run: Run, studies: Path, figures: int | None) -> Iterator[str]:
-    """All lines; studies: where its script lies; figures: how many files were drawn, None where none were asked for."""
+    """All closing lines of a run. studies: the folder with its script; figures: how many files were drawn, None if no
+    figures were asked for."""
     if proof := proof_line(run):
         yield proof
-    for each in by_machine(run):
-        yield f"on {each.part}:" if each.part else ""
-        for part in by_device(each):
+    for machine in by_machine(run):
+        yield f"on {machine.part}:" if machine.part else ""
+        for part in by_device(machine):
             if part.setting:
                 yield f"{part.setting}:"
             yield from closing_table(part).splitlines()
-        yield from doubts(each)
+        yield from doubts(machine)
     yield from broken_cells(run)
-    yield from status_lines(run.cells[run.cells["status"] != "ok"], TOLD_REASONS)
+    yield from status_lines(run.cells[run.cells["status"] != "ok"], SHOWN_REASONS)
     yield f"files: {run.path}" + (f", {figures} files in figures/" if figures else "")
     yield f"next: {', '.join(next_commands(run, studies, drawn=figures is not None))}"
 
 
 def closing_table(run: Run) -> str:
-    """A line that says what the columns are, then speed-up by size, errors, flips and status counts of each method."""
+    """A line that explains the columns, then speed-up by size, errors, flips and status counts of each method. It is
+    narrowed to WIDTH as far as columns can be spared."""
     for table in methods_tables(run):
         lines = _lines(table.rows)
         if max(map(len, lines)) <= WIDTH:
             break
     if len(lines) > CLOSING_LINES:
         lines = [*lines[: CLOSING_LINES - 1], f"... and {len(lines) - CLOSING_LINES + 1} more methods: see cells.csv"]
-    return "\n".join([f"{run.name}: {table.told}".removesuffix(": "), *lines])
+    return "\n".join([f"{run.name}: {table.heading}".removesuffix(": "), *lines])
 
 
 def _lines(rows: pd.DataFrame) -> list[str]:
-    """A line of header and a line a row, the index to the left, columns to the right, two spaces apart."""
+    """A header and a line for each row: the index aligned left, the columns aligned right, two spaces apart."""
     columns = [[str(name), *map(str, rows[name])] for name in rows]
-    widths = [max(map(len, each)) for each in columns]
+    widths = [max(map(len, column)) for column in columns]
     labels = ["", *map(str, rows.index)]
     first = max(map(len, labels))
     lines = []
@@ -67,7 +69,7 @@ def _lines(rows: pd.DataFrame) -> list[str]:
 
 
 def next_commands(run: Run, studies: Path, *, drawn: bool) -> Iterator[str]:
-    """What a person would do with a run: read it as a page, draw its figures, unless they are there."""
+    """Suggested next commands: read the run as a page, and draw its figures unless that has been done."""
     word = shlex.quote(_word(run)) + studies_option(studies)
     yield f"`harness report {word}` (a page for the browser)"
     if not drawn:
@@ -75,7 +77,7 @@ def next_commands(run: Run, studies: Path, *, drawn: bool) -> Iterator[str]:
 
 
 def broken_cells(run: Run) -> Iterator[str]:
-    """A line that says which rows of cells.csv crashed or are incorrect; none, if none did."""
+    """A line that names rows of cells.csv that crashed or are incorrect; no line if there are none."""
     broken = run.cells[run.cells["status"].isin(BROKEN)]
     if broken.empty:
         return
@@ -84,12 +86,13 @@ def broken_cells(run: Run) -> Iterator[str]:
         for place, row in zip(broken.index, broken.head(NAMED_CELLS).to_dict("records"), strict=False)
     ]
     more = [f"and {len(broken) - len(named)} more"] if len(broken) > len(named) else []
-    told = "; ".join([*named, *more])
-    yield f"broken: {len(broken)} cells, so exit code {EXIT_CELLS}: {told}"
+    which = "; ".join([*named, *more])
+    yield f"broken: {len(broken)} cells, so exit code {EXIT_CELLS}: {which}"
 
 
 def _word(run: Run) -> str:
-    """The shortest word that means this run on the command line: the name of its study, or its folder."""
+    """The shortest word for this run on the command line: the name of its study if it is the newest, else its
+    folder."""
     try:
         newest = newest_run(RESULTS, run.name)
     except UserError:
@@ -98,7 +101,7 @@ def _word(run: Run) -> str:
 
 
 def proof_line(run: Run) -> str:
-    """How many entries of the exact answers were proved by which rung of the ladder, or ''."""
+    """How many entries of the exact answers each rung of the ladder of exact arithmetic proved, or ''."""
     rows = run.discrepancies
     proved = worst_launch(rows[rows["metric"].str.startswith(PROVED)]).groupby("metric", sort=False)["value"].sum()
     counts = ", ".join(f"{str(name).removeprefix(PROVED)} {count:.0f}" for name, count in proved.items())

@@ -1,4 +1,4 @@
-"""What a history says on a terminal: how much there is, what the newest judged run saw, then where each trend steps."""
+"""The lines about a history on a terminal: its size, what its judged runs saw, and where its trends step."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ UNITS = {"time": " reads of y", "memory": " bytes", "instructions": " instructio
 
 
 def history_lines(history: pd.DataFrame, found: pd.DataFrame) -> Iterator[str]:
-    """A line of counts, a line for each run that judged a change, one for each step, and what is too short to have one.
+    """A line of counts, a line for each run that judged a change and for each step of a trend, and how many quantities
+    have too few runs for a trend. The newest come first; at most SHOWN runs and SHOWN steps are listed.
 
-    Of runs and of steps the newest come first, at most SHOWN of each.
+    found: the steps of this history.
     """
     yield summary_line(history, found)
     changed = history[history["verdict"].isin(CHANGED)].sort_values("begin", ascending=False, kind="stable")
@@ -39,26 +40,26 @@ def history_lines(history: pd.DataFrame, found: pd.DataFrame) -> Iterator[str]:
 
 def summary_line(history: pd.DataFrame, found: pd.DataFrame) -> str:
     """How many judged runs, quantities and steps of their trends there are."""
-    told = f"{len(found)} steps" if len(found) > 1 else "one step" if len(found) else "no step"
+    steps = f"{len(found)} steps" if len(found) > 1 else "one step" if len(found) else "no step"
     runs = history["begin"].nunique()
-    return f"{runs} judged run{'s' * (runs != 1)}, {quantities_text(len(_runs_of(history)))}: {told}"
+    return f"{runs} judged run{'s' * (runs != 1)}, {quantities_text(len(_runs_of(history)))}: {steps}"
 
 
 def too_few_line(history: pd.DataFrame) -> str:
     """How many quantities have too few runs for a trend, or ''."""
     few = int((_runs_of(history) < FEWEST_RUNS).sum())
-    are = f"{quantities_text(few)} {'is' if few == 1 else 'are'}"
-    return f"{are} of fewer than {FEWEST_RUNS} runs, too few to look for a step" if few else ""
+    have = f"{quantities_text(few)} {'has' if few == 1 else 'have'}"
+    return f"{have} fewer than {FEWEST_RUNS} judged runs, too few to look for a step" if few else ""
 
 
 def step_text(row: Mapping[Hashable, Any]) -> str:
-    """What stepped, by how much, and the first run after it."""
+    """Which quantity stepped, by how much, and the first run after the step."""
     where = f"at {commit_label(row['head_commit'])} of {row['begin']}"
     return f"{row['study']}: {quantity_name(row)}: {row['ratio']:.3f}x, {levels_text(row)}, {where}"
 
 
 def judged_text(rows: pd.DataFrame) -> str:
-    """What one run judged to have changed between its two commits; of several quantities it names the gravest."""
+    """What one run judged to have changed between its two commits; of several quantities the gravest is named."""
     row = gravest_first(rows).to_dict("records")[0]
     seen = ", ".join(f"{count} {word}" for word, count in counts(rows).items())
     sides = f"{commit_label(row['head_commit'])} against {commit_label(row['base_commit'])}"
@@ -73,5 +74,5 @@ def levels_text(row: Mapping[Hashable, Any]) -> str:
 
 
 def _runs_of(history: pd.DataFrame) -> pd.Series:
-    """Each quantity -> how many runs it has."""
+    """For each quantity how many judged runs have a level of it."""
     return trends(history).groupby(SERIES, sort=False).size()

@@ -1,17 +1,17 @@
-// The chart: a specification of Altair's, told which rows, titles, scales, colours and commits.
+// Fills the chart, a specification made by Altair, with rows, titles, scales, colours and commits.
 
 const TITLES = {
-  change: "over the first base of the quantity", reads: "time in reads of y", seconds: "seconds a call", ratio: "head / base of the run",
+  change: "level / level of the first base", reads: "time in reads of y", seconds: "seconds a call", ratio: "head / base of the run",
   bytes: "peak bytes", instructions: "instructions a call", error: "error",
 };
-const OF_A_RATIO = "bars are the interval of the ratio of head to base in that run, put around the head";
+const OF_A_RATIO = "bars are the interval of the ratio of head to base in that run, drawn around the head";
 const BANDS = { change: OF_A_RATIO, reads: OF_A_RATIO, seconds: OF_A_RATIO, bytes: OF_A_RATIO, instructions: OF_A_RATIO, error: OF_A_RATIO, ratio: "bars are the interval of the ratio" };
-const UNITS = ["seconds", "bytes", "instructions"];   // told with prefixes: 20µ, 4M
+const UNITS = ["seconds", "bytes", "instructions"];   // shown with SI prefixes: 20µ, 4M
 const MOST_DRAWN = 20000;   // points: more would make the browser slow
 const TICK_WIDTH = 26;      // pixels that the label of a commit needs
-const MARGIN = 0.6;         // of a run, at both ends of the axis
+const MARGIN = 0.6;         // at both ends of the axis; runs are 1 apart
 
-// A logarithm is of nothing where no figure is above 0, as errors often are: these are drawn as they are.
+// A logarithmic axis needs figures above 0. Errors are often all 0: then the axis is linear.
 function withScale(chosen, rows) {
   return { ...chosen, logy: chosen.logy && rows.some((row) => row[chosen.y] > 0) };
 }
@@ -27,7 +27,7 @@ function chartRows(chosen, rows) {
   }));
 }
 
-// The commits below the axis: as many as have room, from the newest back.
+// The labels below the axis: every run if there is room, else every second, third ... counted back from the newest.
 function ticksOf(run, width) {
   const last = run.judged.length;
   const every = Math.max(1, Math.ceil((last * TICK_WIDTH) / width));

@@ -1,15 +1,15 @@
-// Two commits against each other: by the duel of both, by a chain of duels, or by the levels of two runs.
+// Compares two commits: by the duel that measured both, else by a chain of duels, else by the levels of two runs.
 
 const OPPOSITE = { slower: "faster", faster: "slower", worse: "better", better: "worse", more: "fewer", fewer: "more", lost: "new", new: "lost" };
 const QUANTITY = ["case", "method", "phase", "clock", "tensor", "reference", "metric"];
-const COMPARED = ["ratio", "low", "high", "before", "after", "by"];   // what is told beside the verdict and the quantity
+const COMPARED = ["ratio", "low", "high", "before", "after", "by"];   // columns beside the verdict and the quantity
 
-// The commits of a study in the order in which the runs have met them; a base that no run had as its head comes first.
+// The commits of a study in the order in which the runs measured them, the base of a run before its head.
 function commitsOf(run) {
   return [...new Set(run.judged.flatMap((each) => [each.base, each.head]))];
 }
 
-// kind -> the rows of each quantity in the order of their runs.
+// For each quantity its kind and its rows, in the order of their runs.
 function quantitiesOf(run) {
   run.quantities ??= Object.keys(TABLES).filter((name) => run.tables[name]).flatMap((kind) => {
     const groups = new Map();
@@ -23,11 +23,11 @@ function quantitiesOf(run) {
   return run.quantities;
 }
 
-// The shortest way from one commit to another over runs that measured both of their sides: [row, forwards] a step.
+// The shortest way from one commit to another along runs, each of which measured two commits: a list of [row, forwards].
 function wayBetween(rows, from, to) {
   const measured = rows.filter((row) => row.ratio > 0 && row.base !== row.head);
   const ways = new Map([[from, []]]);
-  for (const commit of ways.keys()) {   // a map that grows is gone through to its end
+  for (const commit of ways.keys()) {   // breadth-first: keys added on the way are visited too
     if (commit === to) return ways.get(commit);
     for (const row of [...measured].reverse()) {   // the newest first
       const next = row.base === commit ? row.head : row.head === commit ? row.base : null;
@@ -46,7 +46,7 @@ function levelAt(rows, level, commit) {
   return middle(rows.flatMap((row) => [...(row.head === commit ? [row[level]] : []), ...(row.base === commit ? [row[`${level}_base`]] : [])]));
 }
 
-// The ratio over a way is the product of its ratios; the half widths of the intervals, as logarithms, add as squares.
+// The ratio along a way is the product of its ratios; the half widths of their log intervals add in quadrature.
 function alongWay(way) {
   const logs = way.map(([row, forwards]) => (forwards ? 1 : -1) * Math.log(row.ratio));
   const halves = way.map(([row]) => (row.ratio_low > 0 && row.ratio_high > 0 ? Math.log(row.ratio_high / row.ratio_low) / 2 : null));

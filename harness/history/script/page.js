@@ -1,4 +1,4 @@
-// The page of a history: the explorer, and two commits that are compared by clicking on their points.
+// The page of a history: the explorer, and a comparison of two commits that are chosen by clicking on their points.
 
 begin(async (DataTable, payload) => {
   const pair = document.getElementById("pair");
@@ -24,7 +24,7 @@ begin(async (DataTable, payload) => {
     compare();
   };
 
-  // The first point that is clicked is where to begin, the second where to end, the third begins again.
+  // The first click chooses the commit to compare from, the second the one to compare to, the third begins again.
   const pick = (commit) => {
     const { from, to } = chosen.kept;
     go(from && !to && from !== commit ? { from, to: commit } : { from: commit });
@@ -69,7 +69,7 @@ function tellPair(run, both, rows, from, to) {
   for (const row of rows) if (row.verdict) counts.set(row.verdict, (counts.get(row.verdict) ?? 0) + 1);
   const verdicts = settings.gravity.filter((word) => counts.has(word)).map((word) => `${counts.get(word)} ${word}`);
   const direct = run.judged.filter((each) => (each.base === from && each.head === to) || (each.base === to && each.head === from));
-  const how = direct.length ? `Judged in run ${direct.at(-1).number}: ${verdicts.join(", ")}.` : "No run has judged these two: where runs connect them their ratios are multiplied, else the levels of different runs are compared, which noise between runs blurs.";
+  const how = direct.length ? `Judged in run ${direct.at(-1).number}: ${verdicts.join(", ")}.` : "No run has judged these two. Where a chain of runs connects them, its ratios are multiplied; else levels of different runs are compared, which is less certain, since runs differ among themselves.";
   note.replaceChildren(`${to} against ${from}: ${rows.length} ${rows.length === 1 ? "quantity" : "quantities"}. ${how} `);
   const report = direct.findLast((each) => each.report)?.report;
   if (report) note.append(element("a", { href: report }, "The report of that run"));
