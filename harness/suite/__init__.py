@@ -1,1 +1,1 @@
-"""Tests of others that use the fixture `benchmark` of pytest-benchmark, as what a duel measures instead of cells."""
+"""Pytest suites with the fixture `benchmark` of pytest-benchmark: a duel can measure their tests instead of cells."""

@@ -1,4 +1,4 @@
-"""A suite as a duel measures it: its tests, which of them are asked for, and by which protocol they are timed."""
+"""A suite as a duel measures it: its tests, which of them are selected, and how they are timed."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from harness.study.tables import MEMORY, Gate, Limits, Precision, Timing
 from harness.vocabulary import HOST
 
 TEST = "test"
-"""The axis of `--only` that names tests; the others are parameters."""
+"""The axis of `--only` that selects tests; every other axis is a parameter of theirs."""
 
 BUDGET_SECONDS = 300.0
-"""Seconds of a duel of a suite, unless others are asked for."""
+"""Seconds that a duel of a suite may take by default."""
 
 LONGEST_SHARE = 0.2
-"""Of the budget: a test that takes longer in one launch is a timeout, as is a case of a study after limits.seconds."""
+"""Share of the budget after which a test times out in a launch, as a case of a study does after limits.seconds."""
 
 LONGEST_NAME = 60
-"""Characters of a path in the name of the folder of its results."""
+"""Length at which the name of the folder of a suite's results is cut off."""
 
 
 @dataclass(frozen=True)
 class SuiteTest:
-    """One test of a suite with one set of parameters; following: the id of the test that is run after it, or ''.
+    """One test of a suite with one set of parameters.
 
-    parameters: (name, value as text).
+    id: pytest's node id; parameters: pairs of name and value as text; following: the id of the test that is run next,
+    or ''.
     """
 
     id: str
@@ -46,17 +47,17 @@ class SuiteTest:
 
     @property
     def axes(self) -> dict[str, str]:
-        """What its worker is told of it."""
+        """What the request that opens the test tells the worker."""
         return {"test": self.id, "following": self.following}
 
     def before(self, following: SuiteTest | None) -> SuiteTest:
-        """The same, with the test that is run after it: what both use of their fixtures is kept."""
+        """The same test with the one that is run next: pytest keeps the fixtures that both use."""
         return replace(self, following=following.id if following else "")
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A test on one side; skip: why it is not measured there, or ''."""
+    """A test on one side; method: its id; skip: why it is not measured there, or ''."""
 
     method: str
     skip: str = ""
@@ -65,9 +66,10 @@ class Planned:
 
 @dataclass(frozen=True)
 class Suite:
-    """The tests that a path names, and how they are timed and judged.
+    """A file or folder of tests, and how they are timed and judged.
 
-    path: of a folder or a file, relative to the current folder; only: what the tests are narrowed to.
+    path: relative to the current folder; only: the selection of its tests, as in `narrowed`. It has the attributes of a
+    study that the session reads (timing, limits, phases, comparison, ...).
     """
 
     path: str
@@ -80,7 +82,8 @@ class Suite:
     def of(
         cls, path: str, only: tuple[str, ...] = (), budget: float | None = None, tolerance: float | None = None
     ) -> Suite:
-        """The suite at a path; budget: seconds for all launches; tolerance: the share by which a time may differ."""
+        """The suite at a path; budget: seconds for all launches; tolerance: relative change of a time that does not
+        matter."""
         gate = Gate() if tolerance is None else Gate(time=tolerance)
         seconds = BUDGET_SECONDS if budget is None else budget
         limits = Limits(seconds=max(Limits().seconds, seconds * LONGEST_SHARE))
@@ -88,17 +91,17 @@ class Suite:
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """A test has one, which needs no name."""
+        """None: a test has one phase, which needs no name."""
         return ()
 
     @property
     def comparison(self) -> Precision:
-        """Nothing of a test is compared but its time."""
+        """The defaults: only the time of a test is compared."""
         return Precision()
 
     @property
     def name(self) -> str:
-        """What its folder of results is called; no study is called so."""
+        """The name of the folder of its results; the prefix `pytest-` keeps it apart from those of studies."""
         return f"pytest-{re.sub(r'[^A-Za-z0-9_]+', '-', self.path).strip('-')}"[:LONGEST_NAME]
 
     @property
@@ -108,33 +111,33 @@ class Suite:
         return self.timing.budget_seconds
 
     def memory_limit(self, device: str) -> int:
-        """Nothing is known of what a test needs."""
+        """The default limit, since nobody knows in advance how much memory a test needs."""
         return MEMORY
 
 
 def tests_of(greeting: Mapping[str, Any]) -> list[SuiteTest]:
-    """The tests that a worker has found, in their order."""
-    return [SuiteTest(each["id"], tuple(each["parameters"].items())) for each in greeting["tests"]]
+    """The tests in the greeting of a worker, in the order of pytest's collection."""
+    return [SuiteTest(test["id"], tuple(test["parameters"].items())) for test in greeting["tests"]]
 
 
 def narrowed(tests: Sequence[SuiteTest], only: Iterable[str]) -> list[SuiteTest]:
-    """The tests that have these values, such as 'test=test_add' or 'n=10,100'.
+    """The tests that meet all these conditions, such as 'test=test_add' or 'n=10,100'.
 
-    A test is named by its id, by its id without parameters, or by its function. Raises UserError, with what is
-    allowed, for anything that no test has.
+    A test can be named by its id, its id without parameters, or its function. Raises UserError, which lists what is
+    allowed, for a name or value that no test has, and if no test is left.
     """
     for item in only:
         axis, is_named, words = item.partition("=")
-        values = {value for each in tests for value in _values(each, axis)}
+        values = {value for test in tests for value in _values(test, axis)}
         if not is_named or not values:
-            parameters = {name for each in tests for name, _ in each.parameters}
+            parameters = {name for test in tests for name, _ in test.parameters}
             raise unknown(f"--only {item}", "axis", axis, (TEST, *sorted(parameters)))
-        wanted = words.split(",")
-        for word in wanted:
+        selected = words.split(",")
+        for word in selected:
             if word not in values:
-                allowed = {each.function: None for each in tests} if axis == TEST else sorted(values)
+                allowed = {test.function: None for test in tests} if axis == TEST else sorted(values)
                 raise unknown(f"--only {item}", axis, word, allowed)
-        tests = [each for each in tests if not _values(each, axis).isdisjoint(wanted)]
+        tests = [test for test in tests if not _values(test, axis).isdisjoint(selected)]
     if not tests:
         raise UserError(f"--only {' '.join(only)}: no test has all of these")
     return list(tests)

@@ -1,6 +1,6 @@
-"""What a test of a suite has as its fixture `benchmark`: a call of it waits until its blocks have been timed.
+"""The fixture `benchmark` that replaces pytest-benchmark's: a call of it waits while blocks of the test are timed.
 
-Only the worker of a suite imports this: it needs pytest.
+Only the worker of a suite imports this module, since it needs pytest.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from harness.device.clock import Clock
 CLOCK = Clock()
 
 PREPARED_OVER_TIMED = 10.0
-"""A block whose calls are prepared one by one may take so many times as long as the calls themselves should."""
+"""A block with a setup before each call may take up to this many times the seconds that its calls should take."""
 
 
 class Timed(Protocol):
-    """What a test has given to `benchmark`."""
+    """A function that a test passed to `benchmark`."""
 
     def once(self) -> None:
         """Call it once, outside every block."""
 
     def block(self, calls: int) -> float:
-        """Seconds of a call over a block of so many."""
+        """Time a block of this many calls; seconds per call."""
 
     def cost(self, calls: int) -> float:
-        """The same as the length of a block is chosen by: what is prepared counts in part."""
+        """Seconds per call by which the length of a block is chosen: a share of the preparation is included."""
 
     @property
     def result(self) -> Any:
-        """What the last call returned."""
+        """The result of the last call."""
 
 
 @dataclass
@@ -61,9 +61,9 @@ class Calls:
 
 @dataclass
 class PreparedCalls:
-    """A function that has a setup before each call, which may return its arguments, or a teardown after it.
+    """A function with a setup before each call, which may return the call's arguments, or a teardown after each call.
 
-    Both are outside the clock, so every call is timed by itself.
+    Neither is timed, so every call is timed by itself.
     """
 
     target: Callable[..., Any]
@@ -92,7 +92,7 @@ class PreparedCalls:
         if returned and any(self.arguments):
             raise TypeError("pedantic: where setup returns the arguments, args and kwargs must be left out")
         args, kwargs = returned or self.arguments
-        self.kept.clear()  # the end of an earlier result is no part of this call
+        self.kept.clear()  # frees the earlier result now, so that this call does not pay for it
         seconds = CLOCK.block(partial(self.target, *args, **kwargs), 1, self.kept)
         if self.teardown is not None:
             self.teardown(*args, **kwargs)
@@ -100,7 +100,7 @@ class PreparedCalls:
 
 
 class Measure(Protocol):
-    """Has blocks of what a test gave timed, and returns what its last call returned."""
+    """Waits while the parent has blocks of a function timed, and returns the result of the last call."""
 
     def __call__(self, timed: Timed) -> Any: ...
 
@@ -108,8 +108,8 @@ class Measure(Protocol):
 class Benchmark:
     """The fixture: `benchmark(function, *args, **kwargs)` and `benchmark.pedantic(...)`, as pytest-benchmark has them.
 
-    How many calls there are is decided by who times them, so `rounds`, `iterations` and the options of the mark
-    `benchmark` change nothing.
+    The harness decides how often the function is called, so `rounds`, `iterations` and the options of the mark
+    `benchmark` have no effect.
     """
 
     enabled = True
@@ -142,7 +142,8 @@ class Benchmark:
         warmup_rounds: int = 0,
         iterations: int = 1,
     ) -> Any:
-        """The same with a setup before each call and a teardown after it, neither of which is timed.
+        """Time `target` with a setup before each call and a teardown after it, neither of which is timed, and return
+        the result of the last call.
 
         Raises ValueError, as pytest-benchmark does, for several iterations after one setup.
         """
@@ -160,7 +161,7 @@ class Benchmark:
         self._mode = mode
 
     def roll_back(self) -> None:
-        """Undo what `benchmark.weave` of pytest-benchmark has put in other places."""
+        """Undo the patches of pytest-benchmark's `benchmark.weave`."""
         while self._cleanup_callbacks:
             self._cleanup_callbacks.pop()()
 
@@ -170,8 +171,8 @@ def _nothing() -> None:
 
 
 def fixture_class() -> type:
-    """The class of the fixture. Where pytest-benchmark is installed it derives from that plugin's class: the
-    plugin accepts no other, and its class has `weave`, which benchmarks a function of another module.
+    """The class of the fixture. If pytest-benchmark is installed, it also derives from that plugin's class: the plugin
+    accepts no other, and its class has `weave`, which benchmarks a function of another module.
     """
     try:
         from pytest_benchmark.fixture import BenchmarkFixture
@@ -181,14 +182,14 @@ def fixture_class() -> type:
 
 
 class FixturePlugin:
-    """The plugin that puts the fixture in the place of every other one of this name."""
+    """A pytest plugin whose fixture `benchmark` overrides every other fixture of this name."""
 
     def __init__(self, measure: Measure) -> None:
         self._measure = measure
 
     @pytest.fixture
     def benchmark(self, request: pytest.FixtureRequest) -> Iterator[Any]:
-        """Times what the test gives it when the parent asks for it."""
+        """Times the function that the test passes to it, when the parent process asks for it."""
         fixture = fixture_class()(request.node, self._measure)
         yield fixture
         fixture.roll_back()

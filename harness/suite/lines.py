@@ -1,6 +1,6 @@
-"""The requests and replies of a worker, out of reach of what it runs.
+"""The requests and replies of a worker, on file descriptors that the code it runs does not know.
 
-Whatever prints, reads its standard input or captures both, as pytest does, must not come between them.
+That code may print, read standard input, or capture both (as pytest does) without disturbing the protocol.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 class Lines:
-    """JSON lines over what were this process's standard input and output; those lead nowhere from now on."""
+    """JSON lines over the original standard input and output of this process. From now on file descriptor 0 reads from
+    /dev/null, and 1 writes to standard error."""
 
     def __init__(self) -> None:
         self._requests = os.fdopen(os.dup(STDIN), "r", encoding="utf-8")
@@ -26,13 +27,13 @@ class Lines:
         os.dup2(STDERR, STDOUT)
 
     def read(self) -> dict[str, Any] | None:
-        """The next request, or None where there will be none."""
+        """The next request, or None at the end of the input."""
         line = self._requests.readline()
         request: dict[str, Any] | None = json.loads(line) if line else None
         return request
 
     def write(self, reply: Mapping[str, Any]) -> None:
-        """Send a reply; nobody may be there to read it any more."""
+        """Send a reply, unless the parent is gone."""
         with suppress(BrokenPipeError):
             self._replies.write(json.dumps(reply) + "\n")
             self._replies.flush()

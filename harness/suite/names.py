@@ -1,4 +1,4 @@
-"""What pytest and Python know of tests, failures and packages, as plain values that a parent can read."""
+"""Turns pytest's tests and failures and the imported modules into plain values that the parent can read as JSON."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from harness.worker.installed import is_installed
 PLAIN = (bool, int, float, str, type(None))
 
 LONGEST_VALUE = 100
-"""Characters of a value that is told as it is, since it stands in every row of the tables."""
+"""Longer parameter values are replaced by a name, because a value stands in every row of the tables."""
 
 
 def parameters_of(item: pytest.Item) -> dict[str, str]:
     """name -> value of the parameters of a test, as text that is the same in every process.
 
-    A value that is no plain one, or a long one, has the name of what it is, or that of its parameter and its place
-    among the values.
+    A value that is not PLAIN, or long, is represented by its `__name__`, or else by the name of its parameter and its
+    place among the values.
     """
     callspec = getattr(item, "callspec", None)
     if callspec is None:
@@ -39,14 +39,14 @@ def _value(name: str, value: Any, place: object) -> str:
 
 def failure_reason(report: pytest.CollectReport | pytest.TestReport) -> str:
     """Why a test or a module failed or was skipped, in one line."""
-    told: Any = report.longrepr
-    if isinstance(told, tuple):  # of a skip: file, line, reason
-        return str(told[2]).removeprefix("Skipped: ")
-    crash = getattr(told, "reprcrash", None)
+    longrepr: Any = report.longrepr
+    if isinstance(longrepr, tuple):  # a skip: file, line, reason
+        return str(longrepr[2]).removeprefix("Skipped: ")
+    crash = getattr(longrepr, "reprcrash", None)
     if getattr(report, "wasxfail", ""):
         return f"it is expected to fail: {report.wasxfail}"
-    missing = getattr(told, "errorstring", None)  # of a fixture that there is not
-    text = crash.message if crash is not None else missing or str(told)
+    missing = getattr(longrepr, "errorstring", None)  # a fixture that does not exist
+    text = crash.message if crash is not None else missing or str(longrepr)
     lines = [line.removeprefix("E").strip() for line in str(text).splitlines() if line.strip()]
     if crash is not None or missing:
         return lines[0] if lines else ""
@@ -54,9 +54,12 @@ def failure_reason(report: pytest.CollectReport | pytest.TestReport) -> str:
 
 
 def imported() -> dict[str, Any]:
-    """modules: name -> file of every module that lies neither with the interpreter nor with what is installed for it;
-    packages: distribution of any other imported module -> its version."""
-    # torch has modules that name a file which there is not
+    """The imported modules and packages.
+
+    modules: name -> file of every module that belongs neither to the interpreter nor to an installed distribution;
+    packages: installed distribution of any imported module -> its version.
+    """
+    # Some modules of torch (torch.ops) name a file that does not exist, by a relative path: they are left out below.
     files = {name: str(getattr(module, "__file__", None) or "") for name, module in list(sys.modules.items())}
     known = metadata.packages_distributions()
     names = {name for module in files for name in known.get(module.partition(".")[0], ())}

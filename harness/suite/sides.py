@@ -1,4 +1,4 @@
-"""The two sides of a duel of a suite: where each finds the suite and what it imports, and what its worker found."""
+"""The two sides of a duel of a suite: where each finds the suite and the code that its tests import."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ASK_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class SuiteSide:
-    """Where a side lies, and how it runs the suite at `path`.
+    """The folder of a side, and how it runs the suite at `path`.
 
-    temporary: a folder for what its tests write; modules: the entries of its PYTHONPATH, or None for those that this
-    process has. own: the folder that something that the tests import must lie in; never_from: the working tree, which
-    nothing may come from unless it is in `own`. Both are None where the base is the working tree too.
+    temporary: a folder for files that its tests write; modules: the entries of its PYTHONPATH, or None to inherit this
+    process's. own: the folder from which the tests must import at least one module; never_from: the working tree, from
+    which no module may come unless it is also in `own`. Both are None if the side is the working tree.
     """
 
     name: str
@@ -37,9 +37,10 @@ class SuiteSide:
     never_from: Path | None = None
 
     def spawn(self, hash_seed: int = 0) -> Worker:
-        """A worker that is starting; one hash seed gives the same order of sets on both sides.
+        """Start a worker, and return it before it has greeted. The same hash seed on both sides gives sets the same
+        order.
 
-        Nothing that Python caches is written: the folder is the user's.
+        Python writes no caches, because the folder belongs to the user.
         """
         cores = cores_for_workers()[:1]
         variables = {"PYTHONHASHSEED": str(hash_seed), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -50,30 +51,30 @@ class SuiteSide:
         return Worker.spawn(cores, self.interpreter, self.folder, variables, HOME, program=program)
 
     def greeted(self, worker: Worker) -> Worker:
-        """The worker, once it has told its tests. Raises CannotRun, which names the side, where it cannot."""
+        """The worker, once it has listed its tests. Raises CannotRun, which names the side, if it cannot."""
         try:
             return worker.greet()
         except UserError as error:
             raise CannotRun(f"duel: the {self.name}'s {error}") from None
 
     def imported(self, worker: Worker) -> tuple[dict[str, str], dict[str, str]]:
-        """What its tests have imported: modules (name -> file) that are not installed, packages (-> version) that are.
-        Raises CannotRun where the worker has been lost."""
+        """What the tests import: modules that are not installed (name -> file), and packages that are (name ->
+        version). Raises CannotRun if the worker is lost."""
         try:
-            found = worker.ask({"op": "imported"}, ASK_SECONDS)
-            return found["modules"], found["packages"]
+            reply = worker.ask({"op": "imported"}, ASK_SECONDS)
+            return reply["modules"], reply["packages"]
         except WorkerLost as error:
             raise CannotRun(f"duel: the {self.name}'s worker: {error.reason}") from None
 
     def not_collected(self, worker: Worker, test: SuiteTest) -> str:
-        """Why a worker has not found a test."""
+        """Why a worker has not collected a test, or '' if its file was collected without an error."""
         file = test.id.partition("::")[0]
         failed: dict[str, str] = dict(worker.greeting["failed"])
         return f"the {self.name} cannot collect {file}: {failed[file]}" if file in failed else ""
 
 
 def tests_to_run(side: SuiteSide, worker: Worker) -> list[SuiteTest]:
-    """The tests that a worker has found. Raises CannotRun, with why, where there is none."""
+    """The tests that a worker has collected. Raises CannotRun, with the reason, if there are none."""
     if tests := tests_of(worker.greeting):
         return tests
     for place, reason in worker.greeting["failed"]:
@@ -82,7 +83,7 @@ def tests_to_run(side: SuiteSide, worker: Worker) -> list[SuiteTest]:
 
 
 def files_of_suite(path: str, folder: Path) -> Iterator[Path]:
-    """What a suite is, relative to its folder: the file or folder of this path, and every conftest.py above it."""
+    """The files of a suite, relative to `folder`: the file or folder at this path, and every conftest.py above it."""
     yield Path(path)
     for above in Path(path).parents:
         if (folder / above / "conftest.py").is_file():
@@ -90,8 +91,8 @@ def files_of_suite(path: str, folder: Path) -> Iterator[Path]:
 
 
 def put_suite(path: str, source: Path, clone: Path) -> None:
-    """Have a clone of the base run the suite as the head has it: what is compared is the code that the suite measures,
-    not two suites. Raises CannotRun where the base has a link there that leads out of the clone."""
+    """Copy the head's version of the suite into a clone of the base, so that both sides run the same tests on different
+    code. Raises CannotRun if the base has a link there that leads out of the clone."""
     for relative in files_of_suite(path, source):
         there, here = clone / relative, source / relative
         if not inside(there.parent, clone):
@@ -108,17 +109,17 @@ def put_suite(path: str, source: Path, clone: Path) -> None:
 
 
 def refuse_same_code(side: SuiteSide, modules: dict[str, str]) -> None:
-    """Raise CannotRun where a base in a folder of its own would measure the head's code, or nothing that lies there.
+    """Raise CannotRun if a base in a folder of its own would measure the head's code, or no code of its folder at all.
 
-    modules: what its tests have imported, and is not installed.
+    modules: name -> file of the modules that its tests import and that are not installed.
     """
     if side.own is None or side.never_from is None:
         return
-    suite = [side.folder / each for each in files_of_suite(side.path, side.folder)]
+    suite = [side.folder / relative for relative in files_of_suite(side.path, side.folder)]
     own = []
     for name, file in modules.items():
         if inside(file, side.own):
-            own += [] if any(inside(file, each) for each in suite) else [name]
+            own += [] if any(inside(file, part) for part in suite) else [name]
         elif inside(file, side.never_from):
             raise CannotRun(f"duel: the base has no module {name}: that of the working tree would be measured, {file}")
     if not own:
@@ -127,7 +128,7 @@ def refuse_same_code(side: SuiteSide, modules: dict[str, str]) -> None:
 
 
 def homes_of(modules: dict[str, str]) -> Sequence[str]:
-    """The folders from which these modules (name -> file) are imported."""
+    """The folders from which these modules (name -> file) are imported, as entries of sys.path would name them."""
     homes = []
     for name, file in modules.items():
         place = Path(file).parent if Path(file).name == "__init__.py" else Path(file).with_suffix("")

@@ -1,10 +1,10 @@
-"""The worker of a suite: it runs pytest, which runs each test when the parent asks for it.
+"""The worker of a suite: it runs pytest, which runs a test when the parent asks for it.
 
-A test runs as far as its call of `benchmark`, which answers the requests that time blocks of it; when the parent closes
-the test, the call returns, and the test goes on to what it asserts. So the fixtures of a test are outside its blocks,
-and pytest stays in charge of them. Requests and replies are JSON lines, as those of the worker of a study.
+A test runs up to its call of `benchmark`. That call answers the parent's requests to time blocks; when the parent
+closes the test, the call returns, and the test goes on to its assertions. So pytest sets up the fixtures as usual, and
+they are outside the blocks. Requests and replies are JSON lines, like those of the worker of a study.
 
-It needs pytest and the standard library only: it runs under the interpreter that the suite is run with.
+It needs only pytest and the standard library, because it runs under the interpreter of the suite.
 """
 
 from __future__ import annotations
@@ -31,28 +31,29 @@ PROTOCOL = 1
 """Raised when a request or a reply changes its meaning."""
 
 PHASE = "call"
-"""What is timed of a test."""
+"""The one phase of a test."""
 
 WITHOUT = {"pytest_cov": "--no-cov", "xdist": "--numprocesses=0", "pytest_timeout": "--timeout=0"}
-"""Plugin -> the option that keeps it from tracing what is timed, from running tests in processes of its own, and from
-ending a test that waits for its turn. Only a plugin that is installed knows its option."""
+"""Plugin -> the option that stops it from tracing the timed code (coverage), from running tests in other processes, or
+from ending a test that waits for its turn. An option may be used only if its plugin is installed."""
 
 ONE_SEED = {"pytest_randomly": "--randomly-seed=1"}
-"""The same of a plugin that draws a seed and shuffles: both sides must have the same inputs."""
+"""Plugin -> the option that fixes its seed: both sides must have the same inputs."""
 
 OF_OTHERS = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID")
-"""Variables by which a pytest that has started this process speaks of itself."""
+"""Environment variables of a pytest that runs this process as part of one of its own tests."""
 
 REPOSITORY = "GIT_DIR"
-"""While plugins are loaded there is no repository: pytest-benchmark has git describe it, which writes the user's index
-and starts the user's file-system monitor."""
+"""Set to a path without a repository while plugins are loaded: pytest-benchmark asks git for a description of the
+repository, which would write the user's index and start the user's file-system monitor."""
 
 OF_BENCHMARK = ("skip", "only", "disable", "autosave", "save", "json", "compare", "histogram", "cprofile")
-"""Options of pytest-benchmark that a suite's configuration may set: what they ask for is not what is done here."""
+"""Options of pytest-benchmark that a suite's configuration may set; they are reset, since they would skip tests or
+write files."""
 
 
 class Serving:
-    """The plugin that answers the parent: it takes the place of pytest's own loop over the tests."""
+    """The plugin that serves the parent's requests, instead of pytest's own loop over the tests."""
 
     def __init__(self, lines: Lines, greeting: Mapping[str, Any], temporary: str) -> None:
         self._lines, self._greeting, self._temporary = lines, greeting, temporary
@@ -66,17 +67,17 @@ class Serving:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_load_initial_conftests(self) -> None:
-        os.environ.pop(REPOSITORY, None)  # what the suite itself asks git is its own affair
+        os.environ.pop(REPOSITORY, None)  # the suite itself may ask git
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         for name in OF_BENCHMARK:
             setattr(config.option, f"benchmark_{name}", None)
         config.option.benchmark_compare_fail = []
-        config.option.benchmark_storage = f"file://{self._temporary}"  # it makes a folder, though nothing is saved
+        config.option.benchmark_storage = f"file://{self._temporary}"  # the plugin creates this folder in any case
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        # The last plugin that has a fixture of this name is the one whose fixture is used.
+        # Registered here, after all other plugins, because the last fixture of this name is the one that is used.
         session.config.pluginmanager.register(FixturePlugin(self._measured))
         _seed("")
 
@@ -86,9 +87,9 @@ class Serving:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Greet, then answer requests until there are no more."""
-        items = {each.nodeid: each for each in session.items if "benchmark" in getattr(each, "fixturenames", ())}
-        tests = [{"id": name, "parameters": parameters_of(each)} for name, each in items.items()]
+        """Send the greeting, then serve requests until the input ends."""
+        items = {item.nodeid: item for item in session.items if "benchmark" in getattr(item, "fixturenames", ())}
+        tests = [{"id": name, "parameters": parameters_of(item)} for name, item in items.items()]
         self._lines.write({**self._greeting, "tests": tests, "failed": self._failed})
         while self._pending or self._next():
             request, self._pending = self._pending, None
@@ -98,7 +99,7 @@ class Serving:
                 self._run(items[request["case"]["test"]], items.get(request["case"]["following"]), request)
             elif request["op"] == "imported":
                 self._lines.write(imported())
-            else:  # of a test that has ended by itself
+            else:  # a request to a test that has already ended by itself
                 status = "ok" if request["op"] == "close" else "crashed"
                 self._lines.write({"status": status, "reason": "no test is open"})
         return True
@@ -119,7 +120,8 @@ class Serving:
         return self._pending
 
     def _run(self, item: pytest.Item, following: pytest.Item | None, request: Mapping[str, Any]) -> None:
-        """Run one test, and reply to the request during which it ended, unless that opens the next one."""
+        """Run one test, and reply to the request during which it ended; a request to open the next test is left pending
+        for the loop."""
         self._block_seconds = request["block_seconds"]
         self._raised, self._reports, self._was_timed = {}, [], False
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -130,6 +132,7 @@ class Serving:
         self._lines.write({"status": status, "reason": reason})
 
     def _outcome(self) -> tuple[str, str]:
+        """Status and reason of the test that has just ended."""
         for report in self._reports:
             where = "" if report.when == "call" else f"{report.when}: "
             if report.failed:
@@ -140,7 +143,8 @@ class Serving:
         return ("ok", "") if self._was_timed else ("unsupported", "it passed without a call of `benchmark`")
 
     def _measured(self, timed: Timed) -> Any:
-        """Answer the requests that a test gets while it is open, and return what its last call returned."""
+        """Serve the requests to an open test, and return the result of its last call once the parent closes it. Skips
+        the rest of the test if the parent gives it up before."""
         timed.once()
         self._was_timed = True
         self._pending = None
@@ -164,15 +168,15 @@ class Serving:
 
 
 def _seed(name: str) -> None:
-    """The same random numbers for a test on both sides, as far as they come from where most suites have them."""
-    seed = zlib.crc32(name.encode())
+    """Give a test the same random numbers on both sides, if it draws them from `random` or NumPy's global generator."""
+    seed = zlib.crc32(name.encode())  # not hash(), which depends on the hash seed of the process
     random.seed(seed)
-    with suppress(Exception):  # whatever lies under this name in sys.modules
+    with suppress(Exception):  # NumPy may be missing, or replaced by a module of the suite
         sys.modules["numpy"].random.seed(seed)
 
 
 def options(path: str, temporary: str) -> list[str]:
-    """The command line of pytest: nothing is written into the user's folder on our account."""
+    """pytest's command line; its cache and temporary folders are not in the user's folder."""
     known = WITHOUT | ONE_SEED
     loads = not os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     others = [option for module, option in known.items() if loads and find_spec(module) is not None]
@@ -181,19 +185,19 @@ def options(path: str, temporary: str) -> list[str]:
 
 
 def main() -> None:
-    """Serve one suite. Arguments: the folder of the harness, the suite's path, the folder for temporary files, the
-    cores to be pinned to."""
+    """Serve one suite. Arguments: the folder that contains the harness, the path of the suite, a temporary folder, and
+    the cores to pin this process to."""
     lines = Lines()
     home, path, temporary, cores = sys.argv[1:5]
     end_with_parent(sys.argv[5:])
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, [int(each) for each in cores.split(",")])
     sys.dont_write_bytecode = True
-    for name in [each for each in os.environ if each in OF_OTHERS]:
-        del os.environ[name]
+    for name in OF_OTHERS:
+        os.environ.pop(name, None)
     greeting = {"protocol": PROTOCOL, "home": home, "devices": [HOST], "python": platform.python_version()}
     for name in [each for each in sys.modules if each.partition(".")[0] == "harness"]:
-        del sys.modules[name]  # the suite may be that of another version of it
+        del sys.modules[name]  # the suite may import another version of the harness, whose benchmarks it contains
     os.environ[REPOSITORY] = os.devnull
     code = pytest.main(options(path, temporary), plugins=[Serving(lines, greeting, temporary)])
     sys.exit(int(code))
