@@ -163,7 +163,7 @@ def test_a_fault_of_the_harness_on_a_worker_is_no_fault_of_the_scheduler() -> No
 @pytest.mark.parametrize(
     ("other", "told"),
     [
-        (somebody(torch="1.0"), "b: a worker of the cluster has torch 1.0, this run 2.x: one run is of one torch"),
+        (somebody(torch="1.0"), "b: a worker of the cluster has torch 1.0, this run 2.x: all workers of a run need "),
         (somebody(code="0123"), "b: a worker of the cluster has code 0123, this run "),
         (UserError("worker: cannot start one"), "b: worker: cannot start one"),
         (ValueError("a fault"), "b: a fault"),

@@ -1,4 +1,4 @@
-"""The workers of a Dask scheduler as a place to measure."""
+"""A Dask cluster as a place to measure, instead of this machine."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from harness.session.place import Measure
 from harness.study.definition import Study
 
 CLUSTER = "cluster-"
-"""Begins the slug of a cluster, and so the name of its folder of results."""
+"""Prefix of the slug of a cluster, and so of the name of its folder of results."""
 
 CONNECT_SECONDS = 30.0
 
 DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-"""What a local worker runs first: Ctrl-C is for the run, which then ends its workers."""
+"""A local worker runs this first: the terminal sends Ctrl-C to all processes, but only the run may end the workers."""
 
 LOCAL = {
-    "distributed.deploy.lost-worker-timeout": "1000 weeks",  # one that dies often, and is started again, is not lost
-    "distributed.worker.profile.enabled": False,  # what Dask watches itself by takes 2 % of a core in each process
+    "distributed.deploy.lost-worker-timeout": "1000 weeks",  # a worker that dies and is restarted is never given up
+    "distributed.worker.profile.enabled": False,  # Dask's profiler takes 2 % of a core in each process
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "10s",
 }
@@ -40,9 +40,9 @@ LOOPBACK = "127.0.0.1"
 
 
 class Cluster:
-    """The workers of a scheduler as a place. Raises UserError where one of them cannot measure.
+    """The workers of a scheduler as a place to measure. Raises UserError if one of them cannot measure.
 
-    option: what the command line must be told to come here again; say: takes a line for the person who waits.
+    option: the option of the command line that leads to this cluster again; say: shows a line to the user.
     """
 
     is_this_machine = False
@@ -54,19 +54,19 @@ class Cluster:
 
     @property
     def machine(self) -> dict[str, Any]:
-        """The slug of the cluster, by the kinds of its machines; of each kind its facts and its torch."""
+        """The slug of the cluster (a digest of the kinds of its machines), and the facts and the torch of each kind."""
         kinds = self._roster.machines
         digest = hashlib.sha256("\n".join(sorted(kinds)).encode()).hexdigest()[:8]
         return {"slug": f"{CLUSTER}{digest}", "machines": kinds}
 
     @property
     def torch(self) -> dict[str, Any]:
-        """The greeting of one of the workers: all have the same version."""
+        """The greeting of one of the workers, all of which have the same torch."""
         return self._roster.torch
 
     @property
     def devices(self) -> list[str]:
-        return list(dict.fromkeys(device for each in self._roster.workers.values() for device in each.devices))
+        return list(dict.fromkeys(device for worker in self._roster.workers.values() for device in worker.devices))
 
     def at_once(self, study: Study) -> int:
         return self._roster.at_once(study)
@@ -75,7 +75,7 @@ class Cluster:
         return "" if slug.startswith(CLUSTER) else f"begun on {slug}, and this is a cluster"
 
     def admit(self, study: Study) -> None:
-        """Raise UserError where the study takes times and no worker may."""
+        """Raise UserError if the study is timed and no worker has the resource for it."""
         if not self.at_once(study):
             raise UserError(
                 f"no worker of the cluster has the resource '{TIMING}', so none may take times: start one a machine "
@@ -84,20 +84,21 @@ class Cluster:
 
     @contextmanager
     def measuring(self, study: Study) -> Iterator[Measure]:
-        """What measures turns on the workers. Raises UserError where the scheduler is gone."""
+        """A function that measures turns on the workers. Raises UserError if the scheduler is gone."""
         name = f"topk-harness-{uuid.uuid4().hex[:12]}"
         with answering(self._client):
             self._client.register_plugin(Workshop(study, code_digest(), self.torch["torch"]), name=name)
         try:
             yield Dispatch(self._roster, self._client, study, name, self._say).measure
         finally:
-            with suppress(UserError), answering(self._client):  # where it is gone, so is what it had
+            with suppress(UserError), answering(self._client):  # a scheduler that is gone has no plug-ins either
                 self._client.unregister_worker_plugin(name)
 
 
 @contextmanager
 def on_scheduler(address: str, say: Callable[[str], None] = print) -> Iterator[Cluster]:
-    """The workers of the scheduler at this address; waits until there is one. Raises UserError where there is none."""
+    """The cluster of the scheduler at this address; waits for its first worker. Raises UserError if no scheduler
+    answers."""
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
@@ -111,16 +112,16 @@ def on_scheduler(address: str, say: Callable[[str], None] = print) -> Iterator[C
 
 @contextmanager
 def on_local_workers(count: int, say: Callable[[str], None] = print) -> Iterator[Cluster]:
-    """A scheduler and so many workers on this machine, on the loopback device; the first may take times.
+    """A scheduler and `count` workers on this machine, on the loopback device. Only the first one may take times.
 
-    The workers are spawned: a script that calls this needs its `if __name__ == "__main__"`.
+    The workers are spawned processes, so a script that calls this needs an `if __name__ == "__main__"`.
     """
     workers = {
         number: {
             "cls": Nanny,
             "options": {
                 "nthreads": 1,
-                "memory_limit": 0,  # what is measured is no memory of the worker's own
+                "memory_limit": 0,  # memory is used by the harness workers, which Dask does not count
                 "host": LOOPBACK,
                 "resources": {TIMING: 1} if number == 0 else {},
                 "silence_logs": logging.CRITICAL,

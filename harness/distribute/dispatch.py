@@ -1,7 +1,7 @@
-"""Which turn goes to which worker, and what comes back.
+"""Sends turns (a case in a launch) to the workers of a cluster, and collects their rows.
 
-Turns of a study that takes times go to workers with the resource `timing`, and those of a case to one kind of machine
-in all launches. Others go to any worker, side by side.
+The turns of a timed study go to workers with the resource `timing`, all launches of a case to the same kind of machine.
+The turns of other studies go to any worker, and run in parallel.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from harness.session.turn import Rows, Turn, rows_of
 from harness.study.definition import Study
 
 AHEAD = 2
-"""Turns that are under way for each that can be measured at once: a worker need not wait for its next."""
+"""Turns sent out for each that can be measured at once, so that no worker has to wait for its next turn."""
 
 MISSED = "no worker of the cluster can measure this study now: waiting for one"
 LOST = "the cluster lost every worker that tried it"
 
 
 class Dispatch:
-    """Sends the turns of a run; name: of its workshop on every worker; say: takes a line for the person who waits."""
+    """Sends the turns of a run; name: that of its workshop on every worker; say: shows a line to the user."""
 
     def __init__(self, roster: Roster, client: Client, study: Study, name: str, say: Callable[[str], None]) -> None:
         self._roster, self._client, self._study, self._name, self._say = roster, client, study, name, say
         self._missed = False
 
     def measure(self, turns: Iterator[Turn]) -> Iterator[Rows]:
-        """The rows of all turns of a launch, as they come; a turn is asked for when it can be sent.
+        """The rows of all turns, in the order in which they arrive; `turns` is read only as turns can be sent.
 
-        Raises UserError where the scheduler is gone, or a worker does not belong.
+        Raises UserError if the scheduler is gone, or a worker cannot take part in this run.
         """
         under_way: dict[Future[Any], Turn] = {}
         ended: SimpleQueue[Future[Any]] = SimpleQueue()
@@ -49,7 +49,7 @@ class Dispatch:
                     future.add_done_callback(ended.put)
                 if not under_way:
                     return
-                with suppress(Empty):  # then look again who is there
+                with suppress(Empty):  # after the timeout, look for workers that have joined or left
                     future = ended.get(timeout=LOOK_AGAIN_SECONDS)
                     yield self._result(future, under_way.pop(future))
         finally:
@@ -57,7 +57,7 @@ class Dispatch:
                 self._client.cancel(list(under_way))
 
     def _next(self, turns: Iterator[Turn], under_way: int) -> Iterator[Turn]:
-        """Turns, until enough are under way or there are no more."""
+        """The next turns to send, until enough are under way or there are no more."""
         self._roster.look()
         places = self._roster.at_once(self._study)
         if not places and not self._missed:
@@ -81,18 +81,19 @@ class Dispatch:
             )
 
     def _restriction(self, turn: Turn) -> dict[str, Any]:
-        """Where a turn may go: a worker that has its device, and is of the kind that measured the case before."""
-        there = self._roster.workers
-        able = [address for address, who in there.items() if turn.case.device in who.devices]
-        near = [address for address in able if there[address].slug == turn.home] or able
-        if len(near) == len(there):
+        """The workers that a turn may go to, as arguments of `submit`: those that have its device and are of the kind
+        of machine that measured the case before."""
+        workers = self._roster.workers
+        able = [address for address, who in workers.items() if turn.case.device in who.devices]
+        alike = [address for address in able if workers[address].slug == turn.home] or able
+        if len(alike) == len(workers):
             return {}
-        # Of a kind that has left for good the rest is measured elsewhere, as another machine's. Without the device
-        # nobody can.
-        return {"workers": near, "allow_other_workers": len(able) == len(there)}
+        # If that kind has left for good, the rest is measured elsewhere, and its rows name the other machine. But the
+        # turn may go elsewhere only if every worker has its device.
+        return {"workers": alike, "allow_other_workers": len(able) == len(workers)}
 
     def _result(self, future: Future[Any], turn: Turn) -> Rows:
-        """What came of a turn. Raises UserError where a worker refused, or nothing will come any more."""
+        """The rows of a turn that has ended. Raises UserError if a worker refused it, or the scheduler is gone."""
         if future.cancelled():
             raise UserError(GONE)
         try:
@@ -104,10 +105,10 @@ class Dispatch:
         return rows
 
     def _lost(self, turn: Turn, error: KilledWorker) -> Rows:
-        """The rows of a turn that cost several workers their life."""
+        """The rows of a turn during which several workers died: its cells are `crashed`."""
         results = [
-            CellResult(each, status="skipped" if each.skip else "crashed", reason=each.skip or LOST)
-            for each in turn.cells
+            CellResult(cell, status="skipped" if cell.skip else "crashed", reason=cell.skip or LOST)
+            for cell in turn.cells
         ]
         last = self._roster.workers.get(getattr(error.last_worker, "address", ""))
         machine = last.slug if last else next(iter(self._roster.machines))

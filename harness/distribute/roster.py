@@ -1,4 +1,4 @@
-"""Who is there: the workers of a scheduler, and what kinds of machines they are on."""
+"""The workers of a scheduler, and the kinds of machines that they run on."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from harness.machine import code_digest
 from harness.study.definition import Study
 
 LOOK_AGAIN_SECONDS = 5.0
-"""How often it is asked whether workers have joined or left."""
+"""Seconds between two looks for workers that have joined or left."""
 
 GONE = "the scheduler of the cluster is gone"
 
 
 @contextmanager
 def answering(client: Client) -> Iterator[None]:
-    """What is asked of the scheduler inside. Raises UserError where it is gone."""
+    """A context for requests to the scheduler. Raises UserError if the scheduler is gone."""
     try:
         yield
     except Exception as error:
-        if client.status == "running" and not isinstance(error, OSError):  # a TimeoutError is one
+        if client.status == "running" and not isinstance(error, OSError):  # TimeoutError is an OSError
             raise
         raise UserError(GONE) from None
 
 
 class Roster:
-    """The workers of a scheduler, by address. Raises UserError where one of them does not belong.
+    """The workers of a scheduler. Raises UserError if one of them runs other code or another torch.
 
-    machines: slug -> facts of that kind of machine, with its `torch`; kinds that have left are kept.
+    workers: address -> who it is. machines: slug -> the facts of that kind of machine, with its `torch`; kinds whose
+    workers have all left are kept.
     """
 
     def __init__(self, client: Client) -> None:
@@ -48,33 +49,33 @@ class Roster:
 
     @property
     def torch(self) -> dict[str, Any]:
-        """The greeting of the first: all have the same version."""
+        """The greeting of the first worker; all have the same version of torch."""
         torch: dict[str, Any] = next(iter(self.machines.values()))["torch"]
         return torch
 
     def at_once(self, study: Study) -> int:
-        """How many turns of a study are measured side by side: of one that takes times, one a machine."""
-        return sum(each.timing if study.timing else each.threads for each in self.workers.values())
+        """How many turns of a study can be measured at once: of a timed study only one on each machine."""
+        return sum(who.timing if study.timing else who.threads for who in self.workers.values())
 
     def look(self) -> None:
-        """Look who is there, unless that was done a moment ago."""
+        """Look for workers that have joined or left, unless the last look was a moment ago."""
         if self._looked and time.monotonic() - self._looked < LOOK_AGAIN_SECONDS:
             return
         with answering(self._client):
-            there = list(self._client.nthreads())
-            self.workers = {address: who for address, who in self.workers.items() if address in there}
-            joined = [address for address in there if address not in self.workers]
+            present = list(self._client.nthreads())
+            self.workers = {address: who for address, who in self.workers.items() if address in present}
+            joined = [address for address in present if address not in self.workers]
             replies = self._client.run(introduce, workers=joined, on_error="return") if joined else {}
         self._greet(replies)
         self._looked = time.monotonic()
 
     def met(self, who: Introduction) -> None:
-        """Remember the kind of machine of one that measured, or can."""
+        """Remember the kind of machine of a worker."""
         self.machines.setdefault(who.slug, who.machine | {"torch": who.torch})
 
     def _greet(self, replies: Mapping[str, Any]) -> None:
         for address, who in replies.items():
-            if isinstance(who, OSError):  # it left before it could answer
+            if isinstance(who, OSError):  # the worker left before it could answer
                 continue
             if isinstance(who, Exception):
                 raise UserError(f"{address}: {who}")

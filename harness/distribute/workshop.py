@@ -1,7 +1,8 @@
-"""What a Dask worker has of a run: the harness workers that measure its turns there.
+"""The part of a run that lives on a Dask worker: the harness workers that measure its turns there.
 
-A Dask worker measures as many turns side by side as it has threads, each in a harness worker of its own. Times are
-taken one case at a time on a machine: by the resource `timing` on a worker, and by a lock where several have it.
+A Dask worker measures as many turns in parallel as it has threads, each in a harness worker of its own. A machine takes
+times for one case at a time: only a Dask worker with the resource `timing` does, and a lock keeps several of them
+apart.
 """
 
 from __future__ import annotations
@@ -28,15 +29,18 @@ from harness.session.turn import Rows, Turn, take_turn
 from harness.study.definition import Study
 
 TIMING = "timing"
-"""The resource of a Dask worker that may take times: one worker a machine has one of it."""
+"""The resource of a Dask worker that may take times: one worker on each machine should have one unit of it."""
 
 LOCK = Path(tempfile.gettempdir()) / "topk-harness-timing.lock"
 
 
 @dataclass(frozen=True)
 class Introduction:
-    """What a Dask worker says of itself: the code and the torch that it runs, the facts of its machine, how many turns
-    it measures side by side, and how many of them may take times."""
+    """What a Dask worker says about itself.
+
+    code: the digest of its harness; torch: the greeting of one of its harness workers; machine: the facts of its
+    machine; threads: how many turns it measures in parallel; timing: how many of them may be timed.
+    """
 
     code: str
     torch: dict[str, Any]
@@ -55,14 +59,15 @@ class Introduction:
 
 @dataclass
 class Bench:
-    """A harness worker at hand, and the launch that it is used in."""
+    """A harness worker, and the launch that it serves; a new launch needs a fresh process."""
 
     runner: CaseRunner
     launch: int = 0
 
 
 class Workshop(WorkerPlugin):
-    """The part of a run that lives on a Dask worker; the scheduler gives it to those that join later too."""
+    """A Dask plug-in that holds the harness workers of a run; the scheduler also installs it on workers that join
+    later."""
 
     def __init__(self, study: Study, code: str, torch: str) -> None:
         self._study, self._code, self._torch = study, code, torch
@@ -74,12 +79,12 @@ class Workshop(WorkerPlugin):
         self._open = True
         for other in worker.plugins.values():
             if isinstance(other, Workshop) and other is not self:
-                other.rest()  # of a run whose client was killed nobody else would
+                other.rest()  # nobody else ends the harness workers of a run whose client was killed
 
     def teardown(self, worker: Any) -> None:
         self._open = False
         self.rest()
-        for bench in list(self._busy):  # what it waits for may take minutes, and nobody wants it any more
+        for bench in list(self._busy):  # nobody needs the turn any more, and it may take minutes
             bench.runner.__exit__()
 
     def rest(self) -> None:
@@ -91,8 +96,9 @@ class Workshop(WorkerPlugin):
     def take(self, turn: Turn) -> tuple[Rows, Introduction]:
         """Measure a turn.
 
-        Raises UserError where no harness worker can be started, or this one does not belong here; and Reschedule where
-        this Dask worker was told to end meanwhile: what its methods had no time for they have not done wrong.
+        Raises UserError if no harness worker can be started, or this Dask worker runs other code or another torch than
+        the run; and Reschedule if this Dask worker was told to end meanwhile: then cells that were cut off must not
+        count as failed.
         """
         who = introduce(get_worker())
         if why := unlike(who, self._code, self._torch):
@@ -121,7 +127,7 @@ class Workshop(WorkerPlugin):
                 self.rest()
 
     def _spawn(self) -> Worker:
-        """What is timed is pinned; side by side all would pin themselves to one core."""
+        """Start a harness worker. Only a timed one is pinned: parallel ones would all be pinned to the same core."""
         if not self._open:
             raise Reschedule
         if self._study.timing:
@@ -130,22 +136,22 @@ class Workshop(WorkerPlugin):
 
 
 def unlike(who: Introduction, code: str, torch: str) -> str:
-    """In what a worker differs from the run, or ''."""
-    for what, theirs, ours in (("code", who.code, code), ("torch", who.torch["torch"], torch)):
+    """How a worker differs from the run, or ''. code: the digest of the run's harness; torch: its version."""
+    for name, theirs, ours in (("code", who.code, code), ("torch", who.torch["torch"], torch)):
         if theirs != ours:
-            return f"a worker of the cluster has {what} {theirs}, this run {ours}: one run is of one {what}"
+            return f"a worker of the cluster has {name} {theirs}, this run {ours}: all workers of a run need the same"
     return ""
 
 
 def take(name: str, turn: Turn) -> tuple[Rows, Introduction]:
-    """The task: one turn of the run whose workshop has this name, on the Dask worker that it is run on."""
+    """The Dask task that measures one turn: it uses the workshop of this name on the worker that runs the task."""
     workshop = get_worker().plugins[name]
     assert isinstance(workshop, Workshop)
     return workshop.take(turn)
 
 
 def introduce(dask_worker: Any) -> Introduction:
-    """What a Dask worker is, by what runs on it. Raises UserError where no harness worker can be started."""
+    """The introduction of this Dask worker. Raises UserError if no harness worker can be started."""
     state = dask_worker.state
     code, torch, machine = _unchanging()
     return Introduction(code, torch, machine, state.nthreads, int(state.total_resources.get(TIMING, 0)))
@@ -159,7 +165,7 @@ def _unchanging() -> tuple[str, dict[str, Any], dict[str, Any]]:
 
 @contextmanager
 def alone_on_this_machine() -> Iterator[None]:
-    """Wait until nobody else takes times on this machine, and keep others waiting. Raises UserError."""
+    """Hold the lock for taking times on this machine. Raises UserError if the lock file cannot be opened."""
     try:
         descriptor = _open_lock()
     except OSError as error:
@@ -172,7 +178,8 @@ def alone_on_this_machine() -> Iterator[None]:
 
 
 def _open_lock() -> int:
-    """Made only where it is not there: where files of others in /tmp are protected, to make it again is refused."""
+    """Open the lock file, which is created only if it does not exist: Linux may refuse O_CREAT on another user's file
+    in /tmp (fs.protected_regular)."""
     try:
         return os.open(LOCK, os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
