@@ -81,7 +81,7 @@ FAULTS: list[tuple[str, dict[str, str | None], str, str]] = [
     ("smt", {SMT: "1\n"}, "two threads share each core", "echo off | sudo tee /sys/devices/system/cpu/smt/control"),
     ("thermal", {SLOWED: "7\n"}, "7 times", "cool"),
     ("thermal", {f"{ZONE}/temp": "86000\n"}, "86 °C, 4 °C below", "cool"),
-    ("thermal", {f"{ZONE}/temp": "86000\n", SLOWED: None}, "no count of slow-downs", "cool"),
+    ("thermal", {f"{ZONE}/temp": "86000\n", SLOWED: None}, "slow-downs by heat are not counted", "cool"),
     ("limits", {f"{INNER}/cpu.max": "150000 100000\n"}, "CPU quota of 1.5 cores", "--cpus"),
     ("limits", {f"{OUTER}/cpu.max": "150000 100000\n"}, "CPU quota of 1.5 cores", "--cpus"),
     ("limits", {f"{OUTER}/cpu.max": "150000 100000\n", f"{INNER}/cpu.max": None}, "CPU quota of 1.5 cores", "--cpus"),
@@ -220,9 +220,9 @@ def test_a_coarse_timer_is_found(monkeypatch: pytest.MonkeyPatch, step: int, eve
         ({"OMP_NUM_THREADS": "3"}, 2, 3, "warn", "torch 3 on 2 cores"),
         ({"MKL_NUM_THREADS": "3"}, 2, NAN, "warn", "MKL_NUM_THREADS 3 on 2 cores"),
         ({}, 2, 8, "warn", "torch 8 on 2 cores"),
-        ({}, 2, NAN, "unknown", "not told"),
-        ({}, 0, 2, "unknown", "not told"),
-        ({"OMP_NUM_THREADS": "many"}, 2, 2, "unknown", "not told"),
+        ({}, 2, NAN, "unknown", "cannot be read"),
+        ({}, 0, 2, "unknown", "cannot be read"),
+        ({"OMP_NUM_THREADS": "many"}, 2, 2, "unknown", "cannot be read"),
     ],
 )
 def test_more_threads_than_cores_are_found(
@@ -390,7 +390,7 @@ def test_growth_is_timed_by_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"accelerator": "A GPU", "throttling": None}, "unknown", "nvidia-ml-py"),
         ({"accelerator": "A GPU"}, "unknown", "nvidia-ml-py"),
         ({"accelerator": "", "throttling": None}, "ok", "no accelerator"),
-        ({}, "unknown", "no worker told"),
+        ({}, "unknown", "no worker reported it"),
     ],
 )
 def test_a_clock_that_is_held_down_is_found(facts: dict[str, Any], word: str, told: str) -> None:

@@ -1,4 +1,4 @@
-"""What makes this machine noisy, and what to do about it: one line a check, none of which is a verdict."""
+"""Checks for what makes this machine noisy, with advice: a line for each check, none of which is a verdict."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.session.selfcheck import growth, resolution, spread, twins
 
 
 def start_worker() -> Worker:
-    """A worker as a run has it."""
+    """Start a worker as a run does."""
     return Worker.start(cores_for_workers())
 
 
@@ -28,10 +28,10 @@ def examine(
     differ: Callable[[Worker], float] = lambda worker: spread(twins(worker)),
     grow: Callable[[Worker, str], tuple[float, float]] = growth,
 ) -> Iterator[Finding]:
-    """Every check, one after the other.
+    """Run all checks, one after the other.
 
-    root: where /proc and /sys lie; start: starts the worker that is asked; differ, grow: measure its A/A
-    spread, and how time grows with the work on a device.
+    root: the folder that contains /proc and /sys; start: starts the worker that measures; differ: measures the A/A
+    spread; grow: measures how time grows with the work on a device.
     """
     for check in CHECKS:
         yield check(root)
@@ -54,6 +54,6 @@ def examine(
 
 
 def closing_line(findings: Sequence[Finding]) -> str:
-    """How many checks there were, and how many of each word."""
+    """How many checks there were, and how many had each result."""
     words = [each.word for each in findings]
     return f"{len(words)} checks: " + ", ".join(f"{words.count(word)} {word}" for word in get_args(Word))

@@ -1,4 +1,4 @@
-"""What a check found: a word, the facts with their units, and what to do about them."""
+"""The result of a check: a word (ok, warn, unknown), the facts with their units, and advice."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Literal
 Word = Literal["ok", "warn", "unknown"]
 
 UNREAD = float("nan")
-"""A figure that could not be read: it passes no check."""
+"""Stands for a figure that could not be read. Every check of it is `unknown`."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor; advice is there where word is 'warn'."""
+    """One line of the doctor; there is advice if the word is 'warn'."""
 
     name: str
     word: Word
@@ -27,15 +27,16 @@ class Finding:
 
 
 def at_most(name: str, value: float, bound: float, found: str, unread: str, advice: str) -> Finding:
-    """ok up to the bound and warn above it; where one of them is NaN it is unknown, and `unread` is said."""
+    """ok if the value is at most the bound, else warn; if one of them is NaN, unknown with the text `unread`."""
     if math.isnan(value) or math.isnan(bound):
         return Finding(name, "unknown", unread)
     return Finding(name, "ok", found) if value <= bound else Finding(name, "warn", found, advice)
 
 
 def combined(name: str, parts: Sequence[Finding]) -> Finding:
-    """One finding of several: warn if one warns, ok only if there are some and all are; no advice twice."""
-    words = {each.word for each in parts}
+    """Several findings as one: warn if one warns, ok if there are some and all are ok, else unknown. Equal advice is
+    given once."""
+    words = {part.word for part in parts}
     word: Word = "warn" if "warn" in words else "ok" if words == {"ok"} else "unknown"
-    found = ", ".join(each.found for each in parts)
-    return Finding(name, word, found, "; ".join(dict.fromkeys(each.advice for each in parts if each.advice)))
+    found = ", ".join(part.found for part in parts)
+    return Finding(name, word, found, "; ".join(dict.fromkeys(part.advice for part in parts if part.advice)))

@@ -1,4 +1,4 @@
-"""Checks of what was measured: the timer, and a worker with its torch."""
+"""Checks by measurement: the timer, and a worker with its torch."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 CLOCK_SOURCES = "/sys/devices/system/clocksource/clocksource0/available_clocksource"
 
 TIMER_SECONDS = 1e-6
-"""A block lasts 1 ms: a tick of this size is 0.1 % of it, under the 0.4 % that A/A shows on a quiet machine."""
+"""A block lasts 1 ms, so a tick of this size is 0.1 % of it: less than the A/A spread of a quiet machine (0.4 %)."""
 
 TWICE = (1.5, 3.0)
-"""Between which twice the calls take twice as long, whatever disturbs: a clock that does not wait says 1."""
+"""Twice the calls must take between 1.5 and 3 times as long, which leaves room for disturbances. A clock that does not
+wait for the work measures a factor of 1."""
 
 MORE_WORK = 1.5
-"""What 16 times the n takes at least, of the time of the n: on an accelerator a launch may be half of the latter."""
+"""16 times the n must take at least this many times as long: on an accelerator half of the time at the smaller n may be
+the launch of the kernel."""
 
 AA_SPREAD = 0.015
-"""What rounds reach on two shared cores, also beside two busy processes (at most 1.3 %); `make acceptance` holds it."""
+"""Rounds reach at most 1.3 % on two shared cores, even beside two busy processes; `make acceptance` checks this."""
 
 
 def timer(seconds: float) -> Finding:
@@ -34,21 +36,24 @@ def timer(seconds: float) -> Finding:
 
 
 def threads(environment: Mapping[str, str], allowed: int, of_torch: float) -> Finding:
-    """Whether more threads are asked for than there are cores for them; allowed: number of cores, 0 if not known."""
-    asked = {name: parsed(environment[name].split(",")) for name in THREAD_VARIABLES if name in environment}
-    asked["torch"] = of_torch
+    """Whether environment variables or torch ask for more threads than the allowed cores.
+
+    allowed: number of cores, 0 if unknown; of_torch: the number of torch's threads in a worker.
+    """
+    counts = {name: parsed(environment[name].split(",")) for name in THREAD_VARIABLES if name in environment}
+    counts["torch"] = of_torch
     parts = []
-    for name, count in asked.items():
+    for name, count in counts.items():
         found = f"{name} {count:.0f} on {allowed} cores"
         advice = f"export {name}={allowed}" if name in environment else f"export OMP_NUM_THREADS={allowed}"
-        parts.append(at_most("threads", count, allowed or UNREAD, found, f"{name} or its cores not told", advice))
+        parts.append(at_most("threads", count, allowed or UNREAD, found, f"{name} or its cores cannot be read", advice))
     return combined("threads", parts)
 
 
 def denormals(kept: bool | None) -> Finding:
-    """Whether torch flushes subnormal numbers to zero: other values, and other times where there are many."""
+    """Whether torch flushes subnormal numbers to zero, which changes values, and times if there are many of them."""
     if kept is None:
-        return _not_told("denormals")
+        return _unreported("denormals")
     if kept:
         return Finding("denormals", "ok", "kept by torch")
     advice = "leave out torch.set_flush_denormal(True), LD_PRELOAD and extensions built with -ffast-math"
@@ -56,17 +61,18 @@ def denormals(kept: bool | None) -> Finding:
 
 
 def aa(spread: float, reason: str = "") -> Finding:
-    """Whether the same kernel under two arms takes the same time now."""
+    """Whether the same kernel, measured as two arms, takes the same time now. spread: 95th percentile of the absolute
+    log ratio; reason: why it could not be measured."""
     found = f"the same kernel twice differs by {spread:.2%} (95th percentile; at most {AA_SPREAD:.1%})"
     unread = "not measured" + (f": {reason}" if reason else "")
-    advice = "see to the warnings above; if there are none, other tenants disturb: come back later, or more launches"
+    advice = "see to the warnings above; if there are none, other tenants disturb: try later, or use more launches"
     return at_most("aa", spread, AA_SPREAD, found, unread, advice)
 
 
 def growth(ratios: Mapping[str, tuple[float, float]]) -> Finding:
-    """Whether time grows with the work on every device; device -> times of twice the calls and of 16 times the n, over
-    that of the calls and the n."""
-    return combined("growth", [_grows(device, *each) for device, each in ratios.items()] or [_not_told("growth")])
+    """Whether time grows with the work on every device. ratios: device -> the factors by which the time grows with
+    twice the calls and with 16 times the n."""
+    return combined("growth", [_grows(device, *pair) for device, pair in ratios.items()] or [_unreported("growth")])
 
 
 def _grows(device: str, twice: float, more: float) -> Finding:
@@ -76,24 +82,24 @@ def _grows(device: str, twice: float, more: float) -> Finding:
     if TWICE[0] <= twice <= TWICE[1] and more >= MORE_WORK:
         return Finding("growth", "ok", found)
     return Finding(
-        "growth", "warn", found, "trust no time of it: the clock does not wait for the work, or is disturbed"
+        "growth", "warn", found, "trust no times of this device: its clock does not wait for the work, or is disturbed"
     )
 
 
 def throttling(greeting: Mapping[str, Any]) -> Finding:
-    """Whether the clock of the accelerator is held down, by what the worker read from NVML."""
+    """Whether the accelerator's clock is held down, according to NVML in the worker."""
     if "accelerator" not in greeting:
-        return _not_told("throttling")
+        return _unreported("throttling")
     name, reasons = greeting["accelerator"], greeting.get("throttling")
     if not name:
         return Finding("throttling", "ok", "no accelerator whose clock could be held down")
     if reasons is None:
-        return Finding("throttling", "unknown", f"{name}: NVML not read (pip install nvidia-ml-py lets it be)")
+        return Finding("throttling", "unknown", f"{name}: NVML cannot be read (try `pip install nvidia-ml-py`)")
     if not reasons:
         return Finding("throttling", "ok", f"{name}: its clock is not held down")
     advice = "let it cool, raise its power limit, or hold its clock lower (nvidia-smi --lock-gpu-clocks)"
     return Finding("throttling", "warn", f"{name}: its clock is held down: {', '.join(reasons)}", advice)
 
 
-def _not_told(name: str) -> Finding:
-    return Finding(name, "unknown", "no worker told")
+def _unreported(name: str) -> Finding:
+    return Finding(name, "unknown", "no worker reported it")
