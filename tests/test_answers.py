@@ -204,8 +204,8 @@ def test_compare_tells_a_duel_again_and_adds_nothing_to_the_history(duel: Path, 
     document = json.loads(call("compare", duel, "--to", "json", "--results", tmp_path).stdout)
     assert document == told(duel)
     assert list(tmp_path.rglob("history.csv")) == []
-    assert "is no folder of a duel" in refused(call("compare", duel / HEAD))
-    assert "is no folder of a duel" in refused(call("compare", "nowhere"))
+    assert "is not the folder of a duel" in refused(call("compare", duel / HEAD))
+    assert "is not the folder of a duel" in refused(call("compare", "nowhere"))
     for to in ("json", "junit", "markdown", "pytest-benchmark"):
         assert call("export", duel, "--to", to).exit_code == 0
 

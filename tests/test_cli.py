@@ -228,12 +228,12 @@ def test_a_script_that_draws_nothing_is_told(call: Run, tmp_path: Path) -> None:
     script = tmp_path / "tiny.py"
     script.write_text("FIGURES = ()\n")
     none = call("plot", "tiny")
-    assert (none.exit_code, none.stdout) == (0, f"tiny: nothing to draw: there are no FIGURES in {script}\n")
+    assert (none.exit_code, none.stdout) == (0, f"tiny: nothing to draw: {script} has no FIGURES\n")
     script.write_text("def bad(run):\n    return run.bad\nFIGURES = (bad,)\n")
     failed = call("plot", "tiny")
     assert failed.exit_code == EXIT_USAGE
     assert failed.stdout.startswith(f"no figure bad: {script}:2: AttributeError: ")
-    assert failed.stderr == f"harness: tiny: nothing was drawn: of FIGURES of {script} this run can show none\n"
+    assert failed.stderr == f"harness: tiny: nothing was drawn: this run can show none of the FIGURES in {script}\n"
 
 
 def test_a_run_with_an_incorrect_cell_is_written_and_ends_with_code_4(call: Run, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The command line, whole: importing it puts every verb into its group."""
+"""The whole command line: importing this package adds every verb to the group."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["cli", "judging", "main", "measuring", "reading"]
 
 
 def main() -> None:
-    """The command line; a name for the script `harness`."""
+    """Run the command line, and exit with its code. This is the entry point of the script `harness`."""
     streams.prepare()
     forget_repository()
-    os.environ["MPLBACKEND"] = "agg"  # nothing here opens a window, and matplotlib is not imported under a wrong name
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no worker is left, and what is kept is told
+    os.environ["MPLBACKEND"] = "agg"  # no window is ever opened, and a wrong value would make importing matplotlib fail
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: workers end, and a line says what is kept
     code = _code()
     try:
         sys.stdout.flush()
@@ -32,13 +32,13 @@ def main() -> None:
         click.echo(f"harness: {refused(error)}", err=True)
         code = EXIT_USAGE
     if streams.unread() and code not in (EXIT_INTERNAL, EXIT_USAGE, EXIT_INTERRUPTED):
-        code = EXIT_UNREAD  # no verdict's: whoever asked has not read it
+        code = EXIT_UNREAD  # not the code of a verdict, which nobody has read
     sys.exit(for_git(code) if FOR_BISECT in sys.argv else code)
 
 
 def for_git(code: int) -> int:
-    """The exit code as `git bisect run` takes it: 0 good, 1 bad, else 125, which skips the commit; but after Ctrl-C
-    the bisection shall stop, as it does at every code above 127."""
+    """The exit code for `git bisect run`: 0 good, 1 bad, and otherwise 125, which skips the commit. Only the code of
+    Ctrl-C stays, since git stops the bisection at every code above 127."""
     return code if code in (0, EXIT_FAILED, EXIT_INTERRUPTED) else EXIT_SKIP
 
 
@@ -56,7 +56,7 @@ def _code() -> int:
         return EXIT_USAGE
     except click.Abort:
         return EXIT_INTERRUPTED
-    except Exception:  # a fault of the harness: the traceback is what its author needs
+    except Exception:  # a fault of the harness, whose developers need the traceback
         traceback.print_exc()
         click.echo("harness: internal error: please report the lines above", err=True)
         return EXIT_INTERNAL

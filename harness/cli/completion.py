@@ -1,7 +1,7 @@
-"""What a shell is offered for a word of the command line: studies, runs, axes and their values, machines, formats.
+"""Completions of the command line for shells: studies, runs, axes and their values, machines, formats.
 
-A person waits for it at every TAB, so it looks at names of files and at the text of a study alone: reading a run would
-import pandas, and a study that cannot be read offers nothing.
+The user waits for them at every TAB, so they come from names of files and the text of a study alone: reading a run
+would import pandas. A study that cannot be read has no completions.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ Completion = Callable[[Context, Parameter, str], list[CompletionItem]]
 
 
 def study_names(context: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
-    """The studies of the folder, and those that are shipped; else a file."""
-    found = study_files(_folder(context, "studies", STUDIES))
-    return _beginning(incomplete, found) or [CompletionItem(incomplete, type="file")]
+    """The user's studies and the shipped ones; otherwise files."""
+    studies = study_files(_folder(context, "studies", STUDIES))
+    return _beginning(incomplete, studies) or [CompletionItem(incomplete, type="file")]
 
 
 def run_names(context: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
-    """Studies that have a run; else a folder."""
+    """Studies that have a run; otherwise folders."""
     return _beginning(incomplete, _studies_with(context, "run.json")) or [CompletionItem(incomplete, type="dir")]
 
 
 def result_names(context: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
-    """Studies that have a run or a duel, and suites that have a duel; else a folder."""
-    found = [*_studies_with(context, "run.json"), *_studies_with(context, "verdicts.csv")]
-    return _beginning(incomplete, found) or [CompletionItem(incomplete, type="dir")]
+    """Studies that have a run or a duel, and suites that have a duel; otherwise folders."""
+    names = [*_studies_with(context, "run.json"), *_studies_with(context, "verdicts.csv")]
+    return _beginning(incomplete, names) or [CompletionItem(incomplete, type="dir")]
 
 
 def base_names(context: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
-    """Studies that have a run, and STUDY/baseline where runs were recorded for it; else a folder."""
+    """Studies that have a run, and STUDY/baseline for those with a recorded baseline; otherwise folders."""
     baselines = _folder(context, "results", RESULTS).glob("*/*/baseline/*/run.json")
-    found = [*_studies_with(context, "run.json"), *(f"{path.parts[-4]}/baseline" for path in baselines)]
-    return _beginning(incomplete, found) or [CompletionItem(incomplete, type="dir")]
+    names = [*_studies_with(context, "run.json"), *(f"{path.parts[-4]}/baseline" for path in baselines)]
+    return _beginning(incomplete, names) or [CompletionItem(incomplete, type="dir")]
 
 
 def machine_names(context: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
     """Machines that have a history."""
-    found = _folder(context, "results", RESULTS).glob("*/history*.csv")
-    return _beginning(incomplete, {path.parent.name for path in found})
+    histories = _folder(context, "results", RESULTS).glob("*/history*.csv")
+    return _beginning(incomplete, {path.parent.name for path in histories})
 
 
 def export_formats(context: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
@@ -58,15 +58,15 @@ def export_formats(context: Context, parameter: Parameter, incomplete: str) -> l
 
 
 def only_items(context: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
-    """AXIS= for each axis that the study names, then its values, after a comma those that are not named yet.
+    """AXIS= for each axis of the study; after the `=` its values, and after a comma those not yet named.
 
-    The study is the first that stands before; without one every axis is offered. (bash takes `=` for the end of a word:
-    there, values are not offered.)
+    The study is the first one on the command line; without one every axis is offered. (bash ends a word at `=`, so
+    values are not offered there.)
     """
     swept = _swept(context)
-    axis, is_named, words = incomplete.partition("=")
-    if not is_named:
-        return _beginning(incomplete, (f"{each}=" for each in swept))
+    axis, has_values, words = incomplete.partition("=")
+    if not has_values:
+        return _beginning(incomplete, (f"{name}=" for name in swept))
     *named, last = words.split(",")
     before = "".join(f"{word}," for word in named)
     left = (str(value) for value in swept.get(axis, ()) if str(value) not in named)
@@ -74,8 +74,8 @@ def only_items(context: Context, parameter: Parameter, incomplete: str) -> list[
 
 
 def _swept(context: Context) -> dict[str, list[Any]]:
-    """axis -> its values, of the study that stands on the command line; without one, every axis and no values."""
-    # At an option that still lacks its value click has not told arguments apart: they are in args.
+    """axis -> its values in the study on the command line; every axis without values if there is no readable study."""
+    # While an option still lacks its value, click has not assigned the arguments yet: they are in args.
     named = [*context.args, context.params.get("study"), *(context.params.get("studies_named") or ())]
     word = next(filter(None, named), "")
     try:

@@ -1,6 +1,7 @@
-"""The command line without its verbs, and the options that several of them share.
+"""The group of the verbs, and the options that several of them share.
 
-Bad input ends here, and what the system refuses (a full disk): one line on standard error, and exit code 2.
+Bad input, and whatever the operating system refuses (a full disk), ends here as one line on standard error and exit
+code 2.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from harness.vocabulary import EXIT_INTERRUPTED, EXIT_USAGE, RESULTS, STUDIES
 
 
 class _Verbs(click.Group):
-    """A group in which the one user error, what the system refuses, and Ctrl-C end as one line."""
+    """A group whose verbs report a UserError, an OSError and Ctrl-C in one line."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -37,7 +38,7 @@ class _Verbs(click.Group):
 
 
 def tell(line: object) -> None:
-    """A line on standard output: nothing in it, wherever it came from, is an order to the terminal."""
+    """Print a line on standard output, with control characters escaped so that no text can control the terminal."""
     click.echo(printable(line))
 
 
@@ -52,12 +53,13 @@ LAUNCHES = click.option(
     "--launches",
     type=click.IntRange(1),
     metavar="N",
-    help="Of what is timed, not as many as the study says: more for narrower intervals. Its budget grows with them.",
+    help="Launches of a timed study, instead of its own number. More launches give narrower intervals, and the budget "
+    "grows with them.",
 )
 
 
 def _there(_: click.Context, __: click.Parameter, folder: Path) -> Path:
-    """The folder that was named. Raises UserError where there is none; the usual one may be missing."""
+    """The folder that the user named. Raises UserError if it does not exist; only the default one may be missing."""
     if folder != STUDIES and not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
     return folder
@@ -68,27 +70,27 @@ STUDIES_FOLDER = click.option(
     type=click.Path(path_type=Path),
     default=STUDIES,
     callback=_there,
-    help="Folder of the studies; those that come with the harness are found behind it.",
+    help="Folder of your studies; studies that come with the harness are found as well.",
 )
-STRICT = click.option("--strict", is_flag=True, help="Exit with 3 where something is inconclusive.")
+STRICT = click.option("--strict", is_flag=True, help="Exit with 3 if something is inconclusive.")
 QUANTITY = click.option(
     "--quantity",
     metavar="WORDS",
     default="",
-    help="Of what is measured only this decides: time, memory, error, or part of a quantity such as 'time of forward'.",
+    help="Only these quantities decide: time, memory, error, or part of a name such as 'time of forward'.",
 )
 FOR_BISECT = "--for-bisect"
 COUNT = click.option(
-    "--count", is_flag=True, help="Count instructions too, by valgrind: no load of the machine changes them."
+    "--count", is_flag=True, help="Also count instructions with valgrind; the load of the machine does not change them."
 )
 UNTIL_DECIDED = click.option(
     "--until-decided",
     type=click.FloatRange(min=0, min_open=True),
     metavar="MINUTES",
-    help="Go on until everything is decided, so many minutes at most, whatever the study's budget.",
+    help="Go on until everything is decided, for at most this many minutes, whatever the study's budget.",
 )
 STRICT_COUNTS = click.option(
-    "--strict-counts", is_flag=True, help="Where a time is inconclusive, its count of instructions decides."
+    "--strict-counts", is_flag=True, help="Let the count of instructions decide where a time is inconclusive."
 )
 RESULTS_FOLDER = click.option(
     "--results", type=click.Path(path_type=Path), default=RESULTS, help="Folder of the results."
@@ -96,7 +98,7 @@ RESULTS_FOLDER = click.option(
 
 
 def _tell_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
-    """Print the version and the commit of this package, and end."""
+    """Print the version and the commit of this package, and exit."""
     if asked:
         revision = package_revision()
         tell(f"harness {__version__}" + (f", commit {revision.label}" if revision != UNKNOWN else ""))
@@ -118,6 +120,6 @@ def cli() -> None:
     Example: python -m harness run smoke --plot
     """
     try:
-        sys.path.insert(0, str(Path.cwd()))  # methods may be named by an import path from here
+        sys.path.insert(0, str(Path.cwd()))  # a study may name methods of a package in the current folder
     except FileNotFoundError:
         raise UserError("the current folder no longer exists: change to another") from None

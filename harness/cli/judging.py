@@ -30,15 +30,15 @@ from harness.vocabulary import EXIT_INCONCLUSIVE, EXPORTS, studies_option
 
 @cli.command()
 @click.argument("study", default="regression", shell_complete=completion.study_names)
-@click.option("--base-rev", metavar="REV", help="The base is this commit, checked out beside the working tree.")
-@click.option("--base-path", metavar="FOLDER", type=click.Path(path_type=Path), help="The base is this other checkout.")
-@click.option("--base-python", metavar="PATH", help="The base runs under this interpreter, so under its torch.")
+@click.option("--base-rev", metavar="REV", help="Base: this commit, checked out into a temporary clone.")
+@click.option("--base-path", metavar="FOLDER", type=click.Path(path_type=Path), help="Base: this other checkout.")
+@click.option("--base-python", metavar="PATH", help="Run the base under this interpreter, and so with its torch.")
 @suites.PYTEST
 @suites.BUDGET
 @suites.TOLERANCE
 @ONLY
 @QUANTITY
-@click.option(FOR_BISECT, is_flag=True, help="Exit with what `git bisect run` understands: 0 good, 1 bad, 125 skip.")
+@click.option(FOR_BISECT, is_flag=True, help="Exit with the codes of `git bisect run`: 0 good, 1 bad, 125 skip.")
 @COUNT
 @UNTIL_DECIDED
 @STRICT
@@ -63,12 +63,13 @@ def duel(
     studies: Path,
     results: Path,
 ) -> None:
-    """Two sides in one set of rounds, now: the working tree against a commit, another folder or another interpreter.
+    """Measure two sides now, in the same rounds, and judge: the working tree against a commit, another folder or
+    another interpreter.
 
-    In a folder without a harness of its own the installed one measures the methods that the study names by import path:
-    the base has those of the commit, the folder or the interpreter.
+    In a folder without a harness of its own, the installed harness measures the methods that the study names by import
+    path. The base then uses those of the commit, the folder or the interpreter.
 
-    With --pytest the tests of a suite that have the fixture `benchmark` are measured instead of a study.
+    With --pytest it measures the tests of a suite that use the fixture `benchmark`, instead of a study.
 
     Exit code: 4 crashed or incorrect cells, 1 slower, worse or lost quantities, 3 inconclusive ones under --strict.
 
@@ -106,7 +107,7 @@ def duel(
 @cli.command()
 @click.argument("study", shell_complete=completion.study_names)
 @click.option("--good", metavar="REV", required=True, help="A commit without the change: the base of every duel.")
-@click.option("--bad", metavar="REV", default="HEAD", help="A commit with it; HEAD unless another is named.")
+@click.option("--bad", metavar="REV", default="HEAD", help="A commit with the change [HEAD].")
 @ONLY
 @QUANTITY
 @COUNT
@@ -124,11 +125,11 @@ def bisect(
     studies: Path,
     results: Path,
 ) -> None:
-    """The commit that made something slower, larger or less exact, by duels of a good commit against later ones.
+    """Find the commit that made something slower, larger or less exact, by duels of a good commit with later ones.
 
-    The study is that of the working tree. A commit that cannot be measured is skipped, as git bisect does; nothing of
-    the repository changes. With --count, where no time is surely slower, the commit is looked for by its instructions.
-    --until-decided is of each duel. Exit code: 1 a commit is found, 0 nothing got worse, 3 it cannot be told.
+    The study is the one of the working tree. Commits that cannot be measured are skipped, as `git bisect` does; nothing
+    in the repository changes. With --count, if no time is surely slower, the search follows a count of instructions.
+    --until-decided applies to each duel. Exit code: 1 a commit is found, 0 nothing got worse, 3 undecided.
 
     Example: python -m harness bisect regression --good v1.0 --bad HEAD --only method=gather
     """
@@ -146,15 +147,19 @@ def bisect(
 @cli.command()
 @click.argument("words", metavar="BASE... HEAD", nargs=-1, required=True, shell_complete=completion.base_names)
 @click.option(
-    "--to", metavar="FORMAT", help=f"Print it as {', '.join(EXPORTS)}.", shell_complete=completion.export_formats
+    "--to",
+    metavar="FORMAT",
+    help=f"Print the verdicts as {', '.join(EXPORTS)}.",
+    shell_complete=completion.export_formats,
 )
 @STRICT
 @STRICT_COUNTS
 @RESULTS_FOLDER
 def compare(words: tuple[str, ...], to: str | None, strict: bool, strict_counts: bool, results: Path) -> None:
-    """A recorded run against one or several that are pooled: folders, or names of studies for their newest run.
+    """Compare a recorded run with one or several others, which are pooled. A run is a folder, or the name of a study
+    for its newest run.
 
-    STUDY/baseline stands for the runs that `make baseline` recorded. The folder of a duel, alone, tells its verdicts
+    STUDY/baseline stands for the runs that `make baseline` recorded. The folder of a duel alone prints its verdicts
     again.
 
     Example: python -m harness compare regression/baseline regression
@@ -179,11 +184,11 @@ def _seconds(minutes: float | None) -> float | None:
 
 
 def _fought(folder: Path) -> tuple[Any, Any, Any]:
-    """Base, head and verdicts of a duel. Raises UserError where the folder holds none."""
+    """Base, head and verdicts of a duel. Raises UserError if there is no duel in the folder."""
     from harness.tables import BASE, HEAD, has_verdicts, read, read_verdicts
 
     if not has_verdicts(folder):
-        raise UserError(f"compare: {folder} is no folder of a duel; else name a base and a head")
+        raise UserError(f"compare: {folder} is not the folder of a duel: name a base and a head, or such a folder")
     return read(folder / BASE), read(folder / HEAD), read_verdicts(folder)
 
 
@@ -199,8 +204,11 @@ def _judged(
     *,
     to: str | None = None,
 ) -> NoReturn:
-    """Print the verdicts and the advice, or what is judged in the format `to`; add the verdicts to the history in
-    `results`, unless they are there already; and end with the exit code of those of this quantity, or of all."""
+    """Print the verdicts and the advice, or the verdicts in the format `to`; add them to the history in `results`; and
+    exit with the code of the verdicts on this quantity ('' for all).
+
+    results: None if the verdicts are in the history already.
+    """
     from harness.export import Results, text_of
     from harness.report.judgement import judgement_lines
     from harness.report.sides import sides_text
@@ -217,8 +225,9 @@ def _judged(
     try:
         if results is not None:
             record(results, verdicts, base, head)
-    except (OSError, UserError) as error:  # the verdicts hold all the same
+    except (OSError, UserError) as error:  # the verdicts are valid without a history
         click.echo(f"harness: not added to the history: {error}", err=True)
-    asked = of_quantity(decided_by_counts(verdicts) if strict_counts else verdicts, quantity)
-    code = exit_code(asked, head.cells, strict)
-    sys.exit(EXIT_INCONCLUSIVE if code == 0 and quantity and asked.empty else code)  # it was not measured
+    chosen = of_quantity(decided_by_counts(verdicts) if strict_counts else verdicts, quantity)
+    code = exit_code(chosen, head.cells, strict)
+    # A quantity that was not measured has not passed.
+    sys.exit(EXIT_INCONCLUSIVE if code == 0 and quantity and chosen.empty else code)

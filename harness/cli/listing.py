@@ -1,4 +1,4 @@
-"""What there is to choose from: studies, methods, distributions, metrics."""
+"""The lines of `harness list`: studies, methods, distributions and metrics."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from harness.topk.distributions import DISTRIBUTIONS
 
 
 def listing(studies: Path) -> Iterator[str]:
-    """Lines: a heading a kind, then each name with its first line."""
-    found = {name: _title(path) for name, path in study_files(studies).items()}
+    """A heading for each kind, then each name with its summary."""
+    titles = {name: _title(path) for name, path in study_files(studies).items()}
     functions: dict[str, Any] = {**METRICS, **SELECTION_METRICS, **REPEAT_METRICS}
-    metrics = {name: (each.__doc__ or "").strip().partition("\n")[0] for name, each in functions.items()}
+    metrics = {name: (function.__doc__ or "").strip().partition("\n")[0] for name, function in functions.items()}
     metrics[DIGEST] = DIGEST_SUMMARY
     metrics[CAUSES_METRIC] = "How many entries each cause explains: " + ", ".join(CAUSES)
     for heading, entries in (
-        ("studies", found),
+        ("studies", titles),
         ("methods", {name: f"{each.summary} [{' '.join(each.phases)}]" for name, each in registered().items()}),
         ("distributions", {name: each.summary for name, each in DISTRIBUTIONS.items()}),
         ("metrics", metrics),

@@ -1,4 +1,4 @@
-"""The verbs that measure, or say what it would be like: plan, run, doctor."""
+"""The verbs that measure, or forecast a measurement: plan, run, doctor."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 @STUDIES_FOLDER
 @RESULTS_FOLDER
 def plan(study: str, only: tuple[str, ...], launches: int | None, studies: Path, results: Path) -> None:
-    """What a study would measure: cases, cells, bytes, skips and time, by its last run where there is one.
+    """Show what a study would measure: cases, cells, bytes and skips, and the time, estimated from its last run if
+    there is one.
 
     Example: python -m harness plan speed --only dtype=float32
     """
@@ -34,8 +35,8 @@ def plan(study: str, only: tuple[str, ...], launches: int | None, studies: Path,
     from harness.planning.forecast import forecast
     from harness.planning.loading import plan_of
 
-    asked = _asked_for(study, only, launches, studies)
-    for line in forecast(plan_of(asked), earlier_run(results, asked)):
+    loaded = _study_for(study, only, launches, studies)
+    for line in forecast(plan_of(loaded), earlier_run(results, loaded)):
         tell(line)
 
 
@@ -44,10 +45,12 @@ def plan(study: str, only: tuple[str, ...], launches: int | None, studies: Path,
 @ONLY
 @LAUNCHES
 @click.option("--resume", "folder", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
-@click.option("--plot", "drawn", is_flag=True, help="Draw the figures too.")
+@click.option("--plot", "drawn", is_flag=True, help="Also draw the figures.")
 @click.option("--scheduler", metavar="ADDRESS", help="Measure on the workers of this Dask scheduler.")
-@click.option("--local-cluster", "local", type=click.IntRange(1), metavar="N", help="Measure on N workers here.")
-@click.option("--baseline", is_flag=True, help="Put the runs among those that `compare` pools as STUDY/baseline.")
+@click.option(
+    "--local-cluster", "local", type=click.IntRange(1), metavar="N", help="Measure on N Dask workers on this machine."
+)
+@click.option("--baseline", is_flag=True, help="Add the runs to those that `compare` pools as STUDY/baseline.")
 @STUDIES_FOLDER
 @RESULTS_FOLDER
 def run(
@@ -64,8 +67,8 @@ def run(
 ) -> None:
     """Measure studies, each into a new folder of results.
 
-    On a cluster what is timed goes to workers with the resource `timing`, a case at a time, and what is not timed to
-    all, side by side.
+    On a cluster, timed studies run one case at a time on workers with the resource `timing`; other studies run in
+    parallel on all workers.
 
     Example: python -m harness run smoke --plot
     """
@@ -75,7 +78,7 @@ def run(
         raise UserError("run: name a study, or a folder to --resume")
     if folder is not None and (only or launches is not None or baseline):
         raise UserError("run: --resume goes on as the run began, without --only, --launches and --baseline")
-    loaded = [_asked_for(word, only, launches, studies) for word in studies_named]
+    loaded = [_study_for(word, only, launches, studies) for word in studies_named]
     homes = [study.folder or studies for study in loaded] or [studies]
     broken = False
     with _place(scheduler, local) as place:
@@ -90,9 +93,10 @@ def run(
 
 @cli.command()
 def doctor() -> None:
-    """What makes this machine noisy, with advice; it measures A/A, and takes about ten seconds.
+    """Find out what makes this machine noisy, and what to do about it. It takes about ten seconds, mostly to measure
+    A/A.
 
-    A line a check: ok, warn or unknown (could not be read). Exit code 0 whatever it finds.
+    Each check prints a line: ok, warn or unknown (cannot be read). The exit code is always 0.
 
     Example: python -m harness doctor
     """
@@ -105,18 +109,18 @@ def doctor() -> None:
     tell(closing_line(findings))
 
 
-def _asked_for(word: str, only: tuple[str, ...], launches: int | None, studies: Path) -> Study:
-    """The study that a word means, narrowed, with so many launches if any number is told."""
+def _study_for(word: str, only: tuple[str, ...], launches: int | None, studies: Path) -> Study:
+    """The study that a word means, narrowed by `only`, with this number of launches unless it is None."""
     from harness.planning.loading import load_study
     from harness.study.folders import find_study
 
-    study = load_study(find_study(word, studies), only)
-    return study if launches is None else study.with_launches(launches)
+    loaded = load_study(find_study(word, studies), only)
+    return loaded if launches is None else loaded.with_launches(launches)
 
 
 @contextmanager
 def _place(scheduler: str | None, local: int | None) -> Iterator[Any]:
-    """Where to measure: a cluster, or None for this machine."""
+    """The place to measure: a cluster, or None for this machine."""
     if scheduler is None and local is None:
         yield None
         return
@@ -131,6 +135,7 @@ def _place(scheduler: str | None, local: int | None) -> Iterator[Any]:
 
 
 def _close(finished: Any, studies: Path, drawn: bool) -> None:
+    """Draw the figures if asked to, and print the closing lines."""
     from harness.report.terminal import closing
     from harness.scripts.drawing import draw_figures
     from harness.tables import by_machine

@@ -1,4 +1,4 @@
-"""Pages put together and written: a report of runs that words name, and the history of a machine."""
+"""Writes the pages: reports of runs and duels, and the history of a machine."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ HISTORY = "history.html"
 def publish(
     words: Iterable[str], results: Path, studies: Path, output: Path | None = None, say: Callable[[str], None] = print
 ) -> Path:
-    """Write the report of runs and duels, and return its path: `output`, or report.html in the results.
+    """Write the report of runs and duels to `output` (default: report.html in the results), and return its path.
 
-    A word is a folder, or the name of a study for its newest run or duel. Two runs of one study are compared, the
-    first as the base; what several machines measured is told apart. Raises UserError where a word means nothing, or
-    the page cannot be written.
+    A word is a folder, or the name of a study for its newest run or duel. Two runs of one study are compared, the first
+    as the base; a run of several machines is shown by machine. Raises UserError if a word names nothing, or the page
+    cannot be written.
     """
     runs: list[Run] = []
     comparisons: list[Comparison] = []
@@ -66,17 +66,17 @@ def publish(
             runs += [base, head]
         else:
             runs += by_machine(read(folder))
-        homes += [home] * (len(runs) - len(homes))
+        homes += [home] * (len(runs) - len(homes))  # one for each run that was just added
     comparisons += _of_pairs(runs, comparisons)
     page = document([_reported(run, home, say) for run, home in zip(runs, homes, strict=True)], comparisons, suites)
     return _written(output or results / REPORT, page)
 
 
 def publish_history(machine: Path, histories: Sequence[pd.DataFrame], output: Path | None = None) -> Path:
-    """Write the page of histories, and return its path: `output`, or history.html in the folder of the machine.
+    """Write the page of a machine's histories to `output` (default: history.html in its folder), and return its path.
 
-    histories: that of cells and that of suites. The page has a link to the report of each judged run whose folder has
-    one. Raises UserError where the page cannot be written.
+    histories: that of cells and that of suites. The page links to the report of each judged run whose folder has one.
+    Raises UserError if the page cannot be written.
     """
     target = output or machine / HISTORY
     kept = {run: _kept(folder, target.parent) for run, folder in judged_folders(machine).items()}
@@ -90,11 +90,11 @@ def publish_reports(
     studies: Path,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Write the report of each run of these histories whose folder is there and has none, into that folder.
+    """Write a report into the folder of each judged run of these histories that still has its folder and no report.
 
-    A run of which no report can be made is said, and left out.
+    If a report cannot be made, `say` gets the reason, and the run is left out.
     """
-    judged = {run for each in histories for run in each[["study", "begin"]].itertuples(index=False, name=None)}
+    judged = {run for rows in histories for run in rows[["study", "begin"]].itertuples(index=False, name=None)}
     for run, folder in judged_folders(machine).items():
         if run in judged and not (folder / REPORT).is_file():
             try:
@@ -104,8 +104,8 @@ def publish_reports(
 
 
 def _kept(folder: Path, page: Path) -> Kept:
-    """What there is of a judged run: the address of its report as the page in the folder `page` names it, or the words
-    that make one."""
+    """The address of a judged run's report relative to the folder of the page, or the arguments of `harness report`
+    that write one."""
     report = folder / REPORT
     if not report.is_file():
         return Kept(arguments=shlex.join([str(folder), "--output", str(report)]))
@@ -121,20 +121,20 @@ def _written(path: Path, page: str) -> Path:
 
 
 def _reported(run: Run, studies: Path, say: Callable[[str], None]) -> Reported:
-    """A run with its figures, drawn anew: what the tables say now is what the page shows."""
+    """A run with its figures. They are drawn again, so that the page shows what the tables contain now."""
     dark: dict[Path, Picture] = {}
     failed: list[str] = []
 
-    def heard(line: str) -> None:
+    def note_failures(line: str) -> None:
         failed.extend([line.removeprefix(UNDRAWN).partition(":")[0]] if line.startswith(UNDRAWN) else [])
         say(line)
 
-    made = draw_figures(run, studies, heard, dark)
-    told = captions(run.name, studies)
+    made = draw_figures(run, studies, note_failures, dark)
+    texts = captions(run.name, studies)
     figures = [
-        Drawn(path.stem, _of_device(path, run) + told[path.stem], path, dark.get(path))
+        Drawn(path.stem, _of_device(path, run) + texts[path.stem], path, dark.get(path))
         for path in made
-        if path.stem in told
+        if path.stem in texts
     ]
     lines = [
         _of_device(path, run) + line.removeprefix("- ")
@@ -146,17 +146,18 @@ def _reported(run: Run, studies: Path, say: Callable[[str], None]) -> Reported:
 
 
 def _of_device(path: Path, run: Run) -> str:
-    """'cuda: ' or 'cuda, wall: ' of what was drawn of one of several devices or clocks, in a folder of its own."""
-    apart = path.parent.relative_to(run.figures).parts
-    return f"{', '.join(apart)}: " if apart else ""
+    """'cuda: ' or 'cuda, wall: ' for a figure of one of several devices or clocks, each of which has a folder of its
+    own."""
+    folders = path.parent.relative_to(run.figures).parts
+    return f"{', '.join(folders)}: " if folders else ""
 
 
 def _of_pairs(runs: Sequence[Run], known: Sequence[Comparison]) -> list[Comparison]:
-    """The comparisons of those studies of which there are two runs that no duel has compared."""
-    fought = {run.path for each in known for run in (each.base, each.head)}
+    """Comparisons of the studies that have exactly two runs outside the known duels."""
+    duelled = {run.path for comparison in known for run in (comparison.base, comparison.head)}
     by_study: dict[str, list[Run]] = {}
     for run in runs:
-        if run.path not in fought:
+        if run.path not in duelled:
             by_study.setdefault(run.name, []).append(run)
     pairs = [pair for pair in by_study.values() if len({run.path for run in pair}) == len(pair) == 2]
     return [_compared(*pair) for pair in pairs]

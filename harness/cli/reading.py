@@ -1,4 +1,5 @@
-"""The verbs that show what there is, keep it, or begin a study: plot, keep, report, history, export, new, list."""
+"""The verbs that show, keep or export results, begin a study, or list what there is: plot, keep, report, history,
+export, new, list."""
 
 from __future__ import annotations
 
@@ -19,9 +20,9 @@ from harness.vocabulary import EXPORTS, studies_option
 @STUDIES_FOLDER
 @RESULTS_FOLDER
 def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
-    """Draw the figures of runs, and print what their studies' summaries say.
+    """Draw the figures of runs, and print the summaries that their studies write.
 
-    A run is a folder, or the name of a study for its newest; if none is named, the newest of every study is drawn.
+    A run is a folder, or the name of a study for its newest run. Without a word the newest run of every study is drawn.
 
     Example: python -m harness plot speed
     """
@@ -36,7 +37,7 @@ def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
     for word in words:
         home = home_named(word, studies)
         run = read(newest_run(results, word))
-        made = [path for each in by_machine(run) for path in draw_figures(each, home, tell)]
+        made = [path for part in by_machine(run) for path in draw_figures(part, home, tell)]
         for path in made:
             tell(path)
             if path.suffix == ".md":
@@ -44,9 +45,9 @@ def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
                     tell(line)
         script = load_script(run.name, home)
         if not made and script.figures:
-            raise UserError(f"{word}: nothing was drawn: of FIGURES of {script.path} this run can show none")
+            raise UserError(f"{word}: nothing was drawn: this run can show none of the FIGURES in {script.path}")
         if not made:
-            tell(f"{word}: nothing to draw: there are no FIGURES in {script.path}")
+            tell(f"{word}: nothing to draw: {script.path} has no FIGURES")
 
 
 @cli.command()
@@ -54,9 +55,9 @@ def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
 @STUDIES_FOLDER
 @RESULTS_FOLDER
 def keep(words: tuple[str, ...], studies: Path, results: Path) -> None:
-    """Make runs the references of their studies: the folders that git keeps, large tables compressed, figures drawn.
+    """Make runs the references of their studies: copies to commit, with large tables compressed and figures drawn.
 
-    A run is a folder, or the name of a study for its newest. The run itself stays where it is.
+    A run is a folder, or the name of a study for its newest run. The run itself stays where it is.
 
     Example: python -m harness keep speed
     """
@@ -70,14 +71,16 @@ def keep(words: tuple[str, ...], studies: Path, results: Path) -> None:
 
 @cli.command()
 @click.argument("words", metavar="RUN...", nargs=-1, required=True, shell_complete=completion.result_names)
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there [RESULTS/report.html].")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to this file [RESULTS/report.html]."
+)
 @STUDIES_FOLDER
 @RESULTS_FOLDER
 def report(words: tuple[str, ...], output: Path | None, studies: Path, results: Path) -> None:
-    """One HTML page of runs and duels: folders, or names of studies for the newest run or duel of each.
+    """Write one HTML page about runs and duels: folders, or names of studies for the newest run or duel of each.
 
-    It needs nothing but a browser. Two runs of one study are compared, the first as the base. A duel of a pytest suite
-    goes by its folder, or by that of its suite, such as pytest-tests-benchmarks.
+    The page needs nothing but a browser. Two runs of one study are compared, the first as the base. Name a duel of a
+    pytest suite by its folder, or by the folder of its suite, such as pytest-tests-benchmarks.
 
     Example: python -m harness report precision speed
     """
@@ -90,24 +93,25 @@ def report(words: tuple[str, ...], output: Path | None, studies: Path, results: 
 @click.option(
     "--machine",
     metavar="SLUG",
-    help="Another machine than this one: its folder in the results.",
+    help="Another machine than this one, by the name of its folder in the results.",
     shell_complete=completion.machine_names,
 )
-@click.option("--page", is_flag=True, help="Write one HTML page of it, instead of the figures of its trends.")
+@click.option("--page", is_flag=True, help="Write one HTML page, instead of figures of the trends.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write the page there [RESULTS/MACHINE/history.html].",
+    help="Write the page to this file; default: RESULTS/MACHINE/history.html.",
 )
-@click.option("--reports", is_flag=True, help="With --page: write the report of each judged run that has none, too.")
+@click.option("--reports", is_flag=True, help="With --page: also write the reports that judged runs still lack.")
 @STUDIES_FOLDER
 @RESULTS_FOLDER
 def history(machine: str | None, page: bool, output: Path | None, reports: bool, studies: Path, results: Path) -> None:
-    """What the judged runs of a machine saw, where their trends step, and these trends drawn into its folder `history`.
+    """Show what the judged runs of a machine saw and where their trends step, and draw the trends into its folder
+    `history`.
 
     With --page it writes a page instead: the trends of times, counts, memory and errors over the commits, what each
-    judged run saw, any two commits compared by clicking on them, and links to the reports of the runs.
+    judged run saw, a comparison of any two commits that you click on, and links to the reports of the runs.
 
     Example: python -m harness history --page
     """
@@ -121,8 +125,8 @@ def history(machine: str | None, page: bool, output: Path | None, reports: bool,
     path = history_of(results, machine)
     rows, suites = read_history(path), suites_as_history(read_suite_history(path.with_name(SUITE_HISTORY_FILE)))
     found = steps(rows)
-    for each, its_steps in ((rows, found), (suites, steps(suites))):
-        for line in history_lines(each, its_steps) if len(each) else ():
+    for judged, its_steps in ((rows, found), (suites, steps(suites))):
+        for line in history_lines(judged, its_steps) if len(judged) else ():
             tell(line)
     if page or output:
         if reports:
@@ -140,14 +144,16 @@ def history(machine: str | None, page: bool, output: Path | None, reports: bool,
 @click.option(
     "--to", required=True, metavar="FORMAT", help=f"{', '.join(EXPORTS)}.", shell_complete=completion.export_formats
 )
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there, not to standard output.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to this file, not to standard output."
+)
 @RESULTS_FOLDER
 def export(word: str, to: str, output: Path | None, results: Path) -> None:
-    """A run or a duel for other tools: a folder, or the name of a study or of a suite for its newest run or duel.
+    """Convert a run or a duel for other tools: a folder, or the name of a study or suite for its newest run or duel.
 
     json: the closing table and the answer, or the verdicts, for programs; `harness list --schema results` describes it.
-    pytest-benchmark: its JSON, which `pytest-benchmark compare` reads; of a duel the head's times.
-    junit: JUnit XML. markdown: a summary for the page of a job.
+    pytest-benchmark: the JSON that `pytest-benchmark compare` reads; for a duel the head's times.
+    junit: JUnit XML. markdown: a summary for the page of a CI job.
 
     Example: python -m harness export regression --to markdown
     """
@@ -156,10 +162,10 @@ def export(word: str, to: str, output: Path | None, results: Path) -> None:
 
     text = text_of(newest_result(results, word), to)
     if output is None:
-        click.echo(text.encode(), nl=False)  # a file of another tool: UTF-8 whatever the terminal's encoding
+        click.echo(text.encode(), nl=False)  # other tools expect UTF-8, whatever the terminal's encoding
         return
     try:
-        output.write_text(text, encoding="utf-8")  # it may be a pipe
+        output.write_text(text, encoding="utf-8")  # in place and not by renaming, since it may be a pipe
     except OSError as error:
         raise UserError(f"{output}: {error.strerror}") from None
 
@@ -168,9 +174,9 @@ def export(word: str, to: str, output: Path | None, results: Path) -> None:
 @click.argument("name")
 @STUDIES_FOLDER
 def new(name: str, studies: Path) -> None:
-    """Write a study to start from, with comments, and a script that draws it: NAME.toml and NAME.py.
+    """Write a study to start from, NAME.toml with comments, and a script that draws it, NAME.py.
 
-    NAME is a name in the folder of the studies, or a path. Files that are there already are left as they are.
+    NAME is a name in the folder of the studies, or a path. Existing files are not changed.
 
     Example: python -m harness new mine
     """
@@ -190,14 +196,14 @@ def new(name: str, studies: Path) -> None:
     is_flag=False,
     flag_value="study",
     type=click.Choice(["study", "results"]),
-    help="A JSON Schema instead: of a study file, or of what `export --to json` writes.",
+    help="Print the JSON Schema of study files, or of what `export --to json` writes, instead.",
 )
 @STUDIES_FOLDER
 def list_(schema: str | None, studies: Path) -> None:
-    """What there is: studies, methods, distributions, metrics.
+    """List the studies, methods, distributions and metrics.
 
-    With --schema: what a study file may say, for editors. Print it into studies/study.schema.json, and begin a study
-    with the line `#:schema ./study.schema.json` (Taplo, Even Better TOML).
+    With --schema it prints what a study file may contain, for editors: write that to studies/study.schema.json, and
+    begin a study with the line `#:schema ./study.schema.json` (Taplo, Even Better TOML).
 
     Example: python -m harness list
     """

@@ -1,4 +1,4 @@
-"""A duel of a pytest suite from the command line: the options that only it has, and what is printed of it."""
+"""A duel of a pytest suite from the command line: its own options, and what it prints."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ PYTEST = click.option(
     "--pytest",
     "pytest_path",
     metavar="PATH",
-    help="Measure the tests of this file or folder that have the fixture `benchmark`, instead of a study.",
+    help="Measure the tests in this file or folder that use the fixture `benchmark`, instead of a study.",
 )
 BUDGET = click.option(
     "--budget",
     type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
-    help="With --pytest: for all launches [300].",
+    help="With --pytest: seconds for all launches [300].",
 )
 TOLERANCE = click.option(
     "--tolerance",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
-    help="With --pytest: a time may differ by so much [0.02].",
+    help="With --pytest: relative change of a time that does not matter [0.02].",
 )
 
 
 @dataclass(frozen=True)
 class Base:
-    """The base as it is named on the command line."""
+    """The base as the options of the command line name it."""
 
     revision: str | None
     path: Path | None
@@ -48,18 +48,19 @@ class Base:
 
 
 def refuse_mixed(path: str | None, budget: float | None, tolerance: float | None, of_study: bool) -> None:
-    """Raise UserError where options of a study and of a suite are named together."""
+    """Raise UserError if options of a study and of a suite are combined. of_study: whether an option that only a study
+    has was given."""
     has_study = click.get_current_context().get_parameter_source("study") != ParameterSource.DEFAULT
     if path is None and (budget is not None or tolerance is not None):
         raise UserError(
-            "duel: --budget and --tolerance are for --pytest: a study says so itself, in [timing] and [gate]"
+            "duel: --budget and --tolerance are for --pytest: a study sets them itself, in [timing] and [gate]"
         )
     for name, value in (("--budget", budget), ("--tolerance", tolerance)):
         if value is not None and not math.isfinite(value):
             raise UserError(f"duel: {name} {value}: must be a finite number")
     if path is not None and (has_study or of_study):
         raise UserError(
-            "duel: --pytest goes without STUDY, --quantity, --count, --strict-counts and --until-decided: "
+            "duel: --pytest cannot be combined with STUDY, --quantity, --count, --strict-counts or --until-decided: "
             "a test has one quantity, the time of a call"
         )
 
@@ -96,6 +97,6 @@ def duel_suite(
         tell(line)
     try:
         record_suite(results, fought.verdicts, fought.base, fought.head)
-    except (OSError, UserError) as error:  # the verdicts hold all the same
+    except (OSError, UserError) as error:  # the verdicts are valid without a history
         click.echo(f"harness: not added to the history: {error}", err=True)
     return exit_code(fought.verdicts, cells, strict)
