@@ -101,7 +101,7 @@ def report(words: tuple[str, ...], output: Path | None, studies: Path, results: 
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write the page to this file; default: RESULTS/MACHINE/history.html.",
+    help="Write the page to this file [RESULTS/MACHINE/history.html].",
 )
 @click.option("--reports", is_flag=True, help="With --page: also write the reports that judged runs still lack.")
 @STUDIES_FOLDER
