@@ -184,7 +184,7 @@ def test_a_base_whose_code_is_not_found_is_refused(package: Path) -> None:
     conftest = f"import sys\nsys.path.insert(0, {str(package)!r})\n"
     (package / "bench" / "conftest.py").write_text(conftest, encoding="utf-8")
     line = refused(call("duel", "--pytest", "bench", "--base-rev", "HEAD~1"))
-    assert "the base has no module weighed: that of the working tree would be measured" in line
+    assert "the base has no module weighed: the working tree's would be measured instead" in line
 
 
 def test_a_suite_that_imports_nothing_of_its_folder_is_refused(package: Path) -> None:

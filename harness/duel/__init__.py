@@ -7,8 +7,10 @@ Launches continue until the spread is so small that a change that matters would 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from harness.duel.base_only import base_only
 from harness.duel.launches import Duel, Launches
@@ -55,14 +57,7 @@ def duel(
     study = study.without_own_metrics()  # they are not judged, and the base may not have their code
     head = head or working_tree()
     with ExitStack() as stack:
-        first = [stack.enter_context(side.spawn()) for side in (base, head)]
-        for name, side, worker in zip((BASE, HEAD), (base, head), first, strict=True):
-            _greet(name, worker)
-            _admit(name, side, worker, study)
-        of_base, of_head = (worker.greeting.get("packages") for worker in first)
-        if of_base and of_base == of_head:
-            same = ", ".join(f"{name} {version}" for name, version in of_base.items())
-            say(f"both sides have the same code: {same}")
+        first = _workers(stack, base, head, study, say)
         study = on_present_devices(study, first[1].greeting["devices"], say)
         refuse_nothing(study)
         plan = plan_of(study)
@@ -75,13 +70,7 @@ def duel(
         )
         label = "_vs_".join(reversed(side_labels(base_info, head_info)))
         folder = new_folder(Path(results) / machine.slug / study.name, label)
-        writers = []
-        for name, info in ((BASE, base_info), (HEAD, head_info)):
-            (folder / name).mkdir()
-            write_info(folder / name, info)
-            writers.append(stack.enter_context(RunWriter(folder / name, parameter_types(study.own_axes))))
-        for writer in writers:
-            writer.open()
+        writers = _writers(stack, folder, {BASE: base_info, HEAD: head_info}, parameter_types(study.own_axes))
         sides = [Side(origin.spawn, worker) for origin, worker in zip((base, head), first, strict=True)]
         runner = stack.enter_context(CaseRunner(study, sides))
         known = first[0].greeting["methods"]
@@ -94,6 +83,34 @@ def duel(
         except KeyboardInterrupt:
             kept = f"what both sides measured is kept in {folder}, without a verdict"
             raise Interrupted(f"a duel cannot be resumed; {kept}") from None
+
+
+def _workers(stack: ExitStack, base: Origin, head: Origin, study: Study, say: Say) -> list[Worker]:
+    """The first worker of the base and of the head, greeted and admitted. Raises CannotRun if a side cannot be
+    measured."""
+    workers = [stack.enter_context(side.spawn()) for side in (base, head)]  # neither waits for the other to start
+    for name, side, worker in zip((BASE, HEAD), (base, head), workers, strict=True):
+        _greet(name, worker)
+        _admit(name, side, worker, study)
+    of_base, of_head = (worker.greeting.get("packages") for worker in workers)
+    if of_base and of_base == of_head:
+        same = ", ".join(f"{name} {version}" for name, version in of_base.items())
+        say(f"both sides have the same code: {same}")
+    return workers
+
+
+def _writers(
+    stack: ExitStack, folder: Path, infos: Mapping[str, dict[str, Any]], parameters: Mapping[str, type]
+) -> list[RunWriter]:
+    """Make the folder of each side with its run.json, and open its tables."""
+    writers = []
+    for name, info in infos.items():
+        (folder / name).mkdir()
+        write_info(folder / name, info)
+        writers.append(stack.enter_context(RunWriter(folder / name, parameters)))
+    for writer in writers:
+        writer.open()
+    return writers
 
 
 def _greet(side: str, worker: Worker) -> None:

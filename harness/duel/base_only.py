@@ -46,4 +46,4 @@ def _methods_listed(folder: Path, studies: Path, name: str) -> list[str]:
 
 def _methods_of(text: str) -> list[str]:
     methods = tomllib.loads(text).get("methods", [])
-    return [each for each in ([methods] if isinstance(methods, str) else methods) if isinstance(each, str)]
+    return [name for name in ([methods] if isinstance(methods, str) else methods) if isinstance(name, str)]

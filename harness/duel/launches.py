@@ -113,7 +113,7 @@ class Launches:
             return False
 
         def expected(done: int) -> int:
-            return 1 if question.by_counts else min(each for each in looks if each > done)
+            return 1 if question.by_counts else min(look for look in looks if look > done)
 
         self.sets.one(self.cases, ended, expected)
         return self._ended(latest[0])

@@ -64,7 +64,7 @@ class Origin:
         forbidden, home = self.packages.never_from, self.packages.own
         for module, file in located.get("files", {}).items():
             if forbidden and home and inside(file, forbidden) and not inside(file, home):
-                raise CannotRun(f"it has no module {module}: that of the working tree would be measured, {file}")
+                raise CannotRun(f"it has no module {module}: the working tree's would be measured instead, {file}")
         if home and not any(inside(file, home) for file in located.get("methods", {}).values()):
             elsewhere = [*located.get("failed", {}).values(), *located.get("methods", {}).values()]
             why = next(iter(elsewhere), "the study names none by import path")

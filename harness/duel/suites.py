@@ -84,7 +84,7 @@ def refuse_path(path: str) -> None:
 
 
 def _lost(side: SuiteSide, kept: Sequence[SuiteTest], only: Sequence[str]) -> list[SuiteTest]:
-    """The tests that only the base's own version of the suite has; kept: those of the head's."""
+    """The tests that only the base's own version of the suite has; kept: the tests of the head's version."""
     ids = {test.id for test in kept}
     with side.spawn() as worker:
         try:

@@ -1,1 +1,1 @@
-"""A history that a person looks at: one HTML file of a machine's judged runs, made from history.csv alone."""
+"""The page of a machine's judged runs: one HTML file, made from history.csv alone."""

@@ -39,7 +39,7 @@ SHOWN_CHANGES = 20
 
 @dataclass(frozen=True)
 class Kept:
-    """What is still there of a judged run beside its rows.
+    """What a judged run has left besides its rows in the history.
 
     report: the address of its report, relative to the page, or ''; arguments: where there is no report but the tables
     are, what `harness report` must be given to write one, quoted for a shell.

@@ -17,7 +17,7 @@ from harness.verdicts.steps import SERIES
 from harness.verdicts.wording import commit_label
 
 LEVEL = {"time": "reads", "instructions": "instructions", "memory": "bytes", "error": "error"}
-"""kind -> the name of the level of such a quantity on the page, which is its unit."""
+"""kind -> the name of the column with the levels of its quantities, which is their unit."""
 
 QUANTITY_COLUMNS = {
     "time": ["phase", "clock"],

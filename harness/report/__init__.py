@@ -1,1 +1,1 @@
-"""What a person reads of a run. Readers only."""
+"""What a person reads about a run: lines of the terminal and tables of notebooks, made from its tables alone."""

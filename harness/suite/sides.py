@@ -121,7 +121,9 @@ def refuse_same_code(side: SuiteSide, modules: dict[str, str]) -> None:
         if inside(file, side.own):
             own += [] if any(inside(file, part) for part in suite) else [name]
         elif inside(file, side.never_from):
-            raise CannotRun(f"duel: the base has no module {name}: that of the working tree would be measured, {file}")
+            raise CannotRun(
+                f"duel: the base has no module {name}: the working tree's would be measured instead, {file}"
+            )
     if not own:
         why = f"the tests import nothing that lies in the base's folder outside {side.path}"
         raise CannotRun(f"duel: {why}: install the base for another interpreter, and name that with --base-python")
