@@ -63,8 +63,8 @@ def duel(
     studies: Path,
     results: Path,
 ) -> None:
-    """Measure two sides now, in the same rounds, and judge: the working tree against a commit, another folder or
-    another interpreter.
+    """Measure two sides now, in the same rounds, and judge. The head is the working tree; the base is a commit, another
+    folder, or another interpreter.
 
     In a folder without a harness of its own, the installed harness measures the methods that the study names by import
     path. The base then uses those of the commit, the folder or the interpreter.
@@ -125,7 +125,7 @@ def bisect(
     studies: Path,
     results: Path,
 ) -> None:
-    """Find the commit that made something slower, larger or less exact, by duels of a good commit with later ones.
+    """Find which commit made something slower, larger or less exact. It duels a good commit with later ones.
 
     The study is the one of the working tree. Commits that cannot be measured are skipped, as `git bisect` does; nothing
     in the repository changes. With --count, if no time is surely slower, the search follows a count of instructions.
@@ -156,7 +156,7 @@ def bisect(
 @STRICT_COUNTS
 @RESULTS_FOLDER
 def compare(words: tuple[str, ...], to: str | None, strict: bool, strict_counts: bool, results: Path) -> None:
-    """Compare a recorded run with one or several others, which are pooled. A run is a folder, or the name of a study
+    """Compare a recorded run with one or several others. Several are pooled. A run is a folder, or the name of a study
     for its newest run.
 
     STUDY/baseline stands for the runs that `make baseline` recorded. The folder of a duel alone prints its verdicts

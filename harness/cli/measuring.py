@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 @STUDIES_FOLDER
 @RESULTS_FOLDER
 def plan(study: str, only: tuple[str, ...], launches: int | None, studies: Path, results: Path) -> None:
-    """Show what a study would measure: cases, cells, bytes and skips, and the time, estimated from its last run if
-    there is one.
+    """Show what a study would measure, and how long it takes. The time is estimated from its last run, if there is one.
 
     Example: python -m harness plan speed --only dtype=float32
     """

@@ -20,7 +20,7 @@ from harness.vocabulary import EXPORTS, studies_option
 @STUDIES_FOLDER
 @RESULTS_FOLDER
 def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
-    """Draw the figures of runs, and print the summaries that their studies write.
+    """Draw the figures of runs, and print their summaries.
 
     A run is a folder, or the name of a study for its newest run. Without a word the newest run of every study is drawn.
 
@@ -55,7 +55,8 @@ def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
 @STUDIES_FOLDER
 @RESULTS_FOLDER
 def keep(words: tuple[str, ...], studies: Path, results: Path) -> None:
-    """Make runs the references of their studies: copies to commit, with large tables compressed and figures drawn.
+    """Make runs the references of their studies. A reference is a copy to commit, with large tables compressed and
+    figures drawn.
 
     A run is a folder, or the name of a study for its newest run. The run itself stays where it is.
 
@@ -77,7 +78,7 @@ def keep(words: tuple[str, ...], studies: Path, results: Path) -> None:
 @STUDIES_FOLDER
 @RESULTS_FOLDER
 def report(words: tuple[str, ...], output: Path | None, studies: Path, results: Path) -> None:
-    """Write one HTML page about runs and duels: folders, or names of studies for the newest run or duel of each.
+    """Write one HTML page about runs and duels. Name them by folder, or by study for its newest run or duel.
 
     The page needs nothing but a browser. Two runs of one study are compared, the first as the base. Name a duel of a
     pytest suite by its folder, or by the folder of its suite, such as pytest-tests-benchmarks.
@@ -107,8 +108,7 @@ def report(words: tuple[str, ...], output: Path | None, studies: Path, results: 
 @STUDIES_FOLDER
 @RESULTS_FOLDER
 def history(machine: str | None, page: bool, output: Path | None, reports: bool, studies: Path, results: Path) -> None:
-    """Show what the judged runs of a machine saw and where their trends step, and draw the trends into its folder
-    `history`.
+    """Show what the judged runs of a machine saw, and its trends. The trends are also drawn, into its folder `history`.
 
     With --page it writes a page instead: the trends of times, counts, memory and errors over the commits, what each
     judged run saw, a comparison of any two commits that you click on, and links to the reports of the runs.
@@ -149,7 +149,7 @@ def history(machine: str | None, page: bool, output: Path | None, reports: bool,
 )
 @RESULTS_FOLDER
 def export(word: str, to: str, output: Path | None, results: Path) -> None:
-    """Convert a run or a duel for other tools: a folder, or the name of a study or suite for its newest run or duel.
+    """Convert a run or a duel for other tools. Name it by folder, or by study or suite for its newest run or duel.
 
     json: the closing table and the answer, or the verdicts, for programs; `harness list --schema results` describes it.
     pytest-benchmark: the JSON that `pytest-benchmark compare` reads; for a duel the head's times.
@@ -174,7 +174,7 @@ def export(word: str, to: str, output: Path | None, results: Path) -> None:
 @click.argument("name")
 @STUDIES_FOLDER
 def new(name: str, studies: Path) -> None:
-    """Write a study to start from, NAME.toml with comments, and a script that draws it, NAME.py.
+    """Write a study to start from, and a script that draws it. They are NAME.toml, with comments, and NAME.py.
 
     NAME is a name in the folder of the studies, or a path. Existing files are not changed.
 
