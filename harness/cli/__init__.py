@@ -22,12 +22,12 @@ __all__ = ["cli", "judging", "main", "measuring", "reading"]
 def main() -> None:
     """Run the command line, and exit with its code. This is the entry point of the script `harness`."""
     streams.prepare()
-    forget_repository()
+    forget_repository()  # a git hook sets GIT_DIR and the like, which nothing that we start may inherit
     os.environ["MPLBACKEND"] = "agg"  # no window is ever opened, and a wrong value would make importing matplotlib fail
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: workers end, and a line says what is kept
     code = _code()
     try:
-        sys.stdout.flush()
+        sys.stdout.flush()  # a full disk may show only now
     except OSError as error:
         click.echo(f"harness: {refused(error)}", err=True)
         code = EXIT_USAGE

@@ -33,6 +33,7 @@ LAUNCHES_WITH_ERRORS = 2
 """Errors are measured in this many launches; a case whose errors differ between them is measured in every launch."""
 
 FORGOTTEN = "the base does not have it"
+"""Why a cell is skipped on the base whose method or test only the head has."""
 
 
 @dataclass(frozen=True)

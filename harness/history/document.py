@@ -32,6 +32,7 @@ SCRIPTS = (
     "history/script/compare.js",
     "history/script/page.js",
 )
+"""The parts of the page's script, which are joined in this order into one module."""
 
 SHOWN_CHANGES = 20
 """The changes of at most this many judged runs are listed, the newest first."""

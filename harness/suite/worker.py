@@ -28,7 +28,7 @@ from harness.vocabulary import HOST
 from harness.worker.protocol import end_with_parent
 
 PROTOCOL = 1
-"""Raised when a request or a reply changes its meaning."""
+"""Incremented when a request or a reply changes its meaning."""
 
 PHASE = "call"
 """The one phase of a test."""
