@@ -96,7 +96,7 @@ def _search(search: Search, fork_points: Iterable[str], quantity: str) -> int:
     search.say(f"the duels are kept in {fought.path.parent}")
     chosen = of_quantity(fought.verdicts, quantity)
     failing = chosen[chosen["verdict"].isin(FAILING)]
-    if failing.empty:
+    if failing.empty:  # counts do not depend on the load, so they may show a change that the times cannot
         failing = counted_more(fought.verdicts, chosen)
     if failing.empty:
         return _nothing_found(search, chosen)
@@ -108,7 +108,7 @@ def _search(search: Search, fork_points: Iterable[str], quantity: str) -> int:
         are = "quantity is" if more == 1 else "quantities are"
         search.say(f"{more} more {are} {_words(failing)}: --only and --quantity choose another")
     question = Question(change)
-    for fork in fork_points:
+    for fork in fork_points:  # the search is right only if the change was made after the two histories parted
         answer = search.ask(question, fork)
         if answer is None:
             search.say("it cannot be decided whether the change was made before the two histories parted")

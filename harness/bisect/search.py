@@ -70,7 +70,7 @@ class Search:
         with ExitStack() as stack:
             try:
                 head = stack.enter_context(at_commit(commit, methods=study.methods))
-            except UserError as error:
+            except UserError as error:  # such a commit is skipped; a UserError of the duel ends the search
                 raise CannotRun(str(error)) from None
             say = self.say if question is None else lambda _: None
             fought = duel(

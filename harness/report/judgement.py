@@ -33,6 +33,7 @@ def next_after_duel(verdicts: pd.DataFrame, folder: Path, repeat: str, counted: 
     """Suggested next commands after a duel. repeat: the command that repeats it, without --only; counted: whether
     counts of instructions were asked for."""
     yield f"next: `harness report {shlex.quote(str(folder))}` (a page for the browser)"
+    # 0 launches: never measured on both sides at once, which more launches would not change
     undecided = verdicts[(verdicts["verdict"] == "inconclusive") & (verdicts["launches"] > 0)]
     methods = undecided["method"].unique()
     if 0 < len(methods) < verdicts["method"].nunique():
