@@ -32,7 +32,7 @@ TIMING = "timing"
 """The resource of a Dask worker that may take times: one worker on each machine should have one unit of it."""
 
 LOCK = Path(tempfile.gettempdir()) / "topk-harness-timing.lock"
-"""Held while times are taken, so that no other run on this machine takes any."""
+"""Held while times are taken, so that no other Dask worker on this machine takes any."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Checks for what makes this machine noisy, with advice: a line for each check, none of which is a verdict."""
+"""Finds out what makes this machine noisy, and gives advice: a line for each check, none of which is a verdict."""
 
 from __future__ import annotations
 
