@@ -116,7 +116,7 @@ def _fought(
     for writer in writers:
         writer.open()
 
-    def spawn(side: SuiteSide) -> Worker:  # another order of sets in every launch, the same one on both sides
+    def spawn(side: SuiteSide) -> Worker:  # sets of Python get a new order in each launch, the same on both sides
         return side.spawn(hash_seed=launches.sets.launch)
 
     runner = stack.enter_context(CaseRunner(suite, [Side(partial(spawn, live.side), live.worker) for live in both]))

@@ -108,7 +108,7 @@ def _parts(values: Values) -> Iterator[Values]:
 
 
 def _part(axis: str, values: Values, every: Values) -> str:
-    """The condition that an axis has one of these values of all its values, in words."""
+    """The condition that an axis has one of `values`, in words; every: all values of the axis."""
     if isinstance(every[0], str) and len(values) > 2 and len(values) == len(every) - 1:
         (left_out,) = set(every) - set(values)
         return f"in every {axis} but {left_out}"
