@@ -131,7 +131,7 @@ def test_every_kind_and_figure_can_be_shown(in_browser: Open, file: Path) -> Non
 def test_the_chosen_commits_are_kept_when_another_kind_of_quantity_is_shown(in_browser: Open, file: Path) -> None:
     page = in_browser(file, f"#run=0&table=time&from={BEFORE}&to={AFTER}")
     page.wait_for_selector("#compared tbody tr >> text=slower")
-    for table, title in (("memory", "peak bytes"), ("error", "error"), ("time", "over the first base")):
+    for table, title in (("memory", "peak bytes"), ("error", "error"), ("time", "level of the first base")):
         page.select_option("select[name=table]", table)
         if table != "time":
             page.select_option("select[name=y]", "bytes" if table == "memory" else "error")
