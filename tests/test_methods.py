@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import harness.methods
 from harness.errors import UserError
 from harness.methods import Method, method, named, registered
-from harness.methods.definition import index_map, matrix, selector
+from harness.methods.definition import index_map, matrix, product, selector, yardstick
 from harness.study.cells import Case
 from harness.topk.checks import wrong_outcome
 from harness.topk.outcome import run_once
@@ -467,6 +467,38 @@ def test_a_decorator_that_is_used_wrongly_says_how_it_is_written(decorate: Any, 
 
     with pytest.raises(TypeError, match=re.escape(said)):
         decorate(topk)
+
+
+@pytest.mark.parametrize(
+    ("decorator", "returned", "said"),
+    [
+        (selector(), None, "topk has to return select(y, k), and it returned NoneType"),
+        (selector(), 3, "topk has to return select(y, k), and it returned int"),
+        (selector(), (max, min), "topk has to return select(y, k), and it returned builtin_function_or_method, "),
+        (product(), None, "topk has to return project(W, x, k), and it returned NoneType"),
+        (yardstick(passes=1), None, "topk has to return apply(y), and it returned NoneType"),
+        (
+            index_map(),
+            max,
+            "topk has to return build(indices, n, dtype) and apply(indices, y), and it returned builtin",
+        ),
+        (matrix(matrix_bytes=lambda case: 0), (max, 1), "topk has to return build(indices, n, dtype) and apply(S, y)"),
+        (matrix(matrix_bytes=lambda case: 0), (), "and it returned nothing"),
+    ],
+)
+def test_a_decorated_function_that_returns_something_else_is_told_what_to_return(
+    decorator: Any, returned: object, said: str
+) -> None:
+    """A forgotten return is the commonest; without this the cell would crash in the harness's own code."""
+
+    def topk() -> object:
+        return returned
+
+    made = decorator(topk)
+    with pytest.raises(TypeError, match=re.escape(said)):
+        _ = made.implementation
+    with pytest.raises(TypeError, match=re.escape(said)):
+        made.at(Case(n=4, k=2)).make()
 
 
 def test_a_file_of_the_folder_that_fails_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

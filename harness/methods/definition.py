@@ -179,7 +179,7 @@ def selector(
         return Implementation(forward=select, project=lambda W, x, k: select(x @ W.mT, k))
 
     phases = ("forward", "backward", "step", "jvp", "vjp", "pipeline") if gradient else ("forward",)
-    return _decorator(implement, phases, exact=exact, mask=mask, matrix_bytes=matrix_bytes)
+    return _decorator(implement, ("select(y, k)",), phases, exact=exact, mask=mask, matrix_bytes=matrix_bytes)
 
 
 @_in_parentheses
@@ -187,6 +187,7 @@ def matrix(*, matrix_bytes: Bytes, gradient_bytes: Bytes | None = None, reads_al
     """For a function that returns build(indices, n, dtype) -> S and apply(S, y) -> values."""
     return _decorator(
         _through_map,
+        ("build(indices, n, dtype)", "apply(S, y)"),
         ("build", "apply", "forward", "backward", "step", "jvp", "vjp", "pipeline"),
         matrix_bytes=matrix_bytes,
         gradient_bytes=gradient_bytes or matrix_bytes,
@@ -197,22 +198,27 @@ def matrix(*, matrix_bytes: Bytes, gradient_bytes: Bytes | None = None, reads_al
 @_in_parentheses
 def index_map() -> Decorator:
     """For a function that returns build and apply as `matrix` does, but whose map is the indices: nothing is built."""
-    return _decorator(_through_map, ("apply", "forward", "backward", "step", "jvp", "vjp", "pipeline"))
+    returns = ("build(indices, n, dtype)", "apply(indices, y)")
+    return _decorator(_through_map, returns, ("apply", "forward", "backward", "step", "jvp", "vjp", "pipeline"))
 
 
 @_in_parentheses
 def product() -> Decorator:
     """For a function that returns project(W, x, k) -> (values, indices), where y itself never requires a gradient."""
-    return _decorator(lambda project: Implementation(project=project), ("pipeline",))
+    return _decorator(lambda project: Implementation(project=project), ("project(W, x, k)",), ("pipeline",))
 
 
 @_in_parentheses
 def yardstick(*, passes: int) -> Decorator:
     """For a function that returns apply(y), which moves all of y `passes` times."""
-    return _decorator(lambda work: Implementation(apply=lambda _, y: work(y)), ("apply",), passes=passes)
+    return _decorator(lambda work: Implementation(apply=lambda _, y: work(y)), ("apply(y)",), ("apply",), passes=passes)
 
 
-def _decorator(implement: Callable[[Any], Implementation], phases: tuple[str, ...], **facts: Any) -> Decorator:
+def _decorator(
+    implement: Callable[[Any], Implementation], returns: tuple[str, ...], phases: tuple[str, ...], **facts: Any
+) -> Decorator:
+    """A decorator for functions whose result `implement` turns into closures; returns: what they have to return."""
+
     def decorate(function: Callable[..., Any]) -> Method:
         if isinstance(function, Method):
             raise TypeError(f"{function.name} has two of these decorators: leave one of them out")
@@ -225,9 +231,23 @@ def _decorator(implement: Callable[[Any], Implementation], phases: tuple[str, ..
         if len(own) < len(arguments):  # for example y and k: the function selects, instead of returning what selects
             name = f"{function.__name__}{signature}"
             raise TypeError(f"{name} has to return the function that is measured; its own parameters are keyword-only")
-        return Method(function.__name__, summary, phases, lambda **values: implement(function(**values)), own, **facts)
+
+        def make(**values: Any) -> Implementation:
+            returned = function(**values)
+            _refuse_other(function.__name__, returned, returns)
+            return implement(returned)
+
+        return Method(function.__name__, summary, phases, make, own, **facts)
 
     return decorate
+
+
+def _refuse_other(name: str, returned: Any, returns: tuple[str, ...]) -> None:
+    """Raise TypeError unless a decorated function has returned as many functions as its decorator asks for."""
+    parts = tuple(returned) if isinstance(returned, tuple | list) else (returned,)
+    if len(parts) != len(returns) or not all(map(callable, parts)):
+        kinds = ", ".join(type(part).__name__ for part in parts)
+        raise TypeError(f"{name} has to return {' and '.join(returns)}, and it returned {kinds or 'nothing'}")
 
 
 def _through_map(closures: tuple[Callable[..., Any], Callable[..., Any]]) -> Implementation:
