@@ -27,6 +27,10 @@ BLOCK_OVERHEAD = 2.0
 BYTES_PER_SECOND = 1e9
 """The rate of a check or a call that moves many bytes: topk on a CPU takes 9 to 60 times as long as one read."""
 
+ACCELERATOR_BYTES_PER_SECOND = 1e11
+"""The rate of such a call on an accelerator: topk on an H200 takes 10 to 20 times as long as one read of 4e12 bytes a
+second, and others are slower. Checks are taken to be as slow as on a CPU, since inputs are drawn there."""
+
 FLUSH_SECONDS = 0.03
 """Flush before every block with a cold cache: twice 32 MiB, the commonest last-level cache, are read and written."""
 
@@ -235,7 +239,8 @@ def _cell_seconds(plan: Plan, case: Case, name: str) -> float:
         return once + check * (study.launches if repeats else 1)
     cold = dict(case.parameters).get(CACHE) == "cold"
     longest = FLUSH_SECONDS if cold else study.timing.block_seconds
-    block = sum(max(longest, method.least_bytes(phase, case) / BYTES_PER_SECOND) for phase in phases)
+    rate = BYTES_PER_SECOND if case.device == HOST else ACCELERATOR_BYTES_PER_SECOND
+    block = sum(max(longest, method.least_bytes(phase, case) / rate) for phase in phases)
     return once + study.timing.launches * (check + study.timing.rounds * block * BLOCK_OVERHEAD)
 
 
