@@ -18,6 +18,9 @@ from harness.vocabulary import RESULTS, SHIPPED
 
 GIB = 2**30
 
+CLUSTER = "cluster-"
+"""Prefix of the slug of a cluster, and so of the name of its folder of results."""
+
 PACKAGE = Path(__file__).parent
 COMMIT_FILE = "commit.json"
 """A file that only a wheel has, in the package: the revision that the wheel was built from."""

@@ -79,6 +79,16 @@ def test_the_newest_run_of_this_machine_counts_else_that_of_another(tmp_path: Pa
     assert found.named == "by the run of 2026-01-01 on here"
 
 
+def test_a_run_of_a_cluster_guides_clusters_only_and_workers_share_the_time(tmp_path: Path) -> None:
+    study = load_study_of(recorded(tmp_path, machine="cluster-12ab", seconds=5.0)).with_launches(12)
+    assert earlier_run(tmp_path, study, HERE) == Earlier()
+    guide = earlier_run(tmp_path, study, "cluster-34cd")
+    assert set(guide.first.values()) == {5.0}
+    alone, shared = (expected_seconds(plan_of(study), guide, at_once) - RUN_SECONDS for at_once in (1, 4))
+    assert alone > 300
+    assert shared == pytest.approx(alone / 4)
+
+
 @pytest.mark.parametrize("spoiled", ["rounds", "run.json", "cells.csv"])
 def test_a_run_of_another_protocol_or_one_that_cannot_be_read_is_no_guide(tmp_path: Path, spoiled: str) -> None:
     run = recorded(tmp_path)

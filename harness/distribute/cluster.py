@@ -16,12 +16,9 @@ from harness.distribute.dispatch import Dispatch
 from harness.distribute.roster import Roster, answering
 from harness.distribute.workshop import TIMING, Workshop
 from harness.errors import UserError
-from harness.machine import code_digest
+from harness.machine import CLUSTER, code_digest
 from harness.session.place import Measure
 from harness.study.definition import Study
-
-CLUSTER = "cluster-"
-"""Prefix of the slug of a cluster, and so of the name of its folder of results."""
 
 CONNECT_SECONDS = 30.0
 

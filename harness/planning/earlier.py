@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from harness.errors import UserError
-from harness.machine import this_machine
+from harness.machine import CLUSTER, this_machine
 from harness.study.definition import Study
 from harness.tables import REFERENCE, Run, read
 
@@ -39,9 +39,11 @@ class Earlier:
 def earlier_run(results: Path, study: Study, slug: str = "") -> Earlier:
     """The newest complete run of the study with the same timing protocol: on this machine, else on another.
 
-    slug: that of this machine, if it is known. Without such a run an Earlier is returned that knows no cell.
+    slug: that of this machine or cluster, if it is known. Without such a run an Earlier is returned that knows no cell.
     """
     paths = sorted(results.glob(f"*/{study.name}/*/run.json"), key=lambda path: path.parent.name)
+    if not slug.startswith(CLUSTER):  # the workers of a cluster slow one another down where they share a machine
+        paths = [path for path in paths if not path.parts[-4].startswith(CLUSTER)]
     if not paths:
         return Earlier()
     slug = slug or this_machine().slug

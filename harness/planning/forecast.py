@@ -168,10 +168,15 @@ def _add_time(tally: _Tally, plan: Plan, case: Case, name: str, earlier: Earlier
     tally.known_model += model
 
 
-def expected_seconds(plan: Plan, earlier: Earlier = UNKNOWN) -> float:
-    """The expected time in seconds that `harness plan` shows; 0 if there is nothing to measure."""
+def expected_seconds(plan: Plan, earlier: Earlier = UNKNOWN, at_once: int = 1) -> float:
+    """The expected time in seconds that `harness plan` shows; 0 if there is nothing to measure.
+
+    at_once: how many workers measure in parallel.
+    """
     tally = _tally(plan, earlier)
-    return _within(plan.study, _seconds(tally, plan.study, earlier, tally.seconds)) if tally.seconds else 0.0
+    if not tally.seconds:
+        return 0.0
+    return _within(plan.study, _seconds(tally, plan.study, earlier, tally.seconds, at_once))
 
 
 def _time_text(tally: _Tally, study: Study, earlier: Earlier) -> str:
@@ -192,15 +197,17 @@ def _time_text(tally: _Tally, study: Study, earlier: Earlier) -> str:
     return f"expected time: {text([HOST])}; with {others} {everywhere}"
 
 
-def _seconds(tally: _Tally, study: Study, earlier: Earlier, devices: Iterable[str]) -> dict[str, float]:
+def _seconds(
+    tally: _Tally, study: Study, earlier: Earlier, devices: Iterable[str], at_once: int = 1
+) -> dict[str, float]:
     """device -> expected seconds of its cells; the time that belongs to no cell is added to the first device.
 
     Cells that the earlier run lacks are assumed to deviate from the model by the same factor as those that it has.
     """
     factor = tally.known_seconds / tally.known_model if tally.known_model else 1.0
-    expected = {device: tally.seconds[device] + factor * tally.unknown[device] for device in devices}
+    expected = {device: (tally.seconds[device] + factor * tally.unknown[device]) / at_once for device in devices}
     first = next(iter(expected))
-    expected[first] += RUN_SECONDS + START_SECONDS * study.launches + earlier.rest
+    expected[first] += RUN_SECONDS + START_SECONDS * study.launches / at_once + earlier.rest
     return expected
 
 

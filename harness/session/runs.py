@@ -69,7 +69,8 @@ def run(
         info = sidecar(study, opened.machine, revision, opened.torch, opened.pinned_to)
         info["digests"]["code"] = code_digest()
         earlier = earlier_run(Path(results), present, opened.machine["slug"])
-        info["expected_seconds"] = round(expected_seconds(plan_of(present), earlier), 1)
+        expected = expected_seconds(plan_of(present), earlier, max(1, opened.at_once(present)))
+        info["expected_seconds"] = round(expected, 1)
         parent = Path(results) / opened.machine["slug"] / study.name
         folder = new_folder(parent / BASELINE if baseline else parent, revision.label)
         write_info(folder, info)
