@@ -9,12 +9,12 @@ takes no other arguments. Shapes: with rows = 1, y is (n,), x (d,) and indices (
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import UserError
+from harness.methods.usage import in_parentheses, keyword_parameters, refuse_other
 from harness.vocabulary import DIFFERENTIATED, INDEX_BYTES
 
 if TYPE_CHECKING:
@@ -141,29 +141,9 @@ class Method:
 
 
 Decorator = Callable[[Callable[..., Any]], Method]
-Settings = ParamSpec("Settings")
 
 
-def _in_parentheses(decorator: Callable[Settings, Decorator]) -> Callable[Settings, Decorator]:
-    """The same decorator, which raises a TypeError with the right usage if it is written without parentheses.
-
-    In `@selector` without parentheses, Python passes the decorated function where the settings belong.
-    """
-    settings = inspect.signature(decorator).parameters.values()
-    needed = [setting.name for setting in settings if setting.default is setting.empty]
-    name = decorator.__name__
-    usage = f"@{name}({', '.join(f'{setting}=...' for setting in needed)})"
-
-    @functools.wraps(decorator)
-    def checked(*arguments: Settings.args, **settings: Settings.kwargs) -> Decorator:
-        if arguments:
-            raise TypeError(f"@{name} is written with parentheses, and settings in them have names: {usage}")
-        return decorator(*arguments, **settings)
-
-    return checked
-
-
-@_in_parentheses
+@in_parentheses
 def selector(
     *, exact: bool = True, gradient: bool = True, mask: bool = False, matrix_bytes: Bytes = lambda case: 0
 ) -> Decorator:
@@ -182,7 +162,7 @@ def selector(
     return _decorator(implement, ("select(y, k)",), phases, exact=exact, mask=mask, matrix_bytes=matrix_bytes)
 
 
-@_in_parentheses
+@in_parentheses
 def matrix(*, matrix_bytes: Bytes, gradient_bytes: Bytes | None = None, reads_all: bool = False) -> Decorator:
     """For a function that returns build(indices, n, dtype) -> S and apply(S, y) -> values."""
     return _decorator(
@@ -195,20 +175,20 @@ def matrix(*, matrix_bytes: Bytes, gradient_bytes: Bytes | None = None, reads_al
     )
 
 
-@_in_parentheses
+@in_parentheses
 def index_map() -> Decorator:
     """For a function that returns build and apply as `matrix` does, but whose map is the indices: nothing is built."""
     returns = ("build(indices, n, dtype)", "apply(indices, y)")
     return _decorator(_through_map, returns, ("apply", "forward", "backward", "step", "jvp", "vjp", "pipeline"))
 
 
-@_in_parentheses
+@in_parentheses
 def product() -> Decorator:
     """For a function that returns project(W, x, k) -> (values, indices), where y itself never requires a gradient."""
     return _decorator(lambda project: Implementation(project=project), ("project(W, x, k)",), ("pipeline",))
 
 
-@_in_parentheses
+@in_parentheses
 def yardstick(*, passes: int) -> Decorator:
     """For a function that returns apply(y), which moves all of y `passes` times."""
     return _decorator(lambda work: Implementation(apply=lambda _, y: work(y)), ("apply(y)",), ("apply",), passes=passes)
@@ -222,32 +202,17 @@ def _decorator(
     def decorate(function: Callable[..., Any]) -> Method:
         if isinstance(function, Method):
             raise TypeError(f"{function.name} has two of these decorators: leave one of them out")
-        if inspect.isclass(function):
-            raise TypeError(f"{function.__name__} is a class: decorate a function that returns what is measured")
+        own = keyword_parameters(function)
         summary = (function.__doc__ or "").strip().partition("\n")[0]
-        signature = inspect.signature(function)
-        arguments = signature.parameters.values()
-        own = tuple(argument.name for argument in arguments if argument.kind is argument.KEYWORD_ONLY)
-        if len(own) < len(arguments):  # for example y and k: the function selects, instead of returning what selects
-            name = f"{function.__name__}{signature}"
-            raise TypeError(f"{name} has to return the function that is measured; its own parameters are keyword-only")
 
         def make(**values: Any) -> Implementation:
             returned = function(**values)
-            _refuse_other(function.__name__, returned, returns)
+            refuse_other(function.__name__, returned, returns)
             return implement(returned)
 
         return Method(function.__name__, summary, phases, make, own, **facts)
 
     return decorate
-
-
-def _refuse_other(name: str, returned: Any, returns: tuple[str, ...]) -> None:
-    """Raise TypeError unless a decorated function has returned as many functions as its decorator asks for."""
-    parts = tuple(returned) if isinstance(returned, tuple | list) else (returned,)
-    if len(parts) != len(returns) or not all(map(callable, parts)):
-        kinds = ", ".join(type(part).__name__ for part in parts)
-        raise TypeError(f"{name} has to return {' and '.join(returns)}, and it returned {kinds or 'nothing'}")
 
 
 def _through_map(closures: tuple[Callable[..., Any], Callable[..., Any]]) -> Implementation:

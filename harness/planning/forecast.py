@@ -1,7 +1,6 @@
 """What a plan will cost, before anything is measured: cases, cells, bytes, skips and time.
 
-The time comes from an earlier run of the study if there is one, and for cells that it lacks from a crude model whose
-constants were measured on a two-core machine.
+The time comes from an earlier run of the study if there is one, and from the model for cells that it lacks.
 """
 
 from __future__ import annotations
@@ -10,45 +9,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from harness.methods import Method
 from harness.planning.earlier import START_SECONDS, Earlier
-from harness.precision.repeats import repeat_metrics
+from harness.planning.model import cell_seconds, exact_seconds, timed_phases
 from harness.study.cells import Case
 from harness.study.definition import Study
 from harness.study.plan import Plan
-from harness.vocabulary import CACHE, HOST, YARDSTICKS
+from harness.vocabulary import HOST
 
 RUN_SECONDS = 2.0
 """Overhead of a run outside its launches: reading the facts of the machine, and checking the tables at the end."""
-
-BLOCK_OVERHEAD = 2.0
-"""Wall time of a block over its timed time: preparing a block takes about as long as the block."""
-
-BYTES_PER_SECOND = 1e9
-"""The rate of a check or a call that moves many bytes: topk on a CPU takes 9 to 60 times as long as one read."""
-
-ACCELERATOR_BYTES_PER_SECOND = 1e11
-"""The rate of such a call on an accelerator: topk on an H200 takes 10 to 20 times as long as one read of 4e12 bytes a
-second, and others are slower. Checks are taken to be as slow as on a CPU, since inputs are drawn there."""
-
-FLUSH_SECONDS = 0.03
-"""Flush before every block with a cold cache: twice 32 MiB, the commonest last-level cache, are read and written."""
-
-COMPILE_SECONDS = 1.0
-"""torch.compile of one phase, including what its check compiles, on a two-core machine."""
-
-REFERENCE_SECONDS, REFERENCE_ENTRY_SECONDS = 0.009, 5e-9
-"""Comparison of a cell with the exact answers: fixed part, and seconds for each entry of W; from a run of `precision`
-on a two-core machine."""
-
-REPEAT_SECONDS, REPEAT_ENTRY_SECONDS = 0.012, 4e-7
-"""Repeated calls of a cell: fixed part, and seconds for each entry of y; from a run of `repeats` on the same
-machine."""
-
-EXACT_ROW_SECONDS = 7e-4
-EXACT_PRODUCT_SECONDS = {"float16": 2e-8, "bfloat16": 2e-8, "float32": 2e-8, "float64": 1e-7}
-"""Computing the exact answers of a case: seconds for each row, and for each product in x Wᵀ; measured on one core of a
-two-core machine at n = 64 to 65536, d = 0 to 256 and 1 to 512 rows, mostly within a factor of two."""
 
 UNKNOWN = Earlier()
 
@@ -138,7 +107,7 @@ def _tally(plan: Plan, earlier: Earlier) -> _Tally:
                 name = f"{cell.method}, n = {case.n}, k = {case.k}, {case.dtype}"
                 tally.largest = cell.predicted_bytes, name
             _add_time(tally, plan, case, cell.method, earlier)
-            if plan.study.timing and not _phases(plan, case, cell.method):
+            if plan.study.timing and not timed_phases(plan, case, cell.method):
                 tally.untimed[cell.method] += 1
     return tally
 
@@ -147,8 +116,7 @@ def _add_exact(tally: _Tally, study: Study, case: Case) -> None:
     """Count the case if computing its exact answers takes longer than limits.seconds."""
     if set(study.comparison.references) <= {"native"}:
         return
-    products = case.rows * case.n * max(1, case.d)
-    seconds = EXACT_ROW_SECONDS * case.rows + EXACT_PRODUCT_SECONDS[case.dtype] * products
+    seconds = exact_seconds(case)
     tally.too_exact += seconds > study.limits.seconds
     tally.longest = max(tally.longest, (seconds, f"rows = {case.rows}, n = {case.n}, d = {case.d}, {case.dtype}"))
 
@@ -157,7 +125,7 @@ def _add_time(tally: _Tally, plan: Plan, case: Case, name: str, earlier: Earlier
     """Add the time of a cell: from an earlier run if that has the cell, else from the model."""
     for by_device in (tally.seconds, tally.unknown):
         by_device.setdefault(case.device, 0.0)
-    model, key = _cell_seconds(plan, case, name), (case.id, name)
+    model, key = cell_seconds(plan, case, name), (case.id, name)
     if key not in earlier.first:
         tally.unknown[case.device] += model
         return
@@ -219,36 +187,6 @@ def _within(study: Study, seconds: Mapping[str, float]) -> float:
         return sum(min(needed, limits.get(device, needed)) for device, needed in seconds.items())
     whole = sum(seconds.values())
     return whole if budget is None else min(whole, budget)
-
-
-def _phases(plan: Plan, case: Case, name: str) -> list[str]:
-    """The phases of a method that the study times in this case; a yardstick is timed in its own phase."""
-    has = plan.methods[name].phases_for(case)
-    return [phase for phase in has if phase in plan.study.phases or name in YARDSTICKS]
-
-
-def _cell_seconds(plan: Plan, case: Case, name: str) -> float:
-    """The seconds of a cell in all launches, by the model."""
-    method = plan.methods[name]
-    assert isinstance(method, Method)
-    study = plan.study
-    check = 0.0 if name in YARDSTICKS else 4 * (case.input_bytes + case.output_bytes) / BYTES_PER_SECOND + 0.002
-    once = 0.0  # errors are computed in the first launch only
-    if name not in YARDSTICKS and set(study.comparison.references) - {"native"}:
-        once = REFERENCE_SECONDS + REFERENCE_ENTRY_SECONDS * case.n * case.d
-    repeats = name not in YARDSTICKS and not {*repeat_metrics()}.isdisjoint(study.comparison.metrics)
-    if repeats:
-        check += REPEAT_SECONDS + REPEAT_ENTRY_SECONDS * case.rows * case.n
-    phases = _phases(plan, case, name)
-    if case.transform == "compile" and name not in YARDSTICKS:
-        check += COMPILE_SECONDS * (len(phases) if study.timing else 1)
-    if study.timing is None:
-        return once + check * (study.launches if repeats else 1)
-    cold = dict(case.parameters).get(CACHE) == "cold"
-    longest = FLUSH_SECONDS if cold else study.timing.block_seconds
-    rate = BYTES_PER_SECOND if case.device == HOST else ACCELERATOR_BYTES_PER_SECOND
-    block = sum(max(longest, method.least_bytes(phase, case) / rate) for phase in phases)
-    return once + study.timing.launches * (check + study.timing.rounds * block * BLOCK_OVERHEAD)
 
 
 def _many(count: int, one: str, more: str = "") -> str:
