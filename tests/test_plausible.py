@@ -165,11 +165,15 @@ def test_the_committed_run_of_speed_has_no_doubts(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(Path("results").glob("*/speed/reference")), ids=str)
 def test_a_clock_that_did_not_wait_would_be_found_in_it(path: Path) -> None:
-    """All of native's calls at the largest n return after 3 microseconds, as a launch on an accelerator does."""
+    """All of native's calls at the largest n return after 0.3 of the time that one read of y takes in its case.
+
+    A fixed time would not do: half a MiB is read in 5 microseconds on one day and in 8 on another.
+    """
     run = read(path)
     planted = run.timings.copy()
     mine = (planted["method"] == "native") & (planted["n"] == planted["n"].max())
-    planted.loc[mine, "seconds"] = 3e-6
+    one_read = planted[planted["method"] == "read"].groupby("case")["seconds"].min()
+    planted.loc[mine, "seconds"] = 0.3 * planted.loc[mine, "case"].map(one_read)
     found = paces(planted, run.memory)
     fast = found[found["pace"] > PACE_BOUND]
     assert set(fast["method"]) == {"native"}
