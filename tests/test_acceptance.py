@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.vocabulary import EXIT_USAGE
-from tests.acceptance import accelerator
+from tests.acceptance import aa, accelerator
 from tests.acceptance.__main__ import demonstrations, main
 
 
@@ -21,6 +21,12 @@ def test_a_name_that_no_demonstration_has_is_one_line_and_nothing_is_run(capsys:
     assert line == (
         f"tests.acceptance: unknown demonstration 'kils' (allowed: {', '.join(known)}); did you mean 'kills'?"
     )
+
+
+def test_the_study_of_a_demonstration_has_no_script_beside_it() -> None:
+    """A module of its name would be taken for its script, and the `measure` of a demonstration is another one."""
+    assert aa.STUDY.exists()
+    assert not aa.STUDY.with_suffix(".py").exists()
 
 
 def test_the_clocks_of_an_accelerator_are_rehearsed_without_one() -> None:

@@ -21,7 +21,7 @@ from tests.planted.load import BUSY_PROCESSES, busy
 
 BOUND = 0.015
 ARM_SECONDS = 0.1
-STUDY = Path(__file__).with_name("aa.toml")
+STUDY = Path(__file__).with_name("twins.toml")
 
 
 def measure() -> Iterator[Line]:
