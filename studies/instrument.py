@@ -84,19 +84,17 @@ def comparisons(facts: pd.DataFrame) -> pd.DataFrame:
     for (tool, load), mine in chosen.groupby(["item", "detail"], sort=False):
         effort = float(mine.loc[mine["fact"] == "effort", "value"].mean())
         table = mine[mine["fact"] == "log_time"].pivot_table(index=["n", "k", "seed"], columns="method", values="value")
-        paired = tool == "duel"  # each unit holds both sides
+        paired = tool == "duel"
+        sides = 1 if paired else 2  # a unit of a duel holds both sides
         for _, units in table.groupby(level=["n", "k"]):
             planted = {name: SLOWER.get(str(name), 0.0) for name in units.columns}
-            for count in range(1, len(units) // (1 if paired else 2) + 1):
-                seconds = effort * count * (1 if paired else 2)
-                for first in range(len(units) - count * (1 if paired else 2) + 1):
-                    head = (
-                        units.iloc[first : first + count] if paired else units.iloc[first + count : first + 2 * count]
-                    )
+            for count in range(1, len(units) // sides + 1):
+                for first in range(len(units) - count * sides + 1):
+                    head = units.iloc[first + count * (sides - 1) : first + count * sides]
                     base = 0.0 if paired else units[TWINS[0]].iloc[first : first + count].median()
                     for name, share in planted.items():
                         middle = head[name].mean() if paired else head[name].median()
-                        rows.append((tool, load, count, seconds, share, float(middle - base)))
+                        rows.append((tool, load, count, effort * count * sides, share, float(middle - base)))
     return pd.DataFrame(rows, columns=["tool", "load", "units", "effort", "planted", "log_ratio"])
 
 
@@ -182,10 +180,9 @@ def noise(run: Run) -> Figure:
         ticks.log(axis, "x", ticks.seconds)
         ticks.log(axis, "y", ticks.percent)
     grid.set_axis_labels("time for a cell, both sides", "difference (root mean square)").set_titles("{col_name}")
-    each_point = shares.span(rows["comparisons"])
     return style.titled(
         grid,
-        f"Difference between two sides of the same kernel; each point: {each_point} comparisons\n"
+        f"Difference between two sides of the same kernel; each point: {shares.span(rows['comparisons'])} comparisons\n"
         "bars: 95 % intervals by chi-square, as if comparisons were independent",
     )
 

@@ -2,7 +2,7 @@
 
 A method that caches by address, by tensor or by torch's version counter returns its old result the second time. The
 result of the first call is remembered, so that the last call of every block can be compared with it. The call on other
-content takes the place of the untimed call of the first block: a call of its own would cost a timing run 2 % of its
+content takes the place of the untimed call of the first block: a call of its own would cost a run of `speed` 1 % of its
 time.
 """
 
