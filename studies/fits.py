@@ -17,8 +17,8 @@ def clustered(terms: np.ndarray, values: np.ndarray, cluster: np.ndarray) -> tup
 
     terms: shape (values, terms); values: shape (values,); cluster: the number of each value's cluster, from 0 on. The
     values of one cluster need not be independent. Standard errors are those of Liang and Zeger (Biometrika 73, 1986)
-    with the factor for few clusters of Cameron and Miller (J. Human Resources 50, 2015, II.B). Student's t has one
-    degree of freedom for each cluster beyond the terms.
+    with the factor for few clusters of Cameron and Miller (J. Human Resources 50, 2015). Student's t has one degree of
+    freedom for each cluster beyond the terms.
     """
     count, size = terms.shape
     clusters = int(cluster.max()) + 1

@@ -41,7 +41,7 @@ GROWTH = 1.0625 * 2.0**-53
 """n GROWTH times the float64 sum of n |terms| is at least gamma_n times their exact sum, for every n below 2^40.
 
 gamma_n = n u / (1 - n u) bounds the error of every order of summation, with or without fused multiply-add (Higham 2002,
-section 3.1); the factor 1.0625 covers 1 - n u and the rounding of the float64 sum itself."""
+sections 3.1 and 2.6); the factor 1.0625 covers 1 - n u and the rounding of the float64 sum itself."""
 
 SMALLEST_TOP, LARGEST_TOP = 2.0**-850, 2.0**900
 """Range of the largest term of a sum: inside it, no step of the two extractions underflows or overflows. Sums outside
@@ -88,9 +88,9 @@ def attempt_dot(
 def settle_sums(terms: np.ndarray, slack: np.ndarray, exponent: np.ndarray | int, dtype: str, rung: Rung) -> Certified:
     """(m,) entries 2^exponent times the exact sums of finite terms (m, L), which are known to within slack (m,).
 
-    Two error-free extractions (Rump, Ogita & Oishi 2008, part I, section 3): the multiples of a power of two that are
-    split off each term are so coarse that their sum is exact in any order. What remains of the terms after the second
-    is summed in float64, with its error bound.
+    Two error-free extractions (ExtractVector of Rump, Ogita & Oishi 2008, part I): the multiples of a power of two that
+    are split off each term are so coarse that their sum is exact in any order. What remains of the terms after the
+    second is summed in float64, with its error bound.
     """
     length = terms.shape[-1]
     growth_bits = max(2, (length - 1).bit_length())  # length <= 2^growth_bits; `_extract` needs at least 2
@@ -159,8 +159,8 @@ def _attempt_finite(a: np.ndarray, b: np.ndarray, dtype: str, slack: np.ndarray,
 def _products(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(terms (m, 2 L), scale (m,), loss (m,)): a row's dot product is within loss 2^scale of sum(terms) 2^scale.
 
-    TwoProduct without fused multiply-add (Dekker and Veltkamp; Ogita, Rump & Oishi 2005, algorithms 3.2 and 3.3). The
-    loss comes from products below SMALLEST_PRODUCT: their parts may underflow, and so may their factors when scaled.
+    TwoProduct without fused multiply-add (Dekker and Veltkamp; Ogita, Rump & Oishi 2005, algorithm 3.3). The loss comes
+    from products below SMALLEST_PRODUCT: their parts may underflow, and so may their factors when scaled.
     """
     (x, x_scale), (y, y_scale) = _scaled(a), _scaled(b)
     with np.errstate(under="ignore"):

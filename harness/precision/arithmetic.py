@@ -84,7 +84,7 @@ def gamma(terms: np.ndarray, u: float) -> np.ndarray:
 
 
 def gamma_probable(terms: np.ndarray, u: float) -> np.ndarray:
-    """exp(lambda sqrt(m) u + m u² / (1 - u)) - 1 with lambda = LAMBDA (Higham & Mary 2019, theorem 3.1)."""
+    """exp(lambda sqrt(m) u + m u² / (1 - u)) - 1 with lambda = LAMBDA (Higham & Mary 2019, theorem 2.4)."""
     grown: np.ndarray = np.expm1(LAMBDA * np.sqrt(terms) * u + terms * u * u / (1 - u))
     return grown
 

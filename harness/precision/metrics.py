@@ -151,7 +151,7 @@ def component_max(c: Comparison) -> float:
 def condition_max(c: Comparison) -> float:
     """Largest condition number of a sum: the sum of |terms| over |sum|. 0 / 0 counts as 0.
 
-    Source: Ogita, Rump & Oishi 2005, section 4.
+    Source: Higham 2002, Accuracy and Stability of Numerical Algorithms, 2nd ed., problem 4.1.
     """
     return float(np.max(_ratios(c.size, np.abs(c.want + c.residual))))
 
