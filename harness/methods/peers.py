@@ -25,8 +25,8 @@ def jax_top_k() -> Any:
     """jax.lax.top_k, on the device of y.
 
     Exact for numbers of every dtype here; of equal values it selects the lowest index. It ranks NaN with its sign set
-    below -inf, where torch ranks every NaN above all, and -0 below +0. On CUDA it has a kernel for k < 16 and sorts
-    otherwise.
+    below -inf, where torch ranks every NaN above all, and -0 below +0. On CUDA it has a kernel for float32 and bfloat16
+    with k <= 16 and n >= 1024 (XLA, TopkSpecializer), and sorts otherwise.
     """
     # Otherwise JAX takes three quarters of the device's memory for itself when it starts.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -49,7 +49,7 @@ def jax_top_k() -> Any:
 def cupy_argpartition() -> Any:
     """The last k of cupy.argpartition: exact, in no particular order.
 
-    float16, float32 and float64 on CUDA. NaN is the largest, as in NumPy.
+    float16, float32 and float64 on CUDA. NaN is the largest, as in NumPy. CuPy documents that it sorts the whole row.
     """
     try:
         import cupy
