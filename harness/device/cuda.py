@@ -38,7 +38,7 @@ FIRST_WITH_TF32 = (8, 0)
 """Compute capability of Ampere, the first with TF32 (NVIDIA A100 white paper, 2020)."""
 
 WARM_UPS = 3
-"""Calls before a capture, as many as in torch's examples."""
+"""Calls before a capture, as many as torch.cuda.make_graphed_callables makes by default."""
 
 
 def cache_bytes() -> int:

@@ -19,7 +19,8 @@ from harness.device.definition import Event
 
 QUEUING_SECONDS = 0.0005
 """How long queuing a block may take the host. A launch takes 2 µs or more, so at most 250 kernels wait in the queue. A
-CUDA stream holds about a thousand; beyond that the host would wait for the gate before it could launch more."""
+CUDA stream holds about a thousand, as its users found (NVIDIA documents no number); beyond that the host would wait for
+the gate before it could launch more."""
 
 GATE_OVER_QUEUING = 2.0
 LEAST_GATE_SECONDS = 0.0001

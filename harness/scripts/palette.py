@@ -1,7 +1,7 @@
 """One look for all figures, drawn or on a page: the same method has the same colour and marker everywhere.
 
-The colours are those of Okabe and Ito (2008) and of Tol (2021), which colour-blind people can tell apart. Markers tell
-the methods apart in print without colours.
+Most of the colours are those of Okabe and Ito (2008) and of Tol (2021), which colour-blind people can tell apart.
+Markers tell the methods apart in print without colours.
 """
 
 from __future__ import annotations
