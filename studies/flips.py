@@ -69,7 +69,7 @@ def _threshold(n: int, k: int, d: int, distribution: str) -> tuple[float, float]
 
 
 def fitted(rate: np.ndarray, flipped: np.ndarray) -> tuple[float, float, float]:
-    """c of 1 - exp(-c r) by maximum likelihood, and the ends of its 95 % interval by the likelihood ratio.
+    """c of 1 - exp(-c r) by maximum likelihood, and the ends of its 95 % interval by the likelihood ratio (Wilks 1938).
 
     rate: r of each case; flipped: whether it flipped. Where all cases flipped the interval has no upper end, and where
     none did no lower one.

@@ -45,7 +45,10 @@ def pooled_variances(
 
 
 def _independent(cases: pd.Series) -> float:
-    """The effective number of independent quantities: those of one case are correlated by SHARED."""
+    """The effective number of independent quantities: those of one case are correlated by SHARED.
+
+    Each case counts its size divided by Kish's design effect for clusters (1965), 1 + (size - 1) SHARED.
+    """
     sizes = cases.value_counts().to_numpy(dtype=float)
     return float(np.sum(sizes / (1 + (sizes - 1) * SHARED)))
 

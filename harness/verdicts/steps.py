@@ -25,10 +25,10 @@ FEWEST_RUNS = 2 * SHORTEST
 PENALTY, FEW_RUNS = 4.0, 10.0
 """A step must reduce the sum of squares of n runs by PENALTY (1 + FEW_RUNS / n) sigma² log(n).
 
-log(n) is that of BIC. The factor, and the addition for few runs, whose sigma is uncertain, were found by simulation: of
-1000 series of 6 to 60 runs without a step, at most 1.4 % show one at sd 1.5 %, and 2.2 % at sd 5 %, where TOLERANCE
-does not help. A step of 5 % in the middle, at sd 1.5 %, is found within one run of its place in 55 % of series of 10
-runs, 93 % of 20 and 98 % of 40.
+log(n) is that of BIC (Schwarz 1978). The factor, and the addition for few runs, whose sigma is uncertain, were found by
+simulation: of 1000 series of 6 to 60 runs without a step, at most 1.4 % show one at sd 1.5 %, and 2.2 % at sd 5 %,
+where TOLERANCE does not help. A step of 5 % in the middle, at sd 1.5 %, is found within one run of its place in 55 % of
+series of 10 runs, 93 % of 20 and 98 % of 40.
 """
 
 LEAST_SPREAD = 0.005
