@@ -11,6 +11,7 @@ import pytest
 
 from harness.errors import UserError
 from harness.study.tables import Gate
+from harness.tables import Run
 from harness.verdicts.comparison import compare_verdicts, counts, duel_verdicts, exit_code, gravest_first, refuse_unlike
 from harness.verdicts.wording import quantity_name
 from harness.vocabulary import EXIT_CELLS, EXIT_FAILED, EXIT_INCONCLUSIVE
@@ -57,6 +58,27 @@ def test_a_duel_confirms_by_its_second_launches() -> None:
     assert verdicts_of(never) == {"held": "inconclusive", "gone": "inconclusive", "same": "same"}
     reason = never.set_index(["method", "kind"])["reason"]["held", "time"]
     assert re.fullmatch(r"between: \+10\.5 % \(10\.0\.\.11\.0\), and no second set of launches to confirm it", reason)
+
+
+def varying(run: Run, values: list[float]) -> Run:
+    """The run with this error of its method m in each launch."""
+    row = run.discrepancies.iloc[:1].assign(method="m")
+    rows = [row.assign(launch=launch, value=value) for launch, value in enumerate(values, 1)]
+    vars(run)["discrepancies"] = pd.concat(rows, ignore_index=True)
+    return run
+
+
+@pytest.mark.parametrize(("last", "word"), [(125.0, "worse"), (math.nan, "lost"), (math.inf, "worse")])
+def test_an_error_that_is_no_number_in_the_second_launches_does_not_pass_for_unconfirmed(
+    last: float, word: str
+) -> None:
+    before = [100 + each for each in noise(4, launches=24, sd=1.0)]
+    after = [125 + each for each in noise(5, launches=24, sd=1.0)]
+    base, head = (varying(fake_run({"m": [*QUIET, *QUIET]}), values) for values in (before, [*after[:-1], last]))
+    table = duel_verdicts(base, head, FIRST, SECOND, GATE)
+    assert verdicts_of(table, "error") == {"m": word}
+    assert (table["kind"] == "error").sum() == 1
+    assert exit_code(table, Frame({"status": ["ok"]}), strict=False) == EXIT_FAILED
 
 
 def test_the_two_clocks_of_a_phase_are_judged_each_for_itself() -> None:

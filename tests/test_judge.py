@@ -189,6 +189,13 @@ def test_fewer_than_eight_launches_decide_nothing() -> None:
     assert words(judged({"a": [0.5] * FEWEST_LAUNCHES, "b": [0.0] * FEWEST_LAUNCHES})) == {"a": "slower", "b": "same"}
 
 
+def test_two_launches_are_judged_without_a_warning_whatever_their_spread() -> None:
+    """A warning fails a test here. Among a hundred quantities t must exceed 6000, whose exponential is infinite."""
+    table = judged({str(number): [0.0, 0.3] for number in range(100)})
+    assert np.isposinf(table["detectable"]).all()
+    assert set(table["verdict"]) == {"inconclusive"}
+
+
 def test_without_any_spread_it_is_sure() -> None:
     table = judged({"at": [BEYOND] * 12, "above": [BEYOND + 1e-9] * 12, "none": [0.0] * 12, "below": [-0.021] * 12})
     assert words(table) == {"at": "same", "above": "slower", "none": "same", "below": "faster"}

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from harness.verdicts.changes import IDENTITY, NOT_JUDGED, QUANTITY, errors
+from harness.verdicts.changes import IDENTITY, QUANTITY, errors
 from harness.verdicts.judge import JUDGED_METRICS
 from harness.verdicts.measured import Measured
+from harness.vocabulary import YARDSTICKS
 
 NOT_IN_HEAD, NOT_IN_BASE = "it is not in the head", "not in the base"
 
@@ -62,7 +63,7 @@ def _quantities(runs: Sequence[Measured], key: list[str]) -> pd.DataFrame:
         for kind, table in (("time", run.timings), ("memory", memory)):
             tables.append(table.assign(kind=kind, tensor="", reference="", metric=""))
     rows = pd.concat([table[[*key, *QUANTITY]] for table in tables], ignore_index=True).drop_duplicates()
-    return rows[~rows["method"].isin(NOT_JUDGED)]
+    return rows[~rows["method"].isin(YARDSTICKS)]
 
 
 def _states(cells: pd.DataFrame, key: list[str]) -> pd.DataFrame:
@@ -79,7 +80,7 @@ def _states(cells: pd.DataFrame, key: list[str]) -> pd.DataFrame:
         tried=~cells["status"].isin(("skipped", "unsupported")),
         why=np.array(why, dtype=object),  # so that it is a column of text even without a cell
     )
-    measured = measured[~measured["method"].isin(NOT_JUDGED)]
+    measured = measured[~measured["method"].isin(YARDSTICKS)]
     table = measured.groupby(key, sort=False).agg(
         ok=("ok", "any"), bad=("bad", "any"), tried=("tried", "any"), why=("why", "max")
     )

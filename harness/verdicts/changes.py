@@ -16,6 +16,7 @@ import pandas as pd
 from harness.verdicts.floors import added
 from harness.verdicts.pooling import pooled_variances
 from harness.verdicts.ratios import OF_A_BLOCK, paired_log_ratios
+from harness.vocabulary import YARDSTICKS
 
 QUANTITY = ("kind", "phase", "clock", "tensor", "reference", "metric")
 """The columns that, with the cell, identify a quantity. A time by the wall clock and one by the device clock are two
@@ -25,8 +26,6 @@ IDENTITY = ["case", "method", *QUANTITY]
 
 READ = "read"
 """The yardstick whose multiples are the levels of times."""
-
-NOT_JUDGED = ("copy", READ)
 
 FEWEST_REPEATS = {"memory": 2, "error": 1}
 """kind -> how many launches of a side must repeat a figure before it counts as one without spread.
@@ -59,7 +58,7 @@ def paired_errors(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
 def time_levels(timings: pd.DataFrame) -> pd.DataFrame:
     """Per quantity and launch: value (median seconds a call), log_level (log of its multiple of one read of y)."""
     paired = paired_log_ratios(timings, READ, base_phase="apply").rename(columns={"log_ratio": "log_level"})
-    paired = paired[~paired["method"].isin(NOT_JUDGED)]
+    paired = paired[~paired["method"].isin(YARDSTICKS)]
     by = [*(name for name in timings.columns if name not in OF_A_BLOCK), "launch"]
     medians = paired.groupby(by, sort=False)[["seconds", "log_level"]].median().reset_index()
     return _quantity(medians.rename(columns={"seconds": "value"}), "time")
@@ -67,7 +66,7 @@ def time_levels(timings: pd.DataFrame) -> pd.DataFrame:
 
 def memory_levels(memory: pd.DataFrame) -> pd.DataFrame:
     """Per quantity and launch: value (peak bytes), log_level (log of value + `added`)."""
-    known = memory[~memory["method"].isin(NOT_JUDGED)].dropna(subset=["peak_bytes"])
+    known = memory[~memory["method"].isin(YARDSTICKS)].dropna(subset=["peak_bytes"])
     known = known.rename(columns={"peak_bytes": "value"}).drop(columns="min_bytes")
     return _with_log_level(_quantity(known, "memory").assign(clock=""))
 
@@ -96,6 +95,11 @@ def unvarying_levels(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     """The same for levels; those of the base may come from several runs."""
     by = _cell_and_quantity(head.columns)
     return _unvarying(_repeated(base, by), _repeated(head, by))
+
+
+def not_finite(figures: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `figures` (with columns `base head`) in which a side is NaN or infinite."""
+    return figures[~np.isfinite(figures[["base", "head"]]).all(axis=1)]
 
 
 def without(samples: pd.DataFrame, quantities: pd.DataFrame) -> pd.DataFrame:
@@ -216,7 +220,7 @@ def _unvarying(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
 def _side_by_side(base: pd.DataFrame, head: pd.DataFrame, within: list[str], value: str) -> pd.DataFrame:
     """The rows of both sides joined on `within`, with their values as columns `base` and `head`; no yardsticks."""
     on = ["case", "method", *within]
-    mine = head[~head["method"].isin(NOT_JUDGED)].rename(columns={value: "head"})
+    mine = head[~head["method"].isin(YARDSTICKS)].rename(columns={value: "head"})
     others = [name for name in ("position", "calls", "min_bytes") if name in mine]
     theirs = base[[*on, value]].rename(columns={value: "base"})
     return mine.drop(columns=others).merge(theirs, on=on)

@@ -21,6 +21,7 @@ from harness.verdicts.changes import (
     error_levels,
     errors,
     memory_levels,
+    not_finite,
     paired_errors,
     paired_memory,
     paired_times,
@@ -50,16 +51,19 @@ Launches = Sequence[int]
 
 def duel_verdicts(base: Measured, head: Measured, first: Launches, second: Launches, gate: Gate) -> pd.DataFrame:
     """The verdicts of a duel. A change that the `first` launches show stands only if the `second` confirm it."""
-    pairs = _pairs(base, head, first)
+    pairs, again = (_pairs(base, head, launches) for launches in (first, second))
+    # A figure that is not finite cannot confirm anything, and must not pass for unconfirmed: it decides by itself.
+    broken = not_finite(unvarying_pairs(again))
+    pairs, again = without(pairs, broken), without(again, broken)
     judged = _judged_pairs(pairs, gate)
     if judged["found"].any():
         # Only the quantities to be confirmed are judged again, so false discoveries are controlled among them alone.
         found = pd.MultiIndex.from_frame(judged.loc[judged["found"], IDENTITY])
-        again = _pairs(base, head, second)
         again = again[pd.MultiIndex.from_frame(again[IDENTITY]).isin(found)]
         judged = confirm(judged, judge(changes_of_pairs(again), tolerances(gate)))
+    unvarying = [judge_unvarying(figures, tolerances(gate)) for figures in (unvarying_pairs(pairs), broken)]
     counted = judge_counts(base.instructions, head.instructions, gate.instructions)
-    return _table([base], head, judged, judge_unvarying(unvarying_pairs(pairs), tolerances(gate)), counted)
+    return _table([base], head, judged, *unvarying, counted)
 
 
 def judged_so_far(base: Measured, head: Measured, launches: Launches, gate: Gate) -> pd.DataFrame:

@@ -75,12 +75,14 @@ def judge(changes: pd.DataFrame, tolerance: Mapping[str, float]) -> pd.DataFrame
     shown = np.where((table["launches"] < FEWEST_WITH_INTERVAL) | ~(half <= WIDEST), np.nan, half)
     detectable = (_one_of_all(len(table), freedom) + stats.t.ppf(POWER, freedom)) * error
     words = np.where(table["effect"] > 0, _words(table, GROWN), _words(table, SHRUNK))
+    with np.errstate(over="ignore"):  # t of two launches is in the thousands: then no change is detectable (infinite)
+        smallest = np.expm1(detectable)
     judged = table.assign(
         ratio=np.exp(table["effect"]),
         low=np.exp(table["effect"] - shown),
         high=np.exp(table["effect"] + shown),
         p=p,
-        detectable=np.expm1(detectable),
+        detectable=smallest,
         settled=_settled(table, beyond, detectable, error, freedom),
         found=found,
         verdict=np.select([found, within & np.isfinite(size) & ~few], [words, "same"], "inconclusive"),
