@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from harness.errors import UserError
+from harness.export.of_suite import entry
 from harness.report.judgement import judgement_lines
 from harness.report.suites import next_after_suite
 from harness.study.tables import Gate
-from harness.tables import read_suite, read_suite_verdicts, write_suite_verdicts
+from harness.suite.definition import SuiteTest, narrowed
+from harness.tables import function_and_parameters, read_suite, read_suite_verdicts, write_suite_verdicts
 from harness.verdicts.comparison import exit_code
-from harness.verdicts.suites import as_cells, suite_judged_so_far, suite_sides_text, suite_verdicts
+from harness.verdicts.suites import as_cells, function_of, suite_judged_so_far, suite_sides_text, suite_verdicts
 from harness.vocabulary import EXIT_CELLS, EXIT_FAILED
 from tests.suite_sides import EFFECT, FIRST, INFO, SECOND, side, written
+
+NEEDED = ("suite", "commit", "dirty", "machine", "python", "packages", "parameters", "begin", "end")
 
 
 def test_verdicts_are_those_of_the_judge_and_keep_only_what_a_test_has(tmp_path: Path) -> None:
@@ -87,7 +92,7 @@ def test_the_advice_narrows_or_asks_for_more_time(tmp_path: Path) -> None:
     (line,) = next_after_suite(verdicts, "harness duel --pytest a.py")
     assert line.startswith("next: `harness duel --pytest a.py --only test=test_unsure` ")
     (line,) = next_after_suite(verdicts[verdicts["verdict"] == "inconclusive"], "x")
-    assert line == "next: raise --budget: 12 launches do not decide 1 tests"
+    assert line == "next: raise --budget: 12 launches do not decide 1 test"
     assert list(next_after_suite(verdicts[verdicts["verdict"] == "same"], "x")) == []
 
 
@@ -97,7 +102,14 @@ def test_the_advice_narrows_or_asks_for_more_time(tmp_path: Path) -> None:
         ("{", "not JSON"),
         ("[]", "not a JSON object"),
         (json.dumps(INFO | {"schema": 2}), "schema 2 of suites, this version reads 1"),
-        (json.dumps(INFO | {"parameters": "n"}), "parameters: must be a list of names"),
+        (json.dumps(INFO | {"parameters": "n"}), "parameters: Input should be a valid list, got 'n'"),
+        (json.dumps(INFO | {"packages": {"pytest": 9}}), "packages.pytest: Input should be a valid string, got 9"),
+        (json.dumps(INFO | {"machine": {"slug": "../here"}}), "machine.slug: "),
+        (json.dumps(INFO | {"end": "\ud800"}), "surrogates not allowed"),
+        *(
+            (json.dumps({key: INFO[key] for key in INFO if key != gone}), f"{gone}: this key is required")
+            for gone in NEEDED
+        ),
         (None, "No such file"),
     ],
 )
@@ -108,3 +120,24 @@ def test_a_side_that_cannot_be_read_is_one_line(text: str | None, words: str, tm
         read_suite(tmp_path)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("test", "function", "parameters"),
+    [
+        ("a.py::test_f", "test_f", ""),
+        ("a.py::test_f[3-x]", "test_f", "[3-x]"),
+        ("a.py::TestOf::test_f[3]", "test_f", "[3]"),
+        ("some[1]/a.py::test_f[3]", "test_f", "[3]"),
+        ("a.py::test_f[b.py::test_g[4]]", "test_f", "[b.py::test_g[4]]"),
+        ("some[1]/a.py::TestOf::test_f", "test_f", ""),
+        ("test_f[x]", "test_f", "[x]"),
+    ],
+)
+def test_the_function_and_the_parameters_of_a_test(test: str, function: str, parameters: str) -> None:
+    assert function_and_parameters(test) == (function, parameters)
+    assert SuiteTest(test).function == function
+    assert list(function_of(pd.Series([test, test]))) == [function, function]
+    assert [each.id for each in narrowed([SuiteTest(test)], [f"test={test.removesuffix(parameters)}"])] == [test]
+    entered = entry({"test": test}, 12)
+    assert (entered["name"], entered["param"]) == (function + parameters, parameters[1:-1] or None)

@@ -18,6 +18,7 @@ from harness.tables import (
     Row,
     RunWriter,
     SuiteRun,
+    function_and_parameters,
     parameter_column,
     read_suite,
     write_suite_info,
@@ -123,4 +124,4 @@ class SuiteLaunches:
 
 def _label(launch: int, test: SuiteTest) -> str:
     """The text of the progress bar while a test is measured."""
-    return f"launch {launch}, {test.id.rpartition('::')[2]}"
+    return f"launch {launch}, {''.join(function_and_parameters(test.id))}"

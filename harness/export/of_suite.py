@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.tables import PARAMETER
+from harness.tables import PARAMETER, function_and_parameters
 
 
 def id_and_parameters(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -23,12 +23,12 @@ def entry(row: Mapping[Any, Any], launches: int) -> dict[str, Any]:
     """The fields of a benchmark beside its statistics, for one test of a suite. They are named as pytest-benchmark
     itself names them, so that `pytest-benchmark compare` matches this entry with one of its own."""
     test = str(row["test"])
-    function, _, own = test.rpartition("::")[2].partition("[")
+    function, own = function_and_parameters(test)
     return {
         "group": None,
-        "name": test.rpartition("::")[2],
+        "name": function + own,
         "fullname": test,
         "params": parameters(row) or None,
-        "param": own.removesuffix("]") or None,
+        "param": own[1:-1] or None,
         "extra_info": {"function": function, "launches": launches},
     }

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.errors import UserError, unknown
 from harness.study.tables import MEMORY, Gate, Limits, Precision, Timing
+from harness.tables import function_and_parameters
 from harness.vocabulary import HOST
 
 TEST = "test"
@@ -39,7 +40,7 @@ class SuiteTest:
     @property
     def function(self) -> str:
         """The name of the test function."""
-        return self.id.partition("[")[0].rpartition("::")[2]
+        return function_and_parameters(self.id)[0]
 
     @property
     def device(self) -> str:
@@ -145,5 +146,6 @@ def narrowed(tests: Sequence[SuiteTest], only: Iterable[str]) -> list[SuiteTest]
 
 def _values(test: SuiteTest, axis: str) -> set[str]:
     if axis == TEST:
-        return {test.function, test.id.partition("[")[0], test.id}
+        function, parameters = function_and_parameters(test.id)
+        return {function, test.id.removesuffix(parameters), test.id}
     return {value for name, value in test.parameters if name == axis}

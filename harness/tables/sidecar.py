@@ -1,4 +1,4 @@
-"""run.json: the keys that readers and `run --resume` rely on, checked when a run is read."""
+"""run.json and suite.json: the keys that readers and `run --resume` rely on, checked when a run or a side is read."""
 
 from __future__ import annotations
 
@@ -48,6 +48,12 @@ class TimingFacts(BaseModel):
     launches: Annotated[int, Field(ge=1)] | None = None
 
 
+def _encodable(info: dict[str, Any]) -> dict[str, Any]:
+    """Raise UnicodeEncodeError for half a surrogate pair, which JSON allows, but no file and no terminal takes."""
+    json.dumps(info, ensure_ascii=False).encode()
+    return info
+
+
 class Sidecar(BaseModel):
     """run.json: the keys that are relied on. Its other keys are only shown to people."""
 
@@ -69,12 +75,7 @@ class Sidecar(BaseModel):
     timing: TimingFacts | None = None
     digests: dict[str, str] = {}
 
-    @model_validator(mode="before")
-    @classmethod
-    def _is_text(cls, info: dict[str, Any]) -> dict[str, Any]:
-        """Raise UnicodeEncodeError for half a surrogate pair, which JSON allows, but no file and no terminal takes."""
-        json.dumps(info, ensure_ascii=False).encode()
-        return info
+    _is_text = model_validator(mode="before")(_encodable)
 
     @field_validator("text")
     @classmethod
@@ -91,3 +92,22 @@ class Sidecar(BaseModel):
         if taken := parameters.keys() & TAKEN:
             raise ValueError(f"a parameter cannot have the name of a column: {min(taken)}")
         return parameters
+
+
+class SuiteSidecar(BaseModel):
+    """suite.json: the keys that are relied on. Its other keys are only shown to people."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    suite: str
+    commit: str
+    dirty: bool
+    machine: MachineFacts
+    python: str
+    packages: dict[str, str]
+    parameters: list[str]
+    begin: str
+    end: str | None
+    timing: TimingFacts | None = None
+
+    _is_text = model_validator(mode="before")(_encodable)

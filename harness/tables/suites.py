@@ -17,13 +17,16 @@ from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
+from pydantic import ValidationError
 
 from harness.errors import UserError
+from harness.study.validation import one_line
 from harness.tables.checked import read_table
 from harness.tables.files import replace_text
 from harness.tables.judged import VERDICTS_FILE
 from harness.tables.reading import HEAD, read_object
 from harness.tables.schema import FOLDER_NAME, SUITE_FILE, column_kinds
+from harness.tables.sidecar import SuiteSidecar
 from harness.tables.writing import RunWriter, append_history, table_text
 from harness.vocabulary import STATUSES, VERDICTS
 
@@ -109,6 +112,16 @@ def parameter_column(name: str) -> str:
     return f"{PARAMETER}{name}"
 
 
+def function_and_parameters(test: str) -> tuple[str, str]:
+    """The name of a test's function, and its parameters in brackets ('' if it has none), from pytest's id of the test.
+
+    The path before the first '::' may contain a bracket, and a parameter may contain '::'.
+    """
+    _, has_path, names = test.partition("::")
+    names, bracket, parameters = (names if has_path else test).partition("[")
+    return names.rpartition("::")[2], bracket + parameters
+
+
 @dataclass(frozen=True)
 class SuiteRun:
     """One side of a duel of a suite, on disk."""
@@ -144,13 +157,16 @@ def write_suite_info(folder: Path, info: Mapping[str, Any]) -> None:
 
 
 def read_suite(folder: Path) -> SuiteRun:
-    """One side of a duel of a suite. Raises UserError if there is none, or if its schema version is unknown."""
+    """One side of a duel of a suite. Raises UserError if there is none, its schema version is unknown, or it is
+    damaged."""
     path = folder / SUITE_FILE
     info = read_object(path)
     if info.get("schema") != SUITE_SCHEMA:
         raise UserError(f"{path}: schema {info.get('schema')!r} of suites, this version reads {SUITE_SCHEMA}")
-    if not isinstance(info.get("parameters"), list) or not all(isinstance(name, str) for name in info["parameters"]):
-        raise UserError(f"{path}: parameters: must be a list of names")
+    try:
+        SuiteSidecar.model_validate(info)
+    except ValidationError as error:
+        raise UserError(f"{path}: {one_line(error, {'': SuiteSidecar})}") from None
     return SuiteRun(folder, info)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from harness.machine import Revision
-from harness.tables import SuiteRun, parameter_column
+from harness.tables import SuiteRun, function_and_parameters, parameter_column
 from harness.verdicts.absent import NOT_IN_HEAD
 from harness.verdicts.comparison import duel_verdicts, gravest_first, judged_so_far
 from harness.vocabulary import WALL
@@ -81,7 +81,7 @@ def _keyed(table: pd.DataFrame) -> pd.DataFrame:
 
 def function_of(tests: pd.Series) -> pd.Series:
     """The names of the test functions, from the ids of tests."""
-    return tests.str.partition("[")[0].str.rpartition("::")[2] if len(tests) else tests
+    return tests.map({test: function_and_parameters(test)[0] for test in tests.unique()}) if len(tests) else tests
 
 
 def unlike_packages(base: Info, head: Info) -> list[str]:
