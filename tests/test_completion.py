@@ -130,6 +130,11 @@ def test_without_a_study_that_can_be_read_every_axis_is_offered(offered: Offered
     assert offered("plan", *study, "--only", "dtype=") == []
 
 
+def test_a_study_that_is_nested_too_deeply_offers_every_axis(offered: Offered) -> None:
+    Path("studies/deep.toml").write_text("title = " + "[" * 5000)
+    assert offered("plan", "deep", "--only", "dt") == ["dtype="]
+
+
 @pytest.mark.parametrize("verb", cli.commands)
 def test_verbs_and_their_options_are_offered(offered: Offered, verb: str) -> None:
     assert verb in offered("")

@@ -18,10 +18,12 @@ from click.testing import CliRunner
 import harness
 from harness.cli import cli
 from harness.duel import Duel, duel, sets
+from harness.duel.base_only import base_only
 from harness.duel.launches import Launches
 from harness.duel.origin import Origin, base_origin
 from harness.errors import UserError
 from harness.machine import Revision
+from harness.planning.loading import plan_of
 from harness.repository.checkout import checked_out
 from harness.session.case_result import CaseResult, CellResult
 from harness.study.cells import Case, Cell
@@ -158,6 +160,19 @@ def test_the_verdicts_are_read_back(fought: Duel) -> None:
     back = read_verdicts(fought.path)
     assert list(back["verdict"]) == list(fought.verdicts["verdict"])
     assert back["ratio"].notna().sum() == fought.verdicts["ratio"].notna().sum()
+
+
+@pytest.mark.parametrize("text", ["methods = 5", "title = " + "[" * 5000, "methods = [5, 'native']", "title ="])
+def test_a_study_file_of_the_base_that_makes_no_sense_lists_no_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    for side, content in (("head", 'title = "T"\nmethods = "native"\n[axes]\nn = 8\nk = 2\n'), ("base", text)):
+        (tmp_path / side / "studies").mkdir(parents=True)
+        (tmp_path / side / "studies" / "trial.toml").write_text(content)
+    monkeypatch.chdir(tmp_path / "head")
+    study = harness.load_study("trial")
+    base = Origin(tmp_path / "base", sys.executable, Revision("b" * 40, dirty=False))
+    assert base_only(base, study, Path("studies"), plan_of(study)) == {}
 
 
 def test_it_is_a_verb(tmp_path: Path) -> None:

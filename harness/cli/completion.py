@@ -85,7 +85,7 @@ def _swept(context: Context) -> dict[str, list[Any]]:
         own = {key for shape in shapes.values() for key in shape}
         swept = {axis: study["axes"][axis] for axis in AXES if axis in study["axes"] and axis not in own}
         swept |= {"method": study["methods"], **({SHAPE: list(shapes)} if shapes else {})}
-    except (UserError, OSError, ValueError, KeyError, AttributeError, TypeError):
+    except (UserError, OSError, ValueError, RecursionError, KeyError, AttributeError, TypeError):
         return {axis: [] for axis in (*AXES, "method")}
     return {axis: values if isinstance(values, list) else [values] for axis, values in swept.items()}
 

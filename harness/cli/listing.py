@@ -39,5 +39,5 @@ def listing(studies: Path) -> Iterator[str]:
 def _title(path: Path) -> str:
     try:
         return str(tomllib.loads(decoded(path.read_bytes())).get("title", ""))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return "(cannot be read)"

@@ -40,10 +40,10 @@ def _methods_listed(folder: Path, studies: Path, name: str) -> list[str]:
     try:
         path = folder / studies.resolve().relative_to(Path.cwd()) / f"{name}.toml"
         return _methods_of(decoded(path.read_bytes()))
-    except (OSError, ValueError):  # tomllib.TOMLDecodeError is a ValueError
+    except (OSError, ValueError, RecursionError):  # tomllib raises a ValueError, or a RecursionError for deep nesting
         return []
 
 
 def _methods_of(text: str) -> list[str]:
     methods = tomllib.loads(text).get("methods", [])
-    return [name for name in ([methods] if isinstance(methods, str) else methods) if isinstance(name, str)]
+    return [name for name in (methods if isinstance(methods, list) else [methods]) if isinstance(name, str)]
