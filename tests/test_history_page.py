@@ -224,6 +224,16 @@ def test_the_reports_of_judged_runs_are_written_where_they_are_missing_and_linke
     assert (folder / "report.html").stat().st_mtime_ns == before
 
 
+def test_a_report_that_cannot_be_written_is_told_and_the_page_is_written(duelled: Path) -> None:
+    folder = next(duelled.glob("there/recorded/*"))
+    (duelled / "recorded.py").write_text("def line(run): pass\nFIGURES = (line,)\n")
+    (folder / "head" / "figures").write_text("a file, where a folder should be")
+    told = call("history", "--machine", "there", "--results", duelled, "--studies", duelled, "--page", "--reports")
+    assert told.exit_code == 0, told.output
+    assert f"no report of {folder}: {folder / 'head' / 'figures'}: " in told.stdout
+    assert (duelled / "there" / "history.html").is_file()
+
+
 def test_the_page_in_another_folder_links_to_the_same_reports(duelled: Path, tmp_path: Path) -> None:
     folder = next(duelled.glob("there/recorded/*"))
     (folder / "report.html").write_text("")

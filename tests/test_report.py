@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -354,10 +355,11 @@ def test_the_listing_names_everything_that_is_registered() -> None:
 
 
 def test_a_study_that_cannot_be_read_is_listed_all_the_same(tmp_path: Path) -> None:
-    (tmp_path / "broken.toml").write_text("title =")
-    assert [line.split(maxsplit=1) for line in listing(tmp_path) if "broken" in line] == [
-        ["broken", "(cannot be read)"]
-    ]
+    for text in ("title =", "title = " + "[" * 5000):
+        (tmp_path / "broken.toml").write_text(text)
+        assert [line.split(maxsplit=1) for line in listing(tmp_path) if "broken" in line] == [
+            ["broken", "(cannot be read)"]
+        ]
     assert next(listing(tmp_path / "nowhere")) == "studies:"
 
 
@@ -382,6 +384,9 @@ def test_every_figure_is_drawn_and_the_same_rows_give_the_same_bytes(smoke: Run,
         ("x = 1\nx.y\n", "smoke.py:2: AttributeError: "),
         ("import sys\nsys.exit(0)\n", "smoke.py:2: SystemExit: 0"),
         ("raise SystemExit('no licence')", "smoke.py:1: SystemExit: no licence"),
+        ("def one(run):\n    pass\nFIGURES = one\n", "smoke.py: FIGURES must be a list or a tuple of functions"),
+        ("FIGURES = ['one']\n", "smoke.py: FIGURES must be a list or a tuple of functions"),
+        ("import functools\nDARK = (functools.partial(print),)\n", "smoke.py: DARK must be a list or a tuple"),
     ],
 )
 def test_a_script_that_fails_is_the_fault_of_its_author_and_says_where(
@@ -409,6 +414,14 @@ def test_a_figure_that_fails_is_told_with_its_line_and_the_others_are_drawn(smok
         f"no figure none: {tmp_path / 'smoke.py'}: TypeError: none returned NoneType, not a matplotlib Figure",
         f"no figure ends: {tmp_path / 'smoke.py'}:7: SystemExit: ",
     ]
+
+
+def test_a_script_may_have_dataclasses(tmp_path: Path) -> None:
+    """With annotations as text, these look up the module of their class by its name."""
+    lines = ["from __future__ import annotations", "from dataclasses import dataclass", "FIGURES = ()"]
+    (tmp_path / "smoke.py").write_text("\n".join([*lines, "@dataclass", "class Point:", "    x: int"]))
+    assert load_script("smoke", tmp_path).figures == ()
+    assert "study_smoke" not in sys.modules
 
 
 def test_a_script_that_wants_no_figures_draws_nothing(smoke: Run, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from harness.errors import UserError
+from harness.errors import UserError, refused
 from harness.history.document import Kept, history_document
 from harness.page.compared import Comparison
 from harness.page.document import document
@@ -99,8 +99,8 @@ def publish_reports(
         if run in judged and not (folder / REPORT).is_file():
             try:
                 say(str(publish([str(folder)], results, studies, folder / REPORT, say)))
-            except UserError as error:
-                say(f"no report of {folder}: {error}")
+            except (UserError, OSError) as error:
+                say(f"no report of {folder}: {refused(error) if isinstance(error, OSError) else error}")
 
 
 def _kept(folder: Path, page: Path) -> Kept:

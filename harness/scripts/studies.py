@@ -59,7 +59,7 @@ def load_script(name: str, folder: Path) -> Script:
     """The script of the study `name` in `folder`, or of a shipped one. A script that does not define FIGURES gets those
     of the default script.
 
-    Raises UserError where the script cannot be run.
+    Raises UserError where the script cannot be run, or offers as figures what are no functions.
     """
     if not re.fullmatch(FOLDER_NAME, name):
         raise UserError(f"{folder}: '{name}' is no name of a study")
@@ -70,6 +70,7 @@ def load_script(name: str, folder: Path) -> Script:
         default = SHIPPED / f"{DEFAULT}.py"
         offered["FIGURES"] = getattr(_module(default), "FIGURES", ())
         path = path if module else default
+    offered |= {attribute: _functions(offered[attribute], attribute, path) for attribute in ("FIGURES", "DARK")}
     return Script(path, *offered.values())
 
 
@@ -80,14 +81,25 @@ def captions(name: str, folder: Path) -> dict[str, str]:
 
 
 def load_trends(folder: Path) -> tuple[Callable[[Any, Any], Any], ...]:
-    """The functions that draw a history: (rows of one study, steps) -> figure."""
-    return getattr(_module(trends_script(folder)), "TRENDS", ())
+    """The functions that draw a history: (rows of one study, steps) -> figure. Raises UserError where the script cannot
+    be run."""
+    path = trends_script(folder)
+    return _functions(getattr(_module(path), "TRENDS", ()), "TRENDS", path)
 
 
 def trends_script(folder: Path) -> Path:
     """The script that draws a history: `history.py` in `folder`, or else the shipped one."""
     own = folder / f"{TRENDS_SCRIPT}.py"
     return own if own.is_file() else SHIPPED / own.name
+
+
+def _functions(offered: object, attribute: str, path: Path) -> tuple[Callable[..., Any], ...]:
+    """The functions that a script offers. Raises UserError for anything else, before a study is measured for it."""
+    functions = tuple(offered) if isinstance(offered, Iterable) else None
+    # The files of a figure are named after its function, so something callable without a name will not do.
+    if functions is None or not all(callable(each) and hasattr(each, "__name__") for each in functions):
+        raise UserError(f"{path}: {attribute} must be a list or a tuple of functions")
+    return functions
 
 
 @contextmanager
@@ -107,8 +119,12 @@ def _module(path: Path) -> ModuleType | None:
         if spec is None or spec.loader is None:
             raise UserError(f"{path}: cannot be imported")
         module = importlib.util.module_from_spec(spec)
-        with _as_user_error(path):
-            spec.loader.exec_module(module)
+        sys.modules[spec.name] = module  # dataclasses look up the module of a class in which annotations are text
+        try:
+            with _as_user_error(path):
+                spec.loader.exec_module(module)
+        finally:
+            sys.modules.pop(spec.name, None)
     return module
 
 
