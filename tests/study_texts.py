@@ -92,6 +92,8 @@ WRONG = [
     (VALID + "[instructions]\ncalls = 1", ("calls", "launches")),
     (VALID + "[gate]\ntime = 1", ("gate.time", "less than 1")),
     (VALID + "[parameters]\ndecimals = []", ("parameters.decimals", "at least 1")),
+    (VALID + "[parameters]\ndecimals = [1.5, nan]", ("parameters.decimals.1", "finite", "got nan")),
+    (VALID + "[parameters]\ndecimals = -inf", ("parameters.decimals.0", "finite", "got -inf")),
     ("title =", ("not TOML",)),
     (VALID + "n = 128", ("not TOML",)),
 ]

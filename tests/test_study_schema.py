@@ -23,7 +23,9 @@ from harness.study.file import parse_study
 from harness.vocabulary import AXES
 from tests.study_texts import KNOWN, MISSPELT, SCHEMA, SHIPPED, VALID, VALIDATOR, WRONG
 
-BEYOND_JSON = ("n = 64.0", "budget_seconds = inf", "width = nan", "seconds = nan")
+BEYOND_JSON = (
+    "n = 64.0", "budget_seconds = inf", "width = nan", "seconds = nan", "decimals = [1.5, nan]", "decimals = -inf",
+)  # fmt: skip
 """Last lines of files that are wrong, and not by what JSON is: there 64.0 is 64, and no number is inf or nan."""
 
 

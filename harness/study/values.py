@@ -5,6 +5,7 @@ Each type tells pydantic what to accept, and describes the same in the JSON Sche
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -57,6 +58,13 @@ def _plain(value: Value) -> Value:
     return value
 
 
+def _finite(value: Value) -> Value:
+    # pandas drops the rows of a group whose key is NaN, and JSON has no infinity.
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number must be finite")
+    return value
+
+
 Some = Annotated[
     tuple[Value, ...],
     BeforeValidator(_as_list),
@@ -67,8 +75,13 @@ Some = Annotated[
 Word = Annotated[str, AfterValidator(_plain), Field(json_schema_extra={"pattern": PLAIN_WORD})]
 """A word that names something in the tables. A spreadsheet may open these, so it must not look like a formula."""
 
-Scalar = Annotated[bool | int | float | str, AfterValidator(_plain), Field(json_schema_extra={"pattern": PLAIN_WORD})]
-"""A value of one of the study's own axes. A text must be as plain as a Word."""
+Scalar = Annotated[
+    bool | int | float | str,
+    AfterValidator(_plain),
+    AfterValidator(_finite),
+    Field(json_schema_extra={"pattern": PLAIN_WORD}),
+]
+"""A value of one of the study's own axes. A text must be as plain as a Word, and a number finite."""
 
 Name = Annotated[Word, Field(min_length=1)]
 
