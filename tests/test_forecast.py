@@ -89,13 +89,16 @@ def test_a_run_of_a_cluster_guides_clusters_only_and_workers_share_the_time(tmp_
     assert shared == pytest.approx(alone / 4)
 
 
-@pytest.mark.parametrize("spoiled", ["rounds", "run.json", "cells.csv"])
+@pytest.mark.parametrize("spoiled", ["rounds", "run.json", "cells.csv", "begin"])
 def test_a_run_of_another_protocol_or_one_that_cannot_be_read_is_no_guide(tmp_path: Path, spoiled: str) -> None:
     run = recorded(tmp_path)
     study = load_study_of(run)
     if spoiled == "rounds":
         assert study.timing is not None
         study = study.model_copy(update={"timing": study.timing.model_copy(update={"rounds": 99})})
+    elif spoiled == "begin":  # without its time zone, which the end has
+        info = json.loads((run.path / "run.json").read_text())
+        (run.path / "run.json").write_text(json.dumps(info | {"begin": "2026-01-01T00:00:00"}))
     else:
         (run.path / spoiled).write_text("{")
     assert earlier_run(tmp_path, study, HERE) == Earlier()

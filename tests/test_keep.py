@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,15 @@ def test_a_run_that_nobody_could_repeat_is_not_kept(tmp_path: Path, info: dict[s
     assert str(run) in result.stderr
     assert word in result.stderr
     assert [path.name for path in run.parent.iterdir()] == [run.name]
+
+
+def test_a_run_that_does_not_say_whether_the_tree_was_dirty_is_kept(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    info = json.loads((run / "run.json").read_text())
+    del info["dirty"]
+    (run / "run.json").write_text(json.dumps(info))
+    result = call(tmp_path, "keep", run)
+    assert (result.exit_code, result.stdout.split()) == (0, [str(run.parent / "reference")])
 
 
 def test_a_reference_is_never_written_over(tmp_path: Path) -> None:

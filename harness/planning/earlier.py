@@ -55,8 +55,8 @@ def earlier_run(results: Path, study: Study, slug: str = "") -> Earlier:
             run = read(path.parent)
             if run.info["end"] and _protocol(run) == _protocol_of(study):
                 return _of(run, path.parts[-4].startswith(slug))
-        except (UserError, OSError, ValueError):
-            continue  # a run that cannot be read says nothing about the time
+        except (UserError, OSError, ValueError, TypeError):
+            continue  # a run that cannot be read, or whose times are not of one kind, says nothing about the time
     return Earlier()
 
 

@@ -23,7 +23,7 @@ def keep(folder: Path, studies: Path) -> Path:
     run = read(folder)
     if not run.info["end"]:
         raise UserError(f"{folder}: this run has not ended: go on with `harness run --resume {folder}`")
-    if run.info["dirty"]:
+    if run.info.get("dirty"):
         raise UserError(f"{folder}: was measured with uncommitted changes: commit them, and measure again")
     run.check()
     parent = folder.resolve().parent
