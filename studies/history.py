@@ -14,6 +14,7 @@ import ticks
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
+from harness.tables import clock_words, first_clock
 from harness.vocabulary import PHASES
 
 MOST_PANELS = 16
@@ -55,8 +56,8 @@ def changes(history: pd.DataFrame, steps: pd.DataFrame) -> Figure:
 
 def _by_run(history: pd.DataFrame) -> pd.DataFrame:
     """The rows of times with `run`, the number of their run in order of time, and `panel`. A run that was judged twice
-    counts once."""
-    rows = history[(history["kind"] == "time") & (history["level"] > 0)]
+    counts once. Of a method with times by two clocks, only those by the first are shown."""
+    rows = first_clock(history[(history["kind"] == "time") & (history["level"] > 0)], ["case", "method"])
     rows = rows.drop_duplicates([*SERIES, "begin", "head_commit"], keep="last")
     order = sorted(set(zip(rows["begin"], rows["head_commit"], strict=True)))
     places = {key: number for number, key in enumerate(order)}
@@ -76,7 +77,8 @@ def _both_sides(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _panels(rows: pd.DataFrame, steps: pd.DataFrame, y: str, label: str, shared: bool) -> Figure:
     style.use()
-    steps = steps[steps["kind"] == "time"].assign(panel=lambda table: table["method"] + ", " + table["phase"])
+    of_steps, of_rows = (pd.MultiIndex.from_frame(table[[*SERIES, "clock"]]) for table in (steps, rows))
+    steps = steps[of_steps.isin(of_rows)].assign(panel=lambda table: table["method"] + ", " + table["phase"])
     shown, left_out = _chosen(rows, set(steps["panel"]))
     drawn = rows[rows["panel"].isin(shown)]
     grid = sns.relplot(
@@ -108,7 +110,8 @@ def _panels(rows: pd.DataFrame, steps: pd.DataFrame, y: str, label: str, shared:
         axis.set_xticklabels([places[run][1][:COMMIT_DIGITS] for run in marked], rotation=60, ha="right", fontsize=7)
         axis.tick_params(axis="y", labelsize=7)
     study, first, last = rows["study"].iloc[0], rows["begin"].min()[:10], rows["begin"].max()[:10]
-    title = f"{study}: {len(places)} judged runs, {first} to {last}, by commit: base, then head; each line: a case"
+    title = f"{study}{clock_words(rows)}: {len(places)} judged runs, {first} to {last}, by commit: base, then head"
+    title += "; each line: a case"
     title += "; dotted: steps, their ratio (and their number)" if len(steps) else "; no step"
     return style.titled(grid, title + (f"\nleft out: {'; '.join(left_out)}" if left_out else ""))
 

@@ -452,6 +452,27 @@ def test_a_single_judged_run_shows_what_it_saw() -> None:
         pyplot.close(figure)
 
 
+def test_of_two_clocks_the_figures_show_the_first_and_its_steps() -> None:
+    """A method with no device time keeps its wall time, in a panel of its own."""
+    steady, stepped = [1.0] * 12, [1.0] * 6 + [2.0] * 6
+    on_gpu = {"device": "cuda"}
+    rows = pd.concat(
+        [
+            history(stepped, clock="device", **on_gpu),
+            history(steady, clock="wall", **on_gpu),
+            history(stepped, method="sort", clock="wall", **on_gpu),
+            history(steady, method="coo", clock="device", **on_gpu),
+            history(stepped, method="coo", clock="wall", **on_gpu),
+        ]
+    )
+    levels, _ = load_trends(Path("studies"))
+    figure = levels(rows, steps(rows))
+    marked = {axis.get_title(): [text.get_text() for text in axis.texts] for axis in figure.axes}
+    assert marked == {"gather, forward": ["2.00x (1)"], "sort, forward": ["2.00x (1)"], "coo, forward": []}
+    assert "trial by the device and the wall clock: 12 judged runs" in figure.get_suptitle()
+    pyplot.close(figure)
+
+
 def test_the_shipped_script_draws_unless_the_folder_of_studies_has_one_of_its_own(tmp_path: Path) -> None:
     shipped = draw_trends(planted(), steps(planted()), tmp_path / "a", tmp_path)
     assert {path.name for path in shipped} >= {"trial_levels.png", "trial_changes.png"}

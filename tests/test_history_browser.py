@@ -11,7 +11,7 @@ import pytest
 
 from harness.cli.publish import publish_history
 from tests.browsing import PHONE, WIDE, Open, violations
-from tests.judged_runs import CASES, ERROR, chain, commit
+from tests.judged_runs import CASES, ERROR, chain, commit, history
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -70,6 +70,13 @@ def test_one_judged_run_alone_shows_what_it_saw(in_browser: Open, tmp_path: Path
     (head,), (base,) = heights(page, True), heights(page, False)
     assert head > base + 50
     assert f"{commit(1)[:8]} 1.25x" in page.inner_text("#chart")
+
+
+def test_a_step_from_0_has_an_infinite_ratio_and_not_nan(in_browser: Open, tmp_path: Path) -> None:
+    rows = history([0.0] * 6 + [4e8] * 6, kind="memory", clock="")
+    chart = in_browser(publish_history(tmp_path, [rows])).inner_text("#chart")
+    assert "trend Infinityx" in chart
+    assert "NaN" not in chart
 
 
 def test_two_commits_are_compared_by_clicking_on_their_points(in_browser: Open, file: Path) -> None:

@@ -16,12 +16,15 @@ function withScale(chosen, rows) {
   return { ...chosen, logy: chosen.logy && rows.some((row) => row[chosen.y] > 0) };
 }
 
+// The ratio to a base of 0 is infinite, which the rows carry as text.
+const ratioOf = (value) => (value === "inf" ? Infinity : value);
+
 function chartRows(chosen, rows) {
   const { y, colour, panel } = chosen;
   const rest = chosen.varying.filter((name) => !["verdict", "torch", panel].includes(name));
   const fits = (value) => typeof value === "number" && (!chosen.logy || value > 0);
   return rows.filter((row) => fits(row[y])).map((row) => ({
-    ...row, x: row.number, seen: row.seen === "inf" ? Infinity : row.seen, y: row[y], y_base: fits(row[`${y}_base`]) ? row[`${y}_base`] : null,
+    ...row, x: row.number, seen: ratioOf(row.seen), step: ratioOf(row.step), y: row[y], y_base: fits(row[`${y}_base`]) ? row[`${y}_base`] : null,
     colour: String(row[colour]), panel: panel ? String(row[panel]) : "", series: rest.map((name) => row[name]).join(" "),
     low: chosen.band && fits(row[`${y}_low`]) ? row[`${y}_low`] : null, high: chosen.band && fits(row[`${y}_high`]) ? row[`${y}_high`] : null,
   }));
