@@ -17,6 +17,7 @@ from harness.tables import Run, first_clock
 from harness.verdicts.fastest import WHOLE
 from harness.verdicts.plausible import believed
 from harness.verdicts.ratios import CONFIDENCE, multiples_of_read, speedups
+from harness.verdicts.wording import two_digits
 from harness.vocabulary import PHASES, YARDSTICKS
 
 
@@ -156,8 +157,9 @@ def _beside_native(rows: pd.DataFrame) -> str:
 
 
 def _gain_text(row: Any) -> str:
-    interval = f" ({row['low']:.2g}..{row['high']:.2g})" if np.isfinite(row["low"]) else ""
-    return f"{row['speedup']:.2g}x{interval} at n = {row['n']}, k = {row['k']}, {row['dtype']}"
+    gain, low, high = (two_digits(row[name], zeros=False) for name in ("speedup", "low", "high"))
+    interval = f" ({low}..{high})" if np.isfinite(row["low"]) else ""
+    return f"{gain}x{interval} at n = {row['n']}, k = {row['k']}, {row['dtype']}"
 
 
 FIGURES = (which_method, matrices, speedup, time, read_multiples)

@@ -15,12 +15,13 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from harness.errors import UserError
+from harness.exact.ulp import FORMATS
 from harness.scripts.palette import DTYPE_COLOUR as DTYPE_COLOUR
 from harness.scripts.palette import METHOD_STYLE as METHOD_STYLE
 from harness.scripts.palette import VARIANTS, method_styles
 from harness.vocabulary import DTYPES, YARDSTICKS
 
-UNIT_ROUNDOFF = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64": 2.0**-53}
+UNIT_ROUNDOFF = {dtype: form.unit_roundoff for dtype, form in FORMATS.items()}
 
 SOLID, DASHED, DOTTED = "", (4, 1.5), (1, 1)
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, NullLocator, PercentFormatter
 
+from harness.verdicts.wording import two_digits
+
 FEWEST, MOST, MOST_BELOW = 3, 7, 5
 """Number of ticks of an axis; below a panel, where labels stand beside one another, at most MOST_BELOW."""
 
@@ -209,5 +211,5 @@ def sizes(axis: Any, values: Iterable[int]) -> None:
 def rounded(value: float, low: float = math.nan, high: float = math.nan) -> str:
     """A ratio with two digits, after '~' where the second digit is uncertain: there is no interval, or one wider than
     SURE."""
-    text = f"{value:.0f}x" if value >= 10 else f"{value:#.2g}x"
+    text = f"{two_digits(value)}x"
     return text if high / low <= SURE else f"~{text}"

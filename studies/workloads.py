@@ -23,6 +23,7 @@ from harness.errors import NotAsked
 from harness.tables import Run, first_clock
 from harness.verdicts.fastest import FASTEST, SHARED, WORTH, standings
 from harness.verdicts.plausible import believed
+from harness.verdicts.wording import two_digits
 
 SHAPES = (
     "autoencoder", "routing", "sampling", "retrieval", "compression",
@@ -122,7 +123,7 @@ def _tile(row: Any) -> str:
     """The text of a tile."""
     if not row["surely"]:
         return NONE
-    gain, low, high = (ticks.rounded(row[name], 1, 1)[:-1] for name in ("speedup", "low", "high"))
+    gain, low, high = (two_digits(row[name]) for name in ("speedup", "low", "high"))
     gradient = _gradient(row).replace("same gradient but", "same but")  # the tiles are narrow
     return f"{row['method']}\n{gain}x ({low}..{high})\n{gradient}"
 

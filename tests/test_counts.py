@@ -107,6 +107,13 @@ def test_an_undecided_time_is_told_with_its_count() -> None:
     assert list(verdicts["verdict"]).index("more") < list(verdicts["verdict"]).index("inconclusive")
 
 
+def test_a_count_that_is_no_number_is_told_by_its_reason() -> None:
+    verdicts = compared((math.nan, math.nan), (1e6, 1e6))
+    assert str(of_kind(verdicts, "time")["reason"]).endswith(
+        f"{BY_COUNTS}inconclusive, one of its counts is not a number"
+    )
+
+
 def test_without_counts_nothing_is_told_of_them() -> None:
     verdicts = compared((), ())
     assert BY_COUNTS not in str(of_kind(verdicts, "time")["reason"])

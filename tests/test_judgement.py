@@ -13,7 +13,7 @@ import pytest
 from harness.duel.sets import LOOKS, enough, next_look
 from harness.report.judgement import SHOWN, judgement_lines, next_after_comparison, next_after_duel
 from harness.tables import Run
-from harness.verdicts.wording import change_text, figures_text
+from harness.verdicts.wording import change_text, figures_text, two_digits
 from tests.fake_run import fake_run, key
 
 Frame = pd.DataFrame
@@ -58,6 +58,30 @@ def test_many_lines_are_cut_before_the_counts() -> None:
     *_, more, counts = judgement_lines(verdicts, cells("ok"))
     assert more.startswith("... and 3 more")
     assert counts == f"{SHOWN + 3} quantities: {SHOWN + 3} slower"
+
+
+def test_an_error_that_one_side_lacks_has_no_figures() -> None:
+    error = {"kind": "error", "tensor": "dx", "reference": "exact", "metric": "ulp_max"}
+    nothing = dict.fromkeys(("base", "head", "ratio"), math.nan)
+    assert change_text(row("lost", reason="it is not in the head", **error | nothing)) == "it is not in the head"
+    became = nothing | {"base": 0.5}
+    assert change_text(row("lost", reason="it is NaN now", **error | became)) == "0.5 -> nan; it is NaN now"
+
+
+@pytest.mark.parametrize(
+    ("value", "told", "short"),
+    [
+        (1.0, "1.0", "1"),
+        (0.5, "0.50", "0.5"),
+        (9.94, "9.9", "9.9"),
+        (9.96, "10", "10"),
+        (57.9, "58", "58"),
+        (99.7, "100", "100"),
+        (1234.5, "1234", "1234"),
+    ],
+)
+def test_a_ratio_has_two_digits_and_no_exponent(value: float, told: str, short: str) -> None:
+    assert (two_digits(value), two_digits(value, zeros=False)) == (told, short)
 
 
 def test_a_duel_says_what_to_do_next() -> None:

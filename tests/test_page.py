@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from harness.cli.publish import REPORT, publish
 from harness.errors import UserError
 from harness.page.answer import beware, which_method
-from harness.page.charts import error_chart, explorer_frame, fastest_map
+from harness.page.charts import changes_chart, error_chart, explorer_frame, fastest_map
 from harness.page.compared import Comparison, judged
 from harness.page.document import document
 from harness.page.exactness import exactness, exactness_sentences, exactness_tables
@@ -26,7 +27,7 @@ from harness.page.provenance import machine_line
 from harness.page.reported import Reported
 from harness.page.rows import carried
 from harness.report.closing import methods_table
-from harness.tables import Run, read
+from harness.tables import KEY, Run, read
 from harness.verdicts.fastest import UNRANKED, fastest
 from harness.verdicts.judge import TOO_FEW
 from tests.payload import payload_of
@@ -247,6 +248,17 @@ def test_charts_are_specifications_that_name_no_address(run: Run) -> None:
         assert spec is not None
         assert "http" not in json.dumps(spec)
         assert spec["description"]
+
+
+def test_a_ratio_of_zero_is_not_drawn_on_a_logarithmic_axis(run: Run) -> None:
+    keys = run.cells[[*KEY]].drop_duplicates("method").reset_index(drop=True)
+    quantity = {"kind": "memory", "phase": "forward", "clock": "", "tensor": "", "reference": "", "metric": ""}
+    verdicts = keys.assign(**quantity, verdict="better", ratio=[0.0, 0.5, math.inf], low=0.5, high=0.5)
+    spec = changes_chart(verdicts)
+    assert spec is not None
+    drawn = [row["ratio"] for rows in spec["datasets"].values() for row in rows if "ratio" in row]
+    assert drawn == [0.5]
+    assert changes_chart(verdicts.iloc[:1]) is None
 
 
 def test_two_runs_of_a_study_are_compared_and_a_refusal_is_told(tmp_path: Path) -> None:

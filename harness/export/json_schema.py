@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from harness.export.as_json import FORMAT
+from harness.study.schema import DIALECT
 from harness.tables import verdict_columns
 from harness.vocabulary import CLOCKS, STATUSES, VERDICTS
 
 Schema = dict[str, Any]
-
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 JSON_TYPES = {int: "integer", float: ["number", "null"], str: "string", bool: "boolean"}
 

@@ -14,7 +14,7 @@ from harness.verdicts.ratios import FEWEST_LAUNCHES, without_interval
 from harness.verdicts.wording import status_lines
 from harness.vocabulary import BROKEN
 
-TOLD_REASONS = 12
+MOST_REASONS = 12
 """Lines about cells without a measurement that the page shows at most."""
 
 
@@ -50,7 +50,7 @@ def _share(rows: pd.DataFrame, cases: int) -> str:
     parts = []
     if len(alone):
         gains = alone["speedup"]
-        faster = "" if (alone["method"] == BASE).all() else f", {gains.min():.2f} to {gains.max():.2f} times faster"
+        faster = "" if (alone["method"] == BASE).all() else f", {gains.min():.2f} to {gains.max():.2f} times as fast"
         parts.append(f"{len(alone)} of {cases} cases{faster}")
     if shared := len(rows) - len(alone):
         parts.append(f"in {shared} {'more ' if parts else f'of {cases} cases '}among the fastest")
@@ -70,11 +70,11 @@ def beware(run: Run) -> Iterator[str]:
         names = ", ".join(soft)
         yield f"Relaxations are biased, so their values and gradients are not checked against native's: {names}."
     yield from doubts(run)
-    yield from status_lines(run.cells[run.cells["status"].isin(BROKEN)], TOLD_REASONS)
+    yield from status_lines(run.cells[run.cells["status"].isin(BROKEN)], MOST_REASONS)
 
 
 def not_measured(run: Run) -> Iterator[str]:
     """What was not measured, and why: one line for each kind of reason."""
     if run.info["schema"] < SCHEMA_VERSION:
         yield f"This run was written with schema {run.info['schema']}, without what later versions added."
-    yield from status_lines(run.cells[~run.cells["status"].isin(BROKEN)], TOLD_REASONS)
+    yield from status_lines(run.cells[~run.cells["status"].isin(BROKEN)], MOST_REASONS)

@@ -13,7 +13,7 @@ from harness.report.sizes import commonest
 from harness.scripts.palette import DTYPE_COLOUR, GAIN_COLOURS, VERDICT_COLOUR
 from harness.tables import Run
 from harness.verdicts.fastest import WHOLE
-from harness.verdicts.wording import axes_of, quantity_name
+from harness.verdicts.wording import axes_of, quantity_name, two_digits
 from harness.vocabulary import DTYPES
 
 Spec = dict[str, Any]
@@ -23,7 +23,7 @@ PANEL_WIDTH, PANEL_HEIGHT = 240, 200
 MOST_COLUMNS = 12
 """Columns of a map with text in its tiles: with more, the tiles are too narrow for the names of methods."""
 
-TOLD_AXES = ("device", "rows", "d", "distribution")
+ALWAYS_NAMED = ("device", "rows", "d", "distribution")
 """Axes that the caption of a map names even where they do not vary."""
 
 ABOVE = alt.Legend(orient="top")
@@ -50,7 +50,7 @@ def fastest_map(best: pd.DataFrame) -> tuple[Spec | None, str]:
         return None, ""
     best, setting = _at_one_setting(best, ("n", "k", "dtype", "phase"))
     rows = best[["dtype", "phase", "n", "k", "fastest", "standing", "speedup", "low", "high"]].assign(
-        gain=np.log2(best["speedup"]), times=best["speedup"].map("{:.2g}x".format)
+        gain=np.log2(best["speedup"]), times=best["speedup"].map(two_digits) + "x"
     )
     base = alt.Chart(alt.InlineData(values=_records(rows))).encode(
         x=alt.X("n:O", title="n (length of y)", axis=alt.Axis(labelAngle=0)),
@@ -137,7 +137,7 @@ def _native_errors(run: Run) -> pd.DataFrame:
 
 def changes_chart(verdicts: pd.DataFrame) -> Spec | None:
     """Ratios of head to base with their intervals, coloured by verdict; None where there are none."""
-    rows = verdicts[np.isfinite(verdicts["ratio"])]
+    rows = verdicts[np.isfinite(verdicts["ratio"]) & (verdicts["ratio"] > 0)]  # the axis is logarithmic
     rows = rows[rows["kind"].isin(("time", "memory", "instructions"))].head(SHOWN_CHANGES)
     if rows.empty:
         return None
@@ -195,7 +195,7 @@ def _at_one_setting(rows: pd.DataFrame, shown: Sequence[str]) -> tuple[pd.DataFr
     """The rows at the commonest values of the axes that are not shown, and these values in words."""
     kept = commonest(rows, shown)
     others = [axis for axis in axes_of(dict.fromkeys(rows), "phase") if axis not in shown]
-    named = [axis for axis in others if rows[axis].nunique() > 1 or axis in TOLD_AXES]
+    named = [axis for axis in others if rows[axis].nunique() > 1 or axis in ALWAYS_NAMED]
     return kept, ", ".join(f"{axis} = {kept[axis].iloc[0]}" for axis in named)
 
 

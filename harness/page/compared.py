@@ -25,7 +25,7 @@ SHOWN_FIRST = 8
 SHOWN_CHANGES = 60
 """Changes that the unfolded table shows at most."""
 
-TOLD_REASONS = 4
+MOST_REASONS = 4
 """Lines about broken cells that the page shows at most."""
 
 OF_INSTRUCTIONS = {"more": "with more instructions", "fewer": "with fewer instructions"}
@@ -70,7 +70,7 @@ def shown_verdicts(verdicts: pd.DataFrame, cells: pd.DataFrame) -> dict[str, Any
     broken = cells[cells["status"].isin(BROKEN)]
     return {
         "lead": list(_lead(verdicts)),
-        "broken": list(status_lines(broken, TOLD_REASONS)),
+        "broken": list(status_lines(broken, MOST_REASONS)),
         "first": _changes(changed, SHOWN_FIRST) if len(changed) else None,
         "more": _changes(changed, SHOWN_CHANGES) if more else None,
         "chart": changes_chart(verdicts),

@@ -6,13 +6,12 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.machine import Revision
 from harness.page.table import Table
 from harness.tables import Run
 
 LEFT_OUT = ("text",)
 """Facts that are not in the table: the text of the study has a place of its own on the page."""
-
-COMMIT_DIGITS = 8
 
 
 def title_of(run: Run) -> str:
@@ -28,8 +27,7 @@ def label(run: Run) -> str:
 
 def revision(run: Run) -> str:
     """The commit of the code, and '-dirty' where it had uncommitted changes."""
-    commit = str(run.info.get("commit", "unknown"))[:COMMIT_DIGITS]
-    return commit + ("-dirty" if run.info.get("dirty") else "")
+    return Revision(str(run.info.get("commit", "unknown")), bool(run.info.get("dirty"))).label
 
 
 def machine_line(info: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from harness.page.compared import Comparison
 from harness.page.packing import Carried, pointed
 from harness.tables import Run
-from harness.verdicts.ratios import multiples_of_read, speedups
+from harness.verdicts.ratios import PHASE_OF_CELL, multiples_of_read, speedups
 
 RAW_ROUNDS = 200_000
 """Blocks that a page carries at most. Of more it carries a random sample, and says so."""
@@ -16,8 +16,6 @@ BAND = (0.05, 0.95)
 """Quantiles over the blocks of a cell's phase between which the band of its seconds lies."""
 
 TIME, ROUNDS, MEMORY, ERROR, VERDICTS = "time", "rounds", "memory", "error", "verdicts"
-
-CELL_AND_PHASE = ["case", "method", "phase"]
 
 
 def carried(run: Run, standings: pd.DataFrame, comparison: Comparison | None, rounds: int) -> Carried:
@@ -54,7 +52,7 @@ def _times(timings: pd.DataFrame, standings: pd.DataFrame) -> pd.DataFrame:
     reads = multiples_of_read(timings).rename(columns={"low": "multiple_low", "high": "multiple_high"})
     table = table.reset_index().merge(faster, on=key, how="left")
     table = table.merge(reads.drop(columns="launches"), on=key, how="left")
-    by = [*CELL_AND_PHASE, "clock"]
+    by = [*PHASE_OF_CELL, "clock"]
     table = table.merge(standings[[*by, "standing"]], on=by, how="left").fillna({"standing": ""})
     figures = [f"{name}{end}" for name in ("seconds", "speedup", "multiple") for end in ("", "_low", "_high")]
     return table[[*key, *figures, "blocks", "launches", "standing"]]

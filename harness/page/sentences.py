@@ -10,6 +10,7 @@ from markupsafe import Markup
 from harness.report.advice import Advice, Choice
 from harness.verdicts.fastest import WORTH
 from harness.verdicts.ratios import FEWEST_LAUNCHES
+from harness.verdicts.wording import two_digits
 
 NEEDS = {
     "forward": "the values alone (forward)",
@@ -80,7 +81,7 @@ def in_short(advice: Sequence[Advice]) -> Markup:
     parts = []
     for method, choices in sorted(gains.items(), key=lambda gain: -sum(choice.cases for choice in gain[1])):
         count, most = sum(choice.cases for choice in choices), max(choice.gain[1] for choice in choices)
-        parts.append(Markup("<b>{}</b> in {} (up to {:.2g}{})").format(method, count, most, unit))
+        parts.append(Markup("<b>{}</b> in {} (up to {}{})").format(method, count, two_digits(most, zeros=False), unit))
         unit = " times"
     if left := sum(need.left for need in asked):
         parts.append(Markup("another method in {}").format(left))
@@ -94,7 +95,7 @@ def in_short(advice: Sequence[Advice]) -> Markup:
 
 def spread(least: float, most: float) -> str:
     """'1.2 to 1.9', or a single number where both ends are the same with two digits."""
-    low, high = f"{least:.2g}", f"{most:.2g}"
+    low, high = two_digits(least, zeros=False), two_digits(most, zeros=False)
     return low if low == high else f"{low} to {high}"
 
 

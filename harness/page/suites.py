@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from harness.machine import Revision
-from harness.page.compared import TOLD_REASONS, different, shown_verdicts
+from harness.page.compared import MOST_REASONS, different, shown_verdicts
 from harness.page.packing import Carried, pointed
 from harness.page.provenance import facts_of, machine_line
 from harness.page.rows import ROUNDS, VERDICTS, sampled
@@ -61,7 +61,7 @@ def suite_section(duel: SuiteDuelled) -> dict[str, Any]:
             "heading": duel.label,
             "machine": machine_line(head.info),
             "short": failures_text(duel.verdicts),
-            "beware": list(status_lines(as_cells(head).cells, TOLD_REASONS)),
+            "beware": list(status_lines(as_cells(head).cells, MOST_REASONS)),
             "timed": False,
             "provenance": Table("suite.json", ("fact", "value"), tuple(facts_of(head.info).items())),
         }

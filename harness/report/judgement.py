@@ -9,12 +9,18 @@ from pathlib import Path
 import pandas as pd
 
 from harness.tables import Run
-from harness.verdicts.wording import change_text, counts_text, quantities_text, quantity_name, status_lines
+from harness.verdicts.wording import (
+    change_text,
+    commit_label,
+    counts_text,
+    quantities_text,
+    quantity_name,
+    status_lines,
+)
 from harness.vocabulary import BROKEN
 
 SHOWN = 20
 BROKEN_SHOWN = 3
-COMMIT_DIGITS = 8
 
 
 def judgement_lines(verdicts: pd.DataFrame, head: pd.DataFrame) -> Iterator[str]:
@@ -51,5 +57,5 @@ def next_after_comparison(verdicts: pd.DataFrame, base: Run) -> Iterator[str]:
     """After an undecided comparison of recorded runs, suggest a duel, which decides more."""
     commit = str(base.info.get("commit", "none"))
     if (verdicts["verdict"] == "inconclusive").any() and commit != "none":
-        duel = f"harness duel {shlex.quote(base.name)} --base-rev {shlex.quote(commit[:COMMIT_DIGITS])}"
+        duel = f"harness duel {shlex.quote(base.name)} --base-rev {shlex.quote(commit_label(commit))}"
         yield f"next: `{duel}` (measures both sides now, in the same rounds, which decides more)"

@@ -12,7 +12,7 @@ import pandas as pd
 
 from harness.tables import clock_words, first_clock
 from harness.verdicts.ratios import CONFIDENCE, FEWEST_LAUNCHES, speedups, without_interval
-from harness.verdicts.wording import ALWAYS_NAMED, DEFAULTS, axes_of
+from harness.verdicts.wording import ALWAYS_NAMED, DEFAULTS, axes_of, two_digits
 from harness.vocabulary import PHASES, SHAPE, YARDSTICKS
 
 SIZES = 4
@@ -145,17 +145,12 @@ def _size(case: Mapping[Any, Any]) -> str:
 
 def _texts(rows: pd.DataFrame) -> pd.Series:
     """method -> '0.55x (0.53..0.57)', or without the interval if there is none."""
-    texts = [_number(row["speedup"]) + "x" + _interval(row) for row in rows.to_dict("records")]
+    texts = [two_digits(row["speedup"]) + "x" + _interval(row) for row in rows.to_dict("records")]
     return pd.Series(texts, index=rows["method"], dtype=object)
 
 
 def _interval(row: Mapping[Any, Any]) -> str:
-    return "" if row["low"] != row["low"] else f" ({_number(row['low'])}..{_number(row['high'])})"
-
-
-def _number(value: float) -> str:
-    """At least two significant digits, trailing zeros included."""
-    return f"{value:.0f}" if value >= 10 else f"{value:#.2g}"
+    return "" if row["low"] != row["low"] else f" ({two_digits(row['low'])}..{two_digits(row['high'])})"
 
 
 def _setting(cases: Sequence[Mapping[str, Any]]) -> str:

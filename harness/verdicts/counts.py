@@ -15,11 +15,9 @@ import pandas as pd
 
 from harness.verdicts.changes import QUANTITY
 from harness.verdicts.judge import change_in_percent
+from harness.verdicts.ratios import PHASE_OF_CELL
 
 INSTRUCTIONS = "instructions"
-
-PHASE_OF_CELL = ["case", "method", "phase"]
-"""The columns by which a time and a count are matched."""
 
 FLOOR = 200.0
 """Instructions per call: a smaller difference never matters. This many take about 50 ns, which is TIME_FLOOR."""
@@ -88,12 +86,17 @@ def with_counts_in_reasons(verdicts: pd.DataFrame) -> pd.DataFrame:
     """The verdicts, with the verdict on its instructions added to the reason of every undecided time."""
     counted, phases = _counted(verdicts), verdicts[PHASE_OF_CELL].itertuples(index=False, name=None)
     reasons = [
-        f"{reason}; {BY_COUNTS}{counted.loc[phase, 'verdict']}, {change_in_percent(counted.loc[phase].to_dict())}"
+        f"{reason}; {BY_COUNTS}{_verdict_text(counted.loc[phase].to_dict())}"
         if undecided and phase in counted.index
         else reason
         for reason, undecided, phase in zip(verdicts["reason"], undecided_times(verdicts), phases, strict=True)
     ]
     return verdicts.assign(reason=reasons)
+
+
+def _verdict_text(row: Mapping[Any, Any]) -> str:
+    """The verdict on a count with its change, or with its reason if the change is unknown."""
+    return f"{row['verdict']}, {row['reason'] if np.isnan(row['ratio']) else change_in_percent(row)}"
 
 
 def decided_by_counts(verdicts: pd.DataFrame) -> pd.DataFrame:

@@ -14,11 +14,9 @@ import numpy as np
 import pandas as pd
 
 from harness.tables import Run, first_clock
-from harness.verdicts.ratios import launch_medians
-from harness.verdicts.wording import axes_of, case_name
+from harness.verdicts.ratios import PHASE_OF_CELL, launch_medians
+from harness.verdicts.wording import axes_of, case_name, two_digits
 from harness.vocabulary import ALIKE_BYTES, CACHE, DEVICE_CLOCK, PACE_BOUND, WALL, YARDSTICKS
-
-CELL = ["case", "method", "phase"]
 
 NAMED_PHASES = 3
 
@@ -35,7 +33,7 @@ def doubts(run: Run) -> Iterator[str]:
             f"fast as the better yardstick: {_worst(fast)}: a missing synchronise, work optimised away, or a nearer "
             "cache"
         )
-    if phases["pace"].isna().all():
+    if len(phases) and phases["pace"].isna().all():
         yield "bytes per second: no yardstick moves about as many bytes as any phase, so no phase was checked"
     if not (against := contradicted(run.timings)).empty:
         yield (
@@ -53,11 +51,13 @@ def believed(run: Run) -> pd.DataFrame:
     if run.timings.empty:
         return run.timings
     phases = paces(run.timings, run.memory)
-    doubted = pd.concat([phases.loc[phases["pace"] > PACE_BOUND, CELL], contradicted(run.timings)[CELL]])
+    doubted = pd.concat(
+        [phases.loc[phases["pace"] > PACE_BOUND, PHASE_OF_CELL], contradicted(run.timings)[PHASE_OF_CELL]]
+    )
     if doubted.empty:
         return run.timings
     doubtful = pd.MultiIndex.from_frame(doubted.drop_duplicates())
-    return run.timings[~pd.MultiIndex.from_frame(run.timings[CELL]).isin(doubtful)]
+    return run.timings[~pd.MultiIndex.from_frame(run.timings[PHASE_OF_CELL]).isin(doubtful)]
 
 
 def paces(timings: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
@@ -75,8 +75,8 @@ def paces(timings: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
     of_call = yardsticks.groupby([*setting, "method"])["fastest"].transform("min")
     moving = np.maximum(yardsticks["fastest"] - of_call, yardsticks["fastest"] / 2)
     yardsticks = yardsticks.assign(rate=yardsticks["min_bytes"] / moving)
-    known = {key: (rows["min_bytes"].to_numpy(), rows["rate"].to_numpy()) for key, rows in yardsticks.groupby(setting)}
-    phases = first_clock(rows[~rows["method"].isin(YARDSTICKS)], CELL)
+    known = {key: (of["min_bytes"].to_numpy(), of["rate"].to_numpy()) for key, of in yardsticks.groupby(setting)}
+    phases = first_clock(rows[~rows["method"].isin(YARDSTICKS)], PHASE_OF_CELL)
     best = [
         _fastest(known.get(key), least)
         for key, least in zip(phases[setting].itertuples(index=False, name=None), phases["min_bytes"], strict=True)
@@ -107,7 +107,7 @@ def _with_bytes(timings: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
     key = _key(timings)
     medians = launch_medians(timings, key, "seconds").groupby(key, sort=False)["seconds"]
     seconds = medians.agg(fastest="min", slowest="max").reset_index()
-    return seconds.merge(memory.groupby(CELL)["min_bytes"].max().reset_index(), on=CELL)
+    return seconds.merge(memory.groupby(PHASE_OF_CELL)["min_bytes"].max().reset_index(), on=PHASE_OF_CELL)
 
 
 def _fastest(yardsticks: tuple[np.ndarray, np.ndarray] | None, least: int) -> float:
@@ -122,6 +122,7 @@ def _fastest(yardsticks: tuple[np.ndarray, np.ndarray] | None, least: int) -> fl
 def _worst(rows: pd.DataFrame) -> str:
     worst = rows.sort_values("pace", ascending=False).head(NAMED_PHASES).to_dict("records")
     named = [
-        f"{row['method']} {case_name(axes_of(row, 'phase'))}, {row['phase']} ({row['pace']:.2g}x)" for row in worst
+        f"{row['method']} {case_name(axes_of(row, 'phase'))}, {row['phase']} ({two_digits(row['pace'])}x)"
+        for row in worst
     ]
     return "; ".join(named) + (f"; and {len(rows) - len(named)} more" if len(rows) > len(named) else "")

@@ -17,6 +17,9 @@ so wide an interval of logarithms are numbers such as 1e-265."""
 WIDEST = np.log(1000.0)
 """An interval of logarithms wider than this to each side says nothing, and is left out (NaN)."""
 
+PHASE_OF_CELL = ["case", "method", "phase"]
+"""The columns that identify a phase of a cell."""
+
 OF_A_BLOCK = ("launch", "round", "position", "calls", "seconds")
 """The columns of timings.csv that differ between the blocks of one phase of a cell by one clock."""
 

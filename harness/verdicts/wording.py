@@ -47,6 +47,16 @@ def failures_text(verdicts: pd.DataFrame) -> str:
     return failed or "nothing slower, worse or lost"
 
 
+def two_digits(value: float, zeros: bool = True) -> str:
+    """A ratio with two significant digits, such as '0.95' or '1.0'; from 10 on the nearest integer, such as '120'.
+
+    zeros: whether zeros at the end are kept, as a column of numbers needs them.
+    """
+    if value >= 9.95:  # from here on #.2g writes '10.', and from 100 on both formats write '1.2e+02'
+        return f"{value:.0f}"
+    return f"{value:#.2g}" if zeros else f"{value:.2g}"
+
+
 def status_lines(cells: pd.DataFrame, most: int) -> Iterator[str]:
     """A line for each kind of reason among cells that are not ok, or are ok with a reason.
 
@@ -65,7 +75,8 @@ def status_lines(cells: pd.DataFrame, most: int) -> Iterator[str]:
         yield f"{subject}{', such as' if len(reasons) > 1 else ''}: {reasons[-1]}"
     if left := groups[most:]:
         cut = sum(map(_cells, left))
-        yield f"and {cut} more cells, for {len(left)} more reasons: see cells.csv"
+        cells_and_reasons = f"{cut} more cell{'s' * (cut > 1)}, for {len(left)} more reason{'s' * (len(left) > 1)}"
+        yield f"and {cells_and_reasons}: see cells.csv"
 
 
 def _cells(rows: pd.DataFrame) -> int:
@@ -105,7 +116,8 @@ def quantity_of(row: Row) -> str:
 def figures_text(row: Row) -> str:
     """The ratio with its interval; for an error, or a peak that every launch repeats, the two figures; or ''."""
     if row["kind"] == "error":
-        return f"{row['base']:.4g} -> {row['head']:.4g}"
+        known = row["base"] == row["base"] or row["head"] == row["head"]  # a quantity that one side lacks has neither
+        return f"{row['base']:.4g} -> {row['head']:.4g}" if known else ""
     if row["kind"] not in ("time", "memory", "instructions") or row["ratio"] != row["ratio"]:
         return ""
     if row["kind"] == "memory" and row["low"] == row["high"]:

@@ -2,10 +2,10 @@
 
 const RUNS = { only: "number", panel: "phase" };
 const TABLES = {
-  time: { ...RUNS, ys: ["change", "reads", "seconds", "ratio"], told: "Times" },
-  instructions: { ...RUNS, ys: ["change", "instructions", "ratio"], told: "Instructions" },
-  memory: { ...RUNS, ys: ["change", "bytes", "ratio"], told: "Memory" },
-  error: { ...RUNS, panel: "tensor", ys: ["error", "change", "ratio"], told: "Errors" },
+  time: { ...RUNS, ys: ["change", "reads", "seconds", "ratio"], title: "Times" },
+  instructions: { ...RUNS, ys: ["change", "instructions", "ratio"], title: "Instructions" },
+  memory: { ...RUNS, ys: ["change", "bytes", "ratio"], title: "Memory" },
+  error: { ...RUNS, panel: "tensor", ys: ["error", "change", "ratio"], title: "Errors" },
 };
 const FIGURES = [
   "case", "number", "change", "reads", "seconds", "ratio", "bytes", "instructions", "error", "base", "head", "begin", "launches", "seen", "step",

@@ -35,7 +35,7 @@ function preset(rows, name) {
 
 function chosenFrom(address, payload) {
   const asked = new URLSearchParams(address.replace(/^#/, ""));
-  const place = Math.min(Math.max(0, Number(asked.get("run")) || 0), payload.runs.length - 1);
+  const place = Math.min(Math.max(0, Math.trunc(asked.get("run")) || 0), payload.runs.length - 1);
   const run = payload.runs[place];
   const table = run.tables[asked.get("table")] ? asked.get("table") : Object.keys(TABLES).find((name) => run.tables[name]);
   if (!table) return null;

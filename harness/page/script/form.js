@@ -24,7 +24,7 @@ function showForm(chosen, payload) {
   const figures = TABLES[table].ys.filter((name) => run.tables[table][name]).map((name) => [name, name]);
   const picks = element("div", { class: "picks" },
     select("run", NAMED, payload.runs.map((each, place) => [place, each.label]), chosen.place),
-    select("table", "rows", Object.keys(TABLES).filter((name) => run.tables[name]).map((name) => [name, TABLES[name].told]), table),
+    select("table", "rows", Object.keys(TABLES).filter((name) => run.tables[name]).map((name) => [name, TABLES[name].title]), table),
     select("y", "figure", figures, chosen.y), ...(TABLES[table].only ? [] : [select("x", "against", columns, chosen.x)]),
     select("colour", "colour", columns, chosen.colour), select("panel", "panels", [["", "none"], ...columns], chosen.panel),
     ...(TABLES[table].only ? [] : [check("logx", "1", "log of the axis", chosen.logx)]), check("logy", "1", "log of the figure", chosen.logy),

@@ -1,11 +1,11 @@
 // The constants of the explorer of a report: its tables, and the columns that are no axes to choose rows by.
 
 const TABLES = {
-  time: { ys: ["seconds", "speedup", "multiple"], panel: "phase", told: "Times: a row for each phase of a cell" },
-  error: { ys: ["value"], panel: "tensor", told: "Errors: a row for each error" },
-  memory: { ys: ["peak_bytes", "min_bytes"], panel: "phase", told: "Memory: a row for each phase of a cell" },
-  rounds: { ys: ["seconds"], xs: ["round", "launch"], panel: "phase", told: "Raw rounds: a row for each block" },
-  verdicts: { ys: ["ratio"], xs: ["method"], panel: "kind", told: "Verdicts: a row for each quantity" },
+  time: { ys: ["seconds", "speedup", "multiple"], panel: "phase", title: "Times: a row for each phase of a cell" },
+  error: { ys: ["value"], panel: "tensor", title: "Errors: a row for each error" },
+  memory: { ys: ["peak_bytes", "min_bytes"], panel: "phase", title: "Memory: a row for each phase of a cell" },
+  rounds: { ys: ["seconds"], xs: ["round", "launch"], panel: "phase", title: "Raw rounds: a row for each block" },
+  verdicts: { ys: ["ratio"], xs: ["method"], panel: "kind", title: "Verdicts: a row for each quantity" },
 };
 const FIGURES = [
   "case", "seconds", "speedup", "multiple", "peak_bytes", "min_bytes", "value", "ratio", "base", "head", "detectable", "reason",
