@@ -81,6 +81,7 @@ def speedup(run: Run) -> Figure:
     colours = style.methods(rows["method"])["palette"]
     for (dtype, phase), axis in grid.axes_dict.items():
         for method, line in rows[(rows["phase"] == phase) & (rows["dtype"] == dtype)].groupby("method"):
+            # Rounding may put an end of an interval beyond its point, and errorbar takes no negative length.
             bars = np.maximum(0, [line["speedup"] - line["low"], line["high"] - line["speedup"]])
             axis.errorbar(line[axis_name], line["speedup"], bars, fmt="none", ecolor=colours[str(method)], lw=0.9)
         axis.axhline(1, color="black", lw=0.8)

@@ -69,6 +69,7 @@ def exponents(run: Run) -> Figure:
     for place, dtype in enumerate(style.present_dtypes(rows["dtype"])):
         here = rows[rows["dtype"] == dtype]
         at = here["axis"].map(native_errors.GROWTHS.index) + 0.12 * (place - 1.5)
+        # Rounding may put an end of an interval beyond its point, and errorbar takes no negative length.
         bars = np.maximum(0, [here["exponent"] - here["low"], here["high"] - here["exponent"]])
         axis.errorbar(at, here["exponent"], bars, fmt="o", capsize=2, color=style.DTYPE_COLOUR[dtype], label=dtype)
     axis.axhline(0, color="black", lw=0.8)

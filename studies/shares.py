@@ -25,6 +25,7 @@ def with_bars(found: pd.Series, of: pd.Series) -> tuple[pd.Series, np.ndarray]:
     share = found / of
     counts = zip(found.astype(int), of.astype(int), strict=True)
     limits = np.array([interval(*pair) for pair in counts]).reshape(-1, 2)
+    # At 0 and at all of the cases rounding may put an end beyond the share, and errorbar takes no negative length.
     return share, np.maximum(0, [share - limits[:, 0], limits[:, 1] - share])
 
 

@@ -73,6 +73,7 @@ def speedup(run: Run) -> Figure:
     for (phase, dtype), axis in grid.axes_dict.items():
         here = rows[(rows["phase"] == phase) & (rows["dtype"] == dtype)]
         for method, line in here.groupby("method"):
+            # Rounding may put an end of an interval beyond its point, and errorbar takes no negative length.
             bars = np.maximum(0, [line["speedup"] - line["low"], line["high"] - line["speedup"]])
             axis.errorbar(line["n"], line["speedup"], yerr=bars, fmt="none", ecolor=look["palette"][method], lw=0.9)
         axis.axhline(1, color="black", lw=0.8)

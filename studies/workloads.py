@@ -187,6 +187,7 @@ def _ranges(data: pd.DataFrame, methods: list[str], **_: Any) -> None:
         names = [name for name in methods if name in here.index]
         here = here.loc[names]
         places = np.array([methods.index(name) for name in names]) + 0.3 * (shift - 0.5)
+        # Rounding may put an end of an interval beyond its point, and errorbar takes no negative length.
         bars = np.maximum(0, [here["speedup"] - here["low"], here["high"] - here["speedup"]])
         axis.errorbar(
             here["speedup"],

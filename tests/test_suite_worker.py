@@ -284,9 +284,9 @@ def test_a_long_value_of_a_parameter_is_told_by_its_place() -> None:
 def test_no_option_of_a_plugin_is_given_where_none_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite_worker, "find_spec", lambda module: module)
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", raising=False)
-    assert {*suite_worker.WITHOUT.values()} <= {*suite_worker.options("bench", "/tmp")}
+    assert {*suite_worker.PLUGIN_OFF.values()} <= {*suite_worker.options("bench", "/tmp")}
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    assert {*suite_worker.WITHOUT.values()}.isdisjoint(suite_worker.options("bench", "/tmp"))
+    assert {*suite_worker.PLUGIN_OFF.values()}.isdisjoint(suite_worker.options("bench", "/tmp"))
 
 
 def test_what_is_installed_is_told_from_a_project_beside_it() -> None:

@@ -101,7 +101,7 @@ def duel(
     tell(f"{loaded.name}: {fought.path}")
     advice = next_after_duel(fought.verdicts, fought.path, repeat, loaded.instructions is not None)
     strict = strict or for_bisect
-    _judged(fought.verdicts, fought.base, fought.head, results, strict, advice, quantity, strict_counts)
+    _conclude(fought.verdicts, fought.base, fought.head, results, strict, advice, quantity, strict_counts)
 
 
 @cli.command()
@@ -170,20 +170,20 @@ def compare(words: tuple[str, ...], to: str | None, strict: bool, strict_counts:
 
     *bases, last = words
     if not bases:
-        base, head, verdicts = _fought(Path(last))
-        _judged(verdicts, base, head, None, strict, (), strict_counts=strict_counts, to=to)
+        base, head, verdicts = _recorded_duel(Path(last))
+        _conclude(verdicts, base, head, None, strict, (), strict_counts=strict_counts, to=to)
     of_base = [of_one_machine(read(folder)) for word in bases for folder in baseline_runs(results, word)]
     of_head = of_one_machine(read(newest_run(results, last)))
     verdicts = compare_verdicts(of_base, of_head, gate_of(of_head))
     advice = next_after_comparison(verdicts, of_base[-1])
-    _judged(verdicts, of_base[-1], of_head, results, strict, advice, strict_counts=strict_counts, to=to)
+    _conclude(verdicts, of_base[-1], of_head, results, strict, advice, strict_counts=strict_counts, to=to)
 
 
 def _seconds(minutes: float | None) -> float | None:
     return None if minutes is None else minutes * 60
 
 
-def _fought(folder: Path) -> tuple[Any, Any, Any]:
+def _recorded_duel(folder: Path) -> tuple[Any, Any, Any]:
     """Base, head and verdicts of a duel. Raises UserError if there is no duel in the folder."""
     from harness.tables import BASE, HEAD, has_verdicts, read, read_verdicts
 
@@ -192,7 +192,7 @@ def _fought(folder: Path) -> tuple[Any, Any, Any]:
     return read(folder / BASE), read(folder / HEAD), read_verdicts(folder)
 
 
-def _judged(
+def _conclude(
     verdicts: Any,
     base: Any,
     head: Any,

@@ -22,7 +22,7 @@ from harness.study.definition import Study
 
 CONNECT_SECONDS = 30.0
 
-DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+IGNORES_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 """A local worker runs this first: the terminal sends Ctrl-C to all processes, but only the run may end the workers."""
 
 LOCAL = {
@@ -122,7 +122,7 @@ def on_local_workers(count: int, say: Callable[[str], None] = print) -> Iterator
                 "host": LOOPBACK,
                 "resources": {TIMING: 1} if number == 0 else {},
                 "silence_logs": logging.CRITICAL,
-                "preload": [DEAF],
+                "preload": [IGNORES_CTRL_C],
             },
         }
         for number in range(count)

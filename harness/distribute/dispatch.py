@@ -52,7 +52,7 @@ class Dispatch:
                 with suppress(Empty):  # after the timeout, look for workers that have joined or left
                     future = ended.get(timeout=LOOK_AGAIN_SECONDS)
                     yield self._result(future, under_way.pop(future))
-        finally:
+        finally:  # nobody will collect these turns; a scheduler that is gone has none
             with suppress(UserError), answering(self._client):
                 self._client.cancel(list(under_way))
 

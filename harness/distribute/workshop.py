@@ -130,7 +130,7 @@ class Workshop(WorkerPlugin):
     def _spawn(self) -> Worker:
         """Start a harness worker. Only a timed one is pinned: parallel ones would all be pinned to the same core."""
         if not self._open:
-            raise Reschedule
+            raise Reschedule  # Dask gives the turn to another worker
         if self._study.timing:
             return Worker.spawn(cores_for_workers())
         return Worker.spawn(environment=SIDE_BY_SIDE)

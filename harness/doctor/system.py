@@ -138,7 +138,7 @@ def _throttled(groups: list[Path]) -> Finding:
 
 def _memory(root: Path, groups: list[Path]) -> Finding:
     least = _tightest([group / "memory.max" for group in groups], parsed)
-    total = number(root / "proc/meminfo", "MemTotal") * 1024
+    total = number(root / "proc/meminfo", "MemTotal") * 1024  # it is in KiB
     found = "no memory limit" if least == math.inf else f"memory {least / GIB:.3g} of {total / GIB:.3g} GiB"
     advice = "keep [limits] memory of the studies well below it, or lift it (docker run without --memory)"
     return at_most("limits", total, least, found, "memory limit cannot be read", advice)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LAUNCHES_WITH_ERRORS = 2
 """Errors are measured in this many launches; a case whose errors differ between them is measured in every launch."""
 
-FORGOTTEN = "the base does not have it"
+BASE_LACKS_IT = "the base does not have it"
 """Why a cell is skipped on the base whose method or test only the head has."""
 
 
@@ -126,7 +126,7 @@ class Launches:
         write_sides(self.folder, {BASE: side_facts(base.info), HEAD: side_facts(head.info)})
         for name, run in ((BASE, base), (HEAD, head)):
             write_info(self.folder / name, dict(run.info) | {"end": utc_now().isoformat(timespec="seconds")})
-        base, head = self._sides()
+        base, head = self._sides()  # again, since run.json has changed
         base.check()
         head.check()
         return Duel(self.folder, base, head, verdicts)
@@ -135,12 +135,16 @@ class Launches:
         case, cells = cases[number]
         of_base = [
             Cell(
-                case, cell.method, cell.predicted_bytes, cell.skip or ("" if self._base_has(cell.method) else FORGOTTEN)
+                case,
+                cell.method,
+                cell.predicted_bytes,
+                cell.skip or ("" if self._base_has(cell.method) else BASE_LACKS_IT),
             )
             for cell in cells
         ]
         with_errors = launch <= LAUNCHES_WITH_ERRORS or case.id in self.errors_vary
         measure = ["errors", "memory"] if with_errors else ["memory"]
+        # One launch shows that the base can measure them, and `lost` needs no more.
         of_base += self.base_only.get(case.id, ()) if launch == 1 else ()
         results = self.runner.run(case, [of_base, cells], launch * len(cases) + number, UNLIMITED, measure=measure)
         machine = self.folder.parent.parent.name

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness.duel.launches import FORGOTTEN
+from harness.duel.launches import BASE_LACKS_IT
 from harness.duel.origin import Origin, packages_of, working_tree
 from harness.duel.suite_launches import PlannedTest, SuiteDuel, SuiteLaunches
 from harness.errors import Interrupted, UserError
@@ -133,7 +133,7 @@ def _planned(tests: Sequence[SuiteTest], base: _Live) -> list[PlannedTest]:
     known = {test.id for test in tests_of(base.worker.greeting)}
     planned = []
     for test in tests:
-        why = "" if test.id in known else base.side.not_collected(base.worker, test) or FORGOTTEN
+        why = "" if test.id in known else base.side.not_collected(base.worker, test) or BASE_LACKS_IT
         planned.append((test, [[Planned(test.id, why)], [Planned(test.id)]]))
     return planned
 

@@ -43,21 +43,26 @@ def earlier_run(results: Path, study: Study, slug: str = "") -> Earlier:
     """
     paths = sorted(results.glob(f"*/{study.name}/*/run.json"), key=lambda path: path.parent.name)
     if not slug.startswith(CLUSTER):  # the workers of a cluster slow one another down where they share a machine
-        paths = [path for path in paths if not path.parts[-4].startswith(CLUSTER)]
+        paths = [path for path in paths if not _slug(path).startswith(CLUSTER)]
     if not paths:
         return Earlier()
     slug = slug or this_machine().slug
     # A committed reference counts as older than any run of the user's own. A slug ends with the accelerator, which only
     # torch could name, and planning imports no torch; so a slug that begins like this machine's is taken for it.
-    paths.sort(key=lambda path: (path.parts[-4].startswith(slug), path.parent.name != REFERENCE))
+    paths.sort(key=lambda path: (_slug(path).startswith(slug), path.parent.name != REFERENCE))
     for path in reversed(paths):
         try:
             run = read(path.parent)
             if run.info["end"] and _protocol(run) == _protocol_of(study):
-                return _of(run, path.parts[-4].startswith(slug))
+                return _of(run, _slug(path).startswith(slug))
         except (UserError, OSError, ValueError, TypeError):
             continue  # a run that cannot be read, or whose times are not of one kind, says nothing about the time
     return Earlier()
+
+
+def _slug(path: Path) -> str:
+    """The machine of results/<machine>/<study>/<run>/run.json."""
+    return path.parts[-4]
 
 
 def _protocol(run: Run) -> tuple[object, ...] | None:

@@ -69,8 +69,8 @@ def _errors(run: Run) -> dict[str, pd.Series]:
     columns = {}
     errors = worst_launch(run.discrepancies[run.discrepancies["of"] == "method"])
     present = set(errors["reference"])
-    against = ["native", *(each for each in ("exact", "original") if each in present)][:2]
-    for reference in (each for each in against if each in present):
+    present -= {"original"} if "exact" in present else set()
+    for reference in (name for name in ("native", "exact", "original") if name in present):
         own = errors[errors["reference"] == reference]
         # NumPy's max and sum, unlike pandas', are NaN if one value is NaN.
         worst = own[own["metric"] == "rel_l2"].groupby("method")["value"].agg(lambda each: np.max(each.to_numpy()))

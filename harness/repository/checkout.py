@@ -79,6 +79,7 @@ def git(*arguments: str, folder: Path | None = None, failing: str) -> str:
 def _check_out(commit: str, clone: Path, failing: str) -> None:
     """Check out a commit into a new clone. Raises UserError if one of its files is missing."""
     source = Path.cwd() / git("rev-parse", "--git-common-dir", failing=failing)
+    # No template, since the user's may put hooks into the clone.
     git("clone", "--quiet", "--shared", "--no-checkout", "--template=", str(source), str(clone), failing=failing)
     _borrow(source, clone / ".git")
     for setting, value in _promisor_settings():

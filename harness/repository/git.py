@@ -76,6 +76,7 @@ def ask_git(*arguments: str, folder: Path | None = None) -> str:
     done = subprocess.run(
         ["git", *HARMLESS, *arguments],
         cwd=folder,
+        # No locks, so that `status` does not write the user's index; no prompt, which would wait for a password.
         env=inherited | {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
         stdin=subprocess.DEVNULL,  # inside a hook, standard input holds the refs that are pushed: leave it to the hook
         capture_output=True,

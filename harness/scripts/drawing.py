@@ -54,7 +54,8 @@ def _draw(run: Run, script: Script, say: Callable[[str], None], dark: dict[Path,
     for function in script.figures:
         try:
             with script.blamed(), _without_settings():
-                kinds = FORMATS if function in script.kept_dark else () if dark is None else None
+                # Kept in files: every format. Only shown by the caller: the smaller one (None). Else none.
+                kinds = FORMATS if function in script.kept_dark else None if dark is not None else ()
                 pictures, on_dark = _pictures(function(run), function.__name__, run.setting, dark=kinds)
         except NotAsked:
             continue

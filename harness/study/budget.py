@@ -76,6 +76,7 @@ class Budget:
         """Take the turn of the next case on a device; returns the seconds that it may take."""
         pool = self._pool(device)
         left = max(0.0, self._end[pool] - self._spent[pool])
+        # at_once cases share every second that passes; of the last few, each may take all that is left.
         share = left * self.at_once / max(self.at_once, self._turns[pool])
         self._turns[pool] -= 1
         return share

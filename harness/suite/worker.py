@@ -33,21 +33,21 @@ PROTOCOL = 1
 PHASE = "call"
 """The one phase of a test."""
 
-WITHOUT = {"pytest_cov": "--no-cov", "xdist": "--numprocesses=0", "pytest_timeout": "--timeout=0"}
+PLUGIN_OFF = {"pytest_cov": "--no-cov", "xdist": "--numprocesses=0", "pytest_timeout": "--timeout=0"}
 """Plugin -> the option that stops it from tracing the timed code (coverage), from running tests in other processes, or
 from ending a test that waits for its turn. An option may be used only if its plugin is installed."""
 
-ONE_SEED = {"pytest_randomly": "--randomly-seed=1"}
+PLUGIN_SEED = {"pytest_randomly": "--randomly-seed=1"}
 """Plugin -> the option that fixes its seed: both sides must have the same inputs."""
 
-OF_OTHERS = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID")
+OUTER_PYTEST = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID")
 """Environment variables of a pytest that runs this process as part of one of its own tests."""
 
 REPOSITORY = "GIT_DIR"
 """Set to a path without a repository while plugins are loaded: pytest-benchmark asks git for a description of the
 repository, which would write the user's index and start the user's file-system monitor."""
 
-OF_BENCHMARK = ("skip", "only", "disable", "autosave", "save", "json", "compare", "histogram", "cprofile")
+BENCHMARK_OPTIONS = ("skip", "only", "disable", "autosave", "save", "json", "compare", "histogram", "cprofile")
 """Options of pytest-benchmark that a suite's configuration may set; they are reset, since they would skip tests or
 write files."""
 
@@ -71,7 +71,7 @@ class Serving:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        for name in OF_BENCHMARK:
+        for name in BENCHMARK_OPTIONS:
             setattr(config.option, f"benchmark_{name}", None)
         config.option.benchmark_compare_fail = []
         config.option.benchmark_storage = f"file://{self._temporary}"  # the plugin creates this folder in any case
@@ -177,7 +177,7 @@ def _seed(name: str) -> None:
 
 def options(path: str, temporary: str) -> list[str]:
     """pytest's command line; its cache and temporary folders are not in the user's folder."""
-    known = WITHOUT | ONE_SEED
+    known = PLUGIN_OFF | PLUGIN_SEED
     loads = not os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     others = [option for module, option in known.items() if loads and find_spec(module) is not None]
     places = ["-o", f"cache_dir={temporary}/cache", f"--basetemp={temporary}/tests"]
@@ -192,8 +192,7 @@ def main() -> None:
     end_with_parent(sys.argv[5:])
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, [int(each) for each in cores.split(",")])
-    sys.dont_write_bytecode = True
-    for name in OF_OTHERS:
+    for name in OUTER_PYTEST:
         os.environ.pop(name, None)
     greeting = {"protocol": PROTOCOL, "home": home, "devices": [HOST], "python": platform.python_version()}
     for name in [each for each in sys.modules if each.partition(".")[0] == "harness"]:

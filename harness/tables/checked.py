@@ -48,6 +48,7 @@ def read_table(
         if lacking:
             frame = frame.drop(columns=[name for name in dropped if name in frame])
             frame = frame.assign(**{name: value for name, value in lacking.items() if name not in frame})
+            # What was filled in stands at the end; a table with other mistakes is left as it is, to be reported below.
             frame = frame[[*kinds]] if set(frame) == set(kinds) else frame
         if wrong := _wrong_columns([str(name) for name in frame], kinds):
             raise ValueError(wrong)

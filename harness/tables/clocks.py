@@ -57,4 +57,4 @@ def clock_words(rows: pd.DataFrame) -> str:
     return " by the " + " and the ".join(clocks_of(rows)) + " clock"
 
 
-assert CLOCKS[-1] == WALL
+assert CLOCKS[-1] == WALL  # the device clock comes first wherever both were read

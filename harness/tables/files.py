@@ -48,7 +48,7 @@ def replacing(path: Path) -> Iterator[io.BufferedWriter]:
             with partial.open("wb") as file:
                 yield file
             partial.replace(path)
-    except BaseException:
+    except BaseException:  # Ctrl-C too leaves no half file behind
         with suppress(OSError):
             partial.unlink()
         raise

@@ -20,8 +20,8 @@ def recover(folder: Path, planned: Mapping[str, int]) -> set[tuple[int, str]]:
     """Cut off whatever was not committed; returns the committed (launch, case) pairs.
 
     planned: case -> number of its cells. A (launch, case) is committed if cells.csv has all its cells. A table in which
-    there is nothing to cut is not rewritten. Raises UserError for a line that no kill can have damaged so, or whose
-    case is not planned: measured rows must not be cut off as if they were uncommitted.
+    there is nothing to cut is not rewritten. Raises UserError for a line that a kill cannot have left, or whose case is
+    not planned: measured rows must not be cut off as if they were uncommitted.
     """
     for table in TABLES:
         cut_half_line(folder / f"{table}.csv")

@@ -61,6 +61,7 @@ class RunWriter:
     def __exit__(self, *_: object) -> None:
         for file in self._files.values():
             file.close()
+        # Removed while it is still locked: once it is free, another process may hold a file of this name.
         with suppress(OSError):  # on a disk that has become read-only the file stays, which does no harm
             (self._folder / ".lock").unlink()
         self._lock.close()

@@ -23,7 +23,7 @@ def cells_of_one_side(base: pd.DataFrame, head: pd.DataFrame, key: list[str]) ->
     states = [_states(side, key) for side in (base, head)]
     both = states[0].merge(states[1], "outer", left_index=True, right_index=True, suffixes=("_base", "_head"))
     both = both.reset_index()
-    was, now = both["ok_base"].eq(True), both["ok_head"].eq(True)
+    was, now = both["ok_base"].eq(True), both["ok_head"].eq(True)  # NaN where a side has no such cell
     tried = both["tried_base"].eq(True) & both["tried_head"].eq(True)
     verdict = np.select([was & ~now, now & ~was, tried & ~was & ~now], ["lost", "new", "inconclusive"], "")
     reason = np.where(was, both["why_head"].fillna(NOT_IN_HEAD), both["why_base"].fillna(NOT_IN_BASE))

@@ -38,6 +38,7 @@ spread: a clock that shows the same time twice was only read coarsely.
 def paired_times(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     """Per quantity and launch: base and head (median seconds a call), log_ratio (median over the paired rounds)."""
     both = _side_by_side(base, head, ["phase", "clock", "launch", "round"], "seconds")
+    # Taken within a round, in which a disturbance hits both sides, and only then reduced to one number a launch.
     both["log_ratio"] = np.log(both["head"] / both["base"])
     by = [name for name in both.columns if name not in ("round", "base", "head", "log_ratio")]
     medians = both.groupby(by, sort=False)[["base", "head", "log_ratio"]].median().reset_index()

@@ -46,9 +46,9 @@ def exact_floors(rows: pd.DataFrame) -> np.ndarray:
     return _by_kind(rows, time=TIME_FLOOR, memory=PAGE, error=1.0)
 
 
-def _by_kind(rows: pd.DataFrame, *, time: float, memory: float, error: float, instructions: float = 0.0) -> np.ndarray:
+def _by_kind(rows: pd.DataFrame, *, time: float, memory: float, error: float) -> np.ndarray:
     """Per row the number given for its kind; that of errors is in half units of the metric."""
-    figures = {"time": time, "memory": memory, "instructions": instructions}
+    figures = {"time": time, "memory": memory, "instructions": 0.0}  # counts have a floor of their own (judge_counts)
     return np.array(
         [
             error * half_unit(metric, dtype) if kind == "error" else figures.get(kind, np.nan)

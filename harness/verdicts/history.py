@@ -85,9 +85,7 @@ def suites_as_history(rows: pd.DataFrame) -> pd.DataFrame:
     """
     described = history_kinds()
     constant = {name: "" if kind is str else 0 for name, kind in described.items() if name not in rows}
-    own = rows.assign(
-        **constant
-        | {"case": rows["test"], "method": function_of(rows["test"]), "torch": rows["packages"], "level": rows["head"]}
-        | CONSTANT
-    )
+    of_a_test = {"case": rows["test"], "method": function_of(rows["test"])}
+    filled = constant | of_a_test | {"torch": rows["packages"], "level": rows["head"]} | CONSTANT
+    own = rows.assign(**filled)
     return own.assign(kind=own["kind"].replace({"test": "cell"}))[[*described, "test"]]

@@ -65,6 +65,7 @@ def judge(changes: pd.DataFrame, tolerance: Mapping[str, float]) -> pd.DataFrame
     # depends on how busy the machine was, which their levels do not.
     margin = _margin(table, beyond, table[["base", "head"]].min(axis=1, skipna=False))
     size, error = table["effect"].abs().to_numpy(dtype=float), table["error"].to_numpy(dtype=float)
+    # t is undefined without a degree of freedom; the error of a single launch is NaN, so it decides nothing anyway.
     freedom = table["freedom"].clip(lower=1).to_numpy(dtype=float)
     p = _p_values(size, error, freedom, margin)
     adjusted = stats.false_discovery_control(p) if len(p) else p

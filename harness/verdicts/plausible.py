@@ -73,6 +73,7 @@ def paces(timings: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
     yardsticks = rows[rows["method"].isin(YARDSTICKS)]
     setting = [name for name in ("device", "clock", "threads", CACHE) if name in rows]
     of_call = yardsticks.groupby([*setting, "method"])["fastest"].transform("min")
+    # The quickest case itself would be left with no time at all, and an infinite rate.
     moving = np.maximum(yardsticks["fastest"] - of_call, yardsticks["fastest"] / 2)
     yardsticks = yardsticks.assign(rate=yardsticks["min_bytes"] / moving)
     known = {key: (of["min_bytes"].to_numpy(), of["rate"].to_numpy()) for key, of in yardsticks.groupby(setting)}

@@ -11,7 +11,7 @@ begin(async (DataTable, payload) => {
     pair.replaceChildren(select("from", "from commit", options("choose one"), from), select("to", "to commit", options("choose another"), to));
     const both = commits.includes(from) && commits.includes(to) && from !== to;
     const rows = both ? comparedRows(chosen.run, from, to) : [];
-    tellPair(chosen.run, both, rows, from, to);
+    showPairNote(chosen.run, both, rows, from, to);
     const axes = [...Object.keys(chosen.run.cells), "phase", "clock", "tensor", "reference", "metric"];
     document.getElementById("compared-card").hidden = !both;
     if (both) showTable(DataTable, "#compared", rows, ["verdict", "kind", ...axes, ...COMPARED], ["verdict", "kind", "method", "ratio", "before", "after", "by"]);
@@ -59,7 +59,7 @@ function named(run, commit) {
   return last ? `${commit} (run ${last.number}, ${last.begin.slice(0, 10)})` : `${commit} (a base)`;
 }
 
-function tellPair(run, both, rows, from, to) {
+function showPairNote(run, both, rows, from, to) {
   const note = document.getElementById("pair-note");
   if (!both) {
     note.textContent = from ? `${from} is chosen: click on a point of another commit, or choose it here.` : "Click on the points of two commits in the chart, or choose them here.";
