@@ -19,7 +19,7 @@ async function drawOpen() {
 }
 
 // A figure stands small beside its name while it is folded, and fills the room below when it is open.
-function place(figure) {
+function movePicture(figure) {
   const picture = figure.querySelector("picture");
   const room = figure.querySelector(".wide");
   if (figure.open) room.append(picture);

@@ -10,12 +10,12 @@ begin(async (DataTable, payload) => {
 
   // Toggle events do not bubble, so they are captured. The explorer sizes its chart by its room, and has none while folded.
   document.addEventListener("toggle", (event) => {
-    if (event.target.matches(".figure")) place(event.target);
+    if (event.target.matches(".figure")) movePicture(event.target);
     drawOpen();
     if (fold.open && !explorer.chosen()) explorer.show();
   }, true);
   window.addEventListener("hashchange", () => { reveal(location.hash); if (fold.open && location.hash.includes("run=")) explorer.show(); });
-  document.querySelectorAll(".figure[open]").forEach(place);
+  document.querySelectorAll(".figure[open]").forEach(movePicture);
   if (location.hash) reveal(location.hash);
   await drawOpen();
   if (fold.open) await explorer.show();
