@@ -152,7 +152,7 @@ def changes_chart(verdicts: pd.DataFrame) -> Spec | None:
         tooltip=["quantity:N", "verdict:N", "ratio:Q", "low:Q", "high:Q"],
     )
     bars = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low:Q", title="head / base, with its 95 % interval", scale=alt.Scale(type="log", nice=False)),
+        x=alt.X("low:Q", title="head / base, with its interval", scale=alt.Scale(type="log", nice=False)),
         x2="high:Q",
     )
     points = base.mark_point(filled=True, size=50).encode(x="ratio:Q")

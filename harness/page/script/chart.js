@@ -6,7 +6,7 @@ const TITLES = {
 };
 const BANDS = {
   seconds: "line is the median block, the bands hold 90 % of the blocks", speedup: "bands are 95 % intervals over launches",
-  multiple: "bands are 95 % intervals over launches", peak_bytes: "bands are the range over launches", ratio: "bars are 95 % intervals",
+  multiple: "bands are 95 % intervals over launches", peak_bytes: "bands are the range over launches", ratio: "bars are 95 % intervals, of instructions the range of the counts",
 };
 const MOST_DRAWN = 20000;   // points at most: more would make the browser slow
 const FEW_TICKS = 8;        // up to this many values of the axis each have a tick of their own
