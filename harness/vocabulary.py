@@ -75,6 +75,11 @@ def studies_option(studies: Path) -> str:
     return "" if studies in (STUDIES, SHIPPED) else f" --studies {shlex.quote(str(studies))}"
 
 
+def many(count: int, one: str, more: str = "") -> str:
+    """A count with its noun: '1 case', '2 cases'. more: the plural of a noun that takes no s."""
+    return f"{count} {one if count == 1 else more or f'{one}s'}"
+
+
 COUNTS = "counts"
 """What a counting worker is asked to measure, and the key of its answer."""
 

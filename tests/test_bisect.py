@@ -28,7 +28,7 @@ COMMITS = 64
 
 def duels_of(lines: Sequence[str]) -> int:
     """How many duels the lines say that it took."""
-    (count,) = re.findall(r": (\d+) duels", lines[-2])
+    (count,) = re.findall(r": (\d+) duels?", lines[-2])
     return int(count)
 
 

@@ -242,7 +242,7 @@ def test_a_run_with_an_incorrect_cell_is_written_and_ends_with_code_4(call: Run,
     result = call("run", "wrong")
     assert result.exit_code == EXIT_CELLS == 4
     assert re.search(rf"^{path} .*1 incorrect$", result.stdout, re.MULTILINE)
-    assert f"broken: 1 cells, so exit code 4: row 3 ({path} n=64 k=4 " in result.stdout
+    assert f"broken: 1 cell, so exit code 4: row 3 ({path} n=64 k=4 " in result.stdout
     (folder,) = (tmp_path / "results").glob("*/wrong/*")
     assert set(harness.read(folder).cells.query("status == 'incorrect'")["method"]) == {path}
 

@@ -206,7 +206,7 @@ def test_a_broken_cell_of_a_duel_is_told_by_every_summary(tmp_path: Path) -> Non
     assert first[0] == "trial.head"
     assert (type(first[2]), first[2].message) == (Error, "incorrect: dx differs")
     lines = export(tmp_path, "markdown").splitlines()
-    assert lines[0] == "### trial: nothing slower, worse or lost; 1 broken cells"
+    assert lines[0] == "### trial: nothing slower, worse or lost; 1 broken cell"
     assert cells_of_line(lines[4])[::3] == ["incorrect", "dx differs"]
 
 

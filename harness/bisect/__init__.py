@@ -26,7 +26,7 @@ from harness.verdicts.comparison import FAILING
 from harness.verdicts.counts import INSTRUCTIONS, counted_more
 from harness.verdicts.quantities import of_quantity, refuse_unmeant
 from harness.verdicts.wording import change_text, counts_text, quantity_name, ratio_text
-from harness.vocabulary import EXIT_FAILED, EXIT_INCONCLUSIVE, RESULTS
+from harness.vocabulary import EXIT_FAILED, EXIT_INCONCLUSIVE, RESULTS, many
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,8 @@ def bisect(
     first, last, fork_points, left = _ends(good, bad)
     duels = 1 + len(fork_points) + math.ceil(math.log2(len(left)))
     say(f"good  {name_and_subject(first)}")
-    say(f"bad   {name_and_subject(last)}: {len(left)} commits after the good one, so about {duels} duels")
+    commits = many(len(left), "commit")
+    say(f"bad   {name_and_subject(last)}: {commits} after the good one, so about {many(duels, 'duel')}")
     with ExitStack() as stack:
         try:
             reference = stack.enter_context(at_commit(first, named=good, methods=study.methods))
@@ -70,7 +71,7 @@ def bisect(
             return _search(search, fork_points, quantity)
         except KeyboardInterrupt:
             known = f"--good {short_name(search.good[-1])} --bad {short_name(search.bad)}"
-            raise Interrupted(f"after {search.duels} duels; go on with {known}") from None
+            raise Interrupted(f"after {many(search.duels, 'duel')}; go on with {known}") from None
 
 
 def _ends(good: str, bad: str) -> tuple[str, str, list[str], list[str]]:
@@ -144,12 +145,12 @@ def _found(search: Search, left: list[str]) -> int:
     """Say which commit is the first bad one, or which ones it may be, and return the exit code. left: the
     candidates."""
     skipped = len(search.skipped)
-    duels = f"{search.duels} duels" + (f", {skipped} commits skipped" if skipped else "")
+    duels = many(search.duels, "duel") + (f", {many(skipped, 'commit')} skipped" if skipped else "")
     if len(left) > 1:
         for commit in left[:SHOWN]:
             search.say(name_and_subject(commit))
         more = f" ({SHOWN} of them are listed)" if len(left) > SHOWN else ""
-        others = f"one of {len(left) - 1} that were skipped{more}"
+        others = f"one of {len(left) - 1} that were skipped{more}" if len(left) > 2 else "the one that was skipped"
         search.say(f"the first bad commit is {short_name(search.bad)} or {others}: {duels}")
         return EXIT_INCONCLUSIVE
     row: Any = search.rows[search.bad]

@@ -10,6 +10,7 @@ from harness.export.results import Results, broken_cells, cell_name, plain
 from harness.report.closing import methods_table
 from harness.tables import Run
 from harness.verdicts.wording import counts_text, failures_text, figures_text, quantity_name
+from harness.vocabulary import many
 
 SHOWN = 50
 """Rows of a Markdown table at most: people read the page of a job, which is cut off at 1 MiB."""
@@ -34,7 +35,7 @@ def markdown(results: Results) -> str:
     broken = [(row["status"], f"{side}: {cell_name(row)}", "", row["reason"]) for side, row in broken_cells(results)]
     changed = results.verdicts[results.verdicts["verdict"] != "same"].to_dict("records")
     judged = [(row["verdict"], quantity_name(row), figures_text(row), row["reason"]) for row in changed]
-    heading = f"{name}: {failures_text(results.verdicts)}" + (f"; {len(broken)} broken cells" if broken else "")
+    heading = f"{name}: {failures_text(results.verdicts)}" + (f"; {many(len(broken), 'broken cell')}" if broken else "")
     page = _page(heading, ("verdict", "quantity", "change", "reason"), [*broken, *judged], "verdicts.csv")
     return f"{page}\n{markdown_text(counts_text(results.verdicts))}\n\n{markdown_text(results.sides_text)}\n"
 

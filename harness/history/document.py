@@ -18,6 +18,7 @@ from harness.report.trend import summary_line, too_few_line
 from harness.verdicts.comparison import ORDER, counts
 from harness.verdicts.steps import steps
 from harness.verdicts.wording import commit_label
+from harness.vocabulary import many
 
 TEMPLATE = "history/page.html.jinja"
 SCRIPTS = (
@@ -115,7 +116,7 @@ def _runs(history: StudyHistory, kept: Mapping[tuple[str, str], Kept]) -> list[d
 
 def _listed(history: StudyHistory, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The judged runs of a study as the template lists them, the newest first."""
-    caption = f"{len(runs)} judged {'run' if len(runs) == 1 else 'runs'} of {history.study}, the newest first"
+    caption = f"{many(len(runs), 'judged run')} of {history.study}, the newest first"
     return {
         "name": history.study,
         "caption": caption,

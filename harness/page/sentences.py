@@ -11,6 +11,7 @@ from harness.report.advice import Advice, Choice
 from harness.verdicts.fastest import WORTH
 from harness.verdicts.ratios import FEWEST_LAUNCHES
 from harness.verdicts.wording import two_digits
+from harness.vocabulary import many
 
 NEEDS = {
     "forward": "the values alone (forward)",
@@ -133,6 +134,5 @@ def _placed(where: str) -> str:
 def _unranked(advice: Sequence[Advice]) -> Iterator[str]:
     """A sentence that says in how many cases there are too few launches, where there are any."""
     if unranked := sum(need.unranked for need in advice):
-        more = "more " if any(need.cases for need in advice) else ""
-        cases = "case" if unranked == 1 else "cases"
-        yield f"In {unranked} {more}{cases} there are too few launches for an answer (under {FEWEST_LAUNCHES})."
+        cases = many(unranked, "more case" if any(need.cases for need in advice) else "case")
+        yield f"In {cases} there are too few launches for an answer (under {FEWEST_LAUNCHES})."

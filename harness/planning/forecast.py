@@ -14,7 +14,7 @@ from harness.planning.model import cell_seconds, exact_seconds, timed_phases
 from harness.study.cells import Case
 from harness.study.definition import Study
 from harness.study.plan import Plan
-from harness.vocabulary import HOST
+from harness.vocabulary import HOST, many
 
 RUN_SECONDS = 2.0
 """Overhead of a run outside its launches: reading the facts of the machine, and checking the tables at the end."""
@@ -64,10 +64,10 @@ def forecast(plan: Plan, earlier: Earlier = UNKNOWN) -> Iterator[str]:
     if tally.too_exact:
         seconds, name = tally.longest
         too_long = f"exact answers take longer than limits.seconds = {study.limits.seconds:g}"
-        yield f"{too_long} in {_many(tally.too_exact, 'case')}, about {seconds:.0f} s for {name}"
+        yield f"{too_long} in {many(tally.too_exact, 'case')}, about {seconds:.0f} s for {name}"
     cells, skipped = tally.cells.total(), tally.skips.total() + tally.other_skips
-    counts = f"{_many(tally.cases, 'case')}, {_many(cells, 'cell')} ({cells - skipped} to measure, {skipped} to skip)"
-    yield f"{counts} x {_many(study.launches, 'launch', 'launches')}"
+    counts = f"{many(tally.cases, 'case')}, {many(cells, 'cell')} ({cells - skipped} to measure, {skipped} to skip)"
+    yield f"{counts} x {many(study.launches, 'launch', 'launches')}"
     size, name = tally.largest
     yield f"largest cell: {size} bytes ({name})" if name else "nothing to measure"
     yield from _skip_lines(tally)
@@ -85,7 +85,7 @@ def _skip_lines(tally: _Tally) -> Iterator[str]:
     if len(skips) > SHOWN_SKIPS:
         more = sum(sorted(skips.values())[:-SHOWN_SKIPS]) + tally.other_skips
         over = "over " if tally.other_skips else ""
-        yield f"skip {more} more, for {over}{len(skips) - SHOWN_SKIPS} more reasons"
+        yield f"skip {more} more, for {over}{many(len(skips) - SHOWN_SKIPS, 'more reason')}"
 
 
 def _tally(plan: Plan, earlier: Earlier) -> _Tally:
@@ -187,8 +187,3 @@ def _within(study: Study, seconds: Mapping[str, float]) -> float:
         return sum(min(needed, limits.get(device, needed)) for device, needed in seconds.items())
     whole = sum(seconds.values())
     return whole if budget is None else min(whole, budget)
-
-
-def _many(count: int, one: str, more: str = "") -> str:
-    """A count with its noun: '1 case', '2 cases'."""
-    return f"{count} {one if count == 1 else more or f'{one}s'}"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from harness.verdicts.suites import function_of
+from harness.vocabulary import many
 
 MOST_NAMED = 8
 """Advice names at most this many undecided test functions; if there are more, it suggests more time instead."""
@@ -23,5 +24,4 @@ def next_after_suite(verdicts: pd.DataFrame, repeat: str) -> Iterator[str]:
         yield f"next: `{repeat} --only {only}` (fewer tests get more launches in the same time)"
     elif len(functions):
         launches = int(undecided["launches"].max())
-        tests = f"{len(undecided)} test{'s' * (len(undecided) > 1)}"
-        yield f"next: raise --budget: {launches} launches do not decide {tests}"
+        yield f"next: raise --budget: {launches} launches do not decide {many(len(undecided), 'test')}"

@@ -13,7 +13,7 @@ from harness.report.closing import methods_tables, worst_launch
 from harness.tables import Run, by_device, by_machine, newest_run
 from harness.verdicts.plausible import doubts
 from harness.verdicts.wording import axes_of, case_name, status_lines
-from harness.vocabulary import BROKEN, EXIT_CELLS, PROVED, RESULTS, studies_option
+from harness.vocabulary import BROKEN, EXIT_CELLS, PROVED, RESULTS, many, studies_option
 
 CLOSING_LINES = 10
 WIDTH = 140
@@ -87,7 +87,7 @@ def broken_cells(run: Run) -> Iterator[str]:
     ]
     more = [f"and {len(broken) - len(named)} more"] if len(broken) > len(named) else []
     which = "; ".join([*named, *more])
-    yield f"broken: {len(broken)} cells, so exit code {EXIT_CELLS}: {which}"
+    yield f"broken: {many(len(broken), 'cell')}, so exit code {EXIT_CELLS}: {which}"
 
 
 def _word(run: Run) -> str:

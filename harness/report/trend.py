@@ -11,6 +11,7 @@ from harness.report.judgement import SHOWN
 from harness.verdicts.comparison import CHANGED, counts, gravest_first
 from harness.verdicts.steps import FEWEST_RUNS, SERIES, trends
 from harness.verdicts.wording import commit_label, figures_text, quantities_text, quantity_name
+from harness.vocabulary import many
 
 UNITS = {"time": " reads of y", "memory": " bytes", "instructions": " instructions", "error": ""}
 
@@ -27,8 +28,7 @@ def history_lines(history: pd.DataFrame, found: pd.DataFrame) -> Iterator[str]:
     for _, rows in runs[:SHOWN]:
         yield judged_text(rows)
     if len(runs) > SHOWN:
-        more = len(runs) - SHOWN
-        yield f"... and {more} more run{'s' * (more > 1)} that judged a change"
+        yield f"... and {many(len(runs) - SHOWN, 'more run')} that judged a change"
     newest = found.sort_values(["begin", "ratio"], ascending=False, kind="stable")
     for row in newest.head(SHOWN).to_dict("records"):
         yield step_text(row)
@@ -41,8 +41,8 @@ def history_lines(history: pd.DataFrame, found: pd.DataFrame) -> Iterator[str]:
 def summary_line(history: pd.DataFrame, found: pd.DataFrame) -> str:
     """How many judged runs, quantities and steps of their trends there are."""
     steps = f"{len(found)} steps" if len(found) > 1 else "one step" if len(found) else "no step"
-    runs = history["begin"].nunique()
-    return f"{runs} judged run{'s' * (runs != 1)}, {quantities_text(len(_runs_of(history)))}: {steps}"
+    runs = many(history["begin"].nunique(), "judged run")
+    return f"{runs}, {quantities_text(len(_runs_of(history)))}: {steps}"
 
 
 def too_few_line(history: pd.DataFrame) -> str:

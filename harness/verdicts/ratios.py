@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from harness.vocabulary import BASE_PHASE
+from harness.vocabulary import BASE_PHASE, many
 
 CONFIDENCE = 0.95
 
@@ -59,7 +59,7 @@ def intervals(medians: pd.DataFrame, by: list[str], value: str, confidence: floa
 
 def without_interval(launches: int) -> str:
     """Says that this many launches have no interval, and how to get one."""
-    return f"{launches} launch{'' if launches == 1 else 'es'}: no interval; run with --launches {FEWEST_LAUNCHES}"
+    return f"{many(launches, 'launch', 'launches')}: no interval; run with --launches {FEWEST_LAUNCHES}"
 
 
 def speedups(timings: pd.DataFrame, base: str = "native", confidence: float = CONFIDENCE) -> pd.DataFrame:

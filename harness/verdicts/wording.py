@@ -15,7 +15,7 @@ from harness.machine import DIRTY, Revision
 from harness.study.cells import Case
 from harness.verdicts.comparison import FAILING, counts
 from harness.verdicts.judge import BETWEEN
-from harness.vocabulary import BROKEN
+from harness.vocabulary import BROKEN, many
 
 DEFAULTS = {field.name: field.default for field in fields(Case)}
 ALWAYS_NAMED = ("n", "k", "rows", "d", "dtype", "device")
@@ -38,7 +38,7 @@ def counts_text(verdicts: pd.DataFrame) -> str:
 
 def quantities_text(count: int) -> str:
     """'1 quantity', '2 quantities'."""
-    return f"{count} {'quantity' if count == 1 else 'quantities'}"
+    return many(count, "quantity", "quantities")
 
 
 def failures_text(verdicts: pd.DataFrame) -> str:
@@ -71,12 +71,11 @@ def status_lines(cells: pd.DataFrame, most: int) -> Iterator[str]:
     for rows in groups[:most]:
         number, reasons, methods = _cells(rows), rows["reason"].unique(), rows["method"].unique()
         named = ", ".join(methods) if len(methods) <= NAMED_METHODS else f"{len(methods)} methods"
-        subject = f"{named}: {number} {'cell' if number == 1 else 'cells'} {rows['status'].iloc[0]}"
+        subject = f"{named}: {many(number, 'cell')} {rows['status'].iloc[0]}"
         yield f"{subject}{', such as' if len(reasons) > 1 else ''}: {reasons[-1]}"
     if left := groups[most:]:
         cut = sum(map(_cells, left))
-        cells_and_reasons = f"{cut} more cell{'s' * (cut > 1)}, for {len(left)} more reason{'s' * (len(left) > 1)}"
-        yield f"and {cells_and_reasons}: see cells.csv"
+        yield f"and {many(cut, 'more cell')}, for {many(len(left), 'more reason')}: see cells.csv"
 
 
 def _cells(rows: pd.DataFrame) -> int:
