@@ -143,6 +143,18 @@ def test_columns_of_parameters_have_the_type_of_their_values(tmp_path: Path) -> 
     assert [back[name].dtype.kind for name in ("flag", "count", "share")] == ["b", "i", "f"]
 
 
+def test_rows_of_one_case_that_differ_in_a_parameter_are_refused(tmp_path: Path) -> None:
+    write_info(tmp_path, parameters={"share": "float"})
+    with RunWriter(tmp_path, {"share": float}) as writer:
+        writer.open()
+        writer.commit(rows_of(Case(n=4, k=1, parameters=(("share", 0.5),)), 1))
+    read(tmp_path).check()
+    table = tmp_path / "cells.csv"
+    table.write_text(table.read_text().replace(",0.5,", ",0.25,", 1))
+    with pytest.raises(UserError, match=r"cells\.csv: rows of one case differ in an axis"):
+        read(tmp_path).check()
+
+
 def test_a_missing_table_is_an_empty_one_with_its_columns(tmp_path: Path) -> None:
     write_info(tmp_path)
     run = read(tmp_path)

@@ -148,19 +148,20 @@ COLUMN_TYPES: Mapping[str, type] = {kind.__name__: kind for kind in (bool, int, 
 """The types of a study's parameters, by the names that run.json gives them."""
 
 
-def _axes_agree(frame: pd.DataFrame) -> bool:
-    """Whether all rows of a case have the same axes, as they must: `case` is a digest of the axes."""
-    numbers, _ = frame["case"].factorize()
-    first = (~frame["case"].duplicated()).to_numpy().nonzero()[0]
-    own = list(frame.columns).index("method") + 1
-    for name in frame.columns[own : own + len(KEY) - 2]:
-        values = frame[name].to_numpy()
-        if ((values != values[first][numbers]) & (values == values)).any():
-            return False
-    return True
+def _one_case(axes: Sequence[str]) -> pa.Check:
+    """The check that all rows of a case have the same axes, as they must: `case` is a digest of the axes."""
 
+    def agree(frame: pd.DataFrame) -> bool:
+        numbers, _ = frame["case"].factorize()
+        first = (~frame["case"].duplicated()).to_numpy().nonzero()[0]
+        for name in axes:
+            values = frame[name].to_numpy()
+            # A missing value (unlike itself) is reported by its own column.
+            if ((values != values[first][numbers]) & (values == values)).any():
+                return False
+        return True
 
-_ONE_CASE = pa.Check(_axes_agree, error="rows of one case differ in an axis")
+    return pa.Check(agree, error="rows of one case differ in an axis")
 
 
 def parameter_columns(types: Mapping[str, type] | None) -> dict[str, pa.Column]:
@@ -176,7 +177,8 @@ def schema(table: str, parameters: Mapping[str, type] | None = None) -> pa.DataF
 @functools.cache  # pandera copies every column deeply: declaring a table takes as long as reading a short one
 def _schema(table: str, parameters: tuple[tuple[str, type], ...]) -> pa.DataFrameSchema:
     columns = KEY_COLUMNS | parameter_columns(dict(parameters)) | _OWN[table]
-    checks = None if table == "facts" else _ONE_CASE
+    axes = [name for name in (*KEY, *dict(parameters)) if name not in ("case", "method")]
+    checks = None if table == "facts" else _one_case(axes)
     return pa.DataFrameSchema(columns, checks, strict=True, ordered=True, name=table)
 
 
