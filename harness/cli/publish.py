@@ -126,7 +126,8 @@ def _reported(run: Run, studies: Path, say: Callable[[str], None]) -> Reported:
     failed: list[str] = []
 
     def note_failures(line: str) -> None:
-        failed.extend([line.removeprefix(UNDRAWN).partition(":")[0]] if line.startswith(UNDRAWN) else [])
+        if line.startswith(UNDRAWN):
+            failed.append(line.removeprefix(UNDRAWN).partition(":")[0])
         say(line)
 
     made = draw_figures(run, studies, note_failures, dark)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,15 +133,7 @@ class Launches:
 
     def _measure(self, launch: int, cases: Sequence[tuple[Case, list[Cell]]], number: int) -> None:
         case, cells = cases[number]
-        of_base = [
-            Cell(
-                case,
-                cell.method,
-                cell.predicted_bytes,
-                cell.skip or ("" if self._base_has(cell.method) else BASE_LACKS_IT),
-            )
-            for cell in cells
-        ]
+        of_base = [replace(cell, skip=cell.skip or self._lacking(cell.method)) for cell in cells]
         with_errors = launch <= LAUNCHES_WITH_ERRORS or case.id in self.errors_vary
         measure = ["errors", "memory"] if with_errors else ["memory"]
         # One launch shows that the base can measure them, and `lost` needs no more.
@@ -161,9 +153,10 @@ class Launches:
         if any(errors[key] != before[key] for key in errors.keys() & before.keys()):
             self.errors_vary.add(case.id)
 
-    def _base_has(self, method: str) -> bool:
+    def _lacking(self, method: str) -> str:
+        """Why the base skips a method, or ''."""
         # A method named by an import path is looked for when its case is opened: a greeting lists built-in ones only.
-        return ":" in method or method in self.known
+        return "" if ":" in method or method in self.known else BASE_LACKS_IT
 
     def _gives_up(self, done: int, seconds: float) -> bool:
         """Whether more launches will not decide the times, judged once from the first EARLY ones and their seconds."""

@@ -50,14 +50,14 @@ def document(
     for place, suite in enumerate(suites, len(reported)):
         sections.append(_kept(charts, place, suite_section(suite)))
         verdicts.append(_kept(charts, place, suite_judged(suite)))
+    only_a_suite = not runs and len(suites) == 1
+    title = suites[0].heading if only_a_suite else page_title(runs, comparisons, [suite.name for suite in suites])
     return assembled(
         "page/page.html.jinja",
         [f"page/script/{name}.js" for name in SCRIPTS],
         _settings(charts, methods),
         packed(rows),
-        title=suites[0].heading
-        if not runs and len(suites) == 1
-        else page_title(runs, comparisons, [suite.name for suite in suites]),
+        title=title,
         subject=SUBJECT if runs else "",
         sections=sections,
         comparisons=verdicts,

@@ -70,7 +70,8 @@ def _draw(run: Run, script: Script, say: Callable[[str], None], dark: dict[Path,
     if script.summary:
         try:
             with script.blamed():
-                lines = [f"- {line}\n" for line in (*filter(None, [_sentence(run.setting)]), *script.summary(run))]
+                where = [f"On {run.setting}."] if run.setting else []
+                lines = [f"- {line}\n" for line in (*where, *script.summary(run))]
         except UserError as error:
             say(f"no summary: {error}")
         else:
@@ -92,10 +93,6 @@ def draw_trends(history: Any, steps: Any, target: Path, folder: Path) -> list[Pa
                 pictures, _ = _pictures(function(rows, steps[steps["study"] == study]), function.__name__)
             made.append(_save(pictures, target, f"{study}_{function.__name__}"))
     return made
-
-
-def _sentence(setting: str) -> str:
-    return setting and f"On {setting}."
 
 
 @contextmanager
