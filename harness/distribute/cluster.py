@@ -28,6 +28,7 @@ IGNORES_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 LOCAL = {
     "distributed.deploy.lost-worker-timeout": "1000 weeks",  # a worker that dies and is restarted is never given up
     "distributed.worker.profile.enabled": False,  # Dask's profiler takes 2 % of a core in each process
+    # Dask watches itself less often than it would, since it shares the cores with what is timed.
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "10s",
 }

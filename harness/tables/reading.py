@@ -139,6 +139,7 @@ def _read_judged(path: Path, declared: pa.DataFrameSchema, lacking: Mapping[str,
     """A table of verdicts. Without a column clock its times are of the wall clock; memory and errors have no clock."""
     table = read_table(path, declared, lacking)
     if "clock" in lacking:
+        # isin and not ==, which gives a type of its own on some text types of pandas.
         table["clock"] = table["clock"].where(table["kind"].isin(("time",)), "")
     return table
 

@@ -66,7 +66,7 @@ def _common(between: pd.Series, within: pd.Series) -> float:
 
     least = most * 1e-9
     if most == 0 or surplus(least) <= 0:
-        return 0.0
+        return 0.0  # the spread of the launches explains that of the runs
     return float(optimize.brentq(surplus, least, most, xtol=least))
 
 
@@ -85,5 +85,6 @@ def _prior_freedom(ratios: np.ndarray, own_freedom: float) -> float:
         return np.inf
     most = float(special.polygamma(1, MOST_FREEDOM / 2))
     if beyond <= most:
-        return np.inf
+        return np.inf  # at least MOST_FREEDOM, to which the caller cuts it
+    # trigamma(1e-3) is a million, which no variance of logarithms reaches, so the two ends enclose the root.
     return 2 * float(optimize.brentq(lambda half: special.polygamma(1, half) - beyond, 1e-3, MOST_FREEDOM / 2))
