@@ -172,7 +172,7 @@ def test_a_study_file_of_the_base_that_makes_no_sense_lists_no_method(
     monkeypatch.chdir(tmp_path / "head")
     study = harness.load_study("trial")
     base = Origin(tmp_path / "base", sys.executable, Revision("b" * 40, dirty=False))
-    assert base_only(base, study, Path("studies"), plan_of(study)) == {}
+    assert not any(base_only(base, study, Path("studies"), plan_of(study)).values())
 
 
 def test_it_is_a_verb(tmp_path: Path) -> None:
