@@ -61,8 +61,8 @@ def test_many_lines_are_cut_before_the_counts() -> None:
 
 
 def test_an_error_that_one_side_lacks_has_no_figures() -> None:
-    error = {"kind": "error", "tensor": "dx", "reference": "exact", "metric": "ulp_max"}
-    nothing = dict.fromkeys(("base", "head", "ratio"), math.nan)
+    error: dict[str, Any] = {"kind": "error", "tensor": "dx", "reference": "exact", "metric": "ulp_max"}
+    nothing: dict[str, Any] = dict.fromkeys(("base", "head", "ratio"), math.nan)
     assert change_text(row("lost", reason="it is not in the head", **error | nothing)) == "it is not in the head"
     became = nothing | {"base": 0.5}
     assert change_text(row("lost", reason="it is NaN now", **error | became)) == "0.5 -> nan; it is NaN now"
