@@ -84,7 +84,7 @@ def _disallowed(error: pa.errors.SchemaError, path: Path) -> str:
     cases, column = error.failure_cases, getattr(error.schema, "name", None)
     rule = str(error.check).partition(": ")[2].removesuffix(">") or error.check
     if not isinstance(cases, pd.DataFrame) or cases.empty or pd.isna(cases["index"].iloc[0]):
-        return str(error).strip().partition("\n")[0]
+        return str(rule) if isinstance(error.check, pa.Check) else str(error).strip().partition("\n")[0]
     with opened(path) as file:
         line = line_of(file, int(cases["index"].iloc[0]))
     if error.reason_code is SchemaErrorReason.SERIES_CONTAINS_NULLS:
