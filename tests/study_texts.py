@@ -88,6 +88,8 @@ WRONG = [
     (VALID + "[limits]\nseconds = nan", ("limits.seconds", "nan")),
     (VALID + "[limits]\nseconds = true", ("limits.seconds", "True")),
     (VALID + '[limits]\nseconds = "60"', ("limits.seconds", "'60'")),
+    (VALID + "[limits]\nbudget_seconds = true", ("limits.budget_seconds", "True")),
+    (VALID + '[limits]\nbudget_seconds = {cpu = "60"}', ("limits.budget_seconds.cpu", "'60'")),
     (VALID + "[instructions]\nlaunches = 0", ("instructions.launches", "got 0")),
     (VALID + "[instructions]\ncalls = 1", ("calls", "launches")),
     (VALID + "[gate]\ntime = 1", ("gate.time", "less than 1")),

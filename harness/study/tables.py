@@ -114,7 +114,7 @@ class Limits(Strict):
     """The most bytes of S, its gradient, inputs and outputs: a number, a size with a unit ('4 GiB'), or one for each
     device, as in {cpu = '1 GiB', cuda = '16 GiB'}. A larger cell is skipped. What checks and exact answers allocate in
     float64 does not count."""
-    seconds: Annotated[Seconds, Field(strict=True)] = 60.0
+    seconds: Seconds = 60.0
     """The most seconds of a case in one launch. Beyond them the method with the longest single request to the worker is
     a timeout, and the others are measured anew."""
     budget_seconds: SecondsByDevice | None = None

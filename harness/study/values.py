@@ -88,7 +88,9 @@ Name = Annotated[Word, Field(min_length=1)]
 Positive = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
 Natural = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
 Share = Annotated[float, Field(gt=0, lt=1)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+"""Strict in a table that is not: true and '60' are no seconds."""
+
 K = Annotated[
     int | str,
     BeforeValidator(well_formed_k),
