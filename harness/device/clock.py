@@ -51,7 +51,7 @@ class Clock:
         with uncollected():
             self.synchronize()
             begin = self.counter()
-            for _ in repeat(None, calls):
+            for _ in repeat(None, calls):  # unlike range, it makes no number for every call
                 result = None
                 result = call()
             self.synchronize()

@@ -23,11 +23,15 @@ CUDA stream holds about a thousand, as its users found (NVIDIA documents no numb
 the gate before it could launch more."""
 
 GATE_OVER_QUEUING = 2.0
+"""The gate lasts this many times as long as queuing took when it was measured: too long a gate costs only time."""
+
 LEAST_GATE_SECONDS = 0.0001
 """A shorter sleep would save less than one void block costs."""
 
 LONGEST_GATE_SECONDS = 0.1
 LONGER = 4.0
+"""After a gate that opened too early, the next one lasts this many times as long."""
+
 TRIES = 5
 """Attempts at one block. The last gate, LEAST_GATE_SECONDS times LONGER for every attempt before it, is 26 ms: no call
 takes that long to queue unless it waits for the device."""
@@ -136,7 +140,7 @@ class DeviceClock:
             begin = self.counter()
             result = None
             for call in calls:
-                result = None
+                result = None  # freed before the next call, which may then get the same memory
                 result = call()
             ended.record()
             early = begun.query()

@@ -68,8 +68,7 @@ class Heap:
 
 
 def places(tensors: tuple[torch.Tensor, ...], spare_bytes: float) -> int:
-    """Between how many addresses the copies of these tensors alternate if the copies of earlier blocks may take
-    spare_bytes."""
+    """How many addresses the copies of these tensors take turns in, if those of earlier blocks may take spare_bytes."""
     size = _bytes_of_all(tensors)
     return 1 + (EARLIER_COPIES if size * EARLIER_COPIES <= spare_bytes else max(0, int(spare_bytes // size)))
 

@@ -117,7 +117,7 @@ def overrule(certified: Certified, a: np.ndarray, b: np.ndarray) -> None:
 
 def complete(certified: Certified, exactly: Callable[..., Dyadic], dtype: str) -> Certified:
     """The same entries, after the unsettled ones were filled in place from exactly(*index), their exact number."""
-    for place in np.argwhere(certified.rung == Rung.unsettled).tolist():
+    for place in np.argwhere(certified.rung == Rung.unsettled).tolist():  # one by one, since few get this far
         put(certified, tuple(np.array([index]) for index in place), settle_exactly([exactly(*place)], dtype))
     return certified
 

@@ -62,7 +62,7 @@ def exact_product(A: np.ndarray, b: np.ndarray, dtype: str) -> Certified:
         step = max(1, BLOCK_ELEMENTS // max(1, vector.size))
         for start in range(0, rest.size, step):
             places = rest[start : start + step]
-            put(certified, (np.array(row), places), exact_dot(A[places], vector, dtype))
+            put(certified, (row, places), exact_dot(A[places], vector, dtype))
     return certified.map(lambda array: array[0]) if b.ndim == 1 else certified
 
 
@@ -136,7 +136,7 @@ def _sliced(a: np.ndarray, x: _Slices, exponent: int, dtype: str) -> Certified:
     terms.append(rest @ x.whole.T)
     slack = left[:, None] * ((a.shape[1] + 2) * GROWTH * x.size + x.tail_size)
     slack += np.where((left > 0)[:, None] & (x.size > 0), a.shape[1] * 2.0**-1073, 0.0)
-    slack += 1.0001 * top[:, None] * x.missing
+    slack += 1.0001 * top[:, None] * x.missing  # 1.0001, here and below, covers the roundings of the bound
     slack += np.where((top > 0)[:, None] & (x.missing > 0), 2.0**-1073, 0.0)  # that product may underflow
     slack[~_sliceable(top)] = np.inf
     rows = len(x.whole)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Rules = dict[int, tuple[tuple[int, int, int], ...]]
 
-_WIDE = (
+_SINGLE_OR_DOUBLE = (
     (1 << 15, 1 << 16, 512),
     (1 << 14, 1 << 16, 256),
     (1 << 12, 1 << 16, 128),
@@ -70,7 +70,11 @@ ONE_ROW: Rules = {
         (1 << 6, 1 << 22, 16),
     ),
 }
-SEVERAL_ROWS: Rules = {2: ((1 << 15, 1 << 17, 512), (1 << 12, 1 << 17, 256)), 4: _WIDE, 8: _WIDE}
+SEVERAL_ROWS: Rules = {
+    2: ((1 << 15, 1 << 17, 512), (1 << 12, 1 << 17, 256)),
+    4: _SINGLE_OR_DOUBLE,
+    8: _SINGLE_OR_DOUBLE,
+}
 """bytes of an element -> rules (least n/k, least elements of y, block length). The first rule that holds gives the
 length; where none does, torch.topk is called.
 
@@ -139,20 +143,20 @@ def block_length(y: Tensor, k: int, largest: bool = True) -> int:
 
 
 def fitted_length(itemsize: int, elements: int, n: int, k: int, largest: bool = True, device: str = "cpu") -> int:
-    """The block length that the tables give for y of so many elements in rows of n; 0 stands for torch.topk."""
+    """The block length that the tables give for `elements` in rows of n; 0 where torch.topk should be called."""
     one_row = elements == n
     if device == "cuda":
         rules = CUDA_ONE_ROW.get(itemsize, ()) if one_row and largest and 1 <= k <= MOST_ON_CUDA else ()
-        return _first(rules, elements, n, k)
+        return _first_that_holds(rules, elements, n, k)
     if device != "cpu":
         return 0
     if k < 1 or not (one_row or (largest and n >= LEAST_IN_A_ROW)):
         return 0
     rules = (ONE_ROW if one_row else SEVERAL_ROWS).get(itemsize, ())
-    return _first(rules, elements // (1 if largest else SMALLEST_NEED), n, k)
+    return _first_that_holds(rules, elements // (1 if largest else SMALLEST_NEED), n, k)
 
 
-def _first(rules: tuple[tuple[int, int, int], ...], elements: int, n: int, k: int) -> int:
+def _first_that_holds(rules: tuple[tuple[int, int, int], ...], elements: int, n: int, k: int) -> int:
     return next((length for ratio, least, length in rules if n >= ratio * k and elements >= least), 0)
 
 

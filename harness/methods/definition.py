@@ -124,7 +124,7 @@ class Method:
             return self.passes * y
         forward = y + values + indices + 2 * matrix  # S is written and read
         apply = (matrix or indices) + (y if self.reads_all else values) + values
-        backward = values + (matrix or indices) + y
+        backward = values + (matrix or indices) + y  # the cotangent is read, dy is written
         by_phase = {
             "build": indices + matrix,
             "apply": apply,
@@ -136,7 +136,7 @@ class Method:
         }
         if phase in by_phase:
             return by_phase[phase]
-        weights = case.itemsize * case.d * (case.n + case.rows)
+        weights = case.itemsize * case.d * (case.n + case.rows)  # W and x are read, dW and dx are written
         return 2 * weights + forward + values + y
 
 

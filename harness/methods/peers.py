@@ -109,7 +109,7 @@ def quack_topk() -> Any:
 
     def select(y: Any, k: int) -> Any:
         n = y.shape[-1]
-        powers = n & (n - 1) == k & (k - 1) == 0
+        powers = all(size & (size - 1) == 0 for size in (n, k))
         if y.dtype not in (torch.float16, torch.bfloat16) or n > QUACK_LONGEST or k > QUACK_MOST or not powers:
             limits = f"powers of two n <= {QUACK_LONGEST} and k <= {QUACK_MOST}"
             raise Unsupported(f"quack.topk is exact for float16 and bfloat16, {limits}")

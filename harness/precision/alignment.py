@@ -48,8 +48,8 @@ class Alignment:
         return self._spread(entries, self.want)
 
     def _spread(self, entries: np.ndarray, places: np.ndarray) -> np.ndarray:
-        if places.size == entries.shape[0] * entries.shape[1] and not (places < 0).any():
-            return entries.reshape(places.size, *entries.shape[2:])  # both selected the same: nothing is copied
+        if not (places < 0).any():  # this side selected every index of the union, in this order: nothing is copied
+            return entries.reshape(places.size, *entries.shape[2:])
         spread = entries[self.rows, np.maximum(places, 0)]
         spread[places < 0] = 0
         return spread

@@ -169,6 +169,7 @@ def _largest(y: np.ndarray, preferred: np.ndarray) -> np.ndarray:
     np.put_along_axis(favoured, preferred, 1, -1)
     rank += rank * favoured
     rank[(y > threshold) | (np.isnan(y) & ~np.isnan(threshold))] = 3
+    # Stable, so that of equal ranks the lowest index comes first.
     return np.sort(np.argsort(-rank, axis=-1, kind="stable")[:, :k], axis=-1)
 
 

@@ -49,6 +49,7 @@ def misplaced_rows(y: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
 
     own = y.gather(-1, indices)
     missing = own.isnan()
+    # NaN is above every number, so it is the least of a row only if the row has nothing else.
     level = torch.where(missing, torch.inf, own).amin(dim=-1, keepdim=True)
     level[missing.all(dim=-1)] = torch.nan
     misplaced = torch.empty(len(y), dtype=torch.bool, device=y.device)

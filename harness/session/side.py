@@ -59,4 +59,5 @@ class Side:
     def ask(self, request: dict[str, Any], deadline: float) -> dict[str, Any]:
         """The worker's reply; raises WorkerLost if there is none by the deadline (of time.monotonic)."""
         self._used = True
+        # After the deadline a request is sent all the same, so that it ends like any other that takes too long.
         return self.running().ask(request, max(0.001, deadline - time.monotonic()))

@@ -105,6 +105,7 @@ class Sweep:
             planned = [self._skip(cell, reason) for cell in cells]
             if cut := sum(cell.skip == spent for cell in planned) if spent else 0:
                 self.budget.cut(launch, identity, cut)
+            # Every turn has an order of rounds of its own, and the same one in a run that is resumed.
             seconds, seed = self.budget.take_turn(case.device), launch * cases + number
             yield Turn(launch, case, planned, seed, seconds, measure, self.homes.get(identity, ""))
             self.budget.charge(case.device, "" if reason else identity)

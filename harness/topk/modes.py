@@ -48,7 +48,7 @@ def in_mode(function: Callable[..., Any], mode: str, device: str) -> Callable[..
 
 
 def result_dtypes(dtype: str, mode: str) -> set[torch.dtype]:
-    """The dtypes that the values of a case may have."""
+    """The dtypes that the values of a case may have: autocast casts products, and leaves selections alone."""
     own = getattr(torch, dtype)
     return {own, getattr(torch, mode.removeprefix(AUTOCAST))} if mode.startswith(AUTOCAST) else {own}
 

@@ -113,7 +113,7 @@ def selected_of(outcome: Outcome) -> Selected:
 
 
 def solution_of(selected: Selected, y: np.ndarray | None = None) -> Solution:
-    """The same in float64 NumPy; y: the outcome's y, if somebody has converted it already. A missing dy is NaN."""
+    """The same in float64 NumPy. y: the outcome's y, if it has been converted already. A missing dy is NaN."""
     values = as_float64(selected.values)
     dy = np.full(values.shape, np.nan) if selected.dy is None else as_float64(selected.dy)
     dx, dW = (None if gradient is None else as_float64(gradient) for gradient in (selected.dx, selected.dW))
@@ -195,6 +195,7 @@ def _differentiate(
     total = loss_of(values, indices, problem.weights, loss)
     missing = {}
     S = leaves.pop("dS", None)
+    # The graph is kept for the gradient of S, below.
     gradients = dict(zip(leaves, torch.autograd.grad(total, list(leaves.values()), retain_graph=True), strict=True))
     if S is not None:  # by itself, since torch lacks this gradient for some layouts and dtypes that have the others
         try:

@@ -146,6 +146,7 @@ class Drawn:
         import torch
 
         shape, decimals = self.shapes[name], dict(self.parameters).get(DECIMALS)
+        # The weights come in order whatever the distribution is, since they are always normal.
         size, whole = math.prod(shape), name != "weights" and not DISTRIBUTIONS[self.key[0]].in_order
         step = size if whole else DRAWN_AT_ONCE
         generator, held = self._generator(name), torch.empty(shape, dtype=dtype)

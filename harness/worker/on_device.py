@@ -24,6 +24,7 @@ SHARE_OF_FREE = 0.25
 such as a graph of autograd."""
 
 UNLIMITED = 1 << 30
+"""More calls than any block has."""
 
 Key = tuple[str, str]
 """(method, phase)."""

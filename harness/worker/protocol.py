@@ -12,7 +12,7 @@ PROTOCOL = 4
 WITH_PARENT = "--end-with-parent"
 """The argument that tells a worker to end when its parent ends."""
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def end_with_parent(arguments: Sequence[str]) -> None:

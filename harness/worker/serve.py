@@ -74,7 +74,7 @@ def serve(requests: TextIO, replies: TextIO) -> None:
         try:
             match request["op"]:
                 case "open":
-                    case, device = None, request["case"]["device"]
+                    case, device = None, request["case"]["device"]  # frees the tensors of the case before
                     autocast = request["case"]["mode"].startswith(AUTOCAST)
                     case = _opened(request, draws)
                     reply({"status": "ok"})
