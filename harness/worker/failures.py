@@ -18,6 +18,7 @@ import torch
 from harness.errors import UserError
 from harness.state.watch import Spoilt
 from harness.topk.outcome import NoSelection
+from harness.worker.installed import SITE
 
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 """Messages of torch's CPU allocators when memory runs out, in a RuntimeError."""
@@ -61,7 +62,6 @@ EXPLANATION = "Explanation: "
 
 LIBRARIES = {"torch", "numpy", "harness", *sys.stdlib_module_names}
 METHODS = "harness.methods"
-INSTALLED = ("site-packages", "dist-packages")
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:[^\s/'\":,;()]+/)+")
 """The folders of an absolute path. They are removed from reasons, since they tell where somebody keeps files."""
 
@@ -119,7 +119,7 @@ def _place(error: BaseException) -> str:
         code, module = traceback.tb_frame.f_code, str(traceback.tb_frame.f_globals.get("__name__", ""))
         if module.startswith(METHODS) or module.partition(".")[0] not in LIBRARIES:
             place = f" ({_file(code, module)}, line {traceback.tb_lineno})"
-            if any(folder in code.co_filename for folder in INSTALLED):
+            if any(folder in code.co_filename for folder in SITE):
                 installed = place
             else:
                 own = place

@@ -84,12 +84,17 @@ class OpenCase:
     def _check(self, name: str, chosen: Method, measure: Collection[str]) -> dict[str, Any]:
         reply: dict[str, Any] = {"status": "ok", "reason": "", "calls": {}, "memory": [], "figures": []}
         reply["least_bytes"], reply[COUNTS] = {}, []
+
+        def incorrect(reason: str) -> dict[str, Any]:
+            nothing: dict[str, Any] = {"calls": {}, "memory": [], "figures": [], COUNTS: []}
+            return reply | {"status": "incorrect", "reason": reason} | nothing
+
         if name in YARDSTICKS:
             wrong = wrong_yardstick(chosen, self.problem)
         else:
             wrong, reply["reason"], reply["figures"] = self.correctness.compare(chosen, measure, self.watch)
         if wrong:
-            return reply | {"status": "incorrect", "reason": wrong, "figures": []}
+            return incorrect(wrong)
         timed = YARDSTICK_PHASES if name in YARDSTICKS else self.settings["phases"]
         phases = [phase for phase in chosen.phases_for(self.problem.case) if phase in timed]
         for phase, prepared in prepare(chosen, phases, self.problem, self.correctness.loss):
@@ -100,10 +105,10 @@ class OpenCase:
                 self.watch.hold()
             except Incorrect as error:
                 self.watch.hold()
-                nothing: dict[str, Any] = {"calls": {}, "memory": [], "figures": [], COUNTS: []}
-                return reply | {"status": "incorrect", "reason": _in_phase(phase, str(error))} | nothing
+                return incorrect(_in_phase(phase, str(error)))
             except RuntimeError as error:
                 self.watch.hold()
+                # torch.func and graphs refuse some phases of methods whose other phases they accept.
                 optional = phase in DERIVATIVES or self.problem.case.transform == GRAPH
                 if not optional or failure(error)["status"] != "unsupported":
                     raise
@@ -119,9 +124,10 @@ class OpenCase:
         return reply
 
     def _first_call(self, chosen: Method, phase: str, prepared: PreparedPhase) -> tuple[Checked, PreparedPhase]:
-        """Check the first call of a phase: returns what later calls are compared with, and the phase as it is timed, in
-        the transform graph a replay. The call compiles the phase in the transform compile. Raises Incorrect if a result
-        is wrong.
+        """Check the first call of a phase; under the transform `compile` this call compiles it.
+
+        Returns what later calls are compared with, and the phase as it is timed: under the transform `graph` a replay.
+        Raises Incorrect if a result is wrong.
         """
         correctness, blocks = self.correctness, self.blocks
         if self.problem.case.transform == GRAPH and chosen.name not in YARDSTICKS:
