@@ -200,6 +200,14 @@ def test_remembered_bits_tell_one_change_and_one_exchange(size: int, dtype: torc
     assert not remembered.matches([tensor, tensor])
 
 
+def test_remembered_bits_tell_an_exchange_of_short_numbers_that_lie_far_apart() -> None:
+    """1 and 2 differ in the highest bits of a word, and the two words are a power of two of rows apart."""
+    one = torch.ones(2**18)
+    other = one.clone()
+    one[1], other[1 + 2**17] = 2.0, 2.0
+    assert not Remembered([one]).matches([other])
+
+
 def test_remembered_bits_tell_signed_zeros_and_nan_is_like_itself() -> None:
     for size in (4, KEPT_BYTES):
         zeros, nan = torch.zeros(size), torch.full((size,), torch.nan)

@@ -27,11 +27,8 @@ KEPT_BYTES = 1 << 16
 """Tensors of at most this size are kept to compare with; of larger ones only sums of their bits are remembered."""
 
 WIDTH = 128
-"""Words in a row, when the words of a large tensor are laid out in rows and summed along both axes."""
-
-MULTIPLIER = -7046029254386353131
-"""2^64 divided by the golden ratio, made odd, as a signed int64: its multiples spread evenly over all integers (Knuth,
-The Art of Computer Programming, vol. 3, section 6.4: Fibonacci hashing)."""
+"""Words in a row, when the words of a large tensor are laid out in rows: the sums of the rows take 1/128 of its
+memory."""
 
 
 def parts(phase: str, result: Any) -> dict[str, Any]:
@@ -74,19 +71,21 @@ def _unlike_plain(result: Any, device: str, may_be_sparse: bool) -> str:
 class Remembered:
     """The bits of tensors: copies of small ones, and sums of large ones, which any single change or exchange alters.
 
-    The words of a large tensor are summed modulo 2^64 by rows and by columns, and every row and column has a multiplier
-    of its own. The sums take no memory to speak of, whatever the size, and about as long as reading the tensor twice.
+    The words of a large tensor are summed modulo 2^64 by rows and by columns: a change alters the sum of its row, and
+    an exchange of two words the sums of two rows or of two columns. That takes about as long as reading the tensor
+    twice.
     """
 
     def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
-        self._kept = [_remembered(part) for tensor in tensors for part in parts_of(tensor)]
+        # A summary may share the memory of a result, which a method may write to again.
+        self._kept = [(_kind(part), _summary(part).clone()) for tensor in tensors for part in parts_of(tensor)]
 
     def matches(self, tensors: Iterable[torch.Tensor]) -> bool:
         """Whether these tensors have the same shapes, dtypes and bits."""
         others = [part for tensor in tensors for part in parts_of(tensor)]
         return len(others) == len(self._kept) and all(
-            kind == _kind(part) and (torch.equal(bits, words(part)) if digest is None else digest == _digest(part))
-            for (kind, bits, digest), part in zip(self._kept, others, strict=True)
+            kind == _kind(part) and torch.equal(kept, _summary(part))
+            for (kind, kept), part in zip(self._kept, others, strict=True)
         )
 
 
@@ -100,22 +99,14 @@ def words(tensor: torch.Tensor) -> torch.Tensor:
     return flat.view({1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[size])
 
 
-def _remembered(part: torch.Tensor) -> tuple[Any, torch.Tensor, list[int] | None]:
-    if bytes_of(part) <= KEPT_BYTES:
-        return _kind(part), words(part).clone(), None
-    return _kind(part), torch.empty(0), _digest(part)
-
-
-def _digest(part: torch.Tensor) -> list[int]:
-    """The weighted sums by columns and by rows, and the words that fill no row."""
+def _summary(part: torch.Tensor) -> torch.Tensor:
+    """All words of a small tensor; of a large one the sums by columns and by rows, and the words that fill no row."""
     flat = words(part)
+    if bytes_of(part) <= KEPT_BYTES:
+        return flat
     whole = flat.numel() // WIDTH * WIDTH
     body = flat[:whole].view(-1, WIDTH)
-    totals = []
-    for sums in (body.sum(dim=0, dtype=torch.int64), body.sum(dim=1, dtype=torch.int64)):
-        places = torch.arange(1, sums.numel() + 1, device=sums.device)
-        totals.append(int((sums * (places * MULTIPLIER | 1)).sum()))  # odd multipliers lose no bit modulo 2^64
-    return totals + flat[whole:].tolist()
+    return torch.cat([body.sum(dim=0, dtype=torch.int64), body.sum(dim=1, dtype=torch.int64), flat[whole:].long()])
 
 
 def _kind(part: torch.Tensor) -> tuple[Any, ...]:
