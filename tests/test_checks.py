@@ -87,6 +87,17 @@ def test_every_fault_is_found_and_named(fault: str, dtype: str, rows: int, d: in
     assert re.search(FAULTS[fault], reply["reason"]), reply["reason"]
 
 
+@swept("d", [0, 8])
+@swept("rows", [1, 3])
+def test_what_a_method_has_written_is_blamed_on_no_other(rows: int, d: int) -> None:
+    case = opened(Case(n=96, k=5, rows=rows, d=d), "linear", metrics=["repeat_equal_share"], tensors=["values"])
+    assert verdict(case, "tests.planted.writing:writes_and_raises")["status"] == "crashed"
+    assert verdict(case, "numpy_argpartition")["status"] == "ok"
+    later = case.check("tests.planted.writing:writes_later", ["repeats"])
+    assert (later["status"], later["reason"]) == ("incorrect", "changes its input")
+    assert verdict(case, "numpy_argpartition")["status"] == "ok"
+
+
 @dtypes
 @swept("rows", [1, 3])
 def test_a_wrong_gradient_is_found_beside_what_is_not_finite(dtype: str, rows: int) -> None:
@@ -158,9 +169,9 @@ def test_a_method_that_passes_has_its_phases_prepared(chosen: Method, dtype: str
         assert (reply["status"], bool(reply["reason"])) == ("unsupported", True)
 
 
-def outcome_reason(**changes: Any) -> str:
+def outcome_reason(dtype: str = "float32", **changes: Any) -> str:
     """What is said of native's outcome with these tensors changed."""
-    problem = draw(Case(n=32, k=4, d=6, rows=2))
+    problem = draw(Case(n=32, k=4, d=6, rows=2, dtype=dtype))
     outcome = run_once(method("native"), problem, "square", with_dS=False)
     assert wrong_outcome(method("native"), outcome, problem, "square") == ""
     changed = {name: change(getattr(outcome, name)) for name, change in changes.items()}
@@ -181,6 +192,7 @@ def outcome_reason(**changes: Any) -> str:
         ({"dy": lambda g: g * float("nan")}, "entries of dy"),
         ({"dx": lambda g: g * 1.001}, "entries of dx are outside"),
         ({"dx": lambda g: g * float("nan")}, "entries of dx are outside"),
+        ({"dx": lambda g: g * float("inf")}, "entries of dx are outside"),
         ({"dW": lambda g: g * 1.001}, "entries of dW are outside"),
         ({"dW": lambda g: g + 1}, "rows of dW that were not selected are not zero"),
         ({"dW": lambda g: torch.zeros_like(g)}, "dW"),
@@ -188,6 +200,13 @@ def outcome_reason(**changes: Any) -> str:
 )
 def test_a_changed_tensor_is_found_and_named(changes: dict[str, Any], said: str) -> None:
     assert said in outcome_reason(**changes)
+
+
+@dtypes
+@pytest.mark.parametrize("tensor", ["dx", "dW"])
+def test_an_infinite_gradient_is_found_in_every_dtype(tensor: str, dtype: str) -> None:
+    said = outcome_reason(dtype, **{tensor: lambda g: torch.where(g != 0, torch.inf, g)})
+    assert f"entries of {tensor} are outside" in said
 
 
 def subnormal_problem(dtype: str) -> Problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from harness.accuracy.assessment import Assessment
@@ -20,6 +20,7 @@ from harness.topk.outcome import Outcome, run_once, selected_of
 from harness.topk.problems import Draws, Problem
 from harness.topk.results import not_plain
 from harness.topk.transforms import as_run
+from harness.worker.failures import Incorrect
 
 
 class Correctness:
@@ -60,32 +61,46 @@ class Correctness:
         """
         settings = self._settings
         with_dS = bool({"errors", "repeats"} & {*measure}) and "dS" in settings["tensors"]
+        call = partial(self._call, chosen, with_dS, watch)
+        found: list[Figure] = []
+        try:
+            outcome = call()
+            wrong = self._wrong(chosen, outcome)
+            if not wrong and "errors" in measure:
+                found = self._errors(chosen, outcome)
+                wrong = unexplained(found)
+            if not wrong and "repeats" in measure:
+                found += repeat_figures(outcome, call, settings["tensors"], settings["metrics"])
+        except Incorrect as error:
+            return str(error), "", []
+        missing = "; ".join(f"no {tensor}: {why}" for tensor, why in outcome.missing.items())
+        return wrong, missing, [[f.tensor, f.of, f.reference, f.metric, f.value] for f in found]
+
+    def _call(self, chosen: Method, with_dS: bool, watch: Watch) -> Outcome:
+        """The outcome of one call. Raises Incorrect if it has written into the inputs.
+
+        The inputs are then restored, as after a call that fails: the next method must find them as they were.
+        """
+        # Only a product needs a copy: other inputs are compared with the numbers that they were cast from.
         y = self._problem.y.clone() if self._problem.case.d else self._problem.y
-        outcome = run_once(chosen, self._problem, self.loss, with_dS=with_dS)
-        watch.hold()
-        if wrong := not_plain({"values": outcome.values, "indices": outcome.indices}, self._problem.case.device):
-            return wrong, "", []
+        try:
+            outcome = run_once(chosen, self._problem, self.loss, with_dS=with_dS)
+            watch.hold()
+        except Exception:
+            restore(self._problem, self._drawn, y)
+            raise
         if outcome.wrote or changed(self._problem, self._drawn, y):
             restore(self._problem, self._drawn, y)
-            return "changes its input", "", []
+            raise Incorrect("changes its input")
+        return outcome
+
+    def _wrong(self, chosen: Method, outcome: Outcome) -> str:
+        """Why the output of a method is wrong, or ''."""
+        if wrong := not_plain({"values": outcome.values, "indices": outcome.indices}, self._problem.case.device):
+            return wrong
         if same_bits(outcome, self._native):
-            wrong = self.native_is_wrong
-        else:
-            wrong = wrong_outcome(chosen, outcome, self._problem, self.loss)
-        missing = "; ".join(f"no {tensor}: {why}" for tensor, why in outcome.missing.items())
-        found: list[Figure] = []
-        if not wrong and "errors" in measure:
-            found = self._errors(chosen, outcome)
-            wrong = unexplained(found)
-        if not wrong and "repeats" in measure:
-
-            def again() -> Outcome:
-                repeated = run_once(chosen, self._problem, self.loss, with_dS=with_dS)
-                watch.hold()
-                return repeated
-
-            found += repeat_figures(outcome, again, settings["tensors"], settings["metrics"])
-        return wrong, missing, [[f.tensor, f.of, f.reference, f.metric, f.value] for f in found]
+            return self.native_is_wrong
+        return wrong_outcome(chosen, outcome, self._problem, self.loss)
 
     def _errors(self, chosen: Method, outcome: Outcome) -> list[Figure]:
         """The figures of a method's outcome compared with the references."""
