@@ -474,7 +474,8 @@ def test_a_decorator_that_is_used_wrongly_says_how_it_is_written(decorate: Any, 
     [
         (selector(), None, "topk has to return select(y, k), and it returned NoneType"),
         (selector(), 3, "topk has to return select(y, k), and it returned int"),
-        (selector(), (max, min), "topk has to return select(y, k), and it returned builtin_function_or_method, "),
+        (selector(), (max, min), "topk has to return select(y, k), and it returned tuple"),
+        (selector(), (max,), "topk has to return select(y, k), and it returned tuple"),
         (product(), None, "topk has to return project(W, x, k), and it returned NoneType"),
         (yardstick(passes=1), None, "topk has to return apply(y), and it returned NoneType"),
         (

@@ -1,4 +1,4 @@
-"""What somebody is told who uses a decorator of definition.py wrongly: a TypeError that says how it is written."""
+"""The errors of a decorator of definition.py that is used wrongly: TypeErrors that say how it is written."""
 
 from __future__ import annotations
 
@@ -44,8 +44,11 @@ def keyword_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def refuse_other(name: str, returned: Any, returns: tuple[str, ...]) -> None:
-    """Raise TypeError unless a decorated function has returned as many functions as its decorator asks for."""
-    parts = tuple(returned) if isinstance(returned, tuple | list) else (returned,)
+    """Raise TypeError unless a decorated function has returned as many functions as its decorator asks for.
+
+    Where it asks for one, a tuple of one is refused too: `return select,` has a comma too many.
+    """
+    parts = tuple(returned) if isinstance(returned, tuple | list) and len(returns) > 1 else (returned,)
     if len(parts) != len(returns) or not all(map(callable, parts)):
         kinds = ", ".join(type(part).__name__ for part in parts)
         raise TypeError(f"{name} has to return {' and '.join(returns)}, and it returned {kinds or 'nothing'}")
