@@ -116,6 +116,7 @@ def impostor(tmp_path: Path) -> Iterator[Callable[[str], Worker]]:
         ("say('{\"status\": ')", "crashed", "the worker's reply was not JSON"),
         ("os.write(1, b'{'); os.close(1); time.sleep(60)", "crashed", "closed its output and kept running"),
         ("print('one ' * 9999, file=sys.stderr); sys.exit('two')", "crashed", "the worker ended with exit code 1: two"),
+        ("os.kill(os.getpid(), 36)", "crashed", "the worker ended by signal 36"),  # a real-time signal has no name
         ("time.sleep(60)", "timeout", "no answer within 0.5 s"),
     ],
 )

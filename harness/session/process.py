@@ -52,6 +52,9 @@ ELSEWHERE = "import sys; sys.path.insert(0, {home!r}); import harness; del sys.p
 """The program of a worker whose harness is not in its working folder: `home` is on sys.path only while `harness` is
 imported, so nothing else in that folder can be imported."""
 
+SIGNALS = {number.value: number.name for number in signal.Signals}
+"""Number of a signal -> its name. Most real-time signals have none."""
+
 HOME = Path(__file__).parents[2]
 """The folder that contains this package."""
 
@@ -121,18 +124,14 @@ class Worker:
             log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by stop)
         except OSError as error:
             raise UserError(f"worker: {error.strerror}") from None
+        command = [interpreter, *(program or _program(home or own)), *_ends_with()]
         try:
             process = subprocess.Popen(
-                [
-                    *(callgrind(counts) if counts else ()),
-                    interpreter,
-                    *(program or _program(home or own)),
-                    *_ends_with(),
-                ],
+                [*callgrind(counts), *command] if counts else command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                bufsize=0,
+                bufsize=0,  # a request is sent when it is written
                 cwd=folder,
                 # Without the variables by which a git hook names its repository: a git that a method calls would write
                 # into that one.
@@ -217,7 +216,7 @@ class Worker:
         except subprocess.TimeoutExpired:
             self.process.kill()
             return WorkerLost("crashed", "the worker closed its output and kept running")
-        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        how = f"by {SIGNALS.get(-code, f'signal {-code}')}" if code < 0 else f"with exit code {code}"
         self.log.seek(max(0, self.log.seek(0, os.SEEK_END) - LAST_BYTES))
         lines = self.log.read().decode(errors="replace").strip().splitlines()
         return WorkerLost("crashed", f"the worker ended {how}" + (f": {lines[-1]}" if lines else ""))
