@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
@@ -244,6 +245,7 @@ def test_only_half_an_ulp_beyond_the_largest_overflows(dtype: str) -> None:
     spacing = float(exact_ulp(largest, dtype))
     beyond = np.array([largest + 0.49 * spacing, -largest - 0.5 * spacing])
     assert round_to(beyond, dtype).tolist() == [largest, -INF]
+    assert round_to(np.array([sys.float_info.max]), dtype).tolist() == [INF]  # without a warning either
 
 
 def test_what_is_not_finite_has_no_ulp_and_rounds_to_itself() -> None:
@@ -255,6 +257,15 @@ def test_what_is_not_finite_has_no_ulp_and_rounds_to_itself() -> None:
 def test_an_error_is_in_ulps_of_what_was_wanted() -> None:
     below, above = np.array([1.0]), np.array([1.0 - 2.0**-53])
     assert (ulp_error(below, above, "float64")[0], ulp_error(above, below, "float64")[0]) == (1.0, 0.5)
+
+
+@pytest.mark.parametrize(("residual", "got_residual", "ulps"), [(0.0, 2.0**-30, 2.0**-7), (-(2.0**-30), 0.0, 2.0**-6)])
+def test_the_ulps_of_two_exact_answers_are_those_of_the_one_that_is_wanted(
+    residual: float, got_residual: float, ulps: float
+) -> None:
+    """1 + 2^-30 beside 1, and 1 beside 1 - 2^-30, where the ulps of float32 are half as long."""
+    one = np.array([1.0])
+    assert Comparison(one, one, "float32", residual, got_residual=got_residual).ulps.tolist() == [ulps]
 
 
 @given(st.lists(st.integers(1, 2**20), min_size=2, max_size=8), st.integers(20, 50), st.integers(0, 7))

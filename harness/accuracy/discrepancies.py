@@ -77,10 +77,12 @@ def _part_figures(assessment: Assessment, tensor: str, of: str, name: str, metri
     own, other = (assessment.references.get(reference, assessment.got) for reference in (of, name))
     if tensor not in own.entries:
         return
-    mine = dict(zip(("got", "own_residual"), own.entries[tensor], strict=True))
-    both = side_by_side(tensor, own, other, mine, dict(zip(("want", "residual"), other.entries[tensor], strict=True)))
-    residual = both["residual"] - both["own_residual"]
-    compared = Comparison(both["got"], both["want"], assessment.case.dtype, residual)
+    mine = dict(zip(("got", "got_residual"), own.entries[tensor], strict=True))
+    theirs = dict(zip(("want", "residual"), other.entries[tensor], strict=True))
+    both = side_by_side(tensor, own, other, mine, theirs)
+    compared = Comparison(
+        both["got"], both["want"], assessment.case.dtype, both["residual"], got_residual=both["got_residual"]
+    )
     yield from _evaluated(tensor, of, name, compared, metrics)
 
 

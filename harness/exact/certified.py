@@ -65,7 +65,7 @@ class Certified:
         counts = np.bincount(self.rung.ravel(), minlength=len(Rung)).tolist()
         if counts[Rung.unsettled]:
             raise ValueError(f"{counts[Rung.unsettled]} entries have no proof")
-        return Proof(*counts[1:])
+        return Proof(*counts[1:])  # the fields of Proof are in the order of Rung
 
     def map(self, function: Callable[[np.ndarray], np.ndarray]) -> Certified:
         """A function of an array (a reshape, a selection, a transpose) applied to all four arrays."""
@@ -119,9 +119,9 @@ def settle(
 ) -> Certified:
     """(m,) entries whose exact value lies within error 2^exponent of (head + tail) 2^exponent.
 
-    head, tail, error: (m,) float64, |tail| <= ulp(head) / 2. Ziv's test (Ziv 1991): an entry is proved, and gets the
-    rung, where both ends of this interval round to the same number and its radius is within TOLERANCE. The others are
-    unsettled.
+    head, tail, error: (m,) float64; head is head + tail rounded half to even. Ziv's test (Ziv 1991): an entry is
+    proved, and gets the rung, where both ends of this interval round to the same number and its radius is within
+    TOLERANCE. The others are unsettled.
     """
     with np.errstate(all="ignore"):
         high, low = np.ldexp(head, exponent), np.ldexp(tail, exponent)

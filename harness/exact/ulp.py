@@ -52,20 +52,26 @@ def round_to(x: np.ndarray, dtype: str) -> np.ndarray:
     if dtype == "float64":
         return np.array(x, dtype=np.float64)
     spacing = ulp(x, dtype)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         # The spacing is a power of two, so np.rint (half to even) is the one operation that rounds.
         rounded = np.where(np.isfinite(x), np.rint(x / spacing) * spacing, x)
     largest = np.ldexp(2.0 - 2.0 ** (1 - form.p), form.emax)
-    rounded = np.where(np.abs(rounded) > largest, np.copysign(np.inf, x), rounded)
-    return np.where(np.isnan(x), np.nan, rounded)
+    return np.where(np.abs(rounded) > largest, np.copysign(np.inf, x), rounded)
 
 
-def ulp_error(got: np.ndarray, want: np.ndarray, dtype: str, residual: np.ndarray | float = 0.0) -> np.ndarray:
-    """|got - exact| in ulps of exact = want + residual, entry by entry, where want is exact rounded to the format.
+def ulp_error(
+    got: np.ndarray,
+    want: np.ndarray,
+    dtype: str,
+    residual: np.ndarray | float = 0.0,
+    got_residual: np.ndarray | float = 0.0,
+) -> np.ndarray:
+    """|got + got_residual - exact| in ulps of exact = want + residual, where want is exact rounded to the format.
 
-    0 where both are NaN or the same infinity; inf where only one is finite, or the infinities differ in sign.
+    Entry by entry; 0 where both are NaN or the same infinity; inf where only one is finite, or the infinities differ in
+    sign.
     """
-    error = absolute_error(got, want, residual)
+    error = absolute_error(got, want, residual - got_residual)
     spacing = ulp(want, dtype)
     fraction, exponent = np.frexp(want)
     # Where exact was rounded up to a power of two it lies in the binade below, whose ulps are half as long.

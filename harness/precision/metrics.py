@@ -25,7 +25,8 @@ class Comparison:
 
     got: the method's entries. want: the reference's, rounded to dtype, whose ulps count. residual: the exact answer
     minus want. size: sums of |terms|. bound, probable: deterministic and probabilistic error bounds. native_error:
-    rel_l2 of native against the same reference. Metrics that need a field which is None are left out.
+    rel_l2 of native against the same reference. got_residual: what got lacks to be exact, where it is a reference's
+    too. Metrics that need a field which is None are left out.
     """
 
     got: np.ndarray
@@ -36,16 +37,17 @@ class Comparison:
     bound: np.ndarray | None = None
     probable: np.ndarray | None = None
     native_error: float | None = None
+    got_residual: np.ndarray | float = 0.0
 
     @cached_property
     def ulps(self) -> np.ndarray:
         """Errors in ulps of the exact answer."""
-        return ulp_error(self.got, self.want, self.dtype, self.residual)
+        return ulp_error(self.got, self.want, self.dtype, self.residual, self.got_residual)
 
     @cached_property
     def errors(self) -> np.ndarray:
         """Absolute errors; 0 between equal infinities or two NaN, inf where only one entry is finite."""
-        return absolute_error(self.got, self.want, self.residual)
+        return absolute_error(self.got, self.want, self.residual - self.got_residual)
 
 
 Metric = Callable[[Comparison], float]
