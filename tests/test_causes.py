@@ -33,7 +33,10 @@ NAN = float("nan")
 PLANTED: list[tuple[str, Entries]] = [
     ("nonfinite", entry(NAN, 1.0, spoilt=True)),
     (UNEXPLAINED, entry(NAN, 1.0)),
-    (UNEXPLAINED, entry(1.0, NAN, bound=np.inf, summed_again=True)),
+    (UNEXPLAINED, entry(1.0, NAN, error=np.inf, bound=np.inf, summed_again=True)),
+    (UNEXPLAINED, entry(np.inf, 1.0, bound=np.inf, **EXACT)),
+    (UNEXPLAINED, entry(np.inf, 1.0, storage_bound=np.inf, summed_again=True)),
+    (UNEXPLAINED, entry(np.inf, 1.0, reduced_bound=np.inf, reduced=True)),
     ("signed_zero", entry(-0.0, 0.0)),
     ("flushed", entry(0.0, 2.0**-130)),
     (UNEXPLAINED, entry(0.0, 2.0**-20)),

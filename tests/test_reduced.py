@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from harness.exact.ulp import FORMATS
@@ -13,6 +15,8 @@ from harness.topk.outcome import run_once
 from harness.topk.problems import draw
 from harness.topk.transforms import as_run
 from harness.vocabulary import DTYPES
+from harness.worker.open_case import OpenCase
+from tests.swept import swept
 
 AUTOCAST = ("autocast-bfloat16", "autocast-float16")
 
@@ -59,3 +63,27 @@ def test_what_autocast_does_not_explain_is_still_wrong(tensor: str) -> None:
     outcome = run_once(chosen, problem, "square", with_dS=False)
     getattr(outcome, tensor).mul_(1.001)
     assert f"of {tensor} are outside" in wrong_outcome(chosen, outcome, problem, "square")
+
+
+@pytest.mark.parametrize("name", ["native", "dense", "gather", "fused"])
+@swept(("rows", "d"), [(1, 0), (3, 0), (1, 8), (3, 8)])
+@swept("loss", ["linear", "square"])
+def test_no_method_is_incorrect_where_float16_overflows(name: str, rows: int, d: int, loss: str) -> None:
+    """Factors beyond 65520 are infinite once they are cast, and 0 times infinity is NaN."""
+    case = Case(n=256, k=16, rows=rows, d=d, distribution="overflow", mode="autocast-float16")
+    if not method(name).phases_for(case):
+        return
+    settings = {"loss": loss, "tensors": ["values", "dy", "dx", "dW"], "references": ["native", "exact", "original"]}
+    timed = {"phases": [], "block_seconds": 0.0, "fresh_memory": True}
+    opened = OpenCase({"case": case.axes, "metrics": ["ulp_max", "causes"], **settings, **timed})
+    reply = opened.check(name, measure=["errors"])
+    assert (reply["status"], reply["reason"]) == ("ok", "")
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_float16_excuses_no_infinity_where_it_does_not_overflow(value: float) -> None:
+    case = Case(n=256, k=16, mode="autocast-float16")
+    problem, chosen = draw(case), as_run(method("dense"), case)
+    outcome = run_once(chosen, problem, "square", with_dS=False)
+    outcome.values[3] = value
+    assert wrong_outcome(chosen, outcome, problem, "square").startswith("1 values are not y at their index")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -243,3 +243,17 @@ def test_a_proof_tells_how_many_entries_each_rung_has_settled_since() -> None:
     before, after = Proof(given=4, bound=7), Proof(given=4, bound=9, integer=1)
     told = {(each.tensor, each.metric): each.value for each in proof_figures(after, before)}
     assert told == {("all", "proved_by_bound"): 2.0, ("all", "proved_by_integer"): 1.0}
+
+
+def test_the_entries_of_y_are_proved_once_for_all_selections() -> None:
+    problem = problem_of(d=5)
+    selected = selected_of(run_once(method("native"), problem, "linear", with_dS=False))
+    references, got = References(problem, selected, "linear"), solution_of(selected)
+    references.get("exact", got)
+    before = references.proof
+    another = replace(got, indices=np.arange(6)[None])
+    references.get("conditional", another)
+    proved = sum(getattr(references.proof, each.name) - getattr(before, each.name) for each in fields(Proof))
+    dy, dx, dW = 6, 5, 6 * 5
+    exact_again = dy + dx + dW  # among equal values the exact answer has to prefer those of this selection
+    assert proved == exact_again + dy + dx + dW

@@ -18,6 +18,7 @@ from harness.topk.bounded import outside_bound
 from harness.topk.checks import changed, wrong_outcome
 from harness.topk.outcome import Outcome, run_once
 from harness.topk.problems import Drawn, draw
+from harness.vocabulary import DTYPES
 from tests.swept import swept
 
 SHAPES = ((1, 9, 1, 1), (1, 40, 7, 3), (5, 12, 12, 2), (40, 10, 4, 5), (3, 64, 9, 33))
@@ -144,5 +145,23 @@ def test_a_sum_that_overflows_may_be_infinite_but_no_number_of_another_size(have
     """Of float32 terms whose sum is 1e39. NaN comes of partial sums that overflow with opposite signs."""
     one = torch.ones(1, 1, dtype=torch.float64)
     slab = Slab(slice(0, 1), 1e39 * one, 1e39 * one, torch.tensor([[2]]))
-    problem = draw(Case(n=4, k=2, d=2))
-    assert outside_bound(torch.tensor([[have]]), iter([slab]), Arithmetic.of("float32"), problem) == outside
+    assert outside_bound(torch.tensor([[have]]), iter([slab]), Arithmetic.of("float32")) == outside
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("terms", "outside"), [(2.0, 1), (2.0**12, 1), (math.inf, 0)])
+def test_an_infinity_is_no_rounding_error_whatever_the_bound_of_its_last_rounding_is(
+    dtype: str, terms: float, outside: int
+) -> None:
+    """Of a sum of 1 whose terms are of these sizes; only terms that pass the range of the format may overflow."""
+    one = torch.ones(1, 1, dtype=torch.float64)
+    slab = Slab(slice(0, 1), one, terms * one, torch.tensor([[3]]))
+    assert outside_bound(torch.tensor([[math.inf]]), iter([slab]), Arithmetic.of(dtype)) == outside
+
+
+def test_a_part_of_a_sum_may_overflow_although_the_sum_does_not() -> None:
+    """60000 + 30000 - 80000 in float16, where every addition is rounded to it."""
+    one = torch.ones(1, 1, dtype=torch.float64)
+    slab = Slab(slice(0, 1), 1e4 * one, 1.7e5 * one, torch.tensor([[3]]))
+    in_storage = Arithmetic.of("float16").accumulating_in_storage()
+    assert outside_bound(torch.tensor([[math.inf]]), iter([slab]), in_storage) == 0

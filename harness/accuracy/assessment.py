@@ -114,16 +114,18 @@ class Assessment:
         arrays = self.beside(tensor, name, [GOT, *(needed & available)])
         if arrays is None:
             return None
-        with_native = self._native is not None and name != "native" and "native_error" in needed
+        native_error = None
+        if self._native is not None and name != "native" and "native_error" in needed:
+            native_error = self._native().error(tensor, name)
         return Comparison(
             arrays[GOT],
             arrays["want"],
             self.case.dtype,
             arrays["residual"],
-            arrays.get(SIZE),
-            arrays.get(BOUND),
-            arrays.get(PROBABLE),
-            self._native().error(tensor, name) if self._native is not None and with_native else None,
+            size=arrays.get(SIZE),
+            bound=arrays.get(BOUND),
+            probable=arrays.get(PROBABLE),
+            native_error=native_error,
         )
 
     def error(self, tensor: str, name: str) -> float | None:
@@ -142,11 +144,11 @@ class Assessment:
         if not at.size:
             return None
         arrays = self._at(at, tensor, name)
-        form, stored = FORMATS[self.case.dtype], Arithmetic.of(self.case.dtype, self.case.mode).storage
+        form, arithmetic = FORMATS[self.case.dtype], Arithmetic.of(self.case.dtype, self.case.mode)
         kinds = unlike_entries(tensor, name, self._given[tensor].shape, self.got, self.references)
         spoilt = False
         if not (np.isfinite(arrays[GOT]).all() and np.isfinite(arrays["want"]).all()):
-            spoilt = not (self.references.finite and np.isfinite(self.got.y).all())
+            spoilt = not (self.references.finite and (np.abs(self.got.y) < arithmetic.infinite_from).all())
         return Entries(
             got=arrays[GOT],
             want=arrays["want"],
@@ -154,7 +156,7 @@ class Assessment:
             bound=arrays[BOUND],
             storage_bound=arrays[STORAGE],
             reduced_bound=arrays[REDUCED],
-            spoilt=spoilt | ~(arrays[SIZE] < 2.0**stored.emax),  # also where the size is NaN
+            spoilt=spoilt | ~(arrays[SIZE] < 2.0**arithmetic.storage.emax),  # also where the size is NaN
             quantised=self._quantised(tensor)[at] if name == "original" else np.zeros(at.size),
             **{kind: mask[at] for kind, mask in kinds.items()},
             form=form,

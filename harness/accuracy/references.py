@@ -14,6 +14,7 @@ from harness.exact.certified import Certified, Proof
 from harness.exact.gradients import Cotangents, matrix_gradient
 from harness.exact.numbers import Scores
 from harness.exact.ulp import round_to
+from harness.precision.arithmetic import Arithmetic
 from harness.precision.selection import right_selection
 from harness.precision.solution import Solution
 from harness.topk.outcome import Outcome, Selected, bits, inputs_of, original_inputs_of, selected_of, solution_of
@@ -57,9 +58,10 @@ class References:
 
     @functools.cached_property
     def finite(self) -> bool:
-        """Whether all inputs are finite."""
+        """Whether all inputs are finite, also when they are factors of a product in the mode of the case."""
+        limit = Arithmetic.of(self.problem.case.dtype, self.problem.case.mode).infinite_from
         inputs = (self.problem.y, self.problem.weights, self.problem.x, self.problem.W)
-        return all(bool(tensor.isfinite().all()) for tensor in inputs if tensor is not None)
+        return all(bool((tensor.abs() < limit).all()) for tensor in inputs if tensor is not None)
 
     @functools.cached_property
     def inputs(self) -> dict[str, np.ndarray]:
@@ -101,7 +103,7 @@ class References:
         fixed = got.indices if name == "conditional" else None
         kind = "original" if name == "original" else "held"
         solved = solve_exactly(inputs, got.indices, self.loss, dtype, indices=fixed, y=self._y.get(kind))
-        self.proof += solved.proof
+        self.proof += solved.proof if kind not in self._y else solved.proof_of_gradients
         self._y[kind] = solved.y
         return self._exact(solved, inputs)
 

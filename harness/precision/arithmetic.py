@@ -14,6 +14,7 @@ probabilistic rounding error analysis (SIAM J. Sci. Comput. 41).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -72,6 +73,11 @@ class Arithmetic:
         in_storage = form.p >= single.p or mode in SUMMED_IN_STORAGE
         return cls(form, form if in_storage else single)
 
+    @property
+    def infinite_from(self) -> float:
+        """The least magnitude of a factor that a product reads as infinite; inf where factors are not rounded first."""
+        return math.inf if self.factors is None else math.ldexp(2 - 2.0**-self.factors.p, self.factors.emax)
+
     def accumulating_in_storage(self) -> Arithmetic:
         """The arithmetic of a sum that rounds to the storage format after each addition."""
         return replace(self, accumulation=self.storage)
@@ -111,7 +117,8 @@ class SumBound:
         """The bound for inner products of count terms.
 
         Factors rounded to a format of unit roundoff u add a relative error of 2 u + u² to each product. Every product
-        and the result may underflow gradually, by half the smallest subnormal number.
+        and the result may underflow gradually, by half the smallest subnormal number. A factor that underflows errs by
+        as much, times the other factor: covered where no factor is above 1.
         """
         terms = np.asarray(count, dtype=float)
         factor = growth(terms, arithmetic.accumulation.unit_roundoff)

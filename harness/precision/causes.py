@@ -71,6 +71,13 @@ class Entries:
         """Entries for which both sides selected the same indices."""
         return ~(self.tied | self.flipped | self.requantised)
 
+    def within(self, bound: np.ndarray) -> np.ndarray:
+        """Entries of one selection whose error is within a bound of its rounding errors.
+
+        Never an infinite error: the bound of an infinite result is infinite too, and would excuse it.
+        """
+        return self.one_selection & (self.error <= bound) & np.isfinite(self.error)
+
 
 def differing(got: np.ndarray, want: np.ndarray, *, against_native: bool) -> np.ndarray:
     """Entries that need a cause: unlike numbers, against native also unlike bits; all NaN count as equal."""
@@ -124,20 +131,20 @@ def flushed(e: Entries) -> np.ndarray:
 @cause
 def reduced_precision(e: Entries) -> np.ndarray:
     """The mode multiplies in a smaller format (autocast, TF32), and the error is within the bound of that format."""
-    return e.one_selection & (e.error <= e.sides * e.reduced_bound + e.quantised) & e.reduced
+    return e.within(e.sides * e.reduced_bound + e.quantised) & e.reduced
 
 
 @cause
 def association(e: Entries) -> np.ndarray:
     """Two sums of the same products in different orders, no farther apart than their two bounds."""
-    return e.one_selection & (e.error <= e.sides * e.bound) & (e.summed_again and e.against_native)
+    return e.within(e.sides * e.bound) & (e.summed_again and e.against_native)
 
 
 @cause
 def storage_accumulation(e: Entries) -> np.ndarray:
     """The error is beyond its bound, but within the bound of a sum that rounds to storage after each addition."""
     over = e.error > e.sides * e.bound + e.quantised
-    return e.one_selection & over & (e.error <= e.sides * e.storage_bound + e.quantised) & e.summed_again
+    return over & e.within(e.sides * e.storage_bound + e.quantised) & e.summed_again
 
 
 @cause
@@ -161,4 +168,4 @@ def quantisation_flip(e: Entries) -> np.ndarray:
 @cause
 def rounding(e: Entries) -> np.ndarray:
     """The error is within its rounding error bound, allowing for what the cast moved the answer by."""
-    return e.one_selection & (e.error <= e.bound + e.quantised) & (not e.against_native)
+    return e.within(e.bound + e.quantised) & (not e.against_native)

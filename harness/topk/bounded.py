@@ -6,12 +6,12 @@ All of it is computed in torch, in float64, slab by slab, on the device of the t
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 
-from harness.exact.ulp import FORMATS
 from harness.precision.arithmetic import Arithmetic, SumBound
 from harness.precision.selection import right_selection
 from harness.precision.slabs import Slab, input_gradients, slab_elements, weight_gradients
@@ -34,7 +34,7 @@ def wrong_sums(got: Selected, outcome: Outcome, problem: Problem, loss: str, mul
         dy = as_rows(problem.weights).gather(-1, got.indices)
     else:
         dy = 2 * got.values.double()
-    arithmetic = Arithmetic.of(problem.case.dtype, problem.case.mode)
+    arithmetic = arithmetic_of(problem)
     if multiplies_again:
         arithmetic = arithmetic.accumulating_in_storage()
     wrong = _rows_elsewhere(outcome.dW, got.dW)
@@ -42,9 +42,9 @@ def wrong_sums(got: Selected, outcome: Outcome, problem: Problem, loss: str, mul
         ("dx", got.dx, input_gradients(got.indices, dy, W)),
         ("dW", outcome.dW, weight_gradients(got.indices, dy, x)),
     ):
-        if not wrong and (over := outside_bound(have, slabs, arithmetic, problem)):
+        if not wrong and (over := outside_bound(have, slabs, arithmetic)):
             wrong = f"{over} entries of {name} are outside their rounding error bound"
-    if wrong and not all(factor.isfinite().all() for factor in (x, W, dy)):
+    if wrong and not all((factor.abs() < arithmetic.infinite_from).all() for factor in (x, W, dy)):
         return ""  # 0 times an infinity or NaN is NaN in some methods and skipped in others, so no bound holds
     return wrong
 
@@ -57,16 +57,28 @@ def _rows_elsewhere(dW: torch.Tensor, own: torch.Tensor | None) -> str:
     return f"{elsewhere} rows of dW that were not selected are not zero"
 
 
-def outside_bound(have: torch.Tensor, slabs: Iterator[Slab], arithmetic: Arithmetic, problem: Problem) -> int:
-    """How many entries are farther from their float64 sums than the bounds of both sums together."""
-    outside, largest = 0, 2.0 ** FORMATS[problem.case.dtype].emax
+def outside_bound(have: torch.Tensor, slabs: Iterator[Slab], arithmetic: Arithmetic) -> int:
+    """How many entries are farther from their float64 sums than the bounds of both sums together.
+
+    An entry that is not finite is right only where the sum, or a part of it, may overflow.
+    """
+    outside = 0
     for slab in slabs:
         own = have[slab.places].double()
         bound = _bound(arithmetic, slab.terms, slab.sizes, own)
         bound += _bound(Arithmetic.of("float64"), slab.terms, slab.sizes, slab.sums)
-        overflows = (slab.sums.abs() + bound >= largest) & ~own.isfinite()  # an infinity may then be right
-        outside += int((~((own - slab.sums).abs() <= bound) & ~overflows).sum())
+        # The bound of an infinite entry is infinite, so the bound alone would excuse it.
+        within = torch.where(own.isfinite(), (own - slab.sums).abs() <= bound, _may_overflow(slab.sizes, arithmetic))
+        outside += int((~within).sum())
     return outside
+
+
+def _may_overflow(sizes: torch.Tensor, arithmetic: Arithmetic) -> torch.Tensor:
+    """Where a sum of terms of these sizes, or a part of it, may pass the largest number that it is stored as.
+
+    That number is nearly 2^(emax + 1); the factor of two leaves room for rounding errors.
+    """
+    return sizes >= 2.0**arithmetic.storage.emax
 
 
 def _bound(arithmetic: Arithmetic, terms: torch.Tensor, sizes: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
@@ -92,9 +104,11 @@ def right_but_for_rounding(got: Selected, rows: torch.Tensor, problem: Problem) 
     for some in torch.split(rows, max(1, slab_elements(got.y.numel()) // problem.case.n)):
         y, indices = got.y[some].double(), got.indices[some]
         right = torch.from_numpy(right_selection(y.cpu().numpy(), indices.cpu().numpy())).to(y.device)
-        least = y.gather(-1, right).amin(dim=-1, keepdim=True)
-        bound = product_bounds(y, some, problem).amax(dim=-1, keepdim=True)
-        if not (y.gather(-1, indices) >= least - 4 * bound).all():
+        own, theirs = y.gather(-1, indices), y.gather(-1, right)
+        least = theirs.nan_to_num(math.inf, math.inf, -math.inf).amin(dim=-1, keepdim=True)  # NaN is above all numbers
+        bound = torch.where(y.isfinite(), product_bounds(y, some, problem), 0.0).amax(dim=-1, keepdim=True)
+        nearly = (own >= least - 4 * bound) | own.isnan()
+        if not nearly.all() or not torch.equal(own.isnan().sum(dim=-1), theirs.isnan().sum(dim=-1)):
             return False
     return True
 
@@ -103,18 +117,20 @@ def product_bounds(y: torch.Tensor, rows: torch.Tensor, problem: Problem) -> tor
     """The bounds of y = x Wᵀ, (m, n), for rows (m,) of x."""
     x, W = _factors(problem)
     size = torch.cat([x[rows].double().abs() @ piece.double().abs().mT for piece in torch.split(W, _step(W))], dim=-1)
-    return _bound(_product(problem), torch.full((1, 1), problem.case.d), size, y)
+    return _bound(arithmetic_of(problem), torch.full((1, 1), problem.case.d), size, y)
 
 
 def outside_product_bound(got: Selected, places: torch.Tensor, problem: Problem) -> Iterator[torch.Tensor]:
     """Masks over places (m, 2), slab by slab: values that are farther from y than the bounds of both products allow."""
-    x, W = _factors(problem)
+    (x, W), arithmetic = _factors(problem), arithmetic_of(problem)
     for some in torch.split(places, _step(W)):
         rows, columns = some.T
         indices, own = got.indices[rows, columns], got.values[rows, columns].double()
+        y = got.y[rows, indices].double()
         size = (x[rows].double() * W[indices].double()).abs().sum(dim=-1)
-        bound = _bound(_product(problem), torch.full((1,), problem.case.d), size, own)
-        yield ~((own - got.y[rows, indices].double()).abs() <= 2 * bound)
+        bound = _bound(arithmetic, torch.full((1,), problem.case.d), size, own)
+        both_finite = own.isfinite() & y.isfinite()
+        yield ~torch.where(both_finite, (own - y).abs() <= 2 * bound, _may_overflow(size, arithmetic))
 
 
 def _factors(problem: Problem) -> tuple[torch.Tensor, torch.Tensor]:
@@ -123,7 +139,8 @@ def _factors(problem: Problem) -> tuple[torch.Tensor, torch.Tensor]:
     return as_rows(problem.x), problem.W
 
 
-def _product(problem: Problem) -> Arithmetic:
+def arithmetic_of(problem: Problem) -> Arithmetic:
+    """The arithmetic of a product in the case of a problem."""
     return Arithmetic.of(problem.case.dtype, problem.case.mode)
 
 

@@ -2,8 +2,8 @@
 
 Selected values and dy are copies, so they must equal what they are copied from. Four exceptions are allowed, because
 matrix products have them: 0 times a non-finite y is NaN, a subnormal y may be flushed to zero, -0 may become 0, and a
-mode of reduced precision rounds the factors. dx, dW, and the values of a method that multiplies again (W[indices] @ x),
-are sums, and are held to their rounding error bounds (bounded.py).
+mode of reduced precision rounds the factors, to infinity beyond the range of its format. dx, dW, and the values of a
+method that multiplies again (W[indices] @ x), are sums, and are held to their rounding error bounds (bounded.py).
 
 All of it is done in torch, slab by slab, on the device of the tensors, or on the CPU where the device has no float64.
 At the sizes of an accelerator, float64 copies of everything would not fit, and would take too long.
@@ -22,7 +22,13 @@ from harness.methods import Method
 from harness.precision.arithmetic import reduced_format, smallest
 from harness.precision.selection import right_selection, shared
 from harness.precision.slabs import misplaced_rows, slab_elements
-from harness.topk.bounded import outside_product_bound, right_but_for_rounding, wrong_sums, zero_elsewhere
+from harness.topk.bounded import (
+    arithmetic_of,
+    outside_product_bound,
+    right_but_for_rounding,
+    wrong_sums,
+    zero_elsewhere,
+)
 from harness.topk.modes import result_dtypes
 from harness.topk.outcome import Outcome, Selected, as_float64, as_rows, bits, cotangent_of, selected_of
 from harness.topk.problems import Drawn, Problem
@@ -62,6 +68,8 @@ def wrong_derivative(method: Method, phase: str, result: Any, problem: Problem, 
     The derivative of jvp must be the tangent (the weights) at the selected indices; that of vjp and step must be the
     cotangent of the loss at the selected indices, and zero elsewhere.
     """
+    if not device_of(problem.case.device).has_float64():
+        result, problem = [tensor.cpu() for tensor in result], _on_cpu(problem)
     values, derivative, indices = result
     dy = None if phase == "jvp" else derivative
     wrong = wrong_outcome(method, Outcome(indices, problem.y, values, dy, None, None), problem, loss)
@@ -77,7 +85,7 @@ def wrong_derivative(method: Method, phase: str, result: Any, problem: Problem, 
 def same_bits(outcome: Outcome, native: Selected) -> bool:
     """Whether an outcome has native's bits, so that the check of native holds for it too."""
     for mine, theirs in ((outcome.values, native.values), (outcome.indices, native.indices)):
-        if as_rows(mine).shape != theirs.shape or mine.dtype != theirs.dtype:
+        if as_rows(mine).shape != theirs.shape or mine.dtype != theirs.dtype or mine.dim() != outcome.y.dim():
             return False
     if not torch.equal(as_rows(outcome.indices).sort(dim=-1).values, native.indices):
         return False
@@ -151,7 +159,7 @@ def _wrong_values(got: Selected, problem: Problem, multiplies_again: bool) -> st
     unequal = _unequal(got.values, want, problem)
     if len(unequal) and got.values.isnan().any():  # 0 times a non-finite y spoils every value of its row
         rows, columns = unequal.T
-        spoilt = ~got.y.isfinite().all(dim=-1)[rows] & got.values[rows, columns].isnan()
+        spoilt = ~_finite_rows(got.y, problem)[rows] & got.values[rows, columns].isnan()
         unequal = unequal[~spoilt]
     if multiplies_again and len(unequal):
         unequal = unequal[torch.cat([*outside_product_bound(got, unequal, problem)])]
@@ -171,7 +179,7 @@ def _wrong_cotangent(outcome: Outcome, problem: Problem, loss: str) -> str:
     dy, indices = as_rows(outcome.dy), as_rows(outcome.indices)
     own = dy.gather(-1, indices)
     want = as_rows(cotangent_of(outcome.values, outcome.indices, problem.weights, loss)).to(dy.dtype)
-    wrong, finite = _unequal(own, want, problem), want.isfinite().all(dim=-1)
+    wrong, finite = _unequal(own, want, problem), _finite_rows(want, problem)
     if len(wrong):
         rows, columns = wrong.T
         wrong = wrong[finite[rows] | ~own[rows, columns].isnan()]
@@ -189,7 +197,7 @@ def _wrong_cotangent(outcome: Outcome, problem: Problem, loss: str) -> str:
 
 def _unequal(got: torch.Tensor, want: torch.Tensor, problem: Problem) -> torch.Tensor:
     """Places (m, dimensions) of entries that are not copies of `want`, apart from the exceptions named above."""
-    least = 2.0 ** FORMATS[problem.case.dtype].emin
+    least, limit = 2.0 ** FORMATS[problem.case.dtype].emin, arithmetic_of(problem).infinite_from
     form = reduced_format(problem.case.dtype, problem.case.mode)
     flat, copied = got.reshape(-1), want.reshape(-1)
     step, places = slab_elements(flat.numel()), []
@@ -198,8 +206,14 @@ def _unequal(got: torch.Tensor, want: torch.Tensor, problem: Problem) -> torch.T
         unequal = ~((own == right) | (own.isnan() & right.isnan()) | ((right.abs() < least) & (own == 0)))
         if form is not None:
             unequal &= ~((own - right).abs() <= form.unit_roundoff * right.abs() + smallest(form))
+            unequal &= ~(own.isinf() & (own.sign() == right.sign()) & (right.abs() >= limit))
         places.append(unequal.nonzero()[:, 0] + start)
     return torch.stack(torch.unravel_index(torch.cat(places), got.shape), dim=-1)
+
+
+def _finite_rows(factors: torch.Tensor, problem: Problem) -> torch.Tensor:
+    """(rows,) whether every entry is finite as a factor of a product in the mode of the case."""
+    return (factors.abs() < arithmetic_of(problem).infinite_from).all(dim=-1)
 
 
 def _on_cpu(held: Any) -> Any:
