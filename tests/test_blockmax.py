@@ -36,6 +36,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blockmax, "LEAST_IN_A_ROW", 1)
     monkeypatch.setattr(blockmax, "SMALLEST_NEED", 1)
     monkeypatch.setattr(blockmax, "FILTERED_FROM", 1)
+    monkeypatch.setattr(blockmax, "PIECE", 500)
     for rules in ("ONE_ROW", "SEVERAL_ROWS"):
         monkeypatch.setattr(blockmax, rules, dict.fromkeys((2, 4, 8), ((64, 1, 32), (16, 1, 8), (4, 1, 2))))
 
@@ -241,12 +242,16 @@ def test_the_tables_can_be_used(rules: tuple[tuple[int, int, int], ...]) -> None
 
 @over("dtype", ["float16", "bfloat16"])
 @given(data=st.data())
-def test_the_largest_of_halves_is_found_in_their_bits(dtype: str, data: st.DataObject) -> None:
+def test_the_largest_of_halves_is_found_piece_by_piece(dtype: str, data: st.DataObject) -> None:
     words = st.integers(-(2**15), 2**15 - 1)
     some = st.one_of(words, words.map(lambda word: word | -(2**15)))  # blocks of negative numbers alone are to be met
     bits = torch.tensor(data.draw(st.lists(some, min_size=4, max_size=64).map(lambda each: each[: len(each) // 4 * 4])))
     blocks = bits.to(torch.int16).view(getattr(torch, dtype)).view(-1, 4)
-    assert same(extremes(blocks, True), blocks.amax(-1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blockmax, "PIECE", data.draw(st.integers(1, 80)))
+        assert same(extremes(blocks, True), blocks.double().amax(-1))
+        both = torch.stack((blocks, blocks.flip(0)))
+        assert same(extremes(both, True), both.double().amax(-1))
 
 
 def test_the_one_file_needs_torch_alone(tmp_path: Path) -> None:

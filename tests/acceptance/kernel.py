@@ -30,6 +30,13 @@ SMALL_BLOCKS: dict[str, Any] = {
 } | dict.fromkeys(("ONE_ROW", "SEVERAL_ROWS"), SMALL_TABLE)
 """Blocks in inputs of every size, so that the drawn ones need not be long."""
 
+SMALL_SAMPLES: dict[str, Any] = {"LEAST_ELEMENTS": 1, "SAMPLE_STEP": 3, "RUN": 2} | {
+    "SAMPLED": dict.fromkeys((2, 4, 8), ((1, 1 << 40, 1),)),
+    "ONE_ROW": {},
+    "SEVERAL_ROWS": {},
+}
+"""No blocks, and a threshold from a sample in inputs of every size."""
+
 SMALL_TILES: dict[str, Any] = {"TILE": 32, "MOST_SELECTED": 8, "MAXIMA_FROM": 96, "MAXIMA_TILE": 64}
 LONGEST_INTERPRETED = 400
 
@@ -38,9 +45,10 @@ def measure() -> Iterator[Line]:
     """Wrong answers of blockmax, and of the kernels where Triton is installed."""
     from harness.methods import blockmax
 
-    with patch.multiple(blockmax, **SMALL_BLOCKS):
-        wrong = faults(blockmax.topk, DRAWN, LONGEST, None, lowest_first=False)
-    yield Line(f"wrong answers of blockmax, of {DRAWN} drawn calls{_first(wrong)}", len(wrong), 0.0)
+    for way, settings in (("in blocks", SMALL_BLOCKS), ("above a threshold", SMALL_SAMPLES)):
+        with patch.multiple(blockmax, **settings):
+            wrong = faults(blockmax.topk, DRAWN, LONGEST, None, lowest_first=False)
+        yield Line(f"wrong answers of blockmax {way}, of {DRAWN} drawn calls{_first(wrong)}", len(wrong), 0.0)
     if importlib.util.find_spec("triton") is None:
         yield Line("Triton is not installed: the kernels were not interpreted", float("nan"), None)
         return
