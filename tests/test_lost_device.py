@@ -60,7 +60,7 @@ def test_a_device_that_a_worker_never_had_has_not_disappeared(
     said: list[str] = []
     run = harness.run(study, tmp_path, say=said.append)
     assert set(run.cells["device"]) == {"cpu"}
-    assert said == ["cuda is not present: its cells are dropped"]
+    assert said == ["cuda is not present (torch finds cpu): its cells are dropped"]
     side = Side(lambda: cast(Worker, FakeWorker(devices=("cpu",))))  # of a duel, whose base has another torch
     assert side.running_on("cuda").greeting["devices"] == ["cpu"]
     side.drop()

@@ -73,7 +73,7 @@ def test_no_device_of_the_study_leaves_no_folder(
 ) -> None:
     in_their_place(monkeypatch)
     study = write_study(SMALL.replace("[axes]", '[axes]\ndevice = "cuda"'))
-    with pytest.raises(UserError, match=r"no device of this study is present \(cuda\)$"):
+    with pytest.raises(UserError, match=r"torch finds no device of this study \(cuda\); here it finds cpu$"):
         harness.run(study, tmp_path / "results", say=lambda _: None)
     assert not (tmp_path / "results").exists()
 

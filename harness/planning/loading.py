@@ -70,10 +70,11 @@ def on_present_devices(study: Study, devices: list[str], say: Say) -> Study:
     """The study narrowed to those of its devices that are present. Raises UserError if none is."""
     here = [device for device in study.axes.device if device in devices]
     absent = ", ".join(device for device in study.axes.device if device not in devices)
+    found = " and ".join(devices)
     if not here:
-        raise UserError(f"{study.name}: no device of this study is present ({absent})")
+        raise UserError(f"{study.name}: torch finds no device of this study ({absent}); here it finds {found}")
     if absent:
-        say(f"{absent} is not present: its cells are dropped")
+        say(f"{absent} is not present (torch finds {found}): its cells are dropped")
     return narrow(study, [f"device={','.join(here)}"])
 
 
