@@ -133,7 +133,7 @@ def test_of_more_methods_than_fit_it_says_how_many_are_left_out(tmp_path: Path, 
     assert len(lines) == CLOSING_LINES == 10
     shown = len(lines) - 1 if count < CLOSING_LINES else len(lines) - 2
     assert [line.split()[0] for line in lines[1 : 1 + shown]] == [name for name in statuses if name != "read"][:shown]
-    more = f"... and {count - shown} more methods: see cells.csv"
+    more = f"... and {count - shown} more methods: `harness export --to markdown` shows all"
     assert (lines[-1] == more) == (count >= CLOSING_LINES)
 
 

@@ -51,7 +51,8 @@ def closing_table(run: Run) -> str:
         if max(map(len, lines)) <= WIDTH:
             break
     if len(lines) > CLOSING_LINES:
-        lines = [*lines[: CLOSING_LINES - 1], f"... and {len(lines) - CLOSING_LINES + 1} more methods: see cells.csv"]
+        more = f"... and {len(lines) - CLOSING_LINES + 1} more methods: `harness export --to markdown` shows all"
+        lines = [*lines[: CLOSING_LINES - 1], more]
     return "\n".join([f"{run.name}: {table.heading}".removesuffix(": "), *lines])
 
 
