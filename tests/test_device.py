@@ -17,7 +17,7 @@ from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 import torch
@@ -38,6 +38,7 @@ from harness.session.sweep import Sweep
 from harness.session.turn import rows_of
 from harness.study.cells import Case, Cell
 from harness.study.definition import Study
+from harness.vocabulary import Device
 from harness.worker import serve as worker
 from harness.worker.open_case import OpenCase
 from tests import fake_worker
@@ -395,12 +396,11 @@ def test_a_device_without_a_file_does_what_torch_accelerator_does() -> None:
 
 # No other room names a device
 
-DEVICE_WORDS = {"cpu", "cuda", "xpu", "mps", "hip", "hpu", "mtia", "meta"}
+DEVICE_WORDS = {*get_args(Device), "xpu", "mps", "hip", "hpu", "mtia", "meta"}
 OF_A_DEVICE = ("torch.cuda", "torch.xpu", "torch.mps", "torch.accelerator", "torch.backends")
 
 NAMED = {
-    "harness/vocabulary.py: 'cpu'",  # the words that a study may use, and the one that every machine has
-    "harness/vocabulary.py: 'cuda'",
+    *(f"harness/vocabulary.py: {word!r}" for word in get_args(Device)),  # the words that a study may use
     "harness/export/benchmark.py: 'cpu'",  # the fact of a machine that has this name
     "harness/page/provenance.py: 'cpu'",
     "harness/doctor/system.py: 'cpu'",  # part of the name of a file of Linux

@@ -176,7 +176,7 @@ def test_every_study_verb_exit_code_and_room_is_told_where_somebody_would_look()
     )
     assert set(re.findall(r"^\| \[(\w+)\]\(\w+\.toml\)", studies, flags=re.M)) == {
         path.stem for path in (ROOT / "studies").glob("*.toml")
-    }
+    }, "a study in studies/ needs a line in the table of studies/README.md"
     table = re.search(r"^\| verb .*?\n\n", commands, flags=re.M | re.S)
     assert table
     assert set(re.findall(r"`(\w+)`", table[0])) >= set(harness.cli.cli.commands)

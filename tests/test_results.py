@@ -66,7 +66,8 @@ def test_every_column_of_a_suite_is_explained() -> None:
 
 
 def test_every_study_has_a_reference() -> None:
-    assert {path.parent.name for path in REFERENCES} == {path.stem for path in (ROOT / STUDIES).glob("*.toml")}
+    studies = {path.stem for path in (ROOT / STUDIES).glob("*.toml")}
+    assert {path.parent.name for path in REFERENCES} == studies, "a study in studies/ needs one: harness keep NAME"
 
 
 def test_the_references_are_small_enough_to_be_cloned() -> None:

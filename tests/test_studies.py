@@ -53,7 +53,7 @@ are drawn again where the references are tested."""
 
 
 def test_no_study_is_left_out() -> None:
-    assert set(SMALL) == {path.stem for path in STUDIES.glob("*.toml")}
+    assert set(SMALL) == {path.stem for path in STUDIES.glob("*.toml")}, "a study needs its small end in SMALL"
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))
