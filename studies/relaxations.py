@@ -32,6 +32,7 @@ from harness.study.cells import cases
 from harness.study.definition import Study
 from harness.tables import Row, Run
 from harness.verdicts.ratios import speedups
+from harness.verdicts.wording import two_digits
 from harness.vocabulary import PHASES
 
 SIGMOID, CLIPPED = (1 / 12, 1 / 8, np.log(2) - 1 / 2), (1 / 2, 1 / 8, 1 / 24)
@@ -237,8 +238,8 @@ def _ends(values: pd.Series) -> tuple[float, float]:
 
 
 def _range(values: pd.Series) -> str:
-    low, high = _ends(values)
-    return f"{low:.2g}" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g}"
+    low, high = (two_digits(end, zeros=False) for end in _ends(values))
+    return low if low == high else f"{low} to {high}"
 
 
 FIGURES = (bias, bias_against_cost)
