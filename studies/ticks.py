@@ -20,13 +20,14 @@ FEWEST, MOST, MOST_BELOW = 3, 7, 5
 
 DECADES = (12, 8, 6, 4, 3, 2)
 MANTISSAS: tuple[tuple[float, ...], ...] = ((1,), (1, 3), (1, 2, 5))
-NEAR_ONE = 1.25
-BETWEEN, BETWEEN_RATIOS = (1, 1.5, 2, 3, 5, 7), (1, NEAR_ONE, 2, 3, 5, 8)
+BETWEEN, BETWEEN_RATIOS = (1, 1.5, 2, 3, 5, 7), (1, 1.25, 2, 3, 5, 8)
+NEAR_ONE = {1.25: 0, 8: -1}
 STEPS = (2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 """Series of ticks from coarse to fine. DECADES: powers of ten, one for so many decades. MANTISSAS: numbers of each
 decade. BETWEEN: more numbers of each decade; those for ratios hold both 0.8x and 1.25x, which are as much slower as
-faster (but not 0.125x, which would stand on 0.1x). STEPS: equal steps, in units of 1 near 1 and elsewhere of the power
-of ten below."""
+faster (but neither 80x nor 0.125x, whose labels would touch those of 100x and 0.1x). NEAR_ONE: the power of ten of
+the one decade that has such a number. STEPS: equal steps, in units of 1 near 1 and elsewhere of the power of ten
+below."""
 
 KIBI, MEBI = 2**10, 2**20
 MOST_SIZES = 6
@@ -69,7 +70,7 @@ def _series(low: float, high: float, between: Sequence[float]) -> Iterator[list[
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     series = [[10.0**power for power in range(first, last + 1) if power % step == 0] for step in DECADES]
     series += [
-        [m * 10.0**power for power in range(first, last + 1) for m in mantissas if power == 0 or m != NEAR_ONE]
+        [m * 10.0**power for power in range(first, last + 1) for m in mantissas if NEAR_ONE.get(m, power) == power]
         for mantissas in (*MANTISSAS, between)
     ]
     if high / low < 10:

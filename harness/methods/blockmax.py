@@ -1,4 +1,6 @@
-"""topk: a drop-in for torch.topk that reads its input once or twice. The file needs torch alone, so it can be copied.
+"""topk: a drop-in for torch.topk that reads its input once or twice.
+
+It needs torch alone, and all of it stands in this one file, longer than others, so that it can be copied.
 
 It composes two selections, S = S2 S1: S1 keeps the k blocks with the largest maxima, S2 the k largest of what these
 blocks hold. The earliest source found for this, and for the filter below, is Dr. Top-k (SC'21, arXiv 2109.08219).
