@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from harness.methods import blockmax
-from harness.methods.blockmax import CUDA_ONE_ROW, ONE_ROW, SEVERAL_ROWS, block_length, extremes, positions, topk
+from harness.methods.blockmax import CUDA_ONE_ROW, ONE_ROW, SEVERAL_ROWS, block_length, positions, topk
 from harness.study.cells import Case
 from harness.topk.distributions import DISTRIBUTIONS
 from harness.topk.problems import draw
@@ -37,6 +37,8 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blockmax, "SMALLEST_NEED", 1)
     monkeypatch.setattr(blockmax, "FILTERED_FROM", 1)
     monkeypatch.setattr(blockmax, "PIECE", 500)
+    monkeypatch.setattr(blockmax, "LEAST_IN_A_BLOCK", 1)
+    monkeypatch.setattr(blockmax, "LEAST_AS_INTEGERS", 1)
     for rules in ("ONE_ROW", "SEVERAL_ROWS"):
         monkeypatch.setattr(blockmax, rules, dict.fromkeys((2, 4, 8), ((64, 1, 32), (16, 1, 8), (4, 1, 2))))
 
@@ -238,20 +240,6 @@ def test_what_was_recorded_of_one_input_is_right_for_others(other: Any) -> None:
 def test_the_tables_can_be_used(rules: tuple[tuple[int, int, int], ...]) -> None:
     assert [ratio for ratio, _, _ in rules] == sorted((ratio for ratio, _, _ in rules), reverse=True)
     assert all(length & (length - 1) == 0 and ratio >= 2 * length > 0 < least for ratio, least, length in rules)
-
-
-@over("dtype", ["float16", "bfloat16"])
-@given(data=st.data())
-def test_the_largest_of_halves_is_found_piece_by_piece(dtype: str, data: st.DataObject) -> None:
-    words = st.integers(-(2**15), 2**15 - 1)
-    some = st.one_of(words, words.map(lambda word: word | -(2**15)))  # blocks of negative numbers alone are to be met
-    bits = torch.tensor(data.draw(st.lists(some, min_size=4, max_size=64).map(lambda each: each[: len(each) // 4 * 4])))
-    blocks = bits.to(torch.int16).view(getattr(torch, dtype)).view(-1, 4)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blockmax, "PIECE", data.draw(st.integers(1, 80)))
-        assert same(extremes(blocks, True), blocks.double().amax(-1))
-        both = torch.stack((blocks, blocks.flip(0)))
-        assert same(extremes(both, True), both.double().amax(-1))
 
 
 def test_the_one_file_needs_torch_alone(tmp_path: Path) -> None:
