@@ -1,6 +1,7 @@
 """`blockmax`: how much faster than torch.topk it is, how far from one read of y, and with which block length.
 
-What it measures and draws about block lengths is in block_lengths.py.
+What it measures and draws about block lengths is in block_lengths.py, and what it measures about memory that torch.topk
+gets from the operating system is in new_memory.py.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import new_memory
 import numpy as np
 import pandas as pd
 import planes
@@ -18,12 +20,17 @@ from block_lengths import beside_the_best, block_lengths, lengths_over_native
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from harness.tables import OnDevice, Run, first_clock
+from harness.study.definition import Study
+from harness.tables import OnDevice, Row, Run, first_clock
 from harness.verdicts.plausible import believed
 from harness.verdicts.ratios import multiples_of_read, speedups
 from harness.vocabulary import WALL
 
-measure = lengths_over_native
+
+def measure(study: Study) -> Iterator[Row]:
+    """Facts about block lengths, and about new memory."""
+    yield from lengths_over_native(study)
+    yield from new_memory.native_over_blockmax(study)
 
 
 def speedup(run: Run) -> Figure:
@@ -184,6 +191,7 @@ def summary(run: Run) -> Iterator[str]:
     if len(rows):
         multiples = (f"{row['multiple']:.1f} reads of y at n = {row['n']}" for row in rows.to_dict("records"))
         yield f"float32, k = 100: {', '.join(multiples)}."
+    yield from new_memory.told(run.facts)
     yield from beside_the_best(run)
 
 
