@@ -300,7 +300,9 @@ def _chosen_by_bits(blocks: Tensor, k: int) -> tuple[Tensor, Tensor] | None:
     """
     import torch
 
-    if blocks.sum().isnan():  # which it is if a term is
+    if (
+        blocks.sum((-2, -1)).isnan().any()
+    ):  # a sum is NaN if a term is, and torch is slow to add up rows with gaps between
         return None
     halves = blocks.view(torch.int16)
     bits = halves.amax(-1)
