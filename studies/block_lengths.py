@@ -78,7 +78,7 @@ def table_length(dtype: str, n: int, ratio: int) -> int:
 def block_lengths(run: Run) -> Figure:
     """Time over native by block length and n/k, and the length that blockmax's table takes."""
     style.use()
-    rows = run.facts[run.facts["fact"] == FACT]
+    rows = style.some(run.facts[run.facts["fact"] == FACT], "fact about block lengths")
     rows = rows.assign(length=rows["item"].astype(int), ratio=_ratio(rows), over=rows["value"])
     table = rows.drop_duplicates(["dtype", "n", "ratio"])
     grid = sns.relplot(

@@ -118,7 +118,7 @@ def _selection_matrix(layout: str, y: Any) -> Any:
 def capability(run: Run) -> Figure:
     """Which of values, gradient of y and gradient of S each operation gives, by layout and dtype."""
     style.use()
-    facts = run.facts.query("device == 'cpu'")
+    facts = style.some(run.facts.query("device == 'cpu'"), "fact about a CPU")
     works = {fact: _table(facts[facts["fact"] == fact], "value") for fact in FACTS}
     level = works["forward"] * (1 + works["gradient of y"] + works["gradient of S"])
     notes = _table(facts[facts["fact"] == "gradient of S"].assign(note=_notes), "note")

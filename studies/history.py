@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from harness.tables import clock_words, first_clock
+from harness.verdicts.wording import commit_label
 from harness.vocabulary import PHASES
 
 MOST_PANELS = 16
 IN_A_ROW = 4
 MOST_TICKS = 8
-COMMIT_DIGITS = 6
 BASE_AT = 0.35
 """Distance between the base of a run, on the left, and its head; the heads of two runs are 1 apart."""
 
@@ -107,7 +107,7 @@ def _panels(rows: pd.DataFrame, steps: pd.DataFrame, y: str, label: str, shared:
         _mark_steps(axis, steps[steps["panel"] == panel], {key: int(run) for run, key in places.items()})
         marked = _marked(len(places))
         axis.xaxis.set_major_locator(FixedLocator(marked))
-        axis.set_xticklabels([places[run][1][:COMMIT_DIGITS] for run in marked], rotation=60, ha="right", fontsize=7)
+        axis.set_xticklabels([commit_label(places[run][1]) for run in marked], rotation=60, ha="right", fontsize=7)
         axis.tick_params(axis="y", labelsize=7)
     study, first, last = rows["study"].iloc[0], rows["begin"].min()[:10], rows["begin"].max()[:10]
     title = f"{study}{clock_words(rows)}: {len(places)} judged runs, {first} to {last}, by commit: base, then head"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ import style
 import ticks
 
 LANE_INCHES, FRAME_INCHES, PANEL_INCHES = 0.3, 0.9, 2.6
+LONGEST_LINE, LINE_INCHES = 40, 0.17
+"""Letters of a name that stand on one line, and its height."""
 
 
 def lanes(
@@ -29,7 +32,9 @@ def lanes(
     """
     look = style.methods(rows["method"])
     names = look["hue_order"]
-    height = FRAME_INCHES + LANE_INCHES * len(names)
+    labels = [textwrap.fill(name, LONGEST_LINE) for name in names]
+    lines = max(label.count("\n") + 1 for label in labels)
+    height = FRAME_INCHES + max(LANE_INCHES, LINE_INCHES * lines) * len(names)
     grid = sns.FacetGrid(
         rows,
         row="dtype",
@@ -47,7 +52,7 @@ def lanes(
             place: dict[str, Any] = {"xytext": (0, 4), "ha": "center", "fontsize": "x-small"}
             axis.annotate(label(row), (value, names.index(name)), textcoords="offset points", **place)
         axis.set_ylim(len(names) - 0.5, -0.7)
-        axis.set_yticks(range(len(names)), names)
+        axis.set_yticks(range(len(names)), labels)
         axis.margins(x=0.15)
         _scale(axis, rows.loc[(rows["dtype"] == dtype) & (rows[col] == panel), "value"], tick, zero)
     grid.set_titles("{col_name}, {row_name}")

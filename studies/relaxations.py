@@ -99,7 +99,8 @@ def predicted(method: str, n: int, k: int, temperature: float) -> float:
 def bias(run: Run) -> Figure:
     """Errors of the values and of dy, and the share of dy at entries not selected, over temperature, beside the law."""
     style.use()
-    rows = run.facts.assign(what=run.facts["fact"].map(FACTS), size=_sizes(run.facts))
+    facts = style.some(run.facts, "fact about a relaxation")
+    rows = facts.assign(what=facts["fact"].map(FACTS), size=_sizes(facts))
     rows["value"] = rows["value"].clip(lower=FLOOR)
     look = style.lines(rows["method"])
     grid = sns.relplot(
@@ -151,7 +152,7 @@ def _spacing(n: int, k: int) -> float:
 def bias_against_cost(run: Run) -> Figure:
     """Error of dy over the time of forward and backward, in multiples of native's, by temperature."""
     style.use()
-    rows = _costs(run)
+    rows = style.some(_costs(run), "relaxation with a time and an error")
     rows["bias"] = rows["bias"].clip(lower=FLOOR)
     look = style.methods(rows["method"])
     grid = sns.relplot(

@@ -74,7 +74,8 @@ def measure(_: Study) -> Iterator[Row]:
 def printed_digits(run: Run) -> Figure:
     """Each entry of the gradients of the worked example minus the printed number; all within half of the last digit."""
     style.use()
-    rows = run.facts.assign(printed=run.facts["detail"].str.removeprefix("printed ").astype(float))
+    facts = style.some(run.facts, "fact about the worked example")
+    rows = facts.assign(printed=facts["detail"].str.removeprefix("printed ").astype(float))
     rows = rows.assign(
         difference=(rows["value"] - rows["printed"]) / 1e-4, entry=rows["fact"] + "[" + rows["item"] + "]"
     )

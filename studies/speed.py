@@ -55,6 +55,7 @@ def speedup(run: Run) -> Figure:
     timings, k = _at_middle_k(first_clock(run.timings), "native")
     rows = speedups(timings)
     rows = rows[rows["phase"].isin(WHOLE) & ~rows["method"].isin(("native", *YARDSTICKS))]
+    rows = style.some(rows, "time of another method beside native's")
     look = style.lines(rows["method"])
     grid = sns.relplot(
         rows,
@@ -91,7 +92,7 @@ def read_multiples(run: Run) -> Figure:
     style.use()
     timings, k = _at_middle_k(first_clock(run.timings), "read")
     rows = multiples_of_read(timings)
-    rows = rows[rows["phase"] == "forward"]
+    rows = style.some(rows[rows["phase"] == "forward"], "time of a forward beside a read of y")
     grid = sns.relplot(
         rows,
         x="n",
@@ -118,7 +119,7 @@ def read_multiples(run: Run) -> Figure:
 
 def _at_middle_k(timings: pd.DataFrame, base: str) -> tuple[pd.DataFrame, int]:
     """The blocks at one k, and that k: the middle one of the k at which `base` was timed for the most values of n."""
-    sizes = timings[timings["method"] == base].groupby("k")["n"].nunique()
+    sizes = style.some(timings[timings["method"] == base], f"time of {base}").groupby("k")["n"].nunique()
     k = style.middle(sizes.index[sizes == sizes.max()])
     return timings[timings["k"] == k], k
 

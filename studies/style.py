@@ -5,6 +5,7 @@ The ticks of axes are in ticks.py, planes of coloured tiles in planes.py.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,6 +25,12 @@ from harness.vocabulary import DTYPES, YARDSTICKS
 UNIT_ROUNDOFF = {dtype: form.unit_roundoff for dtype, form in FORMATS.items()}
 
 SOLID, DASHED, DOTTED = "", (4, 1.5), (1, 1)
+
+WIDEST_TITLE = 1.2
+"""A title that is wider than this many figures is broken into lines of at least LEAST_LETTERS: below a much wider one a
+single panel and its legend would stand far apart."""
+
+LEAST_LETTERS = 36
 
 
 def use() -> None:
@@ -78,8 +85,13 @@ def dtypes(present: Iterable[str]) -> dict[str, Any]:
 
 def titled(grid: Any, title: str) -> Figure:
     """The figure of a grid, with a title above its panels, whatever the heights of both."""
-    grid.figure.suptitle(title, y=1, va="bottom")
     figure: Figure = grid.figure
+    text = figure.suptitle(title, y=1, va="bottom")
+    taken = text.get_window_extent().width / figure.bbox.width
+    if taken > WIDEST_TITLE:
+        longest = max(map(len, title.splitlines()))
+        width = max(LEAST_LETTERS, int(longest * WIDEST_TITLE / taken))
+        text.set_text("\n".join(textwrap.fill(line, width) for line in title.splitlines()))
     return figure
 
 

@@ -87,6 +87,7 @@ def winners(run: Run) -> Figure:
     """Share of the selected that are among the k lowest indices, in the plane of n and k."""
     style.use()
     rows = _choices(run).query("rows == 1 and device == 'cpu'")
+    rows = style.some(rows, "fact about equal values in one row on a CPU")
     grouped = {
         (str(method), str(dtype)): cells.pivot(index="k", columns="n", values="value").sort_index(ascending=False)
         for method, here in rows.groupby("method", sort=False)
@@ -122,6 +123,7 @@ def gradients(run: Run) -> Figure:
     """How many of eight equal values get gradient, by operation and dtype."""
     style.use()
     rows = run.facts.query("fact == 'gradient_of_a_tie' and device == 'cpu'")
+    rows = style.some(rows, "fact about the gradient of equal values on a CPU")
     table = rows.pivot(index="method", columns="dtype", values="value").reindex(columns=[*DTYPES])
     figure, axis = plt.subplots(figsize=(5.5, 2.6), layout="constrained")
     scale = planes.Scale(colormaps["cividis"], Normalize(1, 8), ticks.number)
@@ -133,7 +135,7 @@ def gradients(run: Run) -> Figure:
 def agreement(run: Run) -> Figure:
     """Relative difference of dy from native's on tied data, by distribution and method; a point is a case."""
     style.use()
-    rows = _differences(run)
+    rows = style.some(_differences(run), "dy beside native's")
     figure, axis = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
     colours = style.methods(rows["method"])["palette"]
     sns.stripplot(rows, x="distribution", y="value", dodge=True, ax=axis, hue="method", palette=colours, alpha=0.5)

@@ -81,7 +81,7 @@ def recommended(run: Run) -> pd.DataFrame:
 def table(run: Run) -> Figure:
     """Which method to take for which use, how much faster it is, and whether its gradient is native's."""
     style.use()
-    rows = recommended(run)
+    rows = style.some(recommended(run), "time of another method beside native's")
     rows = rows.assign(case=rows.apply(_case, axis=1), text=rows.apply(_tile, axis=1))
     rows = rows.assign(gain=rows["speedup"].where(rows["surely"], 1.0).clip(lower=1.0))
     differs = [phase for phase in PHASES if rows.loc[rows["phase"] == phase, "surely"].any()]

@@ -207,3 +207,29 @@ def test_a_study_with_shapes_has_a_use_for_each(tmp_path: Path) -> None:
     assert [each.striptags() for each in small.sentences] == [
         "For the values alone (forward), take gather (2 times as fast as native)."
     ]
+
+
+def test_no_condition_names_a_seed() -> None:
+    """A method that wins for some draws only is one that the look-up shows, not one to take 'at seed = 1'."""
+    rows = standing_rows(0, ("fused",))
+    rows = rows[(rows["k"] == 8) & (rows["n"] == 1024)]
+    draws = pd.concat([rows.assign(case=rows["case"] + f" {seed}", seed=seed) for seed in range(4)])
+    draws = draws[[*AXES, "seed", *(name for name in rows if name not in AXES)]]
+    first = draws["method"] == "fused"
+    draws.loc[first, "standing"], draws.loc[first, "speedup"] = ALIKE, 1.0
+    everywhere, by_chance = first & (draws["dtype"] == "float16"), first & (draws["seed"] == 1)
+    draws.loc[everywhere | by_chance, "standing"], draws.loc[everywhere | by_chance, "speedup"] = FASTEST, 2.0
+    (told,) = advice(draws)
+    assert [(choice.method, choice.where) for choice in told.choices] == [("fused", "in float16")]
+    assert told.left == len(draws[by_chance & ~everywhere])
+
+
+def test_cases_are_said_to_be_counted_once_for_each_need() -> None:
+    forward, step, backward = (Advice("", "", need, 3, (), 2, 0) for need in ("forward", "step", "backward"))
+    once = ", counted once for each need,"
+    assert in_short([forward, step]).striptags().startswith(f"Of 6 cases{once} take another method in 4, otherwise")
+    assert in_short([forward, backward]).striptags().startswith("Of 3 cases, take another method in 2, otherwise")
+    none = [Advice("", "", need, 3, (), 0, 0) for need in ("forward", "step")]
+    assert in_short(none).striptags().startswith(f"In all 6 cases{once} take native: no other method")
+    few = [Advice("", "", need, 0, (), 0, 3) for need in ("forward", "step")]
+    assert in_short(few) == f"All 6 cases{once} have fewer than 3 launches, too few for an answer."

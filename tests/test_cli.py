@@ -24,6 +24,7 @@ from harness.session import runs
 from harness.vocabulary import EXIT_CELLS, EXIT_INTERRUPTED, EXIT_USAGE, SHIPPED
 from tests.benchmarks import test_harness as benchmarks
 from tests.command_line import refused
+from tests.recorded import record
 from tests.sidecar import SIDECAR
 
 ROOT = Path(__file__).parent.parent
@@ -111,6 +112,14 @@ def test_a_bad_study_is_refused_before_anything_is_measured(call: Run, tmp_path:
         (("run", "tiny", "tinny"), ("unknown study 'tinny'",)),
         (("run", "tiny", "--only", "method=dense"), ("'dense'", "native, gather")),
         (("plot", "tiny"), ("unknown run 'tiny'",)),
+        (
+            ("duel", "tiny", "--base-rev", "HEAD", "--until-decided", "nan"),
+            ("duel: --until-decided nan: must be a finite number",),
+        ),
+        (
+            ("bisect", "tiny", "--good", "HEAD", "--until-decided", "inf"),
+            ("bisect: --until-decided inf: must be a finite",),
+        ),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, tuple) else "",
 )
@@ -194,7 +203,7 @@ def test_a_run_is_written_closed_with_a_table_and_drawn(call: Run, tmp_path: Pat
     (folder,) = (tmp_path / "results").glob("*/tiny/*")
     *_, native, files, following = result.stdout.splitlines()
     assert native.split() == ["native", "0.0e+00", "1", "ok"]
-    assert files == f"files: {folder}, 1 files in figures/"
+    assert files == f"files: {folder}, 1 figure in figures/"
     assert following == f"next: `harness report {folder} --studies {tmp_path}` (a page for the browser)"
     written = harness.read(folder)
     assert len(written.timings) == 2 * 3  # rounds x (native and the yardsticks)
@@ -234,6 +243,21 @@ def test_a_script_that_draws_nothing_is_told(call: Run, tmp_path: Path) -> None:
     assert failed.exit_code == EXIT_USAGE
     assert failed.stdout.startswith(f"no figure bad: {script}:2: AttributeError: ")
     assert failed.stderr == f"harness: tiny: nothing was drawn: this run can show none of the FIGURES in {script}\n"
+
+
+def test_a_run_that_cannot_be_drawn_does_not_keep_the_others_from_it(call: Run, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        record(tmp_path / "results" / "here" / name / "20260101T000000Z_x", launches=1, study=name)
+        (tmp_path / f"{name}.py").write_text("FIGURES = ()\n")
+    (tmp_path / "results" / "here" / "a" / "20260101T000000Z_x" / "run.json").write_text("{")
+    (tmp_path / "b.py").write_text("def bad(run):\n    return run.bad\nFIGURES = (bad,)\n")
+    for words in ((), ("a", "b", "c")):
+        result = call("plot", *words)
+        assert result.exit_code == EXIT_USAGE
+        damaged, undrawn = result.stderr.splitlines()
+        assert "run.json: not JSON" in damaged
+        assert undrawn.startswith("harness: b: nothing was drawn")
+        assert "c: nothing to draw" in result.stdout
 
 
 def test_a_run_with_an_incorrect_cell_is_written_and_ends_with_code_4(call: Run, tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from harness.scripts.studies import captions, load_script
 from harness.study.cells import Case
 from harness.tables import Run, read
 from harness.vocabulary import STUDIES
-from tests.recorded import record
+from tests.recorded import CASES, record
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +125,65 @@ def test_methods_of_a_study_of_one_size_stand_below_one_another(tmp_path: Path) 
     for figure in (time, speedup, error):
         assert "n = 64, k = 4, rows = 1" in figure.get_suptitle()
         pyplot.close(figure)
+
+
+def with_axis(run: Run, name: str, values: Callable[[pd.DataFrame], pd.Series]) -> Run:
+    """The run with one more axis in its tables, as a study with shapes or parameters has it."""
+    other = Run(run.path, run.info)
+    for table in ("cells", "timings", "memory", "discrepancies"):
+        rows = getattr(run, table).copy()
+        rows.insert(list(rows).index("threads") + 1, name, values(rows))
+        vars(other)[table] = rows
+    return other
+
+
+def titles(run: Run) -> list[str]:
+    drawn = [draw(run) for draw in load_script("recorded", STUDIES).figures]
+    found = [str(figure.get_suptitle()) for figure in drawn]
+    for figure in drawn:
+        pyplot.close(figure)
+    return found
+
+
+def test_the_title_names_the_setting_that_is_drawn(tmp_path: Path) -> None:
+    """Of two shapes of one size each the first is drawn, whichever name comes first."""
+    sizes = {128: "wide", 64: "narrow"}
+    run = read(record(tmp_path / "run", launches=3, cases=[Case(n=128, k=4), Case(n=64, k=8)]))
+    for title in titles(with_axis(run, "shape", lambda rows: rows["n"].map(sizes))):
+        assert "n = 128, k = 4, rows = 1, threads = 1, cpu" in title
+        assert title.endswith(", shape = wide")
+        assert "64" not in title
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [((False, True), "False"), (("plain", "auto"), "plain"), (("10 µs", "2 µs"), "10 µs")],
+)
+def test_an_axis_of_words_or_of_yes_and_no_is_not_drawn_over(tmp_path: Path, values: Sequence[Any], shown: str) -> None:
+    cases = [Case(n=64, k=4, seed=seed) for seed in (0, 1)]
+    run = read(record(tmp_path / "run", launches=3, cases=cases))
+    for title in titles(with_axis(run, "how", lambda rows: rows["seed"].map(dict(enumerate(values))))):
+        assert f", how = {shown}" in title
+
+
+def test_of_equally_common_numbers_the_middle_one_is_shown(tmp_path: Path) -> None:
+    cases = [Case(n=n, k=k) for n in (64, 128) for k in (1, 8, 32)]
+    assert all(", k = 8" in title for title in titles(read(record(tmp_path / "run", launches=3, cases=cases))))
+
+
+def test_without_an_interval_no_bars_are_promised(tmp_path: Path) -> None:
+    for name, cases in (("one", CASES[:1]), ("two", CASES)):
+        few = titles(read(record(tmp_path / f"{name}_few", launches=1, cases=cases)))[1]
+        assert "no bars: too few launches for an interval" in few
+        assert "bars: 95 % intervals" in titles(read(record(tmp_path / name, launches=3, cases=cases)))[1]
+
+
+def test_where_only_the_yardsticks_were_timed_the_figures_say_so(tmp_path: Path) -> None:
+    crashed = {"native": "crashed", "gather": "crashed"}
+    run = read(record(tmp_path / "run", launches=1, cases=CASES[:1], status=crashed))
+    said: list[str] = []
+    assert draw_figures(run, tmp_path, said.append) == []
+    assert said == ["no figure time: there is no time of a method other than copy and read in this run"]
+    alone = read(record(tmp_path / "alone", launches=1, cases=CASES[:1], status={"gather": "crashed"}))
+    assert draw_figures(alone, tmp_path, said.append) != []
+    assert said[1:] == ["no figure speedup: there is no time of another method beside native's in this run"]

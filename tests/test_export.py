@@ -28,8 +28,10 @@ from harness.study.cells import Case
 from harness.study.tables import Gate
 from harness.tables import BASE, HEAD, Run, RunWriter, newest_result, read, read_verdicts, write_verdicts
 from harness.verdicts.comparison import duel_verdicts
+from harness.verdicts.plausible import doubts
 from harness.verdicts.wording import axes_of, case_name, quantity_name
 from harness.vocabulary import EXIT_USAGE
+from tests.recorded import record
 from tests.sidecar import SIDECAR
 
 ROOT = Path(__file__).parent.parent
@@ -345,3 +347,22 @@ def test_a_bad_word_is_one_line(
     (line,) = result.stderr.splitlines()
     assert line.startswith("harness: ")
     assert all(each in line for each in words), line
+
+
+def test_a_summary_has_a_table_for_each_device(tmp_path: Path) -> None:
+    cases = [Case(n=64, k=4, device=device) for device in ("cpu", "cuda")]
+    text = export(
+        record(tmp_path / "run", launches=3, cases=cases, seconds={"native": 1e-4, "gather": 2e-4}), "markdown"
+    )
+    for device in ("cpu", "cuda"):
+        assert re.search(
+            rf"^{device}, by the wall clock: speed-up over native .* d=0 float32 {device}$", text, re.MULTILINE
+        )
+    assert len(re.findall(r"^\| gather \|.*\| 3 ok \|$", text, re.MULTILINE)) == 2
+    assert text.startswith("### recorded: 12 cells: 12 ok\n\n")
+
+
+def test_a_summary_tells_what_makes_its_times_doubtful(tmp_path: Path) -> None:
+    folder = record(tmp_path / "run", launches=3, seconds={"native": 1e-4, "gather": 1e-7, "read": 1e-5})
+    doubt = next(doubts(read(folder)))
+    assert plain(html.unescape(re.sub(r"\\(.)", r"\1", export(folder, "markdown").splitlines()[-1]))) == plain(doubt)

@@ -31,7 +31,7 @@ from harness.tables import Run, append_history, history_columns, history_of, rea
 from harness.verdicts.history import history_rows, record
 from harness.verdicts.steps import FEWEST_RUNS, TOLERANCE, change_points, steps, trends
 from harness.vocabulary import EXIT_USAGE
-from tests.judged_runs import CASES, begin, chain, history
+from tests.judged_runs import CASES, begin, chain, commit, history
 from tests.sidecar import SIDECAR
 
 ROOT = Path(__file__).parent.parent
@@ -441,6 +441,16 @@ def test_figures_show_a_readable_number_of_panels_and_name_what_is_left_out() ->
     assert titles == [f"m{at:02d}, forward" for at in (*range(15), 19)]  # the last one has the step
     assert figure.get_suptitle().endswith("left out: m15, forward; m16, forward; m17, forward; m18, forward")
     pyplot.close(figure)
+
+
+def test_a_figure_names_a_commit_with_changes_in_none_as_such() -> None:
+    rows = chain([1.0, 1.5])
+    rows = rows.assign(head_commit=[rows["head_commit"].iloc[0], rows["head_commit"].iloc[1] + "-dirty"])
+    for draw in load_trends(Path("studies")):
+        figure = draw(rows, steps(rows))
+        labels = [each.get_text() for each in figure.axes[0].get_xticklabels()]
+        assert labels == [commit(1)[:8], f"{commit(2)[:8]}-dirty"]
+        pyplot.close(figure)
 
 
 def test_a_single_judged_run_shows_what_it_saw() -> None:

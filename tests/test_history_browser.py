@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pytest
 
 from harness.cli.publish import publish_history
 from tests.browsing import PHONE, WIDE, Open, violations
-from tests.judged_runs import CASES, ERROR, chain, commit, history
+from tests.judged_runs import CASES, ERROR, begin, chain, commit, history
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -161,3 +162,19 @@ def test_it_is_accessible_and_fits_its_window(in_browser: Open, file: Path, sche
     page.wait_for_selector("#compared tbody tr >> text=slower")
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     assert violations(page) == []
+
+
+def test_a_run_that_measured_both_commits_is_given_no_figures_of_other_runs(in_browser: Open, tmp_path: Path) -> None:
+    """Its quantity was lost; a chain of two other runs has a ratio, which is not that run's."""
+    nothing = dict.fromkeys(("head", "ratio", "low", "high"), math.nan)
+    sides = {"base_commit": commit(0), "head_commit": commit(2), "base": 1e-6}
+    lost = history([math.nan], verdict="lost", **{**sides, **nothing, "begin": begin(2)})
+    page = in_browser(
+        publish_history(tmp_path, [pd.concat([chain([1.0, 1.25]), lost], ignore_index=True)]),
+        f"#run=0&table=time&from={commit(0)[:8]}&to={commit(2)[:8]}",
+    )
+    page.wait_for_selector("#compared tbody tr >> text=lost")
+    header = [each.strip() for each in page.locator("#compared thead th").all_inner_texts()]
+    row = page.locator("#compared tbody tr").first.locator("td").all_inner_texts()
+    told = dict(zip(header, row, strict=True))
+    assert (told["ratio"], told["after"], told["by"]) == ("", "", "run 3")

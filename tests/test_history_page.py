@@ -112,6 +112,13 @@ def test_of_many_changes_of_a_run_six_are_named() -> None:
     assert (len(change.lines), change.left_out) == (6, 2)
 
 
+def test_what_is_left_out_is_counted_in_words() -> None:
+    assert "And 1 older run with changes, which the trends below show." in page_of(chain([1.1] * 21))
+    many = page_of(pd.concat([chain([1.1] * 23, method=f"m{number}") for number in range(7)]))
+    assert "And 3 older runs with changes, which the trends below show." in many
+    assert "and 1 more, which the trends below show" in many
+
+
 def test_a_cell_that_is_lost_is_a_change_though_it_has_no_figures() -> None:
     rows = pd.concat(
         [chain([1.0]), chain([1.0], kind="cell", phase="", clock="").assign(verdict="lost", ratio=math.nan)]

@@ -19,7 +19,8 @@ from harness.cli.publish import REPORT, publish
 from harness.errors import UserError
 from harness.page.answer import beware, which_method
 from harness.page.charts import changes_chart, error_chart, explorer_frame, fastest_map
-from harness.page.compared import Comparison, judged
+from harness.page.compared import Comparison, _why_undecided, judged
+from harness.page.contents import names
 from harness.page.document import document
 from harness.page.exactness import exactness, exactness_sentences, exactness_tables
 from harness.page.packing import Carried, packed
@@ -169,6 +170,25 @@ def test_verdicts_begin_with_how_many_got_worse(tmp_path: Path) -> None:
     assert mixed.endswith(": the interval of the change crosses the tolerance, or there are fewer than 8 launches.")
 
 
+def test_every_kind_of_reason_for_an_undecided_quantity_is_named() -> None:
+    crossing, short = "the interval of the change crosses the tolerance", f"there are {TOO_FEW}"
+    missing = "figures to compare are missing or NaN"
+
+    def why(*reasons: str) -> str:
+        return _why_undecided(pd.DataFrame({"verdict": "inconclusive", "reason": reasons}))
+
+    for reason in (
+        "crashed: ValueError: no",
+        "one of its figures is NaN",
+        "it was never measured on both sides at once",
+    ):
+        assert why(reason) == missing
+    assert why("between: +3.0 % (2.1..3.9)") == crossing
+    assert why("between: +3.0 %", f"{TOO_FEW} (it has 3)", "one of its counts is not a number") == (
+        f"{crossing}, or {short}, or {missing}"
+    )
+
+
 def test_a_figure_that_several_launches_have_counts_once(run: Run) -> None:
     """Its worst launch counts: the duels' errors are of two launches at least."""
     once = with_errors(run)
@@ -261,6 +281,18 @@ def test_a_ratio_of_zero_is_not_drawn_on_a_logarithmic_axis(run: Run) -> None:
     assert changes_chart(verdicts.iloc[:1]) is None
 
 
+def test_an_end_of_an_interval_that_is_infinite_is_left_out(run: Run) -> None:
+    keys = run.cells[[*KEY]].drop_duplicates("method").reset_index(drop=True)
+    quantity = {"kind": "instructions", "phase": "forward", "clock": "", "tensor": "", "reference": "", "metric": ""}
+    verdicts = keys.assign(**quantity, verdict="more", ratio=2.0, low=[1.0, math.nan, 0.5], high=math.inf, reason="")
+    page = document([Reported(run)], [Comparison(run, run, verdicts.assign(base=1.0, head=2.0))])
+    assert "Infinity" not in page.partition("<main>")[2].partition("</main>")[0]
+    spec = changes_chart(verdicts)
+    assert spec is not None
+    drawn = [(row["low"], row["high"]) for rows in spec["datasets"].values() for row in rows if "ratio" in row]
+    assert drawn == [(1.0, None), (None, None), (0.5, None)]
+
+
 def test_two_runs_of_a_study_are_compared_and_a_refusal_is_told(tmp_path: Path) -> None:
     (tmp_path / "recorded.py").write_text("FIGURES = ()\n")  # drawing is no matter of this test
     base, head = (record(tmp_path / name) for name in ("base", "head"))
@@ -329,3 +361,38 @@ def test_the_machine_of_a_run_and_of_a_suite_is_told_in_one_way() -> None:
     assert machine_line({"machine": machine, "torch": {"torch": "2.x"}}) == "Some CPU, 2 cores, Some GPU, torch 2.x"
     assert machine_line({"machine": {"slug": "here"}}) == "torch unknown"
     assert machine_line(INFO | {"machine": machine}) == "Some CPU, 2 cores, Some GPU, Python 3.11.7"
+
+
+def begun(folder: Path, begin: str, study: str = "recorded") -> Run:
+    return Run(folder, {"study": study, "begin": begin})
+
+
+def test_runs_of_one_study_have_names_that_tell_them_apart(tmp_path: Path) -> None:
+    """Three runs of a minute, and two duels of the same study."""
+    early, late, later = (
+        begun(tmp_path / name, f"2026-01-01T10:0{minute}:{second}+00:00")
+        for name, minute, second in (("a", 0, 11), ("b", 0, 42), ("c", 1, 11))
+    )
+    assert names([early, late, later], []) == [
+        "recorded, 2026-01-01 10:00:11", "recorded, 2026-01-01 10:00:42", "recorded, 2026-01-01 10:01",
+    ]  # fmt: skip
+    assert names([early, later], [Comparison(early, later, None)]) == ["recorded, base", "recorded, head"]
+    other = begun(tmp_path / "d", "2026-01-01T11:00:00+00:00")
+    duels = [Comparison(early, later, None), Comparison(late, other, None)]
+    found = names([early, later, late, other], duels)
+    assert found[:2] == ["recorded, base, 2026-01-01 10:00:11", "recorded, head, 2026-01-01 10:01:11"]
+    assert len(set(found)) == 4
+    assert names([early, begun(tmp_path / "e", early.info["begin"], "other")], []) == ["recorded", "other"]
+
+
+def test_both_sides_of_one_commit_have_labels_of_their_own(tmp_path: Path) -> None:
+    """As in a duel of two interpreters: the explorer offers both, and a reader must know which is which."""
+    base, head = (read(record(tmp_path / name, launches=3, commit="1a2b3c4d")) for name in ("base", "head"))
+    page = document([Reported(base), Reported(head)], [Comparison(base, head, None, "no")])
+    assert [run["label"].rpartition(", ")[2] for run in payload_of(page)["runs"]] == ["base", "head"]
+
+
+def test_without_native_the_page_says_why_there_is_no_answer(tmp_path: Path) -> None:
+    for name, seconds in (("without", {"gather": 1e-4, "read": 1e-5}), ("alone", {"native": 1e-4, "read": 1e-5})):
+        page = document([Reported(read(record(tmp_path / name, launches=3, seconds=seconds)))])
+        assert "No method can be compared with native: no case has the time of native and" in page

@@ -168,7 +168,7 @@ def test_a_run_closes_with_its_files_and_what_to_do_next(smoke: Run, tmp_path: P
         following == f"next: `harness report {folder}` (a page for the browser), `harness plot {folder}` (its figures)"
     )
     assert closed(smoke, figures=2)[-2:] == [
-        f"files: {folder}, 2 files in figures/",
+        f"files: {folder}, 2 figures in figures/",
         f"next: `harness report {folder}` (a page for the browser)",
     ]
     assert f"`harness plot {folder} --studies {tmp_path}`" in closed(smoke, tmp_path)[-1]
@@ -387,6 +387,10 @@ def test_every_figure_is_drawn_and_the_same_rows_give_the_same_bytes(smoke: Run,
         ("def one(run):\n    pass\nFIGURES = one\n", "smoke.py: FIGURES must be a list or a tuple of functions"),
         ("FIGURES = ['one']\n", "smoke.py: FIGURES must be a list or a tuple of functions"),
         ("import functools\nDARK = (functools.partial(print),)\n", "smoke.py: DARK must be a list or a tuple"),
+        (
+            "def made(name):\n    def draw(run):\n        pass\n    return draw\nFIGURES = (made(1), made(2))\n",
+            "smoke.py: FIGURES has several functions called 'draw': a figure's file has that name",
+        ),
     ],
 )
 def test_a_script_that_fails_is_the_fault_of_its_author_and_says_where(

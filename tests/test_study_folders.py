@@ -88,7 +88,7 @@ def test_every_verb_finds_the_script_beside_a_study_at_a_path(away: Path) -> Non
     begin(away / "studies", "mine", "studies")
     ran = call("run", "other/mine.toml", "--plot")
     assert ran.exit_code == 0, ran.output
-    assert "1 files in figures/" in ran.stdout
+    assert "1 figure in figures/" in ran.stdout
     assert "`harness report mine --studies other`" in ran.stdout
     (folder,) = away.glob("results/*/mine/*")
     for word, options, place in (

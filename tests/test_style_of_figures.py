@@ -15,6 +15,7 @@ from matplotlib import pyplot as plt
 
 from harness.scripts.dark import GROUND
 from harness.scripts.drawing import Picture, draw_figures
+from harness.scripts.palette import OTHER_STYLES, method_styles
 from harness.tables import read
 from harness.vocabulary import RESULTS, STUDIES
 from tests.fake_run import fake_run
@@ -114,3 +115,11 @@ def test_a_command_draws_the_same_under_a_matplotlibrc_a_backend_and_no_display(
     ours, theirs = ({path.name: path.read_bytes() for path in (run / "figures").iterdir()} for run in runs)
     assert ours == theirs
     assert len(ours) > 2
+
+
+def test_many_methods_of_ones_own_look_unlike() -> None:
+    names = [f"package.module:method_{number:02d}" for number in range(36)]
+    styles = method_styles([*names, "native"])
+    assert len(set(styles.values())) == 37
+    assert [styles[name] for name in names[: len(OTHER_STYLES)]] == [*OTHER_STYLES]
+    assert method_styles([*names, "zz"])["zz"] == OTHER_STYLES[0]

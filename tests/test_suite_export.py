@@ -106,3 +106,12 @@ def test_the_report_of_a_suite_works_in_the_browser(in_browser: Open, page: Path
     shown.select_option("select[name=table]", "rounds")
     shown.wait_for_selector("#chart >> text=seconds a call")
     assert violations(shown) == []
+
+
+def test_compare_tells_the_duel_of_a_suite_again(duel: Path, tmp_path: Path) -> None:
+    again = call("compare", duel, "--results", tmp_path)
+    assert (again.exit_code, again.stderr) == (1, "")
+    assert re.search(r"^slower +a\.py::test_slower\[3\]: 1\.\d+x", again.stdout, re.MULTILINE)
+    assert again.stdout.splitlines()[-1].startswith("base 11111111, ")
+    assert json.loads(call("compare", duel, "--to", "json").stdout) == json.loads(export(duel, "json"))
+    assert list(tmp_path.iterdir()) == []

@@ -109,7 +109,7 @@ def test_a_study_begun_there_is_measured_drawn_and_reported_beside_a_shipped_one
     (folder / "harness").mkdir()  # a package of theirs has the same name
     (folder / "harness" / "__init__.py").write_text("raise ImportError('not this one')\n", encoding="utf-8")
     drawn = call(site, folder, "run", "mine", *NARROW, "--plot")
-    assert "2 files in figures/" in drawn
+    assert "2 figures in figures/" in drawn
     assert "to measure" in call(site, folder, "plan", "smoke")
     shutil.copytree(smoke.path.parents[2], folder / "results", dirs_exist_ok=True)
     run = read(newest_run(folder / "results", "mine"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from collections.abc import Iterable
@@ -90,11 +91,11 @@ def duel(
     named = suites.Base(base_rev, base_path, base_python)
     if pytest_path is not None:
         sys.exit(suites.duel_suite(pytest_path, named, only, budget, tolerance, results, strict or for_bisect))
+    seconds = _seconds("duel", until_decided)
     loaded = load_study(find_study(study, studies), only)
     refuse_unmeant(loaded, quantity)
     if count or strict_counts:
         loaded = loaded.with_counts()
-    seconds = _seconds(until_decided)
     with base_origin(base_rev, base_python, base_path, loaded.methods) as base:
         fought = fight(loaded, base, results, loaded.folder or studies, tell, until_decided=seconds)
     repeat = shlex.join(["harness", "duel", study, *named.options]) + studies_option(studies)
@@ -137,10 +138,10 @@ def bisect(
     from harness.planning.loading import load_study
     from harness.study.folders import find_study
 
+    seconds = _seconds("bisect", until_decided)
     loaded = load_study(find_study(study, studies), only)
     if count:
         loaded = loaded.with_counts()
-    seconds = _seconds(until_decided)
     sys.exit(search(loaded, good, bad, quantity, results, tell, until_decided=seconds))
 
 
@@ -159,16 +160,18 @@ def compare(words: tuple[str, ...], to: str | None, strict: bool, strict_counts:
     """Compare a recorded run with one or several others. Several are pooled. A run is a folder, or the name of a study
     for its newest run.
 
-    STUDY/baseline stands for the runs that `make baseline` recorded. The folder of a duel alone prints its verdicts
-    again.
+    STUDY/baseline stands for the runs that `make baseline` recorded. The folder of a duel alone, also of a pytest
+    suite, prints its verdicts again.
 
     Example: python -m harness compare regression/baseline regression
     """
     from harness.report.judgement import next_after_comparison
-    from harness.tables import baseline_runs, newest_run, of_one_machine, read
+    from harness.tables import baseline_runs, is_suite_duel, newest_run, of_one_machine, read
     from harness.verdicts.comparison import compare_verdicts, gate_of
 
     *bases, last = words
+    if not bases and is_suite_duel(Path(last)):
+        sys.exit(suites.told_again(Path(last), to, strict))
     if not bases:
         base, head, verdicts = _recorded_duel(Path(last))
         _conclude(verdicts, base, head, None, strict, (), strict_counts=strict_counts, to=to)
@@ -179,7 +182,9 @@ def compare(words: tuple[str, ...], to: str | None, strict: bool, strict_counts:
     _conclude(verdicts, of_base[-1], of_head, results, strict, advice, strict_counts=strict_counts, to=to)
 
 
-def _seconds(minutes: float | None) -> float | None:
+def _seconds(verb: str, minutes: float | None) -> float | None:
+    if minutes is not None and not math.isfinite(minutes):
+        raise UserError(f"{verb}: --until-decided {minutes}: must be a finite number")
     return None if minutes is None else minutes * 60
 
 

@@ -139,6 +139,9 @@ def _close(finished: Any, studies: Path, drawn: bool) -> None:
     from harness.scripts.drawing import draw_figures
     from harness.tables import by_machine
 
-    figures = sum(len(draw_figures(each, studies, tell)) for each in by_machine(finished)) if drawn else None
+    figures = None
+    if drawn:
+        made = [path for part in by_machine(finished) for path in draw_figures(part, studies, tell)]
+        figures = sum(path.suffix == ".png" for path in made)  # the others are summaries
     for line in closing(finished, studies, figures):
         tell(line)

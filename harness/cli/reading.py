@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ import click
 from harness.cli import completion
 from harness.cli.group import RESULTS_FOLDER, STUDIES_FOLDER, cli, tell
 from harness.errors import UserError
-from harness.vocabulary import EXPORTS, studies_option
+from harness.vocabulary import EXIT_USAGE, EXPORTS, studies_option
 
 
 @cli.command()
@@ -23,31 +24,46 @@ def plot(words: tuple[str, ...], studies: Path, results: Path) -> None:
     """Draw the figures of runs, and print their summaries.
 
     A run is a folder, or the name of a study for its newest run. Without a word the newest run of every study is drawn.
+    If one cannot be drawn, the others are, and the exit code is 2.
 
     Example: python -m harness plot speed
     """
-    from harness.scripts.drawing import draw_figures
-    from harness.scripts.studies import load_script
-    from harness.study.folders import home_named
-    from harness.tables import by_machine, newest_run, read, studies_with_runs
+    from harness.tables import studies_with_runs
 
     words = words or tuple(studies_with_runs(results))
     if not words:
         raise UserError(f"{results}: no run yet: `harness run STUDY` makes one")
+    failed = False
     for word in words:
-        home = home_named(word, studies)
-        run = read(newest_run(results, word))
-        made = [path for part in by_machine(run) for path in draw_figures(part, home, tell)]
-        for path in made:
-            tell(path)
-            if path.suffix == ".md":
-                for line in path.read_text(encoding="utf-8").splitlines():
-                    tell(line)
-        script = load_script(run.name, home)
-        if not made and script.figures:
-            raise UserError(f"{word}: nothing was drawn: this run can show none of the FIGURES in {script.path}")
-        if not made:
-            tell(f"{word}: nothing to draw: {script.path} has no FIGURES")
+        try:
+            _plot(word, studies, results)
+        except UserError as error:
+            failed = True
+            click.echo(f"harness: {error}", err=True)
+    if failed:
+        sys.exit(EXIT_USAGE)
+
+
+def _plot(word: str, studies: Path, results: Path) -> None:
+    """Draw the figures of one run, and print their paths and the summary."""
+    from harness.scripts.drawing import draw_figures
+    from harness.scripts.studies import load_script
+    from harness.study.folders import home_named
+    from harness.tables import by_machine, newest_run, read
+
+    home = home_named(word, studies)
+    run = read(newest_run(results, word))
+    made = [path for part in by_machine(run) for path in draw_figures(part, home, tell)]
+    for path in made:
+        tell(path)
+        if path.suffix == ".md":
+            for line in path.read_text(encoding="utf-8").splitlines():
+                tell(line)
+    script = load_script(run.name, home)
+    if not made and script.figures:
+        raise UserError(f"{word}: nothing was drawn: this run can show none of the FIGURES in {script.path}")
+    if not made:
+        tell(f"{word}: nothing to draw: {script.path} has no FIGURES")
 
 
 @cli.command()

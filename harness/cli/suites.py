@@ -100,3 +100,21 @@ def duel_suite(
     except (OSError, UserError) as error:  # the verdicts are valid without a history
         click.echo(f"harness: not added to the history: {error}", err=True)
     return exit_code(fought.verdicts, cells, strict)
+
+
+def told_again(folder: Path, to: str | None, strict: bool) -> int:
+    """Print the verdicts of a recorded duel of a suite, as lines or in the format `to`, and return the exit code."""
+    from harness.export import export
+    from harness.report.judgement import judgement_lines
+    from harness.tables import BASE, HEAD, read_suite, read_suite_verdicts
+    from harness.verdicts.comparison import exit_code
+    from harness.verdicts.suites import as_cells, suite_sides_text
+
+    base, head = (read_suite(folder / side) for side in (BASE, HEAD))
+    verdicts, cells = read_suite_verdicts(folder), as_cells(head).cells
+    if to is not None:
+        click.echo(export(folder, to).encode(), nl=False)
+    else:
+        for line in (*judgement_lines(verdicts, cells), suite_sides_text(base.info, head.info)):
+            tell(line)
+    return exit_code(verdicts, cells, strict)

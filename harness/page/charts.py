@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -200,7 +201,9 @@ def _at_one_setting(rows: pd.DataFrame, shown: Sequence[str]) -> tuple[pd.DataFr
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as JSON can hold them: None for NaN."""
-    return [
-        {str(name): None if value != value else value for name, value in row.items()} for row in rows.to_dict("records")
-    ]
+    """The rows as JSON can hold them: None for NaN and for what is infinite."""
+    return [{str(name): _finite(value) for name, value in row.items()} for row in rows.to_dict("records")]
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -11,6 +11,9 @@ from harness.tables import Run
 
 SUBJECT = "Top-k selection in PyTorch"
 
+MINUTE, SECOND = 16, 19
+"""Characters of a time in ISO 8601 up to its minutes and up to its seconds."""
+
 
 def page_title(runs: Sequence[Run], comparisons: Sequence[Comparison], suites: Sequence[str] = ()) -> str:
     """The heading of the only comparison, the title of the only study, or the names of several studies and suites.
@@ -32,10 +35,23 @@ def sides(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def names(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> list[str]:
-    """A short name for each run: its study, and its side or its time where several runs are of the same study."""
-    runs_of = Counter(run.name for run in runs)
-    short = []
-    for run, side in zip(runs, sides(runs, comparisons), strict=True):
-        which = side or str(run.info["begin"])[:16].replace("T", " ")
-        short.append(", ".join(filter(None, (run.name, which if runs_of[run.name] > 1 else "", run.part))))
-    return short
+    """A short name for each run: its study, then its side or its minute where several runs are of the same study, with
+    the second where these do not tell it from another."""
+    runs_of, known = Counter(run.name for run in runs), sides(runs, comparisons)
+    short = [
+        _name(run, (side or _begin(run, MINUTE)) if runs_of[run.name] > 1 else "")
+        for run, side in zip(runs, known, strict=True)
+    ]
+    alike = Counter(short)
+    return [
+        _name(run, side, _begin(run, SECOND)) if alike[name] > 1 else name
+        for run, side, name in zip(runs, known, short, strict=True)
+    ]
+
+
+def _name(run: Run, *which: str) -> str:
+    return ", ".join(filter(None, (run.name, *which, run.part)))
+
+
+def _begin(run: Run, digits: int) -> str:
+    return str(run.info["begin"])[:digits].replace("T", " ")

@@ -15,6 +15,7 @@ from harness.page.reported import Reported
 from harness.page.rows import RAW_ROUNDS, carried
 from harness.page.study import section
 from harness.page.suites import SuiteDuelled, suite_carried, suite_judged, suite_section
+from harness.tables import Run
 from harness.verdicts.fastest import UNRANKED, WHOLE
 from harness.verdicts.ratios import FEWEST_LAUNCHES
 
@@ -36,15 +37,16 @@ def document(
     charts: dict[str, Any] = {}
     runs = [shown.run for shown in reported]
     paths = [run.path for run in runs]
+    known = sides(runs, comparisons)
     compared = {paths.index(comparison.head.path): comparison for comparison in comparisons}
     rounds = RAW_ROUNDS // (len(reported) + len(suites))
     rows = [
-        (label(shown.run), carried(shown.run, shown.standings, compared.get(place), rounds))
-        for place, shown in enumerate(reported)
+        (_labelled(shown.run, side), carried(shown.run, shown.standings, compared.get(place), rounds))
+        for place, (shown, side) in enumerate(zip(reported, known, strict=True))
     ]
     rows += [(suite.label, suite_carried(suite, rounds)) for suite in suites]
     methods = {name for run in runs for name in run.cells["method"].unique()}
-    named = zip(reported, names(runs, comparisons), sides(runs, comparisons), strict=True)
+    named = zip(reported, names(runs, comparisons), known, strict=True)
     sections = [_kept(charts, place, section(*arguments)) for place, arguments in enumerate(named)]
     verdicts = [_kept(charts, place, judged(comparison)) for place, comparison in compared.items()]
     for place, suite in enumerate(suites, len(reported)):
@@ -63,6 +65,11 @@ def document(
         comparisons=verdicts,
         digits=DIGITS,
     )
+
+
+def _labelled(run: Run, side: str) -> str:
+    """The label of a run, and its side: both sides of a duel may have one commit."""
+    return ", ".join(filter(None, (label(run), side)))
 
 
 def _kept(charts: dict[str, Any], place: int, shown: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,10 +53,10 @@ def take(advice: Advice) -> Markup:
     return Markup(" ").join([need + _choices(advice), *_unranked([advice])])
 
 
-def _few(cases: int, unranked: int) -> str:
-    """'30 of 33 cases have fewer than 3 launches, too few for an answer'."""
-    every = f"all {unranked} cases have" if unranked > 1 else "the only case has"
-    which = f"{unranked} of {cases + unranked} cases have" if cases else every
+def _few(cases: int, unranked: int, counted: str = "") -> str:
+    """'30 of 33 cases have fewer than 3 launches, too few for an answer'; counted: a remark on how they are counted."""
+    every = f"all {unranked} cases{counted} have" if unranked > 1 else "the only case has"
+    which = f"{unranked} of {cases + unranked} cases{counted} have" if cases else every
     return f"{which} fewer than {FEWEST_LAUNCHES} launches, too few for an answer"
 
 
@@ -67,8 +67,9 @@ def in_short(advice: Sequence[Advice]) -> Markup:
     """
     asked = [need for need in advice if need.need != "backward"] or list(advice)
     cases, unranked = sum(need.cases for need in asked), sum(need.unranked for need in asked)
+    counted = ", counted once for each need," if len({need.need for need in asked}) > 1 else ""
     if unranked > cases:
-        return Markup("{}.").format(_few(cases, unranked).capitalize())
+        return Markup("{}.").format(_few(cases, unranked, counted).capitalize())
     if not cases:
         return Markup("")
     gains: dict[str, list[Choice]] = {}
@@ -76,7 +77,7 @@ def in_short(advice: Sequence[Advice]) -> Markup:
         for choice in need.choices:
             gains.setdefault(choice.method, []).append(choice)
     if all(need.native == need.cases for need in asked):
-        where = f"all {cases} cases" if cases > 1 else "the only case"
+        where = f"all {cases} cases{counted}" if cases > 1 else "the only case"
         return Markup(" ").join([Markup("In {} take {}: {}.").format(where, NATIVE, NO_OTHER), *_unranked(asked)])
     unit = " times as fast as native"
     parts = []
@@ -90,7 +91,7 @@ def in_short(advice: Sequence[Advice]) -> Markup:
     if any(need.native for need in asked):
         parts.append(Markup("otherwise {}").format(NATIVE))
         why = f", where {NO_OTHER}"
-    taken = Markup("Of {} cases, take {}{}.").format(cases, Markup(", ").join(parts), why)
+    taken = Markup("Of {} cases{} take {}{}.").format(cases, counted or ",", Markup(", ").join(parts), why)
     return Markup(" ").join([taken, *_unranked(asked)])
 
 

@@ -18,6 +18,8 @@ from harness.verdicts.fastest import fastest_of
 SHOWN_FINDINGS = 3
 """Lines of a study's summary that are the answer of a run which has neither times nor errors."""
 
+NO_ANSWER = "It has neither times nor errors, so there is no answer."
+
 
 def section(reported: Reported, name: str, side: str) -> dict[str, Any]:
     """The variables of the template for one run. A chart is a specification, or None.
@@ -42,7 +44,7 @@ def section(reported: Reported, name: str, side: str) -> dict[str, Any]:
         "short": _in_short(in_short(advised), sentences, reported),
         "uses": by_use,
         "exact": sentences,
-        "opening": [] if answered else reported.summary[:SHOWN_FINDINGS],
+        "opening": [] if answered else reported.summary[:SHOWN_FINDINGS] or ([] if timed else [NO_ANSWER]),
         "beware": list(beware(run)),
         "timed": timed,
         "which_method": [] if best is None else list(which_method(best)),
@@ -66,6 +68,4 @@ def _in_short(taken: Markup, exact: list[Markup], reported: Reported) -> Markup:
         return taken
     if exact:
         return exact[-1]
-    return Markup("{}").format(
-        reported.summary[0] if reported.summary else "It has neither times nor errors, so there is no answer."
-    )
+    return Markup("{}").format(reported.summary[0] if reported.summary else NO_ANSWER)

@@ -26,6 +26,9 @@ FIRST_AXES = ("dtype", "n", "k", "rows", "d")
 
 SIZES = ("n", "k", "rows", "d")
 
+SEED = "seed"
+"""No condition names this axis: who asks which method to take has other numbers than those that a seed draws."""
+
 MOST_CHOICES = 3
 """One piece of advice names at most this many choices; the look-up shows the rest."""
 
@@ -73,7 +76,7 @@ def advice(standings: pd.DataFrame) -> Iterator[Advice]:
     rows = rows[rows.groupby(["case", "phase"])["method"].transform("size") > 1]  # one method alone has no rival
     axes = axes_of(dict.fromkeys(rows), "phase")
     by = [name for name in (SHAPE, "device") if name in axes and rows[name].nunique() > 1]
-    rest = [*FIRST_AXES, *(name for name in axes if name not in (*FIRST_AXES, *by))]
+    rest = [*FIRST_AXES, *(name for name in axes if name not in (*FIRST_AXES, *by, SEED))]
     for key, of_shape in rows.groupby(by, sort=False) if by else [((), rows)]:
         for phase in (need for need in NEEDS if need in set(of_shape["phase"])):
             of_phase = of_shape[of_shape["phase"] == phase]

@@ -26,7 +26,7 @@ FIRST_ROW = 2
 
 
 def closing(run: Run, studies: Path, figures: int | None) -> Iterator[str]:
-    """All closing lines of a run. studies: the folder with its script; figures: how many files were drawn, None if no
+    """All closing lines of a run. studies: the folder with its script; figures: how many were drawn, None if no
     figures were asked for."""
     if proof := proof_line(run):
         yield proof
@@ -39,7 +39,7 @@ def closing(run: Run, studies: Path, figures: int | None) -> Iterator[str]:
         yield from doubts(machine)
     yield from broken_cells(run)
     yield from status_lines(run.cells[run.cells["status"] != "ok"], SHOWN_REASONS)
-    yield f"files: {run.path}" + (f", {figures} files in figures/" if figures else "")
+    yield f"files: {run.path}" + (f", {many(figures, 'figure')} in figures/" if figures else "")
     yield f"next: {', '.join(next_commands(run, studies, drawn=figures is not None))}"
 
 

@@ -6,8 +6,8 @@ Markers tell the methods apart in print without colours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import cycle
+import itertools
+from collections.abc import Iterable, Iterator
 
 METHOD_STYLE = {
     "native": ("#000000", "o"),
@@ -48,7 +48,7 @@ RATIO_COLOURS = ("#7F3B08", "#E08214", "#FDD9A8", "#F7F7F7", "#C9BFE3", "#6A4AA5
 OTHER_STYLES = (
     ("#AA3377", "*"), ("#4477AA", "s"), ("#228833", "^"), ("#BB5566", "D"), ("#997700", "v"), ("#444444", "P"),
 )  # fmt: skip
-"""Styles of all other methods, given out in the order of their names, and again from the first when all are used."""
+"""Styles of the first other methods in the order of their names. Later ones get the same colours with other markers."""
 
 DTYPE_COLOUR = {"bfloat16": "#D55E00", "float16": "#E69F00", "float32": "#0072B2", "float64": "#009E73"}
 
@@ -104,4 +104,13 @@ def method_styles(present: Iterable[str]) -> dict[str, tuple[str, str]]:
     by name."""
     have = set(present)
     known = {name: style for name, style in METHOD_STYLE.items() if name in have}
-    return known | dict(zip(sorted(have - known.keys()), cycle(OTHER_STYLES), strict=False))
+    return known | dict(zip(sorted(have - known.keys()), _other_styles(), strict=False))
+
+
+def _other_styles() -> Iterator[tuple[str, str]]:
+    """OTHER_STYLES, then each of their colours with each of the other markers, and again from the first when all are
+    used."""
+    count = len(OTHER_STYLES)
+    for number in itertools.count():
+        colour, marker = number % count, (number + number // count) % count
+        yield OTHER_STYLES[colour][0], OTHER_STYLES[marker][1]

@@ -99,6 +99,11 @@ def _functions(offered: object, attribute: str, path: Path) -> tuple[Callable[..
     # The files of a figure are named after its function, so something callable without a name will not do.
     if functions is None or not all(callable(each) and hasattr(each, "__name__") for each in functions):
         raise UserError(f"{path}: {attribute} must be a list or a tuple of functions")
+    names = [each.__name__ for each in functions]
+    if twice := {name for name in names if names.count(name) > 1}:  # one file would overwrite the other
+        raise UserError(
+            f"{path}: {attribute} has several functions called '{min(twice)}': a figure's file has that name"
+        )
     return functions
 
 

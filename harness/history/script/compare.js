@@ -65,10 +65,12 @@ function comparedRows(run, from, to) {
   const found = quantitiesOf(run).flatMap(({ kind, rows }) => {
     const level = LEVELS[kind].find((name) => run.tables[kind][name]);
     const direct = rows.filter((row) => (row.base === from && row.head === to) || (row.base === to && row.head === from)).at(-1);
-    const [before, after] = [levelAt(rows, level, from), levelAt(rows, level, to)];
-    const way = wayBetween(rows, from, to);
-    if (!direct && !way && (before === null || after === null)) return [];
     const forwards = direct?.base === from;
+    // A run that measured both commits speaks for itself: no figure beside its verdict is of other runs.
+    const sides = direct ? [number(direct[`${level}_base`]), number(direct[level])] : [levelAt(rows, level, from), levelAt(rows, level, to)];
+    const [before, after] = direct && !forwards ? sides.reverse() : sides;
+    const way = direct ? (direct.ratio > 0 ? [[direct, forwards]] : null) : wayBetween(rows, from, to);
+    if (!direct && !way && (before === null || after === null)) return [];
     const verdict = direct ? (forwards ? direct.verdict : OPPOSITE[direct.verdict] ?? direct.verdict) : "";
     const figures = way?.length ? alongWay(way) : { ratio: direct || !(before > 0) ? null : after / before, low: null, high: null };
     const by = direct ? `run ${direct.number}` : way ? `${way.length} runs in a chain` : "levels of different runs";
@@ -80,5 +82,6 @@ function comparedRows(run, from, to) {
   return found.sort((a, b) => gravity(a) - gravity(b) || size(b) - size(a));
 }
 
+const number = (value) => (typeof value === "number" ? value : null);
 const LEVELS = { time: ["reads", "seconds"], instructions: ["instructions"], memory: ["bytes"], error: ["error"] };
 const rounded = (figures) => Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, value === null ? null : Number(value.toPrecision(5))]));

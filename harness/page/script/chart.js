@@ -3,6 +3,7 @@
 const TITLES = {
   n: "n (length of y)", k: "k (how many are kept)", seconds: "seconds a call", speedup: "speed-up over native",
   multiple: "time / time of one read of y", peak_bytes: "peak bytes", min_bytes: "least bytes", ratio: "head / base",
+  value: "value of the metric",
 };
 const BANDS = {
   seconds: "line is the median block, the bands hold 90 % of the blocks", speedup: "bands are 95 % intervals over launches",
