@@ -143,6 +143,23 @@ def test_lines_markers_bands_and_words_are_seen_on_the_dark_ground(figure: Figur
     assert to_hex(axis.get_lines()[0].get_markeredgecolor()) == GROUND
 
 
+@pytest.mark.parametrize("colour", ["black", "0.2", "0.9", "#332288", "#E69F00"])
+def test_a_marker_has_the_colour_of_its_line_on_the_dark_ground_too(figure: Figure, colour: str) -> None:
+    """Its colour may be taken from the line ('auto'), and its edge from its face ('face'): a grey is changed once."""
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color=colour, marker="o", label="line")
+    points = axis.scatter([0, 1], [1, 0], c=colour, edgecolors="face", label="points")
+    axis.errorbar([0.5], [0.5], [0.2], color=colour, marker="s", capsize=2, label="bars")
+    legend = axis.legend()
+    darken(figure)
+    lines = [each for each in [*axis.get_lines(), *legend.get_lines()] if each.get_marker() not in ("None", None, "")]
+    marks: list[Any] = [edge for each in lines for edge in (each.get_markerfacecolor(), each.get_markeredgecolor())]
+    marks += [*points.get_facecolor(), *points.get_edgecolor()]
+    assert len(marks) > 8
+    assert {to_hex(each) for each in marks} == {to_hex(axis.get_lines()[0].get_color())}
+    assert all(contrast(each, GROUND) > LEAST_CONTRAST for each in marks) or colour == "0.9"
+
+
 @pytest.mark.parametrize("values", [[[1.0, 5.0, 70.0]], [[0.02, 1.0, 50.0]], [[0.02, 0.3, 1.0]]])
 def test_what_stands_on_a_dark_tile_can_be_read(figure: Figure, values: list[list[float]]) -> None:
     axis = figure.subplots()

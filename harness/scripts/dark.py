@@ -62,23 +62,26 @@ def darken(figure: Any) -> None:
         elif isinstance(artist, Text):
             artist.set_color(_on_dark(artist.get_color()))
         elif isinstance(artist, Line2D):
-            for part in ("color", "markerfacecolor", "markeredgecolor"):
-                _change(artist, part)
+            _change(artist, "color", "markerfacecolor", "markeredgecolor")
         elif isinstance(artist, Patch):
-            for part in ("facecolor", "edgecolor"):
-                _change(artist, part)
+            _change(artist, "facecolor", "edgecolor")
         elif isinstance(artist, Collection) and artist.get_array() is None:
-            artist.set_facecolor([_on_dark(colour) for colour in artist.get_facecolor()])
-            artist.set_edgecolor([_on_dark(colour) for colour in artist.get_edgecolor()])
+            faces, edges = ([_on_dark(each) for each in own] for own in (artist.get_facecolor(), artist.get_edgecolor()))
+            artist.set_facecolor(faces)
+            artist.set_edgecolor(edges)
     for mesh in meshes:
         _write_on_tiles(mesh)
 
 
-def _change(artist: Any, part: str) -> None:
-    """Change one colour of an artist; part: the attribute, such as "edgecolor"."""
-    colour = getattr(artist, f"get_{part}")()
-    if not isinstance(colour, str) or colour.lower() not in ("none", "auto"):
-        getattr(artist, f"set_{part}")(_on_dark(colour))
+def _change(artist: Any, *parts: str) -> None:
+    """Change colours of an artist; parts: their attributes, such as "edgecolor".
+
+    All are read before one is set: a marker may have the colour of its line, and a grey changed twice is as before.
+    """
+    colours = {part: getattr(artist, f"get_{part}")() for part in parts}
+    for part, colour in colours.items():
+        if not isinstance(colour, str) or colour.lower() not in ("none", "auto"):
+            getattr(artist, f"set_{part}")(_on_dark(colour))
 
 
 def _on_dark(colour: Any) -> Any:
