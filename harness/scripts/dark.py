@@ -66,7 +66,8 @@ def darken(figure: Any) -> None:
         elif isinstance(artist, Patch):
             _change(artist, "facecolor", "edgecolor")
         elif isinstance(artist, Collection) and artist.get_array() is None:
-            faces, edges = ([_on_dark(each) for each in own] for own in (artist.get_facecolor(), artist.get_edgecolor()))
+            own = (artist.get_facecolor(), artist.get_edgecolor())  # both before one is set, as in _change
+            faces, edges = ([_on_dark(colour) for colour in colours] for colours in own)
             artist.set_facecolor(faces)
             artist.set_edgecolor(edges)
     for mesh in meshes:
