@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,8 +15,8 @@ from typing import Any, cast
 import pytest
 from distributed import Client, KilledWorker, Reschedule
 
-from harness.distribute import roster, workshop
-from harness.distribute.dispatch import AHEAD, LOST, MISSED, Dispatch
+from harness.distribute import dispatch, roster, workshop
+from harness.distribute.dispatch import AHEAD, LOST, MISSED, MOST_SENT, Dispatch
 from harness.distribute.roster import Roster
 from harness.distribute.workshop import Introduction, Workshop, alone_on_this_machine, unlike
 from harness.errors import UserError
@@ -91,10 +94,12 @@ def turn(device: str = "cpu", home: str = "", skip: str = "") -> Turn:
         (turn(device="cuda", home="new"), {"workers": ["b"], "allow_other_workers": False}),
         (turn(device="cuda", home="old"), {"workers": ["b", "c"], "allow_other_workers": False}),
         (turn(home="gone"), {}),
+        (turn(device="xpu"), {"workers": ["a", "b", "c"], "allow_other_workers": False}),  # others may join
     ],
 )
 def test_a_turn_goes_where_its_device_is_and_its_case_was(asked: Turn, where: dict[str, Any]) -> None:
-    client, way = sending(a=somebody("old"), b=somebody("new", "cuda"), c=somebody("newer", "cuda"))
+    fast = {"b": somebody("new", "cuda", "xpu"), "c": somebody("newer", "cuda", "xpu")}
+    client, way = sending(a=somebody("old", "xpu"), **fast)
     way._send(asked)
     ((key, resources), others) = [client.sent[0].pop(name) for name in ("key", "resources")], client.sent[0]
     assert (key, resources) == (f"run-1-{asked.case.id}", None)
@@ -152,6 +157,113 @@ def test_what_no_worker_will_measure_any_more_is_a_line(outcome: Any, told: str)
     _, way = sending(a=somebody())
     with pytest.raises(UserError, match=f"^{told}$"):
         way._result(cast(Any, Future(outcome)), turn())
+
+
+class Task(Future):
+    """A task that ends when a test says so."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self.key = key
+        self._ended: list[Callable[[Any], None]] = []
+
+    def add_done_callback(self, function: Callable[[Any], None]) -> None:
+        self._ended.append(function)
+        if self.outcome is not None:
+            function(self)
+
+    def end(self, outcome: Any) -> None:
+        self.outcome = outcome
+        for function in self._ended:
+            function(self)
+
+
+class Scheduler(FakeClient):
+    """Its tasks end when a test says so."""
+
+    def __init__(self, **there: Any) -> None:
+        super().__init__(**there)
+        self.tasks: list[Task] = []
+
+    def submit(self, function: Any, name: str, turn: Turn, **where: Any) -> Future:
+        super().submit(function, name, turn, **where)
+        self.tasks.append(Task(where["key"]))
+        return self.tasks[-1]
+
+    def cancel(self, tasks: list[Task]) -> None:
+        for task in tasks:
+            task.end("cancelled")
+
+
+def measuring(monkeypatch: pytest.MonkeyPatch, client: Scheduler) -> Dispatch:
+    monkeypatch.setattr(roster, "LOOK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(dispatch, "LOOK_AGAIN_SECONDS", 0.001)
+    return Dispatch(Roster(cast(Client, client)), cast(Client, client), CHECKED, "run", client.said.append)
+
+
+def ending(client: Scheduler, number: int, who: Introduction) -> threading.Thread:
+    """A thread that ends a task, by the rows of that worker, as soon as it was sent."""
+
+    def end() -> None:
+        assert wait_for(lambda: client.tasks[number:])
+        client.tasks[number].end(({"cells": [{"machine": who.slug}]}, who))
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    return thread
+
+
+def test_a_turn_waits_for_a_worker_that_has_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sent to one without it, it would be told as crashed, or as unsupported."""
+    client = Scheduler(a=somebody("plain"), b=somebody("fast", "cuda"))
+    way = measuring(monkeypatch, client)
+    asked = iter([turn(device="cuda"), turn(), turn(device="cuda")])
+    fast = client.there.pop("b")
+    measured = way.measure(asked)
+    waits = ending(client, 0, somebody())
+    assert next(measured)["cells"] == [{"machine": "here"}]
+    waits.join()
+    assert len(client.tasks) == 1  # that of the CPU
+    assert client.said == ["cuda: no worker of the cluster has it now: waiting for one"]
+    client.there["c"] = fast
+    comes = [ending(client, number, fast) for number in (1, 2)]
+    assert [rows["cells"][0]["machine"] for rows in measured] == ["fast", "fast"]
+    for each in comes:
+        each.join()
+    assert [where.get("workers") for where in client.sent] == [None, ["c"], ["c"]]
+
+
+def test_a_turn_whose_workers_have_left_is_sent_to_others_and_given_up_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Dask would wait for ever for the address of a worker, and one that is started again has another."""
+    client = Scheduler(a=somebody("plain"), b0=somebody("fast", "cuda"))
+    way = measuring(monkeypatch, client)
+
+    def restarts() -> None:
+        for number in range(MOST_SENT):
+            if not wait_for(lambda number=number: client.tasks[number:]):
+                return client.cancel(client.tasks)  # so that the test fails instead of waiting
+            del client.there[f"b{number}"]
+            client.there[f"b{number + 1}"] = somebody("fast", "cuda")
+
+    dies = threading.Thread(target=restarts)
+    dies.start()
+    (rows,) = way.measure(iter([turn(device="cuda")]))
+    dies.join()
+    assert {(row["status"], row["reason"]) for row in rows["cells"]} == {("crashed", LOST)}
+    assert [where["workers"] for where in client.sent] == [[f"b{number}"] for number in range(MOST_SENT)]
+    assert len({task.key for task in client.tasks}) == MOST_SENT  # a task that was cancelled keeps its key for a while
+
+
+def wait_for(there: Callable[[], Any]) -> bool:
+    """Whether it came to be within a minute."""
+    deadline = time.monotonic() + 60
+    while not there():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
+    return True
 
 
 def test_a_fault_of_the_harness_on_a_worker_is_no_fault_of_the_scheduler() -> None:
@@ -226,3 +338,18 @@ def test_times_are_taken_by_one_at_a_time_on_a_machine(tmp_path: Path, monkeypat
     monkeypatch.setattr(workshop, "LOCK", tmp_path / "none" / "lock")
     with pytest.raises(UserError, match="none/lock: No such file"), alone_on_this_machine():
         pass
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o777])
+def test_the_lock_is_open_to_every_user_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: int
+) -> None:
+    """Whoever has a strict umask would keep all others from measuring, long after they have ended."""
+    monkeypatch.setattr(workshop, "LOCK", tmp_path / "lock")
+    before = os.umask(mask)
+    try:
+        with alone_on_this_machine():
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o644

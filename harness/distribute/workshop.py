@@ -180,8 +180,15 @@ def alone_on_this_machine() -> Iterator[None]:
 
 def _open_lock() -> int:
     """Open the lock file, which is created only if it does not exist: Linux may refuse O_CREAT on another user's file
-    in /tmp (fs.protected_regular)."""
+    in /tmp (fs.protected_regular). Whoever creates it lets every user read it, whatever the umask is."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW
     try:
-        return os.open(LOCK, os.O_RDONLY | os.O_NOFOLLOW)
+        return os.open(LOCK, flags)
     except FileNotFoundError:
-        return os.open(LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CREAT, 0o644)
+        pass
+    try:
+        descriptor = os.open(LOCK, flags | os.O_CREAT | os.O_EXCL, 0o644)
+    except FileExistsError:  # another process has just created it
+        return os.open(LOCK, flags)
+    os.fchmod(descriptor, 0o644)
+    return descriptor
