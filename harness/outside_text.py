@@ -44,6 +44,15 @@ def printable(text: object) -> str:
     )
 
 
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/'\":,;()]+/)+")
+"""The folders of an absolute path."""
+
+
+def without_folders(text: str) -> str:
+    """The text without the folders of absolute paths, which tell where somebody keeps files; names of files stay."""
+    return _FOLDERS.sub("", text)
+
+
 _OTHER_ENCODINGS = {
     codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16, since the mark of UTF-16 LE is its beginning
     codecs.BOM_UTF32_BE: "UTF-32",

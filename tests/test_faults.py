@@ -129,6 +129,16 @@ def test_whatever_a_worker_does_instead_of_an_answer_is_a_reason(
     assert caught.value.status == status
 
 
+def test_a_process_that_a_method_has_forked_hides_no_end(
+    impostor: Callable[[str], Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the pipe of the replies open: without a look at the worker itself this would be a timeout."""
+    monkeypatch.setattr(process, "LOOK_SECONDS", 0.05)
+    with pytest.raises(WorkerLost, match="the worker ended with exit code 3") as caught:
+        impostor("if os.fork() == 0:\n    time.sleep(4)\nos._exit(3)").ask({}, 2)
+    assert caught.value.status == "crashed"
+
+
 def test_without_a_folder_for_what_it_says_no_worker_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", "/nowhere")
     with fresh_workers(), pytest.raises(UserError, match=r"^worker: .*No such file or directory"):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from harness.outside_text import without_folders
 from harness.session.case_result import CaseResult, CellResult, blocks_of_side, in_phase, measure_anew
 from harness.session.pace import refuse_too_fast
 from harness.session.process import WorkerLost
@@ -37,6 +38,8 @@ class CaseRunner:
         self._known_calls: dict[tuple[CaseLike, int, str], dict[str, int]] = {}
         """(case, side, method) -> phase -> calls per block by the wall clock: one launch calibrates for all."""
         self._watch_blocks = False
+        self._in_later_rounds = False
+        """Whether every arm of this attempt at the case has had its first block."""
 
     def __enter__(self) -> CaseRunner:
         return self
@@ -68,7 +71,7 @@ class CaseRunner:
         for result in (result for of_side in results for result in of_side if not result.reason):
             if changed := self._spoilers.get((result.side, result.cell.method)):
                 result.end("incorrect", f"{changed} (in an earlier case of this launch, so not run again)")
-        self._watch_blocks = False
+        self._watch_blocks, begun = False, time.monotonic()
         while True:
             still_open = [result for of_side in results for result in of_side if not result.reason]
             blocks: list[Block] = []
@@ -84,11 +87,15 @@ class CaseRunner:
                     self._sides[side].drop()
                     measure_anew(still_open)
                 else:
-                    self._give_up(still_open, lost)
+                    self._give_up(still_open, lost, time.monotonic() - begun)
+                    begun = time.monotonic()
 
-    def _give_up(self, results: list[CellResult], lost: WorkerLost) -> None:
-        """End the cell that caused the loss of a worker, or all cells of that side; the others are measured anew."""
-        (side, culprit), reason = self._last_request, lost.reason
+    def _give_up(self, results: list[CellResult], lost: WorkerLost, seconds: float) -> None:
+        """End the cell that caused the loss of a worker, or all cells of that side; the others are measured anew.
+
+        seconds: what the measurement that is lost took. It is charged to the cells that are ended here.
+        """
+        (side, culprit), reason = self._last_request, without_folders(lost.reason)
         self._sides[side].drop()
         if lost.status == "incorrect" and culprit:
             self._spoilers[side, culprit] = reason
@@ -97,9 +104,12 @@ class CaseRunner:
             side, culprit = max(self._longest, key=self._longest.__getitem__)
             longest, limit = self._longest[side, culprit], self._study.limits.seconds
             reason = f"one request took {longest:.3g} s of the {limit:g} s of its case (limits.seconds)"
-        for result in results:
-            if result.side == side and culprit in ("", result.cell.method):
-                result.end(lost.status, reason)
+        still_open = [result for result in results if result.status in ("ok", "skipped")]  # not those unsupported, say
+        seconds -= sum(result.wall_seconds for result in results if result not in still_open)
+        ended = [result for result in still_open if result.side == side and culprit in ("", result.cell.method)]
+        for result in ended:
+            result.end(lost.status, reason)
+            result.wall_seconds = seconds / len(ended)
         measure_anew(results)
 
     def _measure(
@@ -116,6 +126,7 @@ class CaseRunner:
         for side in sides:
             self._sides[side].running_on(case.device)  # starting a worker does not count toward the case's seconds
         self._longest.clear()
+        self._in_later_rounds = False
         begun = time.monotonic()
         deadline = begun + self._study.limits.seconds
         for side in range(len(self._sides)):
@@ -124,7 +135,9 @@ class CaseRunner:
             return  # without closing the case: every check has compared the global state, and nothing ran since
         result_of = {(result.side, result.cell.method): result for result in results}
         arms = list(self._arms(results, deadline))
-        for block in sample(arms, self._study.timing.rounds, seed, min(deadline, begun + seconds)):
+        blocks_of_rounds = sample(arms, self._study.timing.rounds, seed, min(deadline, begun + seconds))
+        for number, block in enumerate(blocks_of_rounds, 1):
+            self._in_later_rounds = number >= len(arms)
             if result_of[block.arm.side, block.arm.method].status == "ok" and not math.isnan(block.seconds):
                 blocks.append(block)
         refuse_too_fast(arms, blocks, result_of, seed, deadline)
@@ -224,6 +237,9 @@ class CaseRunner:
             return UNTIMED
         request = {"op": "time", "method": result.cell.method, "phase": phase, "clock": clock, "calls": calls}
         begin = time.monotonic()
+        if self._in_later_rounds:
+            # The round was expected to end by the deadline: if the machine is slower now, no method is to blame.
+            deadline = begin + self._study.limits.seconds
         reply = self._ask(result.side, request, deadline)
         result.wall_seconds += time.monotonic() - begin
         if "seconds" not in reply:

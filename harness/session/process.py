@@ -41,6 +41,10 @@ at once."""
 END_SECONDS = 10.0
 """A worker that has closed its output is ending; one that has not ended by then never will."""
 
+LOOK_SECONDS = 1.0
+"""How often a worker that has not answered yet is looked at: if it has ended, a process that a method has forked may
+still hold its output open."""
+
 LAST_BYTES = 1 << 12
 """How much of a worker's standard error is read for its last line: a method may have printed any amount before."""
 
@@ -199,9 +203,13 @@ class Worker:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             while b"\n" not in self._unread:
                 left = deadline - time.monotonic()
-                if left <= 0 or not selector.select(left):
+                if left <= 0:
                     self.process.kill()
                     raise WorkerLost("timeout", f"no answer within {seconds:.3g} s")
+                if not selector.select(min(left, LOOK_SECONDS)):
+                    if self.process.poll() is not None:
+                        raise self._lost()
+                    continue
                 data = os.read(self.process.stdout.fileno(), 1 << 16)
                 if not data:
                     raise self._lost()

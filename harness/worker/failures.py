@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from harness.errors import UserError
+from harness.outside_text import without_folders
 from harness.state.watch import Spoilt
 from harness.topk.outcome import NoSelection
 from harness.worker.installed import SITE
@@ -62,8 +63,6 @@ EXPLANATION = "Explanation: "
 
 LIBRARIES = {"torch", "numpy", "harness", *sys.stdlib_module_names}
 METHODS = "harness.methods"
-MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:[^\s/'\":,;()]+/)+")
-"""The folders of an absolute path. They are removed from reasons, since they tell where somebody keeps files."""
 
 
 def failure(error: BaseException, autocast: bool = False) -> dict[str, Any]:
@@ -148,5 +147,5 @@ def one_line(error: BaseException) -> str:
     explanations = [line.removeprefix(EXPLANATION) for line in others if line.startswith(EXPLANATION)]
     if first.endswith(":") and others:
         first = f"{first} {others[0]}"
-    text = MACHINE_PATH.sub("", ": ".join([first, *explanations[:1]]))
+    text = without_folders(": ".join([first, *explanations[:1]]))
     return text[:LONGEST_REASON] or type(error).__name__
