@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -101,6 +102,38 @@ def test_a_lost_worker_says_how(fault: str, seconds: float, status: str, reason:
         with pytest.raises(WorkerLost, match=reason) as lost:
             mortal.ask({"op": "check", "method": f"tests.acceptance.faults:{fault}", "measure": []}, seconds)
         assert lost.value.status == status
+
+
+@selector()
+def asks() -> Any:
+    """It asks a person, as a forgotten breakpoint does."""
+
+    def select(y: torch.Tensor, k: int) -> Any:
+        input("how many? ")
+        return torch.topk(y, k)
+
+    return select
+
+
+@selector()
+def lets_ask() -> Any:
+    """It starts a program that reads all of its input."""
+
+    def select(y: torch.Tensor, k: int) -> Any:
+        subprocess.run(["cat"], check=True, stdout=subprocess.DEVNULL)
+        return torch.topk(y, k)
+
+    return select
+
+
+def test_a_method_that_reads_standard_input_finds_its_end_and_takes_no_request() -> None:
+    with Worker.start() as reading:
+        reading.ask(opening(Case(n=64, k=4)), 60)
+        for name, status in (("asks", "crashed"), ("lets_ask", "ok"), ("native", "ok")):
+            path = name if name == "native" else f"{__name__}:{name}"
+            reply = reading.ask({"op": "check", "method": path, "measure": []}, 20)
+            assert reply["status"] == status
+            assert reply["reason"].startswith("EOFError: EOF when reading a line" if name == "asks" else "")
 
 
 def test_an_interpreter_that_cannot_start_a_worker_is_a_user_error() -> None:

@@ -126,11 +126,14 @@ def _set_threads(threads: int, cores: list[int]) -> None:
 def main() -> None:
     """Serve requests from standard input, as the program of a worker process."""
     warnings.simplefilter("ignore")  # such as torch's that CSR is in beta: the rows say what works
+    requests = os.fdopen(os.dup(0), encoding="utf-8")
+    with open(os.devnull, encoding="utf-8") as nothing:
+        os.dup2(nothing.fileno(), 0)  # a method that reads standard input finds its end, and takes no request
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what methods print goes to standard error, not between the replies
     end_with_parent(sys.argv[1:])
     try:
-        serve(sys.stdin, replies)
+        serve(requests, replies)
     except Unusable as error:
         os.write(2, f"{error}\n".encode())  # the parent takes the last line as the reason of the cell
         os._exit(1)  # an orderly exit would let torch clean up, which hangs or aborts on such a device
