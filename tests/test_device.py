@@ -338,7 +338,6 @@ def test_free_memory_counts_what_the_allocator_keeps_for_later(monkeypatch: pyte
         assert callable(getattr(torch.accelerator, name))
         monkeypatch.setattr(torch.accelerator, name, lambda value=value: value)
     assert accelerator.free_bytes() == 5400
-    assert cpu.free_bytes() > 2**20
 
 
 # float64

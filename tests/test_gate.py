@@ -225,6 +225,19 @@ def test_a_block_has_no_more_cold_calls_than_there_is_memory_for_copies(spare: f
     assert calls == max(1, min(3500, spare) // 1000)
 
 
+def test_a_void_attempt_leaves_no_warm_cache_to_the_next() -> None:
+    """It has read the copies: without another flush the next attempt would find them in the cache."""
+    fake = FakeDevice()
+    flushed: list[int] = []
+    blocks = DeviceBlocks(clock_of(fake), lambda: flushed.append(gates(fake)), 1 << 20, lambda: math.nan)
+    call = fake.launches(MICROSECOND)
+    assert blocks.calibrate(("m", "f"), lambda: call, 1000, BLOCK_SECONDS, 4000.0) == 4
+    fake.sleeps = 0.0  # from now on every gate opens too early
+    before = gates(fake)
+    assert math.isnan(blocks.time(("m", "f"), lambda: call, 1000, 4, []))
+    assert flushed == [before + attempt for attempt in range(TRIES)]
+
+
 # In a worker
 
 

@@ -48,24 +48,9 @@ def peak_bytes(call: Callable[[], Any]) -> float:
     return float(max(accumulate(changes, initial=0)))
 
 
-def free_bytes() -> float:
-    """Bytes that Linux estimates to be available without swapping (proc(5), MemAvailable); NaN on other systems."""
-    try:
-        return float(_kilobytes("/proc/meminfo", "MemAvailable"))
-    except OSError:
-        return float("nan")
-
-
 def cache_bytes(caches: Path = CACHES) -> int:
     """Bytes of the last-level cache; UNKNOWN_CACHE_BYTES if the system does not report it."""
     return _last_level_bytes(caches) or UNKNOWN_CACHE_BYTES
-
-
-def _kilobytes(file: str, field: str) -> int:
-    for line in Path(file).read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024
-    raise OSError(f"{file} has no {field}")
 
 
 def _last_level_bytes(caches: Path) -> int:
@@ -92,7 +77,7 @@ CPU = Device(
     sleep=None,
     graph=None,
     peak_bytes=peak_bytes,
-    free_bytes=free_bytes,
+    free_bytes=lambda: math.nan,  # only blocks by a device clock ask for it
     cache_bytes=cache_bytes,
     throttling=lambda: None,
     set_arithmetic=functools.partial(set_arithmetic, "a CPU"),

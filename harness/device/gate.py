@@ -115,13 +115,20 @@ class DeviceClock:
             calls //= 2
         return Gated(1, gate_for(queuing))
 
-    def block(self, calls: Sequence[Call], gate: float, kept: list[Any] | None = None) -> tuple[float, float]:
+    def block(
+        self,
+        calls: Sequence[Call],
+        gate: float,
+        kept: list[Any] | None = None,
+        before: Callable[[], object] = lambda: None,
+    ) -> tuple[float, float]:
         """Seconds per call of one block, NaN if every attempt was void; and the gate to begin with next time.
 
-        kept: a list to which the result of each attempt's last call is appended. Raises DeviceTimeout, and whatever a
-        call raises.
+        kept: a list to which the result of each attempt's last call is appended. before: called before each attempt,
+        since a void one has read the tensors that the next one reads. Raises DeviceTimeout, and whatever a call raises.
         """
         for _ in range(TRIES):
+            before()
             attempt = self.attempt(calls, gate)
             if kept is not None:
                 kept.append(attempt.result)

@@ -2,7 +2,7 @@
 
 If the cache is to be cold, a flush inside the block would be timed. So every call reads a copy of its own, which the
 reads before it have evicted from the cache: after ceil(5 L2 / bytes) + 1 copies the first one can be read again. New
-copies are in the cache too, so one flush precedes the gate.
+copies are in the cache too, as are those that a void attempt has read, so a flush precedes every gate.
 """
 
 from __future__ import annotations
@@ -76,10 +76,8 @@ class DeviceBlocks:
         copies = 1 if self.flush is None else min(calls, self._copies_until_cold(size))
         call_on = [fresh() for _ in range(copies)]
         kept.append(call_on[0]())
-        if self.flush is not None:
-            self.flush()
         in_turn = [call_on[number % copies] for number in range(calls)]
-        seconds, gate = self.clock.block(in_turn, self.gated[key].gate, kept)
+        seconds, gate = self.clock.block(in_turn, self.gated[key].gate, kept, self.flush or (lambda: None))
         self.gated[key] = Gated(self.gated[key].calls, gate)
         return seconds
 
