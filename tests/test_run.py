@@ -244,6 +244,46 @@ def test_weights_of_a_distribution_that_has_none_are_refused(write_study: WriteS
         write_study(SMALL.replace("[axes]", '[axes]\nd = 4\ndistribution = "near_ties"'))
 
 
+METHOD_OF_ITS_OWN = """
+from harness.methods.definition import selector
+
+
+@selector()
+def soft(*, {name}=1):
+    return lambda y, k: y.topk(k)
+"""
+
+
+def sweeping(name: str, write_study: WriteStudy, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """A study of a method whose parameter has that name."""
+    module = f"own_{name.encode().hex()}"
+    (folder / f"{module}.py").write_text(METHOD_OF_ITS_OWN.format(name=name), encoding="utf-8")
+    monkeypatch.syspath_prepend(folder)
+    text = SMALL.replace('"gather"', f'"{module}:soft"')
+    return write_study(text.replace("[timing]", f'[parameters]\n"{name}" = [1, 2]\n[timing]'))
+
+
+@pytest.mark.parametrize("name", ["launch", "value", "seed", "k", "ratio", "verdict"])
+def test_a_parameter_with_the_name_of_a_column_is_refused_before_anything_is_measured(
+    write_study: WriteStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Of the tables of a run, which could not be read, or of the verdicts of a duel, which would replace it."""
+    made = in_their_place(monkeypatch)
+    study = sweeping(name, write_study, tmp_path, monkeypatch)
+    with pytest.raises(UserError, match=f"^trial: parameters.{name}: a parameter cannot have the name of a column$"):
+        measured(study, tmp_path / "results")
+    assert (made, [*tmp_path.glob("results")]) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["τ", "größe", "_of", "ratio2"])
+def test_a_parameter_may_have_any_name_that_python_allows(
+    write_study: WriteStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    in_their_place(monkeypatch)
+    run = measured(sweeping(name, write_study, tmp_path, monkeypatch), tmp_path / "results")
+    assert sorted(set(run.timings[name])) == [1, 2]
+
+
 def test_nothing_is_measured_without_a_folder(write_study: WriteStudy, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")

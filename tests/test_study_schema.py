@@ -25,8 +25,10 @@ from tests.study_texts import KNOWN, MISSPELT, SCHEMA, SHIPPED, VALID, VALIDATOR
 
 BEYOND_JSON = (
     "n = 64.0", "budget_seconds = inf", "width = nan", "seconds = nan", "decimals = [1.5, nan]", "decimals = -inf",
+    "width = inf", "decimals = [1, 9223372036854775808]", "decimals = -9223372036854775809",
 )  # fmt: skip
-"""Last lines of files that are wrong, and not by what JSON is: there 64.0 is 64, and no number is inf or nan."""
+"""Last lines of files that are wrong, and not by what JSON is: there 64.0 is 64, and no number is inf, nan or
+too long."""
 
 
 def allowed(text: str) -> bool:

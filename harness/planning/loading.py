@@ -15,7 +15,7 @@ from harness.study.definition import Study
 from harness.study.file import Known, narrow, parse_study, read_study
 from harness.study.folders import find_study
 from harness.study.plan import Plan
-from harness.tables import Run
+from harness.tables import TAKEN, Run, verdict_columns
 from harness.topk.distributions import DISTRIBUTIONS
 from harness.vocabulary import CACHE
 
@@ -54,12 +54,15 @@ def load_study_of(run: Run) -> Study:
 def plan_of(study: Study) -> Plan:
     """The cases and cells of a study.
 
-    Raises UserError for an import path without a method or metric behind it, and for a parameter that nothing takes.
+    Raises UserError for an import path without a method or metric behind it, and for a parameter that nothing takes or
+    whose name is that of a column.
     """
     methods = named(Plan(study, {}).method_names)
     import_metrics(study.comparison.metrics)
     taken = {*known_names().parameters, *(name for method in methods.values() for name in method.parameters)}
     for word in study.parameters:
+        if word in TAKEN or word in verdict_columns():
+            raise UserError(f"{study.name}: parameters.{word}: a parameter cannot have the name of a column")
         if word not in taken:
             raise unknown(study.name, "parameter", word, sorted(taken))
     of_distributions = {name for distribution in DISTRIBUTIONS.values() for name in distribution.parameters}

@@ -75,7 +75,7 @@ class Timing(Strict):
     """Rounds in a launch, time permitting. In a round every method and phase of a case has one block."""
     launches: Positive = 3
     """Passes over all cases, each in a fresh process. The launch is the unit of every interval."""
-    width: Annotated[float, Field(gt=0)] | None = None
+    width: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """A case is not launched again once its intervals of ln(seconds / native's) are narrower than this."""
     budget_seconds: SecondsByDevice | None = None
     """Seconds for the whole study. [limits] has the same key, for studies that time nothing."""

@@ -58,10 +58,18 @@ def _plain(value: Value) -> Value:
     return value
 
 
-def _finite(value: Value) -> Value:
-    # pandas drops the rows of a group whose key is NaN, and JSON has no infinity.
+def _storable(value: Value) -> Value:
+    # pandas drops the rows of a group whose key is NaN, JSON has no infinity, and a column of integers has 64 bits.
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("a number must be finite")
+    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        raise ValueError("a whole number must fit in 64 bits")
+    return value
+
+
+def _no_truth(value: Value) -> Value:
+    if isinstance(value, bool):  # ByteSize would take it for 0 or 1 byte
+        raise ValueError("a size is a number of bytes, or a text such as '4 GiB'")
     return value
 
 
@@ -78,10 +86,11 @@ Word = Annotated[str, AfterValidator(_plain), Field(json_schema_extra={"pattern"
 Scalar = Annotated[
     bool | int | float | str,
     AfterValidator(_plain),
-    AfterValidator(_finite),
+    AfterValidator(_storable),
     Field(json_schema_extra={"pattern": PLAIN_WORD}),
 ]
-"""A value of one of the study's own axes. A text must be as plain as a Word, and a number finite."""
+"""A value of one of the study's own axes. A text must be as plain as a Word, a number finite, and a whole number must
+fit into a column."""
 
 Name = Annotated[Word, Field(min_length=1)]
 
@@ -98,6 +107,7 @@ K = Annotated[
 ]
 Memory = Annotated[
     ByteSize,
+    BeforeValidator(_no_truth),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": f"^{MEMORY_TEXT}$"}]}),
 ]
 

@@ -19,7 +19,7 @@ from harness.tables.judged import HISTORY_FILE, SUITE_HISTORY_FILE, history_colu
 from harness.tables.machines import OnDevice, by_device, by_machine, of_one_machine
 from harness.tables.reading import BASE, HEAD, Run, read, read_history, read_verdicts
 from harness.tables.recovery import recover
-from harness.tables.schema import FOLDER_NAME, KEY, SCHEMA_VERSION, SUITE_FILE, TABLES, Row, parameter_types
+from harness.tables.schema import FOLDER_NAME, KEY, SCHEMA_VERSION, SUITE_FILE, TABLES, TAKEN, Row, parameter_types
 from harness.tables.suites import (
     PARAMETER,
     SUITE_SCHEMA,
@@ -51,6 +51,7 @@ __all__ = [
     "SUITE_HISTORY_FILE",
     "SUITE_SCHEMA",
     "TABLES",
+    "TAKEN",
     "Busy",
     "OnDevice",
     "Row",

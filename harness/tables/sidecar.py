@@ -63,7 +63,7 @@ class Sidecar(BaseModel):
     text: str
     only: list[str]
     parameters: dict[
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], Literal["bool", "int", "float", "str"]
+        Annotated[str, StringConstraints(pattern=r"^[^\W\d]\w*$")], Literal["bool", "int", "float", "str"]
     ]
     machine: MachineFacts
     begin: str
