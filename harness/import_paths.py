@@ -21,13 +21,16 @@ def import_name(kind: str, path: str, offered: type) -> Any:
     """
     module_name, _, attribute = path.partition(":")
     module = imported_module(kind, module_name, path)
-    if not hasattr(module, attribute):
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
         own = [name for name, value in vars(module).items() if isinstance(value, offered) and _is_of(value, module)]
         names = f" ({kind} there: {', '.join(own)})" if own else ""
         guess = _near(attribute, own or vars(module))
         why = f"no such name '{shortened(attribute)}' in {module_name}{names}{guess}"
-        raise UserError(f"{kind}: cannot import '{shortened(path)}': {why}")
-    return getattr(module, attribute)
+    except Exception as error:  # a module may import its parts only when it is asked for them (PEP 562)
+        why = f"{type(error).__name__}: {error}"
+    raise UserError(f"{kind}: cannot import '{shortened(path)}': {why}")
 
 
 def imported_module(kind: str, name: str, written: str) -> ModuleType:

@@ -435,6 +435,26 @@ def test_a_name_that_leads_to_no_method_is_one_line(path: str, said: str) -> Non
     assert "\n" not in str(error.value)
 
 
+LAZY = '''
+def __getattr__(name):
+    if name == "absent":
+        raise AttributeError(name)
+    raise {error}("it needs another package\\nthat is not here")
+'''
+
+
+@over("error", ["ImportError", "RuntimeError", "KeyError"])
+def test_a_module_that_imports_its_parts_when_they_are_asked_for_may_fail_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    (tmp_path / f"lazy_{error}.py").write_text(LAZY.format(error=error))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=f"^methods: cannot import 'lazy_{error}:best': {error}: .*another package"):
+        named([f"lazy_{error}:best"])
+    with pytest.raises(UserError, match=f"no such name 'absent' in lazy_{error}"):
+        named([f"lazy_{error}:absent"])
+
+
 def test_a_function_that_is_decorated_in_place_of_the_one_that_it_returns_is_refused() -> None:
     """The mistake of whoever writes a method for the first time; the cells would crash, without a word of why."""
 
