@@ -113,6 +113,22 @@ def test_a_table_that_cannot_even_begin_and_an_end_that_cannot_be_written(
     assert runs.resume(folder, tmp_path, say=lambda _: None).info["end"]
 
 
+@pytest.mark.parametrize("reason", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_a_file_system_without_locks_is_not_told_as_another_run(
+    write_study: WriteStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    """Such as a Lustre that was mounted without them: whoever looked for the other run would find none."""
+
+    def flock(*_: object) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    in_their_place(monkeypatch)
+    monkeypatch.setattr("harness.tables.writing.fcntl.flock", flock)
+    with pytest.raises(UserError) as caught:
+        measured(write_study(SMALL), tmp_path)
+    assert_told(caught.value, stopped(tmp_path) / ".lock", reason)
+
+
 def test_what_was_refused_is_not_written_later(tmp_path: Path) -> None:
     """A buffer would be written again when the file is closed, after what others wrote."""
     whole = read(recorded(tmp_path / "a"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
@@ -44,7 +43,10 @@ class Threads:
 
 def _threads() -> list[int]:
     """The ids of this process's threads; none if the system does not list them."""
-    return [int(task.name) for task in Path(TASKS).iterdir()] if sys.platform == "linux" else []
+    try:
+        return [int(task.name) for task in Path(TASKS).iterdir()]
+    except OSError:  # not Linux, or /proc is not mounted
+        return []
 
 
 def _cpu_seconds(thread: int) -> float:

@@ -163,15 +163,20 @@ def _first_line(path: Path) -> str:
 
 
 def _locked(path: Path) -> io.TextIOWrapper:
-    """The lock of a folder, held until it is closed; its holder removes the file first. Raises Busy."""
+    """The lock of a folder, held until it is closed; its holder removes the file first. Raises Busy if another process
+    has it, and OSError if there can be none."""
     while True:
         with naming(path):
             lock = path.open("w")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            with naming(path):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             lock.close()
             raise Busy(f"{path.parent}: another run is writing here") from None
+        except OSError:  # such as that of a file system without locks
+            lock.close()
+            raise
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
                 return lock
