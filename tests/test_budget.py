@@ -18,6 +18,7 @@ from harness.session.sweep import Sweep
 from harness.session.turn import Rows, Turn
 from harness.study.budget import SPENT, Budget
 from harness.study.definition import Study
+from harness.study.file import narrow
 from harness.tables import read
 from tests.recorded import record
 from tests.study_texts import VALID
@@ -173,6 +174,20 @@ def test_a_device_that_has_no_budget_goes_on(write_study: WriteStudy, tmp_path: 
     text = HEAD + axes + "[limits]\nbudget_seconds = {cuda = 1}\n"
     _, rows, _ = swept(write_study(text), tmp_path, lambda turn: 2.0)
     assert {cell["device"] for cell in cells_of(rows) if cell["skip"]} == {"cuda"}
+
+
+def test_a_budget_of_a_device_that_is_absent_does_not_hold_the_bar_back(write_study: WriteStudy) -> None:
+    """The study of a run has only the devices that are here."""
+    text = TIMED.replace("k = 4", 'k = 4\ndevice = ["cpu", "cuda"]')
+    both = write_study(text + "budget_seconds = {cpu = 8, cuda = 9}\n")
+    clock = Clock()
+    budgets = [Budget(study, begun=clock.now, now=clock) for study in (both, narrow(both, ["device=cpu"]))]
+    for budget in budgets:
+        budget.begin_launch(1, {"cpu": 4})
+    clock.now += 2.0
+    for budget in budgets:
+        budget.charge("cpu")
+    assert [budget.share_used() for budget in budgets] == [0.0, 0.25]
 
 
 def test_memory_is_limited_for_each_device(write_study: WriteStudy) -> None:

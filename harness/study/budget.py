@@ -41,7 +41,8 @@ class Budget:
         budget = self.study.budget_seconds
         self._limits: dict[str, float | None] = {ALL_DEVICES: None if isinstance(budget, dict) else budget}
         if isinstance(budget, dict):
-            self._limits = {str(device): seconds for device, seconds in budget.items()}
+            here = self.study.axes.device
+            self._limits = {str(device): seconds for device, seconds in budget.items() if device in here}
         self._spent: defaultdict[str, float] = defaultdict(float)
         for device, seconds in self.used.items():
             self._spent[self._pool(device)] += seconds / self.at_once
