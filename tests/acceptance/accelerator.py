@@ -160,7 +160,7 @@ def right(bench: Bench) -> Iterator[Line]:
     run = harness.run(harness.load_study("studies/smoke.toml", only), _folder(bench), say=lambda _: None)
     wrong = int(run.cells["status"].isin(("crashed", "incorrect", "timeout")).sum())
     yield Line(f"smoke: of {len(run.cells)} cells crashed, incorrect or timed out", wrong, 0)
-    unexplained = run.discrepancies.query("metric == 'cause_unexplained'")["value"].sum()
+    unexplained = run.discrepancies.query("metric == 'cause_unexplained'")["value"].sum(skipna=False, min_count=1)
     yield Line("smoke: entries that differ without a cause", unexplained, 0)
     yield Line("smoke: seconds of all its cells", float(run.cells["wall_seconds"].sum()), None)
 
