@@ -243,7 +243,8 @@ def test_a_turn_whose_workers_have_left_is_sent_to_others_and_given_up_in_the_en
     def restarts() -> None:
         for number in range(MOST_SENT):
             if not wait_for(lambda number=number: client.tasks[number:]):
-                return client.cancel(client.tasks)  # so that the test fails instead of waiting
+                client.cancel(client.tasks)  # so that the test fails instead of waiting
+                return
             del client.there[f"b{number}"]
             client.there[f"b{number + 1}"] = somebody("fast", "cuda")
 

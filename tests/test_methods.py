@@ -435,12 +435,12 @@ def test_a_name_that_leads_to_no_method_is_one_line(path: str, said: str) -> Non
     assert "\n" not in str(error.value)
 
 
-LAZY = '''
+LAZY = """
 def __getattr__(name):
     if name == "absent":
         raise AttributeError(name)
     raise {error}("it needs another package\\nthat is not here")
-'''
+"""
 
 
 @over("error", ["ImportError", "RuntimeError", "KeyError"])

@@ -62,9 +62,7 @@ class Sidecar(BaseModel):
     study: _FolderName
     text: str
     only: list[str]
-    parameters: dict[
-        Annotated[str, StringConstraints(pattern=r"^[^\W\d]\w*$")], Literal["bool", "int", "float", "str"]
-    ]
+    parameters: dict[Annotated[str, StringConstraints(pattern=r"^[^\W\d]\w*$")], Literal["bool", "int", "float", "str"]]
     machine: MachineFacts
     begin: str
     end: str | None

@@ -127,8 +127,9 @@ def main() -> None:
     """Serve requests from standard input, as the program of a worker process."""
     warnings.simplefilter("ignore")  # such as torch's that CSR is in beta: the rows say what works
     requests = os.fdopen(os.dup(0), encoding="utf-8")
-    with open(os.devnull, encoding="utf-8") as nothing:
-        os.dup2(nothing.fileno(), 0)  # a method that reads standard input finds its end, and takes no request
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # a method that reads standard input finds its end, and takes no request
+    os.close(nothing)
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what methods print goes to standard error, not between the replies
     end_with_parent(sys.argv[1:])
