@@ -196,6 +196,26 @@ def test_it_compiles_without_a_break(shape: tuple[int, ...]) -> None:
     assert torch.equal(gradient, native)
 
 
+@over("shape", [(400,), (3, 400)])
+def test_a_tensor_without_values_has_a_result_without_values(shape: tuple[int, ...]) -> None:
+    y = fake_of(shape, "float32", "cpu")
+    assert block_length(y, 5)
+    found, native = topk(y, 5), y.topk(5)
+    assert [type(each) for each in found] == [type(each) for each in native]
+    assert [(each.shape, each.dtype) for each in found] == [(each.shape, each.dtype) for each in native]
+
+
+@over("layout", ["to_sparse_coo", "to_sparse_csr", "nested"])
+def test_of_a_tensor_without_strides_it_raises_what_topk_raises(layout: str) -> None:
+    rows = torch.arange(800.0).view(2, 400)
+    y = torch.nested.nested_tensor([*rows]) if layout == "nested" else getattr(rows, layout)()
+    with pytest.raises(RuntimeError) as native:
+        y.topk(5)
+    with pytest.raises(RuntimeError) as ours:
+        topk(y, 5)
+    assert (type(ours.value), str(ours.value)) == (type(native.value), str(native.value))
+
+
 SPREAD, EQUAL = torch.arange(400.0).roll(77), torch.ones(400)
 FEW_BLOCKS = torch.cat((torch.arange(400.0, 420.0), -torch.arange(380.0)))
 """Of the survivors of SPREAD most are below every chosen maximum, of EQUAL none, of FEW_BLOCKS half."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from harness.methods import blockmax
@@ -51,6 +52,13 @@ def assert_right(y: Any, k: int, largest: bool) -> None:
     assert values.tolist() == pytest.approx(y.topk(k, -1, largest).values.tolist(), abs=0, rel=0, nan_ok=True)
     assert torch.equal(y[indices].nan_to_num(7e8), values.nan_to_num(7e8))
     assert len(indices.unique()) == k
+
+
+def test_a_tensor_without_values_has_no_sample(selected_from: list[int]) -> None:
+    with FakeTensorMode():
+        y = torch.empty(400)
+    assert topk(y, 5).values.shape == (5,)
+    assert not selected_from
 
 
 @over("share", range(4))

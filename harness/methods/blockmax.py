@@ -158,12 +158,14 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     """
     if input.numel() < LEAST_ELEMENTS or not input.dim():
         return input.topk(k, dim, largest, sorted)
+    import torch
+
+    if input.layout != torch.strided or input.is_nested:
+        return input.topk(k, dim, largest, sorted)
     rows = input if dim == -1 else input.movedim(dim, -1)
     indices = _composed(rows, k, largest)
     if indices is None:
         return input.topk(k, dim, largest, sorted)
-    import torch
-
     values = rows.gather(-1, indices)
     if dim != -1:
         values, indices = values.movedim(-1, dim), indices.movedim(-1, dim)
@@ -196,7 +198,7 @@ def sample_pays(y: Tensor, k: int) -> bool:
     n = y.shape[-1]
     if not fitted_sample(y.element_size(), n, k) or y.numel() != n or y.stride(-1) != 1:
         return False
-    return y.is_floating_point() and y.device.type == "cpu" and _may_branch()
+    return y.is_floating_point() and y.device.type == "cpu" and _may_branch(y)
 
 
 def fitted_sample(itemsize: int, n: int, k: int) -> bool:
@@ -275,7 +277,7 @@ def _in_blocks(y: Tensor, k: int, largest: bool, length: int, sorted: bool) -> T
 
 def _chosen_blocks(blocks: Tensor, k: int, largest: bool) -> tuple[Tensor, Tensor]:
     """The numbers (..., k) of the k blocks with the largest (or smallest) extremes, and these extremes."""
-    if largest and _bits_pay(blocks) and _may_branch():
+    if largest and _bits_pay(blocks) and _may_branch(blocks):
         found = _chosen_by_bits(blocks, k)
         if found is not None:
             return found
@@ -319,14 +321,17 @@ def _can_be_counted(survivors: Tensor) -> bool:
     be waited for."""
     if survivors.dim() > 1 or survivors.shape[0] < FILTERED_FROM or survivors.device.type != "cpu":
         return False
-    return _may_branch()
+    return _may_branch(survivors)
 
 
-def _may_branch() -> bool:
-    """Whether values may decide what is called next: torch neither compiles nor traces nor transforms the function."""
+def _may_branch(y: Tensor) -> bool:
+    """Whether values may decide what is called next: torch neither compiles nor traces nor transforms the function, and
+    y is no subclass, such as a FakeTensor, which has no values."""
     import torch
 
     if torch.jit.is_tracing() or torch.compiler.is_compiling():  # type: ignore[attr-defined, no-untyped-call]
+        return False
+    if type(y) not in (torch.Tensor, torch.nn.Parameter):
         return False
     recorded = torch.utils._python_dispatch.is_in_torch_dispatch_mode()
     return not recorded and torch._C._functorch.peek_interpreter_stack() is None

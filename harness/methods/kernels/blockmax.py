@@ -95,6 +95,8 @@ def refusal(input: Tensor, k: int, dim: int = -1) -> str:  # noqa: A002  (torch'
         return f"the kernels run on {RUNS_ON or 'an accelerator'}, and y is on {input.device.type}"
     if input.dtype not in WIDTHS:
         return f"the kernels select floating-point values, not {input.dtype}"
+    if input.layout != torch.strided or input.is_nested:
+        return "the kernels select from strided tensors"
     if not -input.dim() <= dim < input.dim() or not input.numel():
         return "there is nothing to select from"
     n = input.shape[dim]
