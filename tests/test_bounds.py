@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
+import torch
 
 from harness.accuracy.assessment import Assessment
 from harness.accuracy.references import References
@@ -23,8 +22,23 @@ F16, BF16, F32, F64 = (FORMATS[name] for name in ("float16", "bfloat16", "float3
 
 
 def test_gamma_by_hand() -> None:
-    assert gamma(np.array([1.0, 2.0, 3.0, 4.0]), 0.25).tolist() == pytest.approx([1 / 3, 1.0, 3.0, math.inf])
+    assert gamma(np.array([1.0, 2.0, 3.0, 4.0]), 0.25).tolist() == pytest.approx([1 / 3, 1.0, 1.5, 2.0])
     assert gamma(np.array(0.0), 0.25) == 0
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("start", [0.0, 1.0])
+def test_gamma_bounds_a_sum_that_no_longer_grows_and_one_that_grows_too_fast(dtype: str, start: float) -> None:
+    """Additions in halves: of ones, and of a little more than half an ulp, each of which is rounded up to an ulp."""
+    form, u = getattr(torch, dtype), FORMATS[dtype].unit_roundoff
+    term = float(torch.tensor(start * u * 1.01, dtype=form)) or 1.0
+    total = torch.tensor(start, dtype=form)
+    count = 2 ** (FORMATS[dtype].p + 1) if start == 0 else 2 ** (FORMATS[dtype].p - 1) - 1
+    for _ in range(count):
+        total = (total.double() + term).to(form)
+    size = start + count * term
+    error = abs(float(total) - size)
+    assert 0.3 * size < error <= float(gamma(np.array(count + 1.0), u)) * size < np.inf
 
 
 def test_the_probabilistic_gamma_grows_with_the_root() -> None:
@@ -57,7 +71,10 @@ def test_a_sum_in_mixed_precision_by_hand() -> None:
 
 
 def test_an_infinite_factor_bounds_a_sum_of_zeros_by_underflow_alone() -> None:
-    assert sum_bound(300, np.array(0.0), np.array(0.0), Arithmetic.of("bfloat16").accumulating_in_storage()) < 1e-35
+    in_halves = Arithmetic.of("bfloat16").accumulating_in_storage()
+    count = 10**6
+    assert np.isinf(sum_bound(count, np.array(1.0), np.array(0.0), in_halves, gamma_probable))
+    assert sum_bound(count, np.array(0.0), np.array(0.0), in_halves, gamma_probable) < 1e-33
 
 
 DISTRIBUTIONS = ("normal", "uniform", "heavy_tailed", "ties")

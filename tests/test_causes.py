@@ -51,6 +51,13 @@ PLANTED: list[tuple[str, Entries]] = [
     ("storage_accumulation", entry(1.0 + 4 * U, 1.0, summed_again=True, storage_bound=4 * U, **EXACT)),
     (UNEXPLAINED, entry(1.0 + 4 * U, 1.0, storage_bound=4 * U, **EXACT)),
     ("tie", entry(0.0, 1.0, tied=True)),
+    # What only one side selected: the zero of the other side is no result of its arithmetic.
+    ("tie", entry(0.0, 2.0**-130, tied=True)),
+    ("tie", entry(-0.0, 0.0, tied=True)),
+    ("tie", entry(0.0, NAN, tied=True, spoilt=True)),
+    ("arithmetic_flip", entry(np.inf, 0.0, flipped=True, spoilt=True, **EXACT)),
+    ("quantisation_flip", entry(0.0, 2.0**-130, requantised=True, **EXACT)),
+    ("nonfinite", entry(NAN, 1.0, flipped=True, spoilt=True)),  # a sum that a flip does not make NaN
     ("arithmetic_flip", entry(0.0, 1.0, flipped=True, **EXACT)),
     ("arithmetic_flip", entry(0.0, 1.0, flipped=True, tied=True, requantised=True, **EXACT)),
     ("quantisation_flip", entry(0.0, 1.0, requantised=True, **EXACT)),

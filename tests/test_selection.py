@@ -73,14 +73,19 @@ ULP = 2.0**-23
 SOME = beside([[3, 0], [1, 2]], [[2.0, 1.0, 1.0, 3.0], [0.0, 1.0, 1.0, 1.0]])
 FLIPPED = beside([[0, 1]], [[3.0, 1.0, 2.0, 0.0]], bound=np.array([[0.25, 0.25, 0.5, 0.25]]))
 CLOSE = beside([[0]], [[1.0 + ULP, 1.0]], bound=np.full((1, 2), ULP))
+ALL_OF_IT = beside([[0, 1], [1, 0]], [[1.0, -INF], [NAN, INF]])
 BY_HAND: dict[str, list[tuple[Selections, float]]] = {
     "flips": [(SOME, 0), (FLIPPED, 1)],
     "jaccard": [(SOME, 1), (FLIPPED, 1 / 3)],
-    "order_inversions": [(SOME, 0), (beside([[0, 1], [1, 0]], [[1.0, 2.0], [1.0, 2.0]]), 1)],
-    "gap_ulp": [(CLOSE, 1), (SOME, 0), (beside([[0, 1]], [[1.0, 2.0]]), INF)],
+    "order_inversions": [
+        (SOME, 0),
+        (beside([[0, 1], [1, 0]], [[1.0, 2.0], [1.0, 2.0]]), 1),
+        (beside([[0, 2, 3, 1]], [[INF, NAN, NAN, 1.0]]), 2),
+    ],
+    "gap_ulp": [(CLOSE, 1), (SOME, 0), (beside([[0, 1]], [[1.0, 2.0]]), INF), (ALL_OF_IT, INF)],
     "gap_bounds": [(CLOSE, 0.5), (SOME, 0), (FLIPPED, 4 / 3), (beside([[0, 1]], [[1.0, 2.0]]), INF)],
     "tie_group": [(SOME, 3), (FLIPPED, 1), (beside([[0]], [[NAN, 1.0, NAN]]), 2)],
-    "straddling_ties": [(SOME, 1), (FLIPPED, 0), (beside([[0, 1]], [[1.0, 1.0]]), 0)],
+    "straddling_ties": [(SOME, 1), (FLIPPED, 0), (beside([[0, 1]], [[1.0, 1.0]]), 0), (ALL_OF_IT, 0)],
     "certified_rows": [(SOME, 2), (FLIPPED, 0), (CLOSE, 0)],
     "proved_wrong_rows": [(SOME, 0), (FLIPPED, 1), (CLOSE, 0)],
 }

@@ -71,6 +71,11 @@ class Entries:
         """Entries for which both sides selected the same indices."""
         return ~(self.tied | self.flipped | self.requantised)
 
+    @property
+    def absent(self) -> np.ndarray:
+        """Entries that one side does not have: its zero stands for an index that it did not select."""
+        return ~self.one_selection & ((self.got == 0) | (self.want == 0))
+
     def within(self, bound: np.ndarray) -> np.ndarray:
         """Entries of one selection whose error is within a bound of its rounding errors.
 
@@ -113,19 +118,19 @@ def explain(entries: Entries) -> dict[str, int]:
 @cause
 def nonfinite(e: Entries) -> np.ndarray:
     """One of the two is not finite, because a term is not (0 times infinity is NaN) or because the sum overflows."""
-    return ~(np.isfinite(e.got) & np.isfinite(e.want)) & e.spoilt
+    return ~(np.isfinite(e.got) & np.isfinite(e.want)) & e.spoilt & ~e.absent
 
 
 @cause
 def signed_zero(e: Entries) -> np.ndarray:
     """Both are zero, with unlike signs: in a matrix product, -0 + 0 is +0."""
-    return (e.got == 0) & (e.want == 0)
+    return (e.got == 0) & (e.want == 0) & ~e.absent
 
 
 @cause
 def flushed(e: Entries) -> np.ndarray:
     """Zero in place of a subnormal number, or of twice one, which is its gradient under the square loss."""
-    return (e.got == 0) & (np.abs(e.want) < 2 * 2.0**e.form.emin)
+    return (e.got == 0) & (np.abs(e.want) < 2 * 2.0**e.form.emin) & ~e.absent
 
 
 @cause

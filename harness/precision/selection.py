@@ -65,14 +65,17 @@ def jaccard(s: Selections) -> float:
 
 @selection_metric
 def order_inversions(s: Selections) -> float:
-    """Neighbours in the returned order whose second has the larger reference y."""
+    """Neighbours in the returned order whose second has the larger reference y; NaN is above all numbers."""
     ranked = np.take_along_axis(s.want_y, s.indices, -1)
-    return float(np.count_nonzero(ranked[:, 1:] > ranked[:, :-1]))
+    first, second = ranked[:, :-1], ranked[:, 1:]
+    return float(np.count_nonzero((second > first) | (np.isnan(second) & ~np.isnan(first))))
 
 
 @selection_metric
 def gap_ulp(s: Selections) -> float:
     """Gap of the reference y after the k-th largest, in ulps of the k-th; the smallest over rows, inf where k = n."""
+    if s.indices.shape[-1] == s.want_y.shape[-1]:
+        return float("inf")
     kth, after = _around_threshold(s.want_y, s.indices.shape[-1])
     with np.errstate(invalid="ignore"):
         return float(np.min((kth - after) / ulp(kth, s.dtype)))
@@ -102,6 +105,8 @@ def tie_group(s: Selections) -> float:
 @selection_metric
 def straddling_ties(s: Selections) -> float:
     """Rows in which the k-th largest of the method's y equals the next, so that more than one selection is right."""
+    if s.indices.shape[-1] == s.y.shape[-1]:
+        return 0.0
     kth, after = _around_threshold(s.y, s.indices.shape[-1])
     return float(np.count_nonzero(_equal(kth, after)))
 
