@@ -5,9 +5,10 @@ All of it is computed in torch, in float64, slab by slab, on the device of the t
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
 
 import numpy as np
 import torch
@@ -37,30 +38,65 @@ def wrong_sums(got: Selected, outcome: Outcome, problem: Problem, loss: str, mul
     arithmetic = arithmetic_of(problem)
     if multiplies_again:
         arithmetic = arithmetic.accumulating_in_storage()
-    wrong = _rows_elsewhere(outcome.dW, got.dW)
+    spoilt = _Spoilt(x, W, dy, arithmetic.infinite_from)
+    if elsewhere := _rows_elsewhere(outcome.dW, got, spoilt):
+        return f"{elsewhere} rows of dW that were not selected are not zero"
     for name, have, slabs in (
         ("dx", got.dx, input_gradients(got.indices, dy, W)),
         ("dW", outcome.dW, weight_gradients(got.indices, dy, x)),
     ):
-        if not wrong and (over := outside_bound(have, slabs, arithmetic)):
-            wrong = f"{over} entries of {name} are outside their rounding error bound"
-    if wrong and not all((factor.abs() < arithmetic.infinite_from).all() for factor in (x, W, dy)):
-        return ""  # 0 times an infinity or NaN is NaN in some methods and skipped in others, so no bound holds
-    return wrong
+        if over := outside_bound(have, slabs, arithmetic, partial(getattr, spoilt, name)):
+            return f"{over} entries of {name} are outside their rounding error bound"
+    return ""
 
 
-def _rows_elsewhere(dW: torch.Tensor, own: torch.Tensor | None) -> str:
-    """Why dW (n, d) is wrong at the rows that were not selected, or ''; own: its selected rows."""
-    if own is None or zero_elsewhere(dW, own):
-        return ""
-    elsewhere = int(torch.count_nonzero(dW.any(dim=-1))) - int(torch.count_nonzero(own.any(dim=-1)))
-    return f"{elsewhere} rows of dW that were not selected are not zero"
+@dataclass(frozen=True)
+class _Spoilt:
+    """Which entries of dx and dW an infinity or a NaN among the factors may spoil.
+
+    0 times an infinity is NaN in a method that also multiplies what was not selected; other methods skip it.
+
+    x: (rows, d). W: (n, d). dy: (rows, k). infinite_from: the magnitude from which a factor counts as infinite.
+    """
+
+    x: torch.Tensor
+    W: torch.Tensor
+    dy: torch.Tensor
+    infinite_from: float
+
+    @cached_property
+    def dx(self) -> torch.Tensor:
+        """(rows, d) or (1, d): an entry sums over its row of dy and its column of W."""
+        return self._not_finite(self.dy).any(dim=1, keepdim=True) | self._not_finite(self.W).any(dim=0)
+
+    @cached_property
+    def dW(self) -> torch.Tensor:  # noqa: N802  (the name of the tensor)
+        """(d,): an entry sums over its column of x, and over a column of dy, all of which one infinity may spoil."""
+        return self._not_finite(self.dy).any() | self._not_finite(self.x).any(dim=0)
+
+    def _not_finite(self, factors: torch.Tensor) -> torch.Tensor:
+        return ~(factors.abs() < self.infinite_from)
 
 
-def outside_bound(have: torch.Tensor, slabs: Iterator[Slab], arithmetic: Arithmetic) -> int:
+def _rows_elsewhere(dW: torch.Tensor, got: Selected, spoilt: _Spoilt) -> int:
+    """How many rows of dW (n, d) that were not selected are neither zero nor NaN where that is excused."""
+    if zero_elsewhere(dW, got.dW):
+        return 0
+    wrong = (dW != 0) & ~(dW.isnan() & spoilt.dW)
+    wrong[got.touched] = False
+    return int(torch.count_nonzero(wrong.any(dim=-1)))
+
+
+def outside_bound(
+    have: torch.Tensor,
+    slabs: Iterator[Slab],
+    arithmetic: Arithmetic,
+    spoilt: Callable[[], torch.Tensor] | None = None,
+) -> int:
     """How many entries are farther from their float64 sums than the bounds of both sums together.
 
-    An entry that is not finite is right only where the sum, or a part of it, may overflow.
+    An entry that is not finite is right only where the sum, or a part of it, may overflow, and where spoilt() is true,
+    which broadcasts to the entries and is asked only if some entry is outside.
     """
     outside = 0
     for slab in slabs:
@@ -69,6 +105,8 @@ def outside_bound(have: torch.Tensor, slabs: Iterator[Slab], arithmetic: Arithme
         bound += _bound(Arithmetic.of("float64"), slab.terms, slab.sizes, slab.sums)
         # The bound of an infinite entry is infinite, so the bound alone would excuse it.
         within = torch.where(own.isfinite(), (own - slab.sums).abs() <= bound, _may_overflow(slab.sizes, arithmetic))
+        if spoilt is not None and not within.all():
+            within |= spoilt().expand(have.shape)[slab.places] & ~(own.isfinite() & slab.sums.isfinite())
         outside += int((~within).sum())
     return outside
 
@@ -85,11 +123,11 @@ def _bound(arithmetic: Arithmetic, terms: torch.Tensor, sizes: torch.Tensor, res
     """`sum_bound` of harness/precision/arithmetic.py, on the device of the tensors."""
     parts = _for_all(int(terms), arithmetic) if terms.numel() == 1 else SumBound.of(terms.cpu().numpy(), arithmetic)
     of_size, least = (torch.from_numpy(part).to(sizes.device) for part in (parts.of_size, parts.least))
-    bound = torch.where(sizes == 0, 0.0, of_size * sizes) + least
+    bound = of_size * sizes + least
     return bound + parts.of_result * result.abs() if parts.of_result else bound
 
 
-@functools.cache
+@cache
 def _for_all(terms: int, arithmetic: Arithmetic) -> SumBound:
     """The bound of sums that all have this number of terms; every slab asks for it again."""
     return SumBound.of(np.array([terms]), arithmetic)
