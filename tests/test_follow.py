@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from harness.device.heap import parts_of
-from harness.methods import Method, registered
+from harness.methods import Method, method, registered
 from harness.study.cells import Case
+from harness.topk.checks import wrong_outcome
+from harness.topk.outcome import Outcome
 from harness.topk.results import KEPT_BYTES, Remembered, not_plain
 from harness.vocabulary import DTYPES, PHASES
 from harness.worker import open_case
@@ -106,6 +108,68 @@ def test_a_workspace_that_is_not_cleared_is_incorrect() -> None:
     assert "a later call differs" in reply["reason"]
 
 
+@pytest.mark.parametrize("phase", ["forward", "step"])
+@pytest.mark.parametrize("name", ["by_a_sample", "by_its_extremes"])
+def test_what_knows_an_input_again_by_a_few_numbers_is_incorrect(name: str, phase: str) -> None:
+    """In its second block; where it is only counted, at once."""
+    case = opened(Case(n=64, k=4, rows=3), phase)
+    name = f"tests.planted.recognising:{name}"
+    assert case.check(name, measure=())["status"] == "ok"
+    case.time(name, phase, 2)
+    with pytest.raises(Incorrect, match=r"a later call differs: (step: )?3 of 12 indices are not among"):
+        case.time(name, phase, 2)
+    later = opened(Case(n=64, k=4, rows=3, seed=1), phase)
+    prepared, checked = (getattr(later.blocks, each) for each in ("prepared", "checked"))
+    later.check(name, measure=())
+    with pytest.raises(Incorrect, match="a later call differs"):
+        later.blocks.follow_apart(prepared[name, phase], checked[name, phase])
+
+
+@pytest.mark.parametrize(("n", "k"), [(1, 1), (4, 4), (64, 63), (64, 1)])
+@pytest.mark.parametrize("distribution", ["normal", "ties", "constant", "nonfinite"])
+def test_what_changes_places_is_the_largest_and_one_that_was_not_selected(n: int, k: int, distribution: str) -> None:
+    content = opened(Case(n=n, k=k, rows=3, distribution=distribution)).correctness.content
+    other, y = content.exchanged, content.problem.y
+    moved = ~((other.problem.y == y) | (other.problem.y.isnan() & y.isnan()))
+    assert int(moved.sum(-1).max()) <= 2
+    assert torch.equal(other.values.nan_to_num(9e9), content.values.nan_to_num(9e9))
+    assert torch.equal(other.problem.y.sort().values.nan_to_num(9e9), y.sort().values.nan_to_num(9e9))
+    outcome = Outcome(other.indices, other.problem.y, other.values, None, None, None)
+    assert wrong_outcome(method("native"), outcome, other.problem, "linear") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("of_the_last_forward", "backward: after a forward pass on another input, a later call differs: "),
+        ("in_another_order_later", "backward: after a forward pass on another input, a later call differs: "),
+        ("sparse_gradient", "not a plain tensor (dy: torch.sparse_coo)"),
+    ],
+)
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_gradient_that_one_call_does_not_show_is_incorrect(name: str, said: str, rows: int) -> None:
+    reply = opened(Case(n=64, k=4, rows=rows), "backward").check(f"tests.planted.gradients:{name}", measure=())
+    assert reply["status"] == "incorrect", reply
+    assert reply["reason"].startswith(said)
+
+
+def test_a_sparse_gradient_of_the_weights_is_incorrect() -> None:
+    reply = opened(Case(n=64, k=4, d=8), "pipeline").check("tests.planted.gradients:sparse_rows", measure=())
+    assert (reply["status"], reply["reason"]) == ("incorrect", "not a plain tensor (dW: torch.sparse_coo)")
+
+
+@pytest.mark.parametrize("name", ["clamps_without_a_gradient", "empties_without_a_gradient"])
+@pytest.mark.parametrize("phases", [("forward",), ("backward", "forward"), ("backward",)])
+def test_what_is_written_without_a_gradient_is_found_and_blamed_on_no_other(name: str, phases: tuple[str, ...]) -> None:
+    case = opened(Case(n=64, k=4, rows=3), *phases)
+    before = case.problem.y.clone()
+    reply = case.check(f"tests.planted.writing:{name}", measure=())
+    found = ("incorrect", "forward: changes its input") if "forward" in phases else ("ok", "")
+    assert (reply["status"], reply["reason"]) == found
+    assert torch.equal(case.problem.y, before)
+    assert case.check("native", measure=())["status"] == "ok"
+
+
 def test_a_method_that_is_wrong_only_after_many_calls_is_incorrect_in_its_block() -> None:
     case = opened(Case(n=64, k=4), "forward")
     assert case.check(PLANTED + "tires", measure=())["status"] == "ok"
@@ -149,7 +213,7 @@ def test_no_registered_method_is_blamed_in_any_phase(distribution: str, dtype: s
     for name, chosen in registered().items():
         if absent(chosen) or not chosen.phases_for(case.problem.case):
             continue
-        reply = verdict(case, name)
+        reply = verdict(case, name, blocks=2)
         if reply["status"] == "unsupported":
             continue
         if reply["status"] != "ok":

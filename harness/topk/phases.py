@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from harness.methods import Method
-from harness.topk.outcome import cotangent_of, loss_of
+from harness.topk.outcome import bits, cotangent_of, loss_of
 from harness.topk.problems import Problem
 
 
@@ -18,13 +18,19 @@ from harness.topk.problems import Problem
 class PreparedPhase:
     """A phase ready to be timed: bind(*copies of reads) prepares what is not timed, and returns the call that is.
 
-    names: the names of the reads. selected: where the phase takes a gradient, the indices of the values it belongs to.
+    names: the names of the reads. selected: in `backward`, returns the indices of the values that the call which was
+    bound last differentiates.
     """
 
     reads: tuple[torch.Tensor, ...]
     bind: Callable[..., Callable[[], Any]]
     names: tuple[str, ...] = ()
-    selected: torch.Tensor | None = None
+    selected: Callable[[], torch.Tensor] | None = None
+
+    def wrote(self, copies: Sequence[torch.Tensor]) -> bool:
+        """Whether a call has changed these copies of the reads. S is not compared: the method itself has made it."""
+        pairs = zip(self.names, copies, self.reads, strict=True)
+        return any(name != "S" and not torch.equal(bits(copy), bits(read)) for name, copy, read in pairs)
 
 
 def prepare(method: Method, phases: Iterable[str], problem: Problem, loss: str) -> Iterator[tuple[str, PreparedPhase]]:
@@ -52,7 +58,8 @@ class _Phases:
 
     @cached_property
     def _selection(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.method.forward(self.problem.y, self.problem.case.k)
+        # A copy, since a method that writes into its input would change the tensors of the case.
+        return self.method.forward(self.problem.y.clone(), self.problem.case.k)
 
     @cached_property
     def _cotangent(self) -> torch.Tensor:
@@ -85,18 +92,21 @@ class _Phases:
         cotangent = self._cotangent
         if self.method.implementation.build is None:
             forward, k = self._closure("forward"), self.problem.case.k
-            return PreparedPhase(
-                (self.problem.y, cotangent),
-                lambda y, cotangent: _gradient(forward(y.requires_grad_(), k)[0], y, cotangent),
-                ("y", "cotangent"),
-                self._selection[1],
-            )
+            selected = [self._selection[1]]
+
+            def bind(y: torch.Tensor, cotangent: torch.Tensor) -> Callable[[], Any]:
+                values, indices = forward(y.requires_grad_(), k)
+                selected[0] = indices.clone()  # a method may reuse the memory of its results
+                return _gradient(values, y, cotangent)
+
+            reads = self.problem.y, cotangent
+            return PreparedPhase(reads, bind, ("y", "cotangent"), lambda: selected[0])
         apply = self._closure("apply")
         return PreparedPhase(
             (self._map, self.problem.y, cotangent),
             lambda S, y, cotangent: _gradient(apply(S, y.requires_grad_()), y, cotangent),
             ("S", "y", "cotangent"),
-            self._indices,
+            lambda: self._indices,
         )
 
     def step(self) -> PreparedPhase:

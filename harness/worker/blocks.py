@@ -116,25 +116,25 @@ class Blocks:
     def _untimed_call(self, name: str, prepared: PreparedPhase, checked: Checked) -> tuple[Call, Any]:
         """The call for a block, and the result of the untimed call before the block.
 
-        Before the first block of a phase, its tensors hold other content during the untimed call, to see whether the
+        Before the first blocks of a phase, its tensors hold other content during the untimed call, to see whether the
         phase follows its inputs. Raises Incorrect if it does not.
         """
+        if not self.settings["fresh_memory"] and not checked.has_followed:
+            # The block reads the tensors of the case themselves, which must not be changed.
+            self.follow_apart(prepared, checked)
         copies = self._copies(name, prepared)
         call = prepared.bind(*copies)
-        if checked.of_other_content is not None:
+        if checked.has_followed:
             return call, call()
-        if self.settings["fresh_memory"]:
-            return call, checked.follow(prepared, copies, call, self.heap)
-        # This block reads the tensors of the case themselves, which must not be changed.
-        self.follow_apart(prepared, checked)
-        return call, call()
+        return call, checked.follow(prepared, copies, call, self.heap)
 
     def follow_apart(self, prepared: PreparedPhase, checked: Checked) -> None:
         """Check, without a block, whether a phase follows its inputs. Raises Incorrect if it does not."""
         copies = self.heap.fresh(prepared.reads)
         call = prepared.bind(*copies)
         call()  # a method that caches by address must have seen these copies before their content changes
-        checked.follow(prepared, copies, call, self.heap)
+        while not checked.has_followed:
+            checked.follow(prepared, copies, call, self.heap)
 
     def fresh_call(self, name: str, prepared: PreparedPhase) -> Call:
         """The call of a phase on the tensors that a block would read."""

@@ -96,7 +96,10 @@ class Correctness:
 
     def _wrong(self, chosen: Method, outcome: Outcome) -> str:
         """Why the output of a method is wrong, or ''."""
-        if wrong := not_plain({"values": outcome.values, "indices": outcome.indices}, self._problem.case.device):
+        gradients = {name: getattr(outcome, name) for name in ("dy", "dx", "dW")}
+        returned = {"values": outcome.values, "indices": outcome.indices}
+        returned |= {name: gradient for name, gradient in gradients.items() if gradient is not None}
+        if wrong := not_plain(returned, self._problem.case.device):
             return wrong
         if same_bits(outcome, self._native):
             return self.native_is_wrong

@@ -1,15 +1,15 @@
 """Does a phase follow its inputs? It is called on new memory, and later after that memory was given other content.
 
-A method that caches by address, by tensor or by torch's version counter returns its old result the second time. The
-result of the first call is remembered, so that the last call of every block can be compared with it. The call on other
-content takes the place of the untimed call of the first block: a call of its own would cost a run of `speed` 1 % of its
-time.
+A method that caches by address, by tensor, by torch's version counter or by some of the numbers returns its old result
+the second time. The result of the first call is remembered, so that the last call of every block can be compared with
+it. The calls on other content take the place of the untimed calls of the first blocks: a call of its own would cost a
+run of `speed` 1 % of its time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -28,6 +28,17 @@ LARGEST_MATRIX = 1 << 28
 
 STALE = "does not follow what it reads: given other numbers in the same memory, it returns its old result"
 
+CONTENTS = ("rolled", "exchanged")
+"""The other contents (harness/topk/contents.py) in the order in which they are tried, one before each of the first
+blocks."""
+
+TWICE = ("forward", "step", "jvp", "vjp")
+"""The phases that meet all of them; the others meet the first. They select from y, so two entries that change places
+change their result; a pipeline would need native's product and gradients once more."""
+
+WRITTEN_TO = "modified by an inplace operation"
+"""Part of autograd's message about a tensor that was written to after the graph had saved it."""
+
 
 @dataclass
 class Checked:
@@ -35,10 +46,15 @@ class Checked:
 
     asked: Asked
     remembered: Remembered
-    of_other_content: Remembered | None = None
-    """The result for other content of the same memory; None before that call."""
+    of_others: list[Remembered] = field(default_factory=list)
+    """The results for other contents of the same memory, of those contents that were tried."""
     different: int = 0
     """How many results had other bits than the first."""
+
+    @property
+    def has_followed(self) -> bool:
+        """Whether all other contents were tried."""
+        return len(self.of_others) == (len(CONTENTS) if self.asked.phase in TWICE else 1)
 
     def wrong(self, result: Any) -> str:
         """Why the result of a later call is wrong, or ''.
@@ -61,18 +77,18 @@ class Checked:
 
     def _is_stale(self, tensors: Mapping[str, torch.Tensor]) -> bool:
         """Whether this is the result for the other content, and wrong for the phase's own."""
-        if self.of_other_content is None or not self.of_other_content.matches(tensors.values()):
+        if not any(other.matches(tensors.values()) for other in self.of_others):
             return False
         return not self.asked.method.exact or bool(self.asked.wrong(tensors))
 
     def follow(self, prepared: PreparedPhase, copies: Sequence[torch.Tensor], call: Call, heap: Heap) -> Any:
-        """Call the phase while the copies that it reads hold other content; then restore them and return the result.
+        """Call the phase while the copies that it reads hold the next content; then restore them and return the result.
 
         call: the phase bound to these copies. Raises Incorrect if the result is wrong.
         """
         method, phase = self.asked.method, self.asked.phase
         read, copy_of = (dict(zip(prepared.names, tensors, strict=True)) for tensors in (prepared.reads, copies))
-        asked_anew, rewritten = _rewritten(self.asked, read)
+        asked_anew, rewritten = _rewritten(self.asked, read, CONTENTS[len(self.of_others)])
         for name, content in rewritten.items():
             _write(copy_of[name], content)
         result = call()
@@ -85,7 +101,7 @@ class Checked:
             wrong = _stale(self, tensors, lambda: _elsewhere(prepared, read | rewritten, heap, phase))
         if wrong:
             raise Incorrect(STALE if self.remembered.matches(tensors.values()) else f"a later call differs: {wrong}")
-        self.of_other_content = Remembered(tensors.values())
+        self.of_others.append(Remembered(tensors.values()))
         for name in rewritten:
             _write(copy_of[name], read[name])
         return result
@@ -98,23 +114,52 @@ def first_call(method: Method, phase: str, prepared: PreparedPhase, content: Con
     """
     read = dict(zip(prepared.names, prepared.reads, strict=True))
     asked = Asked(method, phase, content, loss, prepared.selected, read.get("cotangent"))
-    tensors = parts(phase, prepared.bind(*heap.fresh(prepared.reads))())
+    copies = heap.fresh(prepared.reads)
+    call = prepared.bind(*copies)
+    tensors = parts(phase, call())
     if wrong := not_plain(tensors, content.problem.case.device):
         raise Incorrect(wrong)
     if wrong := asked.wrong(tensors):
         # Correctness.compare has called the other phases before, and found them right.
         is_first = phase in (*DERIVATIVES, "step", "pipeline")
         raise Incorrect(wrong if is_first else f"a later call differs: {wrong}")
-    return Checked(asked, Remembered(tensors.values()))
+    if prepared.wrote(copies):
+        raise Incorrect("changes its input")
+    checked = Checked(asked, Remembered(tensors.values()))
+    if phase == "backward" and method.implementation.build is None:  # the others would make a second S
+        _differentiate_after_another(checked, call)
+    return checked
 
 
-def _rewritten(asked: Asked, read: Mapping[str, torch.Tensor]) -> tuple[Asked, dict[str, torch.Tensor]]:
-    """New content for the tensors that a phase reads, by name; and the check of a result for that content."""
+def _differentiate_after_another(checked: Checked, call: Call) -> None:
+    """Call `backward` once more, after a forward pass on another input: its graph has to keep what it needs.
+
+    Raises Incorrect if the gradient is wrong. Where torch itself finds that the graph was written to, it has refused,
+    and nothing is wrong.
+    """
+    method, problem = checked.asked.method, checked.asked.content.problem
+    other = problem.y.roll(max(1, problem.case.n // 3), -1).requires_grad_()
+    method.forward(other, problem.case.k)
+    try:
+        result = call()
+    except RuntimeError as error:
+        if WRITTEN_TO not in str(error):
+            raise
+        return
+    if wrong := checked.wrong(result):
+        raise Incorrect(f"after a forward pass on another input, {wrong}")
+
+
+def _rewritten(asked: Asked, read: Mapping[str, torch.Tensor], to: str) -> tuple[Asked, dict[str, torch.Tensor]]:
+    """New content for the tensors that a phase reads, by name; and the check of a result for that content.
+
+    to: one of CONTENTS.
+    """
     cotangent = None if asked.cotangent is None else -asked.cotangent.roll(1, -1)
     if asked.phase == "backward" and cotangent is not None:
         # y and S are part of the graph of autograd that `backward` keeps: only the cotangent can change.
         return replace(asked, cotangent=cotangent), {"cotangent": cotangent}
-    content = asked.content.rolled
+    content: Content = getattr(asked.content, to)
     rewritten: dict[str, torch.Tensor | None] = {
         "indices": content.indices,
         "y": content.problem.y,

@@ -1,4 +1,4 @@
-"""Methods that write into their inputs where nobody would look: before they fail, or in a later call."""
+"""Methods that write into their inputs where nobody would look: before they fail, in a later call, or without grad."""
 
 from __future__ import annotations
 
@@ -29,5 +29,31 @@ def writes_later() -> Any:
         if next(calls):
             y.zero_()
         return selected
+
+    return select
+
+
+@selector()
+def clamps_without_a_gradient() -> Any:
+    """Where nobody asks for a gradient, what was not selected becomes the least selected value."""
+
+    def select(y: Any, k: int) -> Any:
+        values, indices = y.topk(k)
+        if not y.requires_grad:
+            y.clamp_(min=values[..., -1:])
+        return values, indices
+
+    return select
+
+
+@selector()
+def empties_without_a_gradient() -> Any:
+    """Where nobody asks for a gradient, what was selected is overwritten."""
+
+    def select(y: Any, k: int) -> Any:
+        values, indices = y.topk(k)
+        if not y.requires_grad:
+            y.scatter_(-1, indices, -float("inf"))
+        return values, indices
 
     return select
