@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import sys
+import tracemalloc
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -37,6 +38,11 @@ def shared() -> list[Setting]:
     settings = [
         Setting("Python's garbage collector", gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
         Setting("the garbage collector's thresholds", gc.get_threshold, lambda limits: gc.set_threshold(*limits)),
+        Setting(
+            "Python's tracing of memory",
+            tracemalloc.is_tracing,
+            lambda on: tracemalloc.start() if on else tracemalloc.stop(),
+        ),
         Setting("Python's switch interval", sys.getswitchinterval, sys.setswitchinterval),
         Setting("Python's trace function", sys.gettrace, sys.settrace),
         Setting("Python's profile function", sys.getprofile, sys.setprofile),

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -132,6 +133,7 @@ SHARED: dict[str, tuple[Callable[[], Any], str]] = {
     "clock": (lambda: setattr(time, "perf_counter_ns", lambda: 0), "time.perf_counter_ns"),
     "garbage": (gc.disable, "Python's garbage collector, on to off"),
     "thresholds": (lambda: gc.set_threshold(1), "the garbage collector's thresholds"),
+    "tracing of memory": (tracemalloc.start, "Python's tracing of memory, off to on"),
     "switches": (lambda: sys.setswitchinterval(0.5), "Python's switch interval, 0.005 to 0.5"),
     "profile": (lambda: sys.setprofile(lambda *_: None), "Python's profile function"),
     "handler": (lambda: signal.signal(signal.SIGUSR1, lambda *_: None), "signal handlers USR1"),
