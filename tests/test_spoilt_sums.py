@@ -33,7 +33,7 @@ def spoilt_problem(factor: str) -> Problem:
 def reason(name: str, factor: str, **changes: Change) -> str:
     problem = spoilt_problem(factor)
     outcome = run_once(method(name), problem, "linear", with_dS=False)
-    changed = {tensor: change(getattr(outcome, tensor)) for tensor, change in changes.items()}
+    changed: dict[str, Any] = {tensor: change(getattr(outcome, tensor)) for tensor, change in changes.items()}
     return wrong_outcome(method(name), replace(outcome, **changed), problem, "linear")
 
 
