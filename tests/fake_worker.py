@@ -57,7 +57,7 @@ class FakeWorker:
     def __init__(self, answer: Answer = lambda request: None, devices: tuple[str, ...] = ("cpu",)) -> None:
         self.answer = answer
         self.greeting: Reply = {"accelerator": "", "devices": list(devices), "torch": "2.x", "protocol": PROTOCOL}
-        self.cores = (0,)
+        self.cores: tuple[int, ...] = (0,)
         self.stopped = False
 
     def __enter__(self) -> FakeWorker:

@@ -217,6 +217,14 @@ def test_a_number_that_is_none_is_null(tmp_path: Path) -> None:
     assert {error["rel_l2"] for each in told(run)["closing"] for error in each["errors"]} == {None}
 
 
+def test_flips_that_are_unknown_in_one_cell_have_no_sum(tmp_path: Path) -> None:
+    run = record(tmp_path / "run", error=2.0)
+    text = (run / "discrepancies.csv").read_text(encoding="utf-8").replace("ulp_max", "flips")
+    (run / "discrepancies.csv").write_text(text.replace("2.0\n", "nan\n", 1), encoding="utf-8")
+    flips = {each["method"]: each["errors"][0]["flips"] for each in told(run)["closing"]}
+    assert flips == {"native": None, "gather": 4.0}
+
+
 def test_a_notebook_shows_a_run_as_its_closing_table(smoke: Run, tmp_path: Path) -> None:
     shown: Any = smoke
     page = shown._repr_html_()

@@ -57,6 +57,9 @@ def test_the_probabilistic_gamma_grows_with_the_root() -> None:
         ("float64", "ieee", Arithmetic(F64, F64)),
         ("float32", "autocast-bfloat16", Arithmetic(BF16, F32, BF16)),
         ("float32", "autocast-float16", Arithmetic(F16, F32, F16)),
+        ("bfloat16", "autocast-float16", Arithmetic(BF16, F32, F16)),  # gradients are cast back to bfloat16
+        ("float16", "autocast-bfloat16", Arithmetic(BF16, F32, BF16)),
+        ("float64", "autocast-bfloat16", Arithmetic(F64, F64)),
     ],
 )
 def test_arithmetic_of_a_dtype_and_mode(dtype: str, mode: str, expected: Arithmetic) -> None:

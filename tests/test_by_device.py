@@ -92,6 +92,14 @@ def test_a_method_without_device_time_is_shown_by_the_wall_clock(tmp_path: Path)
     assert set(second.timings["n"]) == {256}
 
 
+def test_a_method_without_wall_time_is_no_reason_to_show_the_wall_clock(tmp_path: Path) -> None:
+    run = by_both_clocks(tmp_path / "run", {64: 1.0, 256: 1.0}, ON_CUDA)
+    timings = run.timings
+    gone = (timings["method"] == "gather") & (timings["clock"] == "wall") & (timings["n"] == 256)
+    vars(run)["timings"] = timings[~gone]
+    assert [set(each.timings["clock"]) for each in by_device(run)] == [{"device"}]
+
+
 def test_each_device_and_clock_has_a_block_of_the_closing_table(tmp_path: Path) -> None:
     run = by_both_clocks(tmp_path / "run", {64: 0.2, 256: 0.2}, (Case(n=64, k=4), *ON_CUDA))
     lines = list(closing(run, tmp_path, None))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from harness.accuracy.side_by_side import unlike_entries
 from harness.exact.ulp import FORMATS
 from harness.precision import registered_metrics
 from harness.precision.causes import CAUSES, UNEXPLAINED, Entries, explain
@@ -86,6 +88,18 @@ def test_the_order_is_that_of_the_design() -> None:
 def test_what_does_not_differ_needs_no_cause(want: float) -> None:
     assert not any(explain(entry(want, want)).values())
     assert not any(explain(replace(entry(0.0, -0.0), against_native=False)).values())
+
+
+def test_against_native_an_index_is_tied_at_the_threshold_and_where_y_is_nan() -> None:
+    """Row 0 has more NaN than k. In row 1 native had to select the NaN and the 3, and the method selected 3 and 2."""
+    y = np.array([[NAN, NAN, NAN, 1.0], [NAN, 3.0, 2.0, 1.0]])
+    indices = np.array([[0, 1], [0, 1]])
+    native = SimpleNamespace(y=y, indices=indices, values=np.take_along_axis(y, indices, -1))
+    references: Any = SimpleNamespace(native=native, get=lambda name, got: native)
+    got: Any = SimpleNamespace(indices=np.array([[1, 2], [1, 2]]))
+    masks = unlike_entries("dy", "native", (2, 2), got, references)  # of 0, 1 and 2 in either row
+    assert masks["tied"].tolist() == [True, False, True, True, False, False]
+    assert masks["flipped"].tolist() == [False, False, False, False, False, True]
 
 
 def checked(case: Case, name: str) -> dict[str, Any]:

@@ -96,6 +96,13 @@ def test_what_a_transform_leaves_nothing_to_do_is_dropped_and_it_is_said(write_s
     ]
 
 
+def test_more_bytes_than_a_table_can_hold_are_the_most_that_it_can(write_study: WriteStudy) -> None:
+    ((_, cells),) = plan_of(write_study(HEAD + "[axes]\nn = 100_000_000_000\nk = 1_000_000_000\n"))
+    needed = {cell.method: cell.predicted_bytes for cell in cells}
+    assert needed["native"] < needed["dense"] == 2**63 - 1
+    assert all("over limits.memory" in cell.skip for cell in cells)
+
+
 def test_the_cases_are_the_product_of_all_axes_and_parameters(write_study: WriteStudy) -> None:
     axes = 'dtype = ["float16", "float64"]\nn = [4, 8]\nk = [1, 2]\nrows = [1, 3]\nd = [1, 2]\nseed = [0, 1]\n'
     axes += 'distribution = ["normal", "uniform"]\nthreads = [1, 2]\n[parameters]\ndecimals = [1, 2, 3]'

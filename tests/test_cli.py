@@ -321,6 +321,19 @@ def test_of_several_studies_those_before_the_interrupted_one_are_closed(
     assert f"files: {smoke.path}" in result.stdout
 
 
+def test_a_broken_cell_of_an_earlier_study_decides_the_exit_code_too(
+    call: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses = iter([{"gather": "crashed"}, {}])
+
+    def measured(*_: object, **__: object) -> harness.tables.Run:
+        status = next(statuses)
+        return harness.tables.read(record(tmp_path / f"results{len(status)}", launches=1, status=status))
+
+    monkeypatch.setattr(runs, "run", measured)
+    assert call("run", "tiny", "tiny").exit_code == EXIT_CELLS
+
+
 def test_make_help_lists_every_target() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)

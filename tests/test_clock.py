@@ -92,3 +92,15 @@ def test_calibration_is_not_misled_by_a_neighbour() -> None:
         return fake.now
 
     assert Clock(fake.synchronize, interrupted).calls_for(fake.works(10_000), 0.001) == 100
+
+
+@pytest.mark.parametrize(("seconds", "times"), [(0.001, 3), (0.5, 1)])
+def test_a_long_measurement_is_not_repeated(seconds: float, times: int) -> None:
+    taken: list[float] = []
+
+    def measure() -> float:
+        taken.append(seconds)
+        return seconds
+
+    assert Clock().undisturbed(measure) == seconds
+    assert len(taken) == times

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 import harness
-from harness.device.compiler import compilations, compiled
+from harness.device import compiler
+from harness.device.compiler import compilations, compiled, compiling
 from harness.session.process import Worker
 from harness.study.cells import Case
 from harness.study.definition import Study
@@ -98,6 +99,15 @@ def test_a_block_in_which_something_is_compiled_is_no_time() -> None:
     case.blocks.prepared["native", "forward"] = PreparedPhase((), lambda: lambda: grown(torch.ones(next(sizes))))
     with pytest.raises(RuntimeError, match="compiled something inside a block"):
         case.time("native", "forward", 2)
+
+
+def test_what_a_process_compiles_once_is_in_the_seconds_of_no_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    def warm_up(device: str) -> None:
+        compiler._compiler().seconds += 100
+
+    monkeypatch.setattr(compiler, "_warm_up", warm_up)
+    with compiling("cpu") as seconds:
+        assert seconds() == 0
 
 
 def test_the_seconds_are_a_column_of_the_cells(

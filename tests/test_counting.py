@@ -6,6 +6,7 @@ import math
 import random
 import re
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -20,13 +21,14 @@ import harness
 from harness import duel as duel_room
 from harness.duel import Duel, launches, sets
 from harness.duel.origin import Origin
-from harness.errors import Interrupted
+from harness.errors import Interrupted, UserError
 from harness.machine import Revision
-from harness.session.counting import uncounted
+from harness.session.counting import SLOWER, uncounted
 from harness.session.runs import resume
 from harness.study.definition import Study
 from harness.tables import Run
 from tests.fake_worker import MACHINE, SMALL, FakeWorker, Reply, in_their_place, lost, measured, usual
+from tests.forked import SPAWN
 
 COUNTING = f"{SMALL}\n[instructions]\n"
 INSTRUCTIONS = 12345.0
@@ -260,3 +262,41 @@ def test_a_duel_that_shall_go_on_until_it_is_decided_does(tmp_path: Path, monkey
         fought = duelled(tmp_path, monkeypatch, base, head, text, say=print, until_decided=seconds)
         assert fought.head.cells["launch"].max() == done
         assert fought.head.instructions.empty
+    fought = duelled(tmp_path, monkeypatch, *noise, BUSY, say=print, until_decided=3600.0)
+    assert fought.head.cells["launch"].max() == 9  # that instructions are counted too ends it no sooner
+    assert set(fought.head.instructions["instructions"]) == {1e6}
+
+
+def test_a_counted_case_may_take_as_much_longer_as_valgrind_is_slower(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[bool, list[float]] = {False: [], True: []}
+
+    class Patient(FakeWorker):
+        def ask(self, request: Reply, seconds: float) -> Reply:
+            if request["op"] == "check":
+                given["counts" in request["measure"]].append(seconds)
+            return super().ask(request, seconds)
+
+    in_their_place(monkeypatch, lambda: Patient(counted))
+    run_of(tmp_path, f"{SMALL}[limits]\nseconds = 30\n[instructions]\n")
+    assert 20 < min(given[False]) <= max(given[False]) <= 30
+    assert 20 * SLOWER < min(given[True]) <= max(given[True]) <= 30 * SLOWER
+
+
+def test_every_counting_process_hashes_alike_and_has_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[dict[str, str]] = []
+
+    def started(command: list[str], env: dict[str, str], **_: object) -> None:
+        found.append(env)
+        raise OSError(2, "that is enough")
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    with pytest.raises(UserError, match="that is enough"):
+        SPAWN(counts=tmp_path / "counts")
+    assert {name: found[0][name] for name in ("PYTHONHASHSEED", "OPENBLAS_NUM_THREADS")} == {
+        "PYTHONHASHSEED": "0",
+        "OPENBLAS_NUM_THREADS": "1",
+    }

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from harness.study.tables import Gate
-from harness.tables import Run
+from harness.tables import BASE, HEAD, Run, write_verdicts
 from harness.verdicts.comparison import compare_verdicts, exit_code
 from harness.verdicts.counts import BY_COUNTS, decided_by_counts, judge_counts, with_counts_in_reasons
 from harness.verdicts.wording import change_text, quantity_name
 from harness.vocabulary import EXIT_FAILED, EXIT_INCONCLUSIVE
+from tests.command_line import call
 from tests.fake_run import fake_run, key, noise
+from tests.recorded import record
 
 Frame = pd.DataFrame
 
@@ -163,3 +166,12 @@ def test_a_count_belongs_to_its_cell_and_phase() -> None:
     for column, other in (("phase", "backward"), ("method", "other"), ("case", "0" * 12)):
         elsewhere = rows.assign(**{column: rows[column].mask(rows["kind"] == "instructions", other)})
         assert code_of(elsewhere, True, True) == EXIT_INCONCLUSIVE
+
+
+def test_counts_decide_in_the_recorded_verdicts_of_a_duel_too(tmp_path: Path) -> None:
+    for side in (BASE, HEAD):
+        record(tmp_path / side, launches=1)
+    verdicts = compared((1e6, 1e6), (1.05e6, 1.05e6))
+    write_verdicts(tmp_path, verdicts[verdicts["kind"].isin(("time", "instructions"))], {})
+    assert call("compare", tmp_path).exit_code == 0
+    assert call("compare", tmp_path, "--strict-counts").exit_code == EXIT_FAILED

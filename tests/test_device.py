@@ -628,6 +628,24 @@ def test_a_void_block_is_no_row_and_is_told_beside_an_ok(write_study: WriteStudy
     }
 
 
+def test_both_sides_have_as_many_calls_in_a_block(write_study: WriteStudy) -> None:
+    """The more of both by the wall clock, and by the device clock the fewer, which surely fit into the queue."""
+
+    def spawn(**calls: int) -> Callable[[], Worker]:
+        found = {"calls": {"forward": calls}, "memory": [], "figures": []}
+
+        def answer(request: dict[str, Any]) -> dict[str, Any] | None:
+            return {"status": "ok", "reason": ""} | found if request["op"] == "check" else None
+
+        return lambda: cast(Worker, fake_worker.FakeWorker(answer))
+
+    case, cells = Case(n=64, k=4), [Cell(Case(n=64, k=4), "native", 8)]
+    with CaseRunner(write_study(STUDY), [Side(spawn(wall=1, device=5)), Side(spawn(wall=4, device=3))]) as runner:
+        results = runner.run(case, [cells, cells], 0, 1e9, measure=[])
+    for result in results:
+        assert {(block.arm.clock, block.arm.calls) for block in result.blocks} == {("wall", 4), ("device", 3)}
+
+
 def test_an_event_that_never_fires_is_a_timeout_of_its_method_alone(write_study: WriteStudy) -> None:
     reason = "the device has not passed an event 30 s after it was queued"
     used, result = run_with(write_study(STUDY), {"status": "timeout", "reason": reason})

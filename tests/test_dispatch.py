@@ -15,13 +15,14 @@ from typing import Any, cast
 import pytest
 from distributed import Client, KilledWorker, Reschedule
 
-from harness.distribute import dispatch, roster, workshop
+from harness.distribute import cluster, dispatch, roster, workshop
 from harness.distribute.dispatch import AHEAD, LOST, MISSED, MOST_SENT, Dispatch
 from harness.distribute.roster import Roster
 from harness.distribute.workshop import Introduction, Workshop, alone_on_this_machine, unlike
 from harness.errors import UserError
 from harness.machine import code_digest
 from harness.session.case import CaseRunner
+from harness.session.process import SIDE_BY_SIDE, Worker, cores_for_workers
 from harness.session.turn import Turn
 from harness.study.cells import Case, Cell
 from harness.study.definition import Study
@@ -354,3 +355,26 @@ def test_the_lock_is_open_to_every_user_of_the_machine(
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o644
+
+
+def test_a_worker_that_takes_times_is_pinned_and_others_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr(Worker, "spawn", lambda *cores, **options: started.append((cores, options)))
+    for study in (TIMED, CHECKED):
+        shop = Workshop(study, code_digest(), "2.x")
+        shop.setup(SimpleNamespace(plugins={}))
+        shop._spawn()
+    assert started == [((cores_for_workers(),), {}), ((), {"environment": SIDE_BY_SIDE})]
+
+
+def test_of_the_workers_on_this_machine_one_may_take_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    resources: list[Any] = []
+
+    def begun(workers: dict[int, Any], *_: object, **__: object) -> Any:
+        resources.extend(each["options"]["resources"] for each in workers.values())
+        raise UserError("that is enough")
+
+    monkeypatch.setattr(cluster, "SpecCluster", begun)
+    with pytest.raises(UserError, match="that is enough"):
+        cluster.on_local_workers(3).__enter__()
+    assert resources == [{"timing": 1}, {}, {}]

@@ -86,6 +86,7 @@ FAULTS: list[tuple[str, dict[str, str | None], str, str]] = [
     ("limits", {f"{OUTER}/cpu.max": "150000 100000\n"}, "CPU quota of 1.5 cores", "--cpus"),
     ("limits", {f"{OUTER}/cpu.max": "150000 100000\n", f"{INNER}/cpu.max": None}, "CPU quota of 1.5 cores", "--cpus"),
     ("limits", {f"{INNER}/cpu.stat": "nr_throttled 12\n"}, "throttled 12 times", "lift"),
+    ("limits", {f"{OUTER}/cpu.stat": "nr_throttled 12\n"}, "throttled 12 times", "lift"),
     ("limits", {f"{INNER}/memory.max": "2147483648\n"}, "memory 2 of 16 GiB", "--memory"),
     ("limits", {"proc/self/status": "Cpus_allowed_list:\t1,3,64-127\n"}, "2 of 4 cores", "taskset"),
     ("limits", {"proc/self/status": "Cpus_allowed_list:\t2\n", f"{INNER}/memory.max": None}, "1 of 4 cores", "taskset"),

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml, Skipped, TestSuite
 
 from harness.cli import cli
-from harness.export import FORMATS, export
+from harness.export import FORMATS, Results, export, text_of
 from harness.export.markdown import SHOWN, markdown_text
 from harness.export.results import plain
 from harness.study.cells import Case
@@ -158,6 +158,14 @@ def test_pytest_benchmark_compares_two_exported_files(smoke: Run, duel: Path, tm
     assert len(table) == 2 * number
     medians = smoke.timings.groupby(["case", "method", "phase"])["seconds"].median()
     assert sorted(table["median"]) == pytest.approx(sorted([*medians, *medians]))
+
+
+def test_the_iterations_are_the_median_of_the_calls_of_a_block(tmp_path: Path) -> None:
+    run = read(record(tmp_path / "run", launches=3))
+    calls = run.timings["launch"].map({1: 5, 2: 7, 3: 100})
+    vars(run)["timings"] = run.timings.assign(calls=calls)
+    entries = json.loads(text_of(Results(run), "pytest-benchmark"))["benchmarks"]
+    assert {each["stats"]["iterations"] for each in entries} == {7}
 
 
 def test_a_run_that_timed_nothing_has_no_benchmarks(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import harness.cli
 from harness import duel as duels
+from harness.cli import suites
 from harness.worker.protocol import PROTOCOL
 from tests.bisected import Start, planted
 
@@ -37,6 +38,7 @@ def exit_code(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         ({}, {"error": 3.0}, [], BAD),
         ({"slower": 0.05}, {}, [], GOOD),
         ({}, {"status": "unsupported"}, [], BAD),  # the cell is lost
+        ({}, {"status": "unsupported"}, ["--quantity", "time of backward"], BAD),
         ({}, {"status": "crashed"}, [], SKIP),
         ({}, {"status": "dies"}, [], SKIP),
         ({"protocol": PROTOCOL - 1}, {}, [], SKIP),
@@ -81,3 +83,18 @@ def test_without_the_option_the_exit_codes_are_those_of_a_duel(start: Start, mon
     assert exit_code(monkeypatch, "duel", "short", "--base-rev", "HEAD~1", "--strict") == 3
     Path("planted.json").write_text(json.dumps({"status": "crashed"}), encoding="utf-8")
     assert exit_code(monkeypatch, "duel", "short", "--base-rev", "HEAD~1") == 4
+
+
+@pytest.mark.parametrize(("option", "strict"), [([], False), (["--strict"], True), (["--for-bisect"], True)])
+def test_an_undecided_test_of_a_suite_is_no_good_commit_either(
+    monkeypatch: pytest.MonkeyPatch, option: list[str], strict: bool
+) -> None:
+    asked = []
+
+    def duel_suite(*arguments: Any) -> int:
+        asked.append(arguments[-1])
+        return 0
+
+    monkeypatch.setattr(suites, "duel_suite", duel_suite)
+    assert exit_code(monkeypatch, "duel", "--pytest", "bench", "--base-rev", "HEAD~1", *option) == 0
+    assert asked == [strict]

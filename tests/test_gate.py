@@ -17,6 +17,7 @@ from harness.device.devices import DEVICES
 from harness.device.gate import (
     FILLS,
     LEAST_GATE_SECONDS,
+    LONGEST_GATE_SECONDS,
     TOO_SHORT,
     TRIES,
     WAIT_SECONDS,
@@ -91,9 +92,10 @@ def test_a_gate_that_opens_too_early_makes_the_block_void_and_the_next_gate_long
 
 def test_a_gate_that_never_holds_gives_no_time_after_a_bounded_number_of_attempts() -> None:
     fake = FakeDevice(sleeps=0.0)
-    seconds, _ = clock_of(fake).block([fake.launches(MICROSECOND)] * 100, 0.001)
+    seconds, gate = clock_of(fake).block([fake.launches(MICROSECOND)] * 100, 0.001)
     assert math.isnan(seconds)
     assert gates(fake) == TRIES
+    assert gate == LONGEST_GATE_SECONDS  # the next block begins with it, and may be void too
 
 
 @pytest.mark.parametrize("work", [0, 1 * MICROSECOND, 10_000 * MICROSECOND])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -16,6 +17,7 @@ from harness.history.changes import changes_of
 from harness.history.charts import trend_frame
 from harness.history.document import Kept, history_document
 from harness.history.points import study_histories, tables_of
+from harness.page.packing import packed
 from harness.tables import append_history, write_verdicts
 from harness.verdicts.steps import steps
 from harness.vocabulary import EXIT_USAGE
@@ -82,10 +84,11 @@ def test_the_first_run_after_a_step_of_a_trend_says_so() -> None:
 
 
 def test_a_run_that_was_judged_twice_counts_once_and_studies_are_apart() -> None:
-    rows = pd.concat([chain([1.0, 1.0]), chain([1.0, 1.0]), chain([1.0], study="other", begin=begin(9))])
+    rows = pd.concat([chain([1.0, 1.0]), chain([1.0, 1.5]), chain([1.0], study="other", begin=begin(9))])
     newest, oldest = study_histories(rows)
     assert (newest.study, oldest.study) == ("other", "trial")
     assert (len(newest.runs), len(oldest.runs), len(oldest.rows)) == (1, 2, 2)
+    assert oldest.rows["verdict"].tolist() == ["same", "slower"]  # as it was judged last
 
 
 def test_what_changed_is_told_for_each_run_the_gravest_first() -> None:
@@ -136,6 +139,17 @@ def test_without_a_change_the_page_says_so_and_begins_anywhere() -> None:
     page = page_of(chain([1.0, 1.0]))
     assert "No judged run saw a change, and no trend steps." in page
     assert json.loads(re.findall(r'id="settings">(.*?)</script>', page)[0])["first"] == ""
+
+
+def test_the_page_names_twenty_changed_runs_and_says_how_many_there_are_besides() -> None:
+    assert "older runs with changes" not in page_of(chain([1.5, 0.8] * 10))
+    page = page_of(chain([1.5, 0.8] * 11))
+    assert "And 2 older runs with changes" in page
+    assert page.count('<h3 id="change-') == 20
+
+
+def test_equal_rows_give_equal_pages_whenever_they_are_written() -> None:
+    assert base64.b64decode(packed([]))[4:8] == bytes(4)  # where gzip has the time
 
 
 def test_the_page_carries_every_study_with_its_runs() -> None:

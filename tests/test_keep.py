@@ -159,3 +159,12 @@ def test_a_run_on_another_machine_lands_beside_a_reference_not_over_it(
     assert {path: path.read_bytes() for path in kept.iterdir()} == before
     assert newest_run(tmp_path / "results", "trial") == mine
     assert call(tmp_path, "keep", kept).exit_code == EXIT_USAGE
+
+
+def test_a_run_with_a_damaged_table_is_not_kept_even_where_nothing_is_drawn(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    (tmp_path / "recorded.py").write_text("FIGURES = ()\n")
+    (run / "memory.csv").write_text("case,method\n")
+    result = call(tmp_path, "keep", run)
+    assert (result.exit_code, str(run / "memory.csv") in result.stderr) == (EXIT_USAGE, True)
+    assert [path.name for path in run.parent.iterdir()] == [run.name]

@@ -169,6 +169,23 @@ def test_the_matrix_is_as_large_as_declared_and_can_have_a_gradient(chosen: Meth
     assert torch.equal(dS.to_dense(), expected)
 
 
+def test_least_bytes_by_hand() -> None:
+    """64 numbers of float32, the 4 largest of them with their indices, a dense S of 4 by 64; W has 64 by 2, and x 2."""
+    case, y, values, indices, S = Case(n=64, k=4, d=2), 256, 16, 32, 1024
+    forward, apply, backward = y + values + indices + 2 * S, S + y + values, values + S + y
+    expected = {
+        "build": indices + S,
+        "apply": apply,
+        "forward": forward,
+        "backward": backward,
+        "step": forward + backward,
+        "jvp": forward + apply,
+        "vjp": forward + backward,
+        "pipeline": 2 * 4 * (64 * 2 + 2) + forward + values + y,
+    }
+    assert {phase: method("dense").least_bytes(phase, case) for phase in expected} == expected
+
+
 def at_least_bytes(chosen: Method, phase: str, case: Case) -> int:
     """Inputs and outputs of a phase, counted independently."""
     y, values = case.itemsize * case.rows * case.n, case.itemsize * case.rows * case.k

@@ -132,6 +132,11 @@ def test_a_metric_that_needs_more_by_hand(name: str) -> None:
         assert evaluate(name, Comparison(*values)) is None
 
 
+def test_a_condition_is_that_of_the_exact_sum() -> None:
+    one, sizes = np.array([1.0]), np.array([3.0])
+    assert evaluate("condition_max", Comparison(one, one, "float32", -0.5 * one, size=sizes)) == 6.0
+
+
 def test_every_registered_metric_was_computed_by_hand() -> None:
     assert set(BY_HAND) | set(OPTIONAL) == set(METRICS), "a metric needs values worked out by hand, here"
     assert set(OPTIONAL) == set(NEEDS)

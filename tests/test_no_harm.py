@@ -22,7 +22,7 @@ from harness import duel as duels
 from harness.duel.origin import base_origin
 from harness.errors import UserError
 from harness.machine import Revision, this_revision
-from harness.repository.git import NAMES_A_REPOSITORY, unbound
+from harness.repository.git import NAMES_A_REPOSITORY, ask_git, unbound
 from harness.session.process import WORKER, Worker, has_worker
 from tests.command_line import call
 from tests.fake_worker import DRAWS, MACHINE, SMALL, FakeWorker, Reply, in_their_place, usual
@@ -604,3 +604,20 @@ def test_a_duel_inside_a_hook_leaves_the_commit_alone(tmp_path: Path) -> None:
         assert git(repository, *question) == git(quiet, *question)
     assert git(repository, "status", "--porcelain") == ""
     assert git(repository, "worktree", "list").count("\n") == 0
+
+
+def test_git_reads_nothing_of_what_a_hook_is_given(tmp_path: Path) -> None:
+    """The standard input of a hook holds the refs that are pushed, and the hook may read them after us."""
+    read, write = os.pipe()
+    os.write(write, b"refs")
+    os.close(write)
+    before = os.dup(0)
+    os.dup2(read, 0)
+    try:
+        of_nothing = ask_git("hash-object", "--stdin", folder=tmp_path)
+        assert os.read(0, 9) == b"refs"
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(read)
+    assert of_nothing == hashlib.sha1(b"blob 0\0").hexdigest()

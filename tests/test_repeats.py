@@ -79,6 +79,13 @@ def test_the_worst_of_the_repeats_is_told_of_the_tensor_that_differs(tensor: str
     assert {each for each, metric in found if metric == SHARE and found[each, metric] < 1} == {tensor}
 
 
+def test_a_difference_in_the_last_repeat_alone_is_found() -> None:
+    first = outcome_of()
+    found = figures_of(first, *[first] * (AGAIN - 1), replace(first, values=first.values * 2))
+    assert found["values", SHARE] == 0.0
+    assert found["dy", SHARE] == 1.0
+
+
 def test_another_choice_among_equals_is_another_selection_no_ulp_away() -> None:
     first = outcome_of(distribution="constant", d=0)
     other = replace(first, indices=(first.indices + 1) % 64)

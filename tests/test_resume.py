@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -139,3 +140,26 @@ def test_a_place_is_good_for_several_runs(
             run = harness.run(study, tmp_path / name, tmp_path, lambda _: None, place=here)
             assert set(run.cells["status"]) == {"ok"}
     assert all(each.stopped for each in made)
+
+
+def test_a_run_that_went_on_took_the_seconds_of_both_parts(
+    write_study: WriteStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_their_place(monkeypatch)
+    run = measured(write_study(SMALL), tmp_path)
+    folder = stopped(run, tmp_path / "stopped", 4)
+    cells = pd.read_csv(folder / "cells.csv", keep_default_na=False)
+    cells.assign(wall_seconds=250.0).to_csv(folder / "cells.csv", index=False)
+    assert 1000 < resumed(folder, tmp_path).info["took_seconds"] < 1100
+
+
+def test_a_run_names_the_one_core_of_its_cases_of_one_thread(
+    write_study: WriteStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_four_cores() -> FakeWorker:
+        worker = FakeWorker()
+        worker.cores = (3, 2, 1)
+        return worker
+
+    in_their_place(monkeypatch, of_four_cores)
+    assert measured(write_study(SMALL), tmp_path).info["pinned_to"] == [3]

@@ -16,7 +16,7 @@ import pytest
 from harness.errors import UserError
 from harness.planning.loading import load_study
 from harness.study.cells import Case
-from harness.tables import Run, RunWriter, read
+from harness.tables import Run, RunWriter, parsing, read
 from harness.tables.parsing import EXACT_FLOATS
 from harness.tables.schema import TABLES, WHOLE, column_kinds, schema
 from tests.sidecar import write_info
@@ -263,3 +263,13 @@ def test_a_study_that_cannot_be_read_is_one_line_that_names_the_cause(tmp_path: 
     info.write_bytes(info.read_text().encode("utf-16"))
     with pytest.raises(UserError, match="UTF-16, not UTF-8"):
         read(info.parent)
+
+
+def test_a_rounded_number_is_found_across_two_of_the_pieces_that_are_looked_through(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = b"n\n123456\n1.2346E+05\n"
+    for size in range(4, len(table)):
+        monkeypatch.setattr(parsing, "CHUNK_BYTES", size)
+        with pytest.raises(ValueError, match=r"line 3, column 'n': '1.2346E\+05' is not a whole number"):
+            parsing.parse(io.BytesIO(table), {"n": int})

@@ -39,3 +39,22 @@ def test_a_first_set_leaves_time_for_the_second_only_once_it_can_decide(
     fought = sets.Sets([(Named(), ())], 1, BUDGET, lambda: None, measure, lambda *_: "", judged)
     first, second = fought.both()
     assert (len(first), second) == (launches, [])
+
+
+@pytest.mark.parametrize(("least", "launches"), [(1, sets.LOOKS[0]), (20, 20)])
+def test_a_first_set_that_gives_up_has_the_launches_of_the_study_all_the_same(least: int, launches: int) -> None:
+    def judged(done: Any) -> pd.DataFrame:
+        return pd.DataFrame({"case": ["case"], "settled": [False], "found": [False]})
+
+    given_up = sets.Sets(
+        [(Named(), ())],
+        least,
+        sets.UNLIMITED,
+        lambda: None,
+        lambda *_: None,
+        lambda *_: "",
+        judged,
+        gives_up=lambda done, seconds: done >= 6,
+    )
+    first, second = given_up.both()
+    assert (len(first), second) == (launches, [])

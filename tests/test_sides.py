@@ -51,6 +51,15 @@ def test_two_builds_of_one_version_have_two_labels() -> None:
     assert one.startswith("01234567_build-")
 
 
+def test_packages_tell_two_sides_of_one_commit_apart() -> None:
+    def of(commit: str, version: str) -> dict[str, Any]:
+        return {"commit": commit, "torch": ONE | {"packages": {"mine": version}}}
+
+    one, two = side_labels(of("0123456789", "1.0"), of("0123456789", "1.1"))
+    assert one != two
+    assert side_labels(of("0123456789", "1.0"), of("fedcba9876", "1.1")) == ("01234567", "fedcba98")
+
+
 @pytest.mark.parametrize("told", ["../../x", "/etc/passwd", "2.13\n0", "x" * 1000, "\x1b[31m"])
 def test_what_a_worker_says_of_itself_stays_a_part_of_a_name(told: str) -> None:
     for label in side_labels(info(torch=told), info()):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from harness.device.settings import Setting
 from harness.state.watch import Spoilt, Watch
 from harness.study.cells import Case
 from harness.study.definition import Study
@@ -100,6 +101,24 @@ def test_what_fails_because_of_a_change_is_told_as_the_change() -> None:
     with pytest.raises(Spoilt, match="changes grad mode, on to off"):
         case.check(CHANGER, ())
     assert torch.is_grad_enabled()
+
+
+def test_settings_of_which_one_changes_another_are_both_put_back() -> None:
+    now = {"first": 1, "second": 1}
+
+    def write_second(value: int) -> None:
+        now.update(first=0, second=value)
+
+    watch = Watch("cpu")
+    watch._settings = [
+        Setting("first", lambda: now["first"], lambda value: now.update(first=value)),
+        Setting("second", lambda: now["second"], write_second),
+    ]
+    watch.begin()
+    now.update(second=2)
+    with pytest.raises(Spoilt, match="second"):
+        watch.hold()
+    assert now == {"first": 1, "second": 1}
 
 
 def test_many_changes_are_counted() -> None:

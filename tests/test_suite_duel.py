@@ -7,15 +7,17 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
 
 from harness.duel import sets
+from harness.duel.suite_launches import SuiteLaunches
 from harness.errors import CannotRun, UserError
-from harness.suite.definition import SuiteTest, narrowed
-from harness.suite.sides import homes_of, put_suite
+from harness.session.process import Worker
+from harness.suite.definition import Suite, SuiteTest, narrowed
+from harness.suite.sides import SuiteSide, homes_of, put_suite
 from harness.tables import read_suite, read_suite_history, read_suite_verdicts
 from harness.vocabulary import EXIT_FAILED, EXIT_INCONCLUSIVE
 from tests.command_line import call, refused
@@ -33,11 +35,24 @@ TESTS = {
 
 
 @pytest.fixture(scope="module")
-def fought(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Any]]:
+def hash_seeds() -> list[int]:
+    """Of the workers of `fought`, in the order in which they were started."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def fought(tmp_path_factory: pytest.TempPathFactory, hash_seeds: list[int]) -> Iterator[tuple[Path, Any]]:
     """The duel of both commits, and what its command printed; two launches a side."""
     folder = tmp_path_factory.mktemp("weighed")
     weighed(folder)
+    spawn = SuiteSide.spawn
+
+    def noted(side: SuiteSide, hash_seed: int = 0) -> Worker:
+        hash_seeds.append(hash_seed)
+        return spawn(side, hash_seed)
+
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(SuiteSide, "spawn", noted)
         patched.setattr(sets, "LOOKS", (2,))
         patched.chdir(folder)
         result = call("duel", "--pytest", "bench", "--base-rev", "HEAD~1")
@@ -72,6 +87,12 @@ def test_both_sides_take_turns_in_the_same_rounds(fought: tuple[Path, Any]) -> N
         assert sorted(positions) == [0, 1]
     calls = both.groupby(["test", "launch"])["calls"].nunique()
     assert (calls == 1).all()
+
+
+@pytest.mark.usefixtures("fought")
+def test_sets_of_python_get_a_new_order_in_each_launch_and_the_same_on_both_sides(hash_seeds: list[int]) -> None:
+    assert hash_seeds[-2:] == [2, 2]
+    assert set(hash_seeds[:-2]) == {0}
 
 
 def test_what_only_one_side_has_is_new_or_lost(fought: tuple[Path, Any]) -> None:
@@ -263,3 +284,27 @@ def test_a_link_of_the_base_leads_to_nothing_that_is_written_or_removed(tmp_path
     kept = {str(each.relative_to(outside)) for each in outside.rglob("*") if each.is_file()}
     assert kept == {"sub/mine", "conftest.py"}
     assert (outside / "conftest.py").read_text() == "of outside"
+
+
+def test_the_tests_of_a_suite_share_what_the_first_set_may_take(tmp_path: Path) -> None:
+    """120 s, of which the first set has 72; by its look after 12 launches, two tests may each take 3 s a launch."""
+    given: list[float] = []
+
+    class Runner:
+        def renew(self) -> None:
+            """There is no worker."""
+
+        def run(self, test: object, planned: object, seed: int, seconds: float, *, measure: object) -> list[Any]:
+            given.append(seconds)
+            return []
+
+    tests: Any = [(each, []) for each in SOME]
+    launches = SuiteLaunches(Suite.of("bench", budget=120.0), tests, cast(Any, Runner()), [], tmp_path, [], [])
+    for number in range(len(tests)):
+        launches._measure(1, tests, number)
+    assert given == pytest.approx([3.0, 3.0])
+
+
+@pytest.mark.parametrize(("budget", "seconds"), [(None, 60.0), (3000.0, 600.0)])
+def test_a_test_of_a_suite_may_take_a_fifth_of_a_long_budget(budget: float | None, seconds: float) -> None:
+    assert Suite.of("bench", budget=budget).limits.seconds == seconds

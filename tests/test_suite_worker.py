@@ -6,11 +6,14 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from harness.device.clock import Clock
 from harness.session.process import Worker
+from harness.suite import fixture
 from harness.suite import worker as suite_worker
 from harness.suite.names import LONGEST_VALUE, _value
 from harness.suite.sides import SuiteSide
@@ -296,3 +299,12 @@ def test_what_is_installed_is_told_from_a_project_beside_it() -> None:
     assert is_installed(Path("/elsewhere/lib/python3.12/site-packages/numpy/__init__.py"))
     assert not is_installed(Path(sys.prefix, "src", "mine", "__init__.py"))
     assert not is_installed(Path("/home/me/mine/__init__.py"))
+
+
+def test_what_a_setup_takes_bounds_the_calls_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five calls of no time, whose setups take 10 s: a block may take ten times the seconds that its calls should."""
+    readings = iter((100.0, 110.0))
+    monkeypatch.setattr(fixture, "time", SimpleNamespace(perf_counter=lambda: next(readings)))
+    monkeypatch.setattr(fixture, "CLOCK", Clock(counter=lambda: 0))
+    calls = fixture.PreparedCalls(lambda: None, lambda: None, None, ((), {}))
+    assert calls.cost(5) == pytest.approx(10 / 5 / 10)

@@ -185,3 +185,22 @@ def test_what_happens_at_a_first_call_alone_does_not_lengthen_blocks() -> None:
 def test_calls_that_an_earlier_launch_has_found_are_not_calibrated_again() -> None:
     assert calls_of_a_block({"forward": 7}) == 7
     assert calls_of_a_block({"backward": 7}) in (100, 101)
+
+
+@pytest.mark.parametrize(("preparation", "seconds"), [(0.01, 0.03), (1e-6, 0.0001)])
+def test_a_block_lasts_three_times_as_long_as_its_preparation(preparation: float, seconds: float) -> None:
+    case = OpenCase(opening(Case(n=64, k=4), phases=["forward"]))
+    assert case.check("native", measure=())["status"] == "ok"
+    asked: list[float] = []
+
+    class Prepared(Clock):
+        def undisturbed(self, measure: object) -> float:
+            return preparation
+
+        def calls_for(self, call: object, seconds: float) -> int:
+            asked.append(seconds)
+            return 1
+
+    case.blocks.clock = Prepared()
+    case.blocks.calibrate("native", "forward")
+    assert asked == pytest.approx([seconds])
