@@ -146,7 +146,10 @@ def test_a_bad_method_costs_its_own_cells_only(write_study: WriteStudy, tmp_path
     assert cells.query("status != 'ok'")["reason"].str.len().min() > 0
 
 
-def test_a_spent_budget_skips_and_says_so(write_study: WriteStudy, tmp_path: Path) -> None:
+def test_a_spent_budget_skips_and_says_so(
+    write_study: WriteStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_their_place(monkeypatch)
     run = measured(write_study(SMALL + "budget_seconds = 0.000001\n"), tmp_path)
     assert set(run.cells["status"]) == {"skipped"}
     assert run.cells["reason"].str.contains("budget_seconds").all()
@@ -154,7 +157,16 @@ def test_a_spent_budget_skips_and_says_so(write_study: WriteStudy, tmp_path: Pat
 
 
 @pytest.mark.parametrize(("width", "last"), [(1e9, 3), (1e-9, 4)])
-def test_it_stops_when_the_interval_is_narrow(write_study: WriteStudy, tmp_path: Path, width: float, last: int) -> None:
+def test_it_stops_when_the_interval_is_narrow(
+    write_study: WriteStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: float, last: int
+) -> None:
+    """Every block takes another time, so no interval has the width 0."""
+    rng = random.Random(0)
+
+    def answer(request: Reply) -> Reply | None:
+        return {"seconds": rng.uniform(1e-3, 2e-3), "throttling": None} if request["op"] == "time" else None
+
+    in_their_place(monkeypatch, lambda: FakeWorker(answer))
     study = write_study(SMALL.replace("launches = 2", f"launches = 4\nwidth = {width}"))
     run = measured(study, tmp_path)
     assert run.timings["launch"].max() == last
@@ -165,9 +177,12 @@ def test_it_stops_when_the_interval_is_narrow(write_study: WriteStudy, tmp_path:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Of fake workers, as the runs that are held against it: a test in test_faults.py kills a run of real ones."""
     folder = tmp_path_factory.mktemp("undisturbed")
     (folder / "trial.toml").write_text(SMALL)
-    return measured(harness.load_study(folder / "trial.toml"), folder)
+    with pytest.MonkeyPatch.context() as patched:
+        in_their_place(patched)
+        return measured(harness.load_study(folder / "trial.toml"), folder)
 
 
 def in_order_of_writing(run: Run) -> Iterator[tuple[str, bytes]]:
@@ -185,7 +200,10 @@ def in_order_of_writing(run: Run) -> Iterator[tuple[str, bytes]]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_killed_at_any_byte_it_is_resumed_without_gap_or_duplicate(undisturbed: Run, tmp_path: Path, seed: int) -> None:
+def test_killed_at_any_byte_it_is_resumed_without_gap_or_duplicate(
+    undisturbed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    in_their_place(monkeypatch)
     folder = tmp_path / "killed"
     folder.mkdir()
     written = list(in_order_of_writing(undisturbed))
@@ -203,6 +221,7 @@ def test_killed_at_any_byte_it_is_resumed_without_gap_or_duplicate(undisturbed: 
 def test_an_interrupted_run_is_resumed(
     write_study: WriteStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Run
 ) -> None:
+    in_their_place(monkeypatch)
     cases_begun = 0
     run_case = CaseRunner.run
 
@@ -224,6 +243,7 @@ def test_an_interrupted_run_is_resumed(
 
 
 def test_what_cannot_be_resumed_is_refused(undisturbed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_their_place(monkeypatch)
     with pytest.raises(UserError, match="complete"):
         harness.resume(undisturbed.path)
     folder = Path(shutil.copytree(undisturbed.path, tmp_path / "copy"))
