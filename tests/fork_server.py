@@ -82,13 +82,18 @@ def become(environment: Mapping[str, str], folder: str) -> None:
 def worker_of(home: str) -> Any:
     """The module of the worker in that folder's harness; '': in the harness that is found from here."""
     if home != str(HOME):
-        for name in [each for each in sys.modules if each.partition(".")[0] in ("harness", "tests")]:
-            del sys.modules[name]
+        forget()
         if home:  # nothing else that lies there is found
             sys.path.insert(0, home)
             importlib.import_module("harness")
             del sys.path[0]
     return importlib.import_module(WORKER)
+
+
+def forget() -> None:
+    """Forget this harness and its tests: others are found from the folder."""
+    for name in [each for each in sys.modules if each.partition(".")[0] in ("harness", "tests")]:
+        del sys.modules[name]
 
 
 def _entries(environment: Mapping[str, str]) -> list[str]:

@@ -44,9 +44,13 @@ ADDRESS = "FORKED_WORKERS"
 
 
 class Server:
-    """The process that workers are forked from; it starts when the first of them is asked for."""
+    """The process that workers, or others, are forked from; it starts when the first of them is asked for.
 
-    def __init__(self) -> None:
+    module: what it runs.
+    """
+
+    def __init__(self, module: str = "tests.fork_server") -> None:
+        self._module = module
         self._lock = threading.Lock()
         self._address = ""
         self._process: subprocess.Popen[bytes] | None = None
@@ -55,11 +59,11 @@ class Server:
         """The name of its socket, which is in no folder (an abstract one of Linux)."""
         with self._lock:
             if self._process is None:
-                self._address = f"forked-workers-{os.getpid()}"
+                self._address = f"{self._module}-{os.getpid()}"
                 with socket.socket(socket.AF_UNIX) as listening:
                     listening.bind(f"\0{self._address}")
                     listening.listen()
-                    command = [sys.executable, "-W", "ignore", "-m", "tests.fork_server", str(listening.fileno())]
+                    command = [sys.executable, "-W", "ignore", "-m", self._module, str(listening.fileno())]
                     passed = [listening.fileno()]
                     self._process = subprocess.Popen(command, cwd=HOME, stdin=subprocess.PIPE, pass_fds=passed)
             return self._address

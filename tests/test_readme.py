@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,8 @@ import pytest
 import harness.cli
 from harness.vocabulary import EXIT_INTERNAL
 from tests import readmes
-from tests.forked import shared
+from tests.fork_commands import CLIENT
+from tests.forked import Server, shared
 from tests.payload import payload_of
 from tests.readmes import CONTRIBUTING, READMES, ROOT
 from tests.test_layers import FLOORS
@@ -74,13 +77,27 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def shell(commands: str, folder: Path) -> None:
+@pytest.fixture
+def forked() -> Iterator[str]:
+    """What a shell is told first, so that `harness` in a block starts at once; what make calls is not forked."""
+    if sys.platform != "linux":
+        yield ""
+        return
+    server = Server("tests.fork_commands")
+    try:
+        command = shlex.join([sys.executable, "-I", "-S", "-c", CLIENT, server.address()])
+        yield f'harness() {{ {command} "$@"; }}'
+    finally:
+        server.close()
+
+
+def shell(commands: str, folder: Path, first: str = "") -> None:
     lines = [line.replace("make", "make -n", 1) if line.startswith(DRY) else line for line in commands.splitlines()]
     environment = os.environ | {"STUDIES": "smoke", "PYTHONPATH": str(folder)} | shared()
     environment["PATH"] = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{environment['PATH']}"
     environment.pop("MAKEFLAGS", None)
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", "\n".join(lines)],
+        ["bash", "-euo", "pipefail", "-c", "\n".join([first, *lines])],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -90,7 +107,7 @@ def shell(commands: str, folder: Path) -> None:
     assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"
 
 
-def test_every_block_of_every_readme_works(checkout: Path) -> None:
+def test_every_block_of_every_readme_works(checkout: Path, forked: str) -> None:
     ran = 0
     for readme in READMES:
         for language, file, body in readmes.blocks(readme.read_text(encoding="utf-8")):
@@ -99,7 +116,7 @@ def test_every_block_of_every_readme_works(checkout: Path) -> None:
                 before = target.read_text(encoding="utf-8") + "\n\n" if target.exists() else ""
                 target.write_text(before + body, encoding="utf-8")
             elif language == "sh":
-                shell(body, checkout)
+                shell(body, checkout, forked)
                 ran += 1
             elif language == "python":
                 (checkout / "from_the_readme.py").write_text(body, encoding="utf-8")
