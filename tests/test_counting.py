@@ -262,7 +262,7 @@ def test_a_duel_that_shall_go_on_until_it_is_decided_does(tmp_path: Path, monkey
         fought = duelled(tmp_path, monkeypatch, base, head, text, say=print, until_decided=seconds)
         assert fought.head.cells["launch"].max() == done
         assert fought.head.instructions.empty
-    fought = duelled(tmp_path, monkeypatch, *noise, BUSY, say=print, until_decided=3600.0)
+    fought = duelled(tmp_path, monkeypatch, noise[0], noise[1], BUSY, say=print, until_decided=3600.0)
     assert fought.head.cells["launch"].max() == 9  # that instructions are counted too ends it no sooner
     assert set(fought.head.instructions["instructions"]) == {1e6}
 
