@@ -79,7 +79,7 @@ INSIDE = ("harness.methods.", "harness.precision.", "harness.topk.problems", "ha
 KERNELS = "harness.methods.kernels"
 """Modules that need torch and Triton to be imported at all; what imports them does so inside functions."""
 
-WITHOUT_TORCH = {"harness.worker.counting", "harness.worker.protocol"}
+WITHOUT_TORCH = {"harness.worker.counting", "harness.worker.installed", "harness.worker.protocol"}
 """Modules of the worker that its parent imports too."""
 
 LARGEST_ROOM = 2000

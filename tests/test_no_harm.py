@@ -340,6 +340,14 @@ def hooked(world: World) -> None:
     world.variables |= {"GIT_CONFIG_GLOBAL": str(configuration), "GIT_TEMPLATE_DIR": f"{world.home}/template"}
 
 
+def guarded(world: World) -> None:
+    """The person's settings refuse to clone a shallow repository, and any from a folder."""
+    shallow(world)
+    configuration = world.home / "gitconfig"
+    configuration.write_text('[clone]\nrejectShallow = true\n[protocol "file"]\nallow = never\n', encoding="utf-8")
+    world.variables |= {"GIT_CONFIG_GLOBAL": str(configuration)}
+
+
 def monitored(world: World) -> None:
     """The daemon of git that watches files would be started by a status."""
     git(world.repository, "config", "core.fsmonitor", "true")
@@ -359,7 +367,7 @@ def odd_name(world: World) -> None:
 
 SITUATIONS: tuple[Callable[[World], None], ...] = (
     *(linked, moved, detached, unreachable, packed, stashed, changed, subfolder, submodule, above_a_submodule),
-    *(shallow, partial, sparse, hooked, monitored, untracked_unseen, odd_name),
+    *(shallow, partial, sparse, hooked, guarded, monitored, untracked_unseen, odd_name),
 )
 
 

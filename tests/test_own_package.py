@@ -225,6 +225,41 @@ def test_a_side_whose_code_would_be_that_of_the_other_is_refused(
         assert side.admit(cast(Worker, Located()), [METHOD]) == {"topk_by_parts": "0.1.0"}
 
 
+def test_a_working_tree_inside_the_base_does_not_count_as_the_base(tmp_path: Path) -> None:
+    """A linked worktree often lies inside the main one, which may be its base."""
+    main, linked = tmp_path, tmp_path / ".worktrees" / "new"
+    files: dict[str, str] = {}
+
+    class Located:
+        def ask(self, request: object, seconds: float) -> dict[str, Any]:
+            methods = {METHOD: files["mine"]}
+            return {"files": files, "methods": methods, "failed": {}, "packages": {"topk_by_parts": "0.1.0"}}
+
+    side = Origin(main, "python", Revision("c", dirty=False), Packages((), main, linked))
+    files |= {"mine": str(main / "mine.py")}
+    assert side.admit(cast(Worker, Located()), [METHOD])
+    files |= {"helper": str(linked / "helper.py")}
+    with pytest.raises(CannotRun, match="it has no module helper: the working tree's would be measured instead"):
+        side.admit(cast(Worker, Located()), [METHOD])
+
+
+def test_an_environment_inside_a_checkout_is_not_that_of_the_base(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of two checkouts has a .venv. The base runs under this interpreter, and so with this one's torch."""
+    package(tmp_path / "mine", "src/")
+    site = Path(".venv", "lib", "python3.11", "site-packages")
+    (tmp_path / "mine" / site).mkdir(parents=True)
+    shutil.copytree(tmp_path / "mine", tmp_path / "other")
+    monkeypatch.chdir(tmp_path / "mine")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    paths = [*sys.path, str(tmp_path / "mine" / site), str(tmp_path / "mine" / "src")]
+    monkeypatch.setattr(sys, "path", [each for each in paths if each])
+    with base_origin(None, None, Path("../other"), [METHOD]) as base:
+        assert base.packages is not None
+        assert base.packages.path == (str(tmp_path / "other"), str(tmp_path / "other" / "src"))
+
+
 def test_the_working_tree_asks_where_nothing_must_come_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", "lib")

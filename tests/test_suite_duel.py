@@ -17,7 +17,7 @@ from harness.duel.suite_launches import SuiteLaunches
 from harness.errors import CannotRun, UserError
 from harness.session.process import Worker
 from harness.suite.definition import Suite, SuiteTest, narrowed
-from harness.suite.sides import SuiteSide, homes_of, put_suite
+from harness.suite.sides import SuiteSide, homes_of, put_suite, refuse_same_code
 from harness.tables import read_suite, read_suite_history, read_suite_verdicts
 from harness.vocabulary import EXIT_FAILED, EXIT_INCONCLUSIVE
 from tests.command_line import call, refused
@@ -208,6 +208,15 @@ def test_a_base_whose_code_is_not_found_is_refused(package: Path) -> None:
     assert "the base has no module weighed: the working tree's would be measured instead" in line
 
 
+def test_a_working_tree_inside_the_base_does_not_count_as_the_base(tmp_path: Path) -> None:
+    """A linked worktree often lies inside the main one, which may be its base."""
+    linked = tmp_path / ".worktrees" / "new"
+    side = SuiteSide("base", tmp_path, sys.executable, "bench", tmp_path, (), tmp_path, linked)
+    refuse_same_code(side, {"mine": str(tmp_path / "mine.py")})
+    with pytest.raises(CannotRun, match="the base has no module helper: the working tree's would be measured"):
+        refuse_same_code(side, {"mine": str(tmp_path / "mine.py"), "helper": str(linked / "helper.py")})
+
+
 def test_a_suite_that_imports_nothing_of_its_folder_is_refused(package: Path) -> None:
     (package / "bench" / "test_weighed.py").write_text("def test(benchmark):\n    benchmark(int)\n", encoding="utf-8")
     (package / "bench" / "test_newest.py").unlink()
@@ -223,12 +232,25 @@ def test_a_suite_that_cannot_be_collected_is_refused_with_its_error(package: Pat
     assert "the head cannot collect bench/test_weighed.py: ModuleNotFoundError: No module named 'no_such" in line
 
 
-SOME = [SuiteTest("a.py::test_one[3-x]", (("n", "3"), ("kind", "x"))), SuiteTest("a.py::T::test_two")]
+SOME = [
+    SuiteTest("a.py::test_one[3-x]", (("n", "3"), ("kind", "x"))),
+    SuiteTest("a.py::T::test_two"),
+    SuiteTest("a.py::test_list[a,b]", (("names", "a,b"),)),
+    SuiteTest("a.py::test_list[b]", (("names", "b"),)),
+]
 
 
 @pytest.mark.parametrize(
     ("only", "kept"),
-    [((), [0, 1]), (("n=3",), [0]), (("test=test_two",), [1]), (("test=a.py::T::test_two,test_one",), [0, 1])],
+    [
+        ((), [0, 1, 2, 3]),
+        (("n=3",), [0]),
+        (("test=test_two",), [1]),
+        (("test=a.py::T::test_two,test_one",), [0, 1]),
+        (("names=a,b",), [2]),
+        (("names=b",), [3]),
+        (("test=a.py::test_list[a,b]",), [2]),
+    ],
 )
 def test_tests_are_narrowed_by_name_and_by_parameters(only: tuple[str, ...], kept: list[int]) -> None:
     assert narrowed(SOME, only) == [SOME[each] for each in kept]
@@ -257,6 +279,21 @@ def test_the_suite_of_the_head_takes_the_place_of_a_file_and_of_a_folder(tmp_pat
     (clone / "bench" / "test_old.py").write_text("old")
     put_suite("bench", source, clone)
     assert {each.name: each.read_text() for each in (clone / "bench").iterdir()} == {"test_one.py": "newer"}
+
+
+def test_the_suite_of_the_head_takes_the_place_of_all_of_the_bases_own(tmp_path: Path) -> None:
+    """Of a conftest.py that the head no longer has, too; a link that leads nowhere is left out."""
+    source, clone = tmp_path / "source", tmp_path / "clone"
+    for folder in (source / "tests" / "bench", clone / "tests" / "bench"):
+        folder.mkdir(parents=True)
+        (folder / "test_one.py").write_text("")
+    (source / "conftest.py").write_text("new")
+    (source / "tests" / "bench" / "data").symlink_to("nowhere")
+    (clone / "tests" / "conftest.py").write_text("old")
+    (clone / "tests" / "helpers.py").write_text("of the base")
+    put_suite("tests/bench", source, clone)
+    files = sorted(str(each.relative_to(clone)) for each in clone.rglob("*") if not each.is_dir())
+    assert files == ["conftest.py", "tests/bench/test_one.py", "tests/helpers.py"]
 
 
 @pytest.mark.parametrize("linked", ["bench", "bench/sub", "conftest.py"])

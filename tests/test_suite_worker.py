@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,8 +17,10 @@ from harness.device.clock import Clock
 from harness.session.process import Worker
 from harness.suite import fixture
 from harness.suite import worker as suite_worker
+from harness.suite.lines import Lines
 from harness.suite.names import LONGEST_VALUE, _value
 from harness.suite.sides import SuiteSide
+from harness.suite.worker import PLUGIN_OFF, PLUGIN_SEED, REPOSITORY, Serving, options
 from harness.worker.installed import is_installed
 
 SUITE = """import random
@@ -155,7 +159,7 @@ def test_steps(benchmark):
     benchmark(int)
     raise RuntimeError(f"{STEPS} {DRAWN[0]}")
 """
-CONFIGURATION = "[pytest]\naddopts = --benchmark-skip --strict-markers\nfilterwarnings = error\n"
+CONFIGURATION = "[pytest]\naddopts = --benchmark-skip --strict-markers -x -p no:xdist\nfilterwarnings = error\n"
 
 
 @pytest.fixture(scope="module")
@@ -182,14 +186,14 @@ def ask(worker: Worker, **request: Any) -> dict[str, Any]:
     return worker.ask(request, 60.0)
 
 
-def opened(worker: Worker, test: str, following: str = "") -> dict[str, Any]:
-    names = {"test": f"test_kinds.py::{test}", "following": following and f"test_kinds.py::{following}"}
+def opened(worker: Worker, test: str, following: str = "", place: str = "test_kinds.py") -> dict[str, Any]:
+    names = {"test": f"{place}::{test}", "following": following and f"{place}::{following}"}
     return ask(worker, op="open", case=names, block_seconds=0.0001)
 
 
-def run(worker: Worker, test: str, following: str = "") -> tuple[str, str, str]:
+def run(worker: Worker, test: str, following: str = "", place: str = "test_kinds.py") -> tuple[str, str, str]:
     """Run a test with two blocks, as far as it goes; the request that ended it, its status and its reason."""
-    reply = opened(worker, test, following)
+    reply = opened(worker, test, following, place)
     if reply["status"] != "ok":
         return "open", reply["status"], reply["reason"]
     reply = ask(worker, op="check")
@@ -277,6 +281,39 @@ def test_random_numbers_are_the_same_in_every_process(folder: Path, tmp_path: Pa
     assert "0." in found[0]
 
 
+SHARED = """import random
+
+import numpy
+import pytest
+
+
+@pytest.fixture(scope="module")
+def shared():
+    return random.random(), numpy.random.random()
+
+
+def test_first(benchmark, shared):
+    benchmark(int)
+
+
+def test_second(benchmark, shared):
+    benchmark(int)
+    raise RuntimeError(f"{shared} {random.random()} {numpy.random.random()}")
+"""
+
+
+def test_random_numbers_do_not_depend_on_which_tests_a_side_has(tmp_path: Path) -> None:
+    """One that only the head has may be the first to use what they share."""
+    (tmp_path / "test_kinds.py").write_text(SHARED, encoding="utf-8")
+    found = []
+    for first in (["test_first"], []):
+        with started(tmp_path, tmp_path / "temporary") as live:
+            assert all(run(live, test, "test_second")[1] == "ok" for test in first)
+            found.append(run(live, "test_second"))
+    assert found[0] == found[1]
+    assert found[0][2].count("0.") == 4
+
+
 def test_a_long_value_of_a_parameter_is_told_by_its_place() -> None:
     """It stands in every row of the tables."""
     assert _value("text", "x" * LONGEST_VALUE, 3) == "x" * LONGEST_VALUE
@@ -284,12 +321,96 @@ def test_a_long_value_of_a_parameter_is_told_by_its_place() -> None:
     assert _value("number", 10**LONGEST_VALUE, 0) == "number0"
 
 
-def test_no_option_of_a_plugin_is_given_where_none_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suite_worker, "find_spec", lambda module: module)
-    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", raising=False)
-    assert {*suite_worker.PLUGIN_OFF.values()} <= {*suite_worker.options("bench", "/tmp")}
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    assert {*suite_worker.PLUGIN_OFF.values()}.isdisjoint(suite_worker.options("bench", "/tmp"))
+def test_only_options_of_loaded_plugins_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest refuses the others. `no:xdist` among the options of a suite keeps a plugin out that is installed."""
+    monkeypatch.setenv(REPOSITORY, "nowhere")
+    arguments = options("bench", "/tmp")
+    config: Any = SimpleNamespace(known_args_namespace=Namespace(numprocesses="auto", timeout=None))
+    Serving(cast(Lines, None), {}, "/tmp").pytest_load_initial_conftests(config, arguments)
+    given = [each for each in arguments if each in (*PLUGIN_OFF.values(), *PLUGIN_SEED.values())]
+    assert given == ["--numprocesses=0", "--timeout=0"]
+    assert REPOSITORY not in os.environ
+
+
+PLUGIN = """import pytest
+from _pytest.runner import runtestprotocol
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "timeout: seconds after which pytest-timeout ends a test")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    assert item.get_closest_marker("timeout") is None, "it would be ended while it waits for its turn"
+
+
+def pytest_runtest_protocol(item, nextitem):  # runs a test that fails once more, as pytest-rerunfailures does
+    for attempt in range(2):
+        item._initrequest()
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        failed = [each for each in reports if each.failed]
+        for report in reports:
+            if report.failed and attempt == 0:
+                report.outcome = "rerun"
+            item.ihook.pytest_runtest_logreport(report=report)
+        if not failed:
+            break
+    return True
+"""
+AGAIN = """import pytest
+
+EARLY, LATE = [], []
+
+
+@pytest.mark.timeout(1)
+class TestMarked:
+    @pytest.mark.timeout(2)
+    def test_limited(self, benchmark):
+        benchmark(int)
+
+
+def test_fails_before(benchmark):
+    EARLY.append(0)
+    assert len(EARLY) == 2
+    benchmark(int)
+
+
+def test_fails_afterwards(benchmark):
+    LATE.append(0)
+    benchmark(int)
+    assert len(LATE) == 2, "the first attempt fails"
+"""
+
+
+@pytest.fixture(scope="module")
+def again(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """The worker of a suite whose plugins end tests or run them again, and whose configuration lies in a subfolder."""
+    folder = tmp_path_factory.mktemp("again")
+    (folder / "kinds").mkdir()
+    files = {"conftest.py": PLUGIN, "test_kinds.py": AGAIN, "pytest.ini": "[pytest]\naddopts = --strict-markers\n"}
+    for name, text in files.items():
+        (folder / "kinds" / name).write_text(text, encoding="utf-8")
+    side = SuiteSide("head", folder, sys.executable, "kinds", tmp_path_factory.mktemp("temporary"))
+    with side.greeted(side.spawn()) as live:
+        yield live
+
+
+@pytest.mark.parametrize(
+    ("test", "ended", "status", "words"),
+    [
+        ("TestMarked::test_limited", "close", "ok", ""),
+        ("test_fails_before", "close", "ok", ""),
+        ("test_fails_afterwards", "close", "incorrect", "the first attempt fails"),
+    ],
+)
+def test_plugins_that_end_a_test_or_run_it_again_change_no_time(
+    again: Worker, test: str, ended: str, status: str, words: str
+) -> None:
+    """A test that fails after it was timed has failed, whatever another attempt does."""
+    found = run(again, test, place="kinds/test_kinds.py")
+    assert found[:2] == (ended, status), found
+    assert words in found[2]
 
 
 def test_what_is_installed_is_told_from_a_project_beside_it() -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from harness.errors import CannotRun, UserError
 from harness.machine import Revision, this_revision
-from harness.repository.checkout import checked_out, commit_of, git, inside
+from harness.repository.checkout import belongs, checked_out, commit_of, git, inside
 from harness.session.process import HOME, Worker, cores_for_workers, has_worker
+from harness.worker.installed import is_installed
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ class Origin:
         located = worker.ask({"op": "locate", "methods": imported}, seconds)
         forbidden, home = self.packages.never_from, self.packages.own
         for module, file in located.get("files", {}).items():
-            if forbidden and home and inside(file, forbidden) and not inside(file, home):
+            if forbidden and home and inside(file, forbidden) and not belongs(file, home, forbidden):
                 raise CannotRun(f"it has no module {module}: the working tree's would be measured instead, {file}")
-        if home and not any(inside(file, home) for file in located.get("methods", {}).values()):
+        if home and not any(belongs(file, home, forbidden) for file in located.get("methods", {}).values()):
             elsewhere = [*located.get("failed", {}).values(), *located.get("methods", {}).values()]
             why = next(iter(elsewhere), "the study names none by import path")
             raise CannotRun(f"no method of the study comes from its folder: {why}")
@@ -141,12 +142,14 @@ def packages_of(folder: Path, homes: Iterable[str]) -> Packages:
 
     homes: folders that contain packages of the current folder, besides those on sys.path. The base's packages are
     looked for in `folder` itself, in the counterparts of all folders of the working tree that this process imports from
-    (by PYTHONPATH or an editable installation), and in `src`.
+    (by PYTHONPATH or an editable installation), and in `src`. An environment that lies in the working tree has no
+    counterpart: the base runs with the packages that are installed for its interpreter.
     """
     here = Path.cwd()
     tree = _top_of(here)
     known = [*sys.path, *homes]
-    counterparts = [_counterpart(Path(each), here, folder) for each in known if inside(each, tree)]
+    sources = [each for each in known if inside(each, tree) and not is_installed(Path(each))]
+    counterparts = [_counterpart(Path(each), here, folder) for each in sources]
     of_base = [str(each) for each in (folder, *counterparts, folder / "src") if each.is_dir()]
     others = [each for each in _inherited() if not inside(each, tree)]
     own = _counterpart(tree, here, folder)

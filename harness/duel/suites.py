@@ -47,7 +47,9 @@ def duel_suite(suite: Suite, base: Origin, results: Path, say: Say, *, is_clone:
     """
     refuse_path(suite.path)
     with ExitStack() as stack:
-        temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="topk-suite-")))
+        # Errors of cleaning up are ignored: a test may have left a process behind that goes on writing there.
+        place = tempfile.TemporaryDirectory(prefix="topk-suite-", ignore_cleanup_errors=True)
+        temporary = Path(stack.enter_context(place))
         of_head = SuiteSide(HEAD, Path.cwd(), sys.executable, suite.path, temporary / HEAD)
         of_base = SuiteSide(BASE, base.folder, base.interpreter, suite.path, temporary / BASE)
         for side in (of_head, of_base):

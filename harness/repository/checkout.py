@@ -66,6 +66,12 @@ def inside(path: str | Path, folder: Path) -> bool:
     return Path(path).resolve().is_relative_to(folder.resolve())
 
 
+def belongs(path: str | Path, folder: Path, other: Path | None) -> bool:
+    """Whether a path lies in a folder, and not in the folder `other` inside that one: a linked worktree may lie inside
+    the main one."""
+    return inside(path, folder) and (other is None or inside(folder, other) or not inside(path, other))
+
+
 def git(*arguments: str, folder: Path | None = None, failing: str) -> str:
     """The output of git. Raises UserError if git fails; `failing` begins its message."""
     try:
@@ -79,8 +85,10 @@ def git(*arguments: str, folder: Path | None = None, failing: str) -> str:
 def _check_out(commit: str, clone: Path, failing: str) -> None:
     """Check out a commit into a new clone. Raises UserError if one of its files is missing."""
     source = Path.cwd() / git("rev-parse", "--git-common-dir", failing=failing)
-    # No template, since the user's may put hooks into the clone.
-    git("clone", "--quiet", "--shared", "--no-checkout", "--template=", str(source), str(clone), failing=failing)
+    # No template, since the user's may put hooks into the clone. Settings that guard the user from clones of others'
+    # repositories do not refuse this one, of their own.
+    own = ("-c", "clone.rejectShallow=false", "-c", "protocol.file.allow=always")
+    git(*own, "clone", "--quiet", "--shared", "--no-checkout", "--template=", str(source), str(clone), failing=failing)
     _borrow(source, clone / ".git")
     for setting, value in _promisor_settings():
         git("config", setting, value, folder=clone, failing=failing)

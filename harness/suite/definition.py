@@ -133,7 +133,7 @@ def narrowed(tests: Sequence[SuiteTest], only: Iterable[str]) -> list[SuiteTest]
         if not is_named or not values:
             parameters = {name for test in tests for name, _ in test.parameters}
             raise unknown(f"--only {item}", "axis", axis, (TEST, *sorted(parameters)))
-        selected = words.split(",")
+        selected = [words] if words in values else words.split(",")  # a value may have a comma of its own
         for word in selected:
             if word not in values:
                 allowed = {test.function: None for test in tests} if axis == TEST else sorted(values)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import CannotRun, UserError
-from harness.repository.checkout import inside
+from harness.repository.checkout import belongs, inside
 from harness.session.process import ELSEWHERE, HOME, Worker, WorkerLost, cores_for_workers
 from harness.suite.definition import SuiteTest, tests_of
 
@@ -36,9 +36,9 @@ class SuiteSide:
     own: Path | None = None
     never_from: Path | None = None
 
-    def spawn(self, hash_seed: int = 0) -> Worker:
+    def spawn(self, hash_seed: int = 1) -> Worker:
         """Start a worker, and return it before it has greeted. The same hash seed on both sides gives sets the same
-        order.
+        order; by default it is the seed of the first launch, whose workers have collected the tests.
 
         Python writes no caches, because the folder belongs to the user.
         """
@@ -91,19 +91,21 @@ def files_of_suite(path: str, folder: Path) -> Iterator[Path]:
 
 
 def put_suite(path: str, source: Path, clone: Path) -> None:
-    """Copy the head's version of the suite into a clone of the base, so that both sides run the same tests on different
-    code. Raises CannotRun if the base has a link there that leads out of the clone."""
-    for relative in files_of_suite(path, source):
-        there, here = clone / relative, source / relative
+    """Copy the head's version of the suite into a clone of the base, instead of the base's own, so that both sides run
+    the same tests on different code. Raises CannotRun if the base has a link there that leads out of the clone."""
+    for relative in dict.fromkeys([*files_of_suite(path, source), *files_of_suite(path, clone)]):
+        there = clone / relative
         if not inside(there.parent, clone):
             raise CannotRun(f"duel: the base has {relative} behind a link that leads out of its folder")
         if there.is_dir() and not there.is_symlink():
             shutil.rmtree(there)
         else:
             there.unlink(missing_ok=True)
+    for relative in files_of_suite(path, source):
+        there, here = clone / relative, source / relative
         there.parent.mkdir(parents=True, exist_ok=True)
         if here.is_dir():
-            shutil.copytree(here, there, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(here, there, ignore=shutil.ignore_patterns("__pycache__"), ignore_dangling_symlinks=True)
         else:
             shutil.copyfile(here, there)
 
@@ -118,7 +120,7 @@ def refuse_same_code(side: SuiteSide, modules: dict[str, str]) -> None:
     suite = [side.folder / relative for relative in files_of_suite(side.path, side.folder)]
     own = []
     for name, file in modules.items():
-        if inside(file, side.own):
+        if belongs(file, side.own, side.never_from):
             own += [] if any(inside(file, part) for part in suite) else [name]
         elif inside(file, side.never_from):
             raise CannotRun(

@@ -14,9 +14,8 @@ import platform
 import random
 import sys
 import zlib
-from collections.abc import Mapping
-from contextlib import suppress
-from importlib.util import find_spec
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -33,12 +32,16 @@ PROTOCOL = 1
 PHASE = "call"
 """The one phase of a test."""
 
-PLUGIN_OFF = {"pytest_cov": "--no-cov", "xdist": "--numprocesses=0", "pytest_timeout": "--timeout=0"}
-"""Plugin -> the option that stops it from tracing the timed code (coverage), from running tests in other processes, or
-from ending a test that waits for its turn. An option may be used only if its plugin is installed."""
+PLUGIN_OFF = {"no_cov": "--no-cov", "numprocesses": "--numprocesses=0", "timeout": "--timeout=0"}
+"""Name of a plugin's setting -> the option that stops it from tracing the timed code (pytest-cov), from running tests
+in other processes (pytest-xdist), or from ending a test that waits for its turn (pytest-timeout). pytest refuses an
+option whose plugin is not loaded, so `pytest_load_initial_conftests` takes those away again."""
 
-PLUGIN_SEED = {"pytest_randomly": "--randomly-seed=1"}
-"""Plugin -> the option that fixes its seed: both sides must have the same inputs."""
+PLUGIN_SEED = {"randomly_seed": "--randomly-seed=1"}
+"""The same for the option that fixes the seed of a plugin (pytest-randomly): both sides must have the same inputs."""
+
+TIME_LIMIT = "timeout"
+"""The mark by which a test sets a limit of its own for pytest-timeout, whatever the option says."""
 
 OUTER_PYTEST = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID")
 """Environment variables of a pytest that runs this process as part of one of its own tests."""
@@ -66,20 +69,29 @@ class Serving:
         self._block_seconds = 0.0
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_load_initial_conftests(self) -> None:
+    def pytest_load_initial_conftests(self, early_config: pytest.Config, args: list[str]) -> None:
         os.environ.pop(REPOSITORY, None)  # the suite itself may ask git
+        # By now all plugins are loaded, and the settings are those of their options.
+        known = vars(early_config.known_args_namespace)
+        unknown = [option for setting, option in (PLUGIN_OFF | PLUGIN_SEED).items() if setting not in known]
+        args[:] = [each for each in args if each not in unknown]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         for name in BENCHMARK_OPTIONS:
             setattr(config.option, f"benchmark_{name}", None)
         config.option.benchmark_compare_fail = []
+        config.option.maxfail = 0  # a file that cannot be collected, or a test that fails, does not end the others
         config.option.benchmark_storage = f"file://{self._temporary}"  # the plugin creates this folder in any case
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         # Registered here, after all other plugins, because the last fixture of this name is the one that is used.
         session.config.pluginmanager.register(FixturePlugin(self._measured))
         _seed("")
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        for node in {node for item in session.items for node in item.listchain()}:
+            node.own_markers[:] = [mark for mark in node.own_markers if mark.name != TIME_LIMIT]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -108,12 +120,22 @@ class Serving:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         _seed(item.nodeid)
 
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_fixture_setup(self, fixturedef: Any) -> Iterator[None]:
+        # Which of the tests that share a fixture sets it up may differ between the sides, so it has numbers of its own,
+        # and leaves the test with those that it has where the fixture is there already.
+        with nullcontext() if fixturedef.scope == "function" else _seeded(f"{fixturedef.baseid}::{fixturedef.argname}"):
+            yield
+
     def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> None:
-        if call.excinfo is not None:
+        if call.excinfo is not None and not isinstance(call.excinfo.value, pytest.skip.Exception):
             self._raised[call.when] = call.excinfo.value
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._reports.append(report)
+        # A plugin that runs a failed test again gives the first attempt an outcome of its own. An attempt that failed
+        # before it was timed does not count; one that failed afterwards does, since its times are kept.
+        if report.outcome in ("passed", "failed", "skipped") or self._was_timed:
+            self._reports.append(report)
 
     def _next(self) -> dict[str, Any] | None:
         self._pending = self._lines.read()
@@ -135,7 +157,7 @@ class Serving:
         """Status and reason of the test that has just ended."""
         for report in self._reports:
             where = "" if report.when == "call" else f"{report.when}: "
-            if report.failed:
+            if report.outcome not in ("passed", "skipped"):
                 wrong = isinstance(self._raised.get(report.when), AssertionError)
                 return "incorrect" if wrong else "crashed", where + failure_reason(report)
             if report.skipped:
@@ -145,6 +167,8 @@ class Serving:
     def _measured(self, timed: Timed) -> Any:
         """Serve the requests to an open test, and return the result of its last call once the parent closes it. Skips
         the rest of the test if the parent gives it up before."""
+        if self._was_timed:
+            raise pytest.skip.Exception("it is run again, after it was timed and failed")
         timed.once()
         self._was_timed = True
         self._pending = None
@@ -168,20 +192,37 @@ class Serving:
 
 
 def _seed(name: str) -> None:
-    """Give a test the same random numbers on both sides, if it draws them from `random` or NumPy's global generator."""
+    """Give a test the same random numbers on both sides, if it draws them from the global generator of `random`, NumPy
+    or torch."""
     seed = zlib.crc32(name.encode())  # not hash(), which depends on the hash seed of the process
     random.seed(seed)
     with suppress(Exception):  # NumPy may be missing, or replaced by a module of the suite
         sys.modules["numpy"].random.seed(seed)
+    with suppress(Exception):
+        sys.modules["torch"].manual_seed(seed)
+
+
+@contextmanager
+def _seeded(name: str) -> Iterator[None]:
+    """The same numbers for what is inside; afterwards the generators go on from where they were before."""
+    before: list[tuple[Any, Any]] = [(random.setstate, random.getstate())]
+    with suppress(Exception):
+        before.append((sys.modules["numpy"].random.set_state, sys.modules["numpy"].random.get_state()))
+    with suppress(Exception):
+        before.append((sys.modules["torch"].set_rng_state, sys.modules["torch"].get_rng_state()))
+    _seed(name)
+    try:
+        yield
+    finally:
+        for put_back, state in before:
+            put_back(state)
 
 
 def options(path: str, temporary: str) -> list[str]:
-    """pytest's command line; its cache and temporary folders are not in the user's folder."""
-    known = PLUGIN_OFF | PLUGIN_SEED
-    loads = not os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
-    others = [option for module, option in known.items() if loads and find_spec(module) is not None]
-    places = ["-o", f"cache_dir={temporary}/cache", f"--basetemp={temporary}/tests"]
-    return [path, *places, "--quiet", *others]
+    """pytest's command line. Its cache and temporary folders are not in the user's folder. The ids of tests begin at
+    the current folder, so that both sides have the same ids wherever their configuration of pytest lies."""
+    places = ["--rootdir=.", "-o", f"cache_dir={temporary}/cache", f"--basetemp={temporary}/tests"]
+    return [path, *places, "--quiet", *PLUGIN_OFF.values(), *PLUGIN_SEED.values()]
 
 
 def main() -> None:
