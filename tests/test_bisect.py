@@ -120,6 +120,13 @@ def test_only_the_quantity_that_is_asked_for_is_looked_for(start: Start) -> None
     assert (code, lines[-1][:34]) == (EXIT_INCONCLUSIVE, "no duel measures this quantity: it")
 
 
+def test_a_cell_that_is_new_says_nothing_about_a_quantity_that_was_not_measured(start: Start) -> None:
+    names = start([planted(status="unsupported"), planted()])
+    code, lines = fought(names[0], quantity="memory of backward")
+    assert (code, lines[-1][:34]) == (EXIT_INCONCLUSIVE, "no duel measures this quantity: it")
+    assert fought(names[0])[0] == 0
+
+
 def test_the_larger_of_two_steps_is_found_and_each_ratio_is_told(start: Start) -> None:
     names = start(
         [Commit(), planted(slower=0.04), Commit({"other": "1"}), planted(slower=0.25), Commit({"other": "2"})]
@@ -134,6 +141,16 @@ def test_a_cell_that_is_lost_is_found(start: Start) -> None:
     names = start([Commit(), Commit({"other": "1"}), planted(status="unsupported"), Commit({"other": "2"})])
     code, lines = fought(names[0])
     assert (code, lines[-1]) == (EXIT_FAILED, f"{names[2][:8]} Step 2: lost; unsupported: as planted")
+
+
+def test_a_commit_at_which_the_cell_is_lost_for_another_reason_is_skipped(start: Start) -> None:
+    """Commits 2 to 4 crash, which 5 has mended; it is 6 after which the cell is unsupported."""
+    commits = [Commit({"other": str(number)}) for number in range(9)]
+    commits[2], commits[5], commits[6] = planted(status="crashed"), planted(), planted(status="unsupported")
+    names = start(commits)
+    code, lines = fought(names[0])
+    assert (code, lines[-1]) == (EXIT_FAILED, f"{names[6][:8]} Step 6: lost; unsupported: as planted")
+    assert any("gather: 1 cell crashed: as planted" in line for line in lines if line.startswith("skip"))
 
 
 @pytest.mark.parametrize(

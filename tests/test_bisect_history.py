@@ -133,7 +133,7 @@ def test_a_history_that_is_cut_on_one_side_of_a_merge_is_not_searched(
     ("good", "bad", "words"),
     [
         ("HEAD", "HEAD~1", "is in the history of the good one, .*: exchange them"),
-        ("HEAD", "HEAD", "is in the history of the good one, .*: exchange them"),
+        ("HEAD", "HEAD", r"bisect: the good and the bad commit are the same, \w{8}$"),
         ("HEAD~9", "HEAD", "bisect: no commit 'HEAD~9' here"),
         ("HEAD~1", "no-such", "bisect: no commit 'no-such' here"),
         ("other", "HEAD", "have no commit in common"),

@@ -100,7 +100,7 @@ def _search(search: Search, fork_points: Iterable[str], quantity: str) -> int:
     if failing.empty:  # counts do not depend on the load, so they may show a change that the times cannot
         failing = counted_more(fought.verdicts, chosen)
     if failing.empty:
-        return _nothing_found(search, chosen)
+        return _nothing_found(search, chosen, quantity)
     change = failing.iloc[0].to_dict()  # the gravest: verdicts are sorted
     search.rows[search.bad] = change
     search.say(f"{change['verdict']}: {quantity_name(change)}: {change_text(change)}")
@@ -125,11 +125,14 @@ def _words(failing: pd.DataFrame) -> str:
     return "undecided with more instructions" if (failing["kind"] == INSTRUCTIONS).all() else "slower, worse or lost"
 
 
-def _nothing_found(search: Search, chosen: pd.DataFrame) -> int:
-    """Say that no quantity is worse, or that this cannot be decided, and return the exit code."""
+def _nothing_found(search: Search, chosen: pd.DataFrame, quantity: str) -> int:
+    """Say that no quantity is worse, or that this cannot be decided, and return the exit code. quantity: the words by
+    which the rows were `chosen`; '': all of them."""
     between = f"between {short_name(search.good[0])} and {short_name(search.bad)}"
     undecided = int((chosen["verdict"] == "inconclusive").sum())
-    if chosen.empty:
+    # Verdicts on whole cells are always among the chosen; a cell that is new says nothing about the quantity.
+    measured = bool((chosen["kind"] != "cell").any())
+    if chosen.empty or (quantity and not measured and not undecided):
         search.say(f"no duel measures this quantity: it cannot be decided whether a commit {between} made it worse")
         return EXIT_INCONCLUSIVE
     made = f"{between} made anything slower, larger or less exact: {counts_text(chosen)}"

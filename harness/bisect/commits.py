@@ -42,7 +42,7 @@ def next_to_try(bad: str, good: Iterable[str], skipped: Collection[str]) -> tupl
 def forks(good: str, bad: str) -> list[str]:
     """The commits at which the histories of `good` and `bad` part; none if `good` is an ancestor of `bad`.
 
-    Raises UserError if the two histories have no commit in common, or `bad` is an ancestor of `good`.
+    Raises UserError if the two histories have no commit in common, or if `bad` is `good` or an ancestor of it.
     """
     try:
         common = git("merge-base", "--all", good, bad, failing="no commit in common").splitlines()
@@ -51,6 +51,8 @@ def forks(good: str, bad: str) -> list[str]:
         if shallow_file() is not None:
             why += f": this clone is shallow: `{FETCH_ALL}` fetches the rest of its history"
         raise UserError(why) from None
+    if good == bad:
+        raise UserError(f"the good and the bad commit are the same, {short_name(bad)}")
     if bad in common:
         names = f"the bad commit {short_name(bad)} is in the history of the good one, {short_name(good)}"
         raise UserError(f"{names}: exchange them")

@@ -92,11 +92,19 @@ class Question:
 
     def _is_lost(self, row: Row | None, verdicts: pd.DataFrame) -> bool | None:
         """The answer where the change is a loss. A `cell` row exists only for a cell that one side lacks, so a cell
-        with any other row is not lost."""
+        with any other row is not lost. One that is lost with another status (it crashes, where the change made it
+        unsupported) answers nothing: another commit may have done that."""
+        if row is not None and row["verdict"] == "lost":
+            return True if _status(row) == _status(self.change) else None
         if row is not None:
-            return {"lost": True, "inconclusive": None}.get(row["verdict"], False)
+            return None if row["verdict"] == "inconclusive" else False
         of_the_cell = (verdicts["case"] == self.change["case"]) & (verdicts["method"] == self.change["method"])
         return False if self.change["kind"] == "cell" and of_the_cell.any() else None
+
+
+def _status(row: Row) -> str:
+    """The status with which the head lost a cell, or ''. The reason of its verdict begins with it (`absent`)."""
+    return str(row["reason"]).partition(":")[0] if row["kind"] == "cell" else ""
 
 
 def _is_measured(row: Row | None) -> bool:
