@@ -125,6 +125,15 @@ def test_a_cell_that_fails_in_one_launch_is_lost() -> None:
     assert verdicts_of(table, "cell") == {"m": "lost"}
 
 
+def test_a_cell_that_fails_and_is_then_skipped_says_why_it_failed() -> None:
+    base, head = fake_run({"m": QUIET}), fake_run({"m": QUIET})
+    mine = head.cells["method"] == "m"
+    head.cells.loc[mine, "status"] = ["ok", "crashed", *["skipped"] * 10]
+    head.cells.loc[mine, "reason"] = ["", "SIGSEGV", *["settled"] * 10]
+    table = duel_verdicts(base, head, FIRST, [], GATE)
+    assert table.loc[table["kind"] == "cell", "reason"].tolist() == ["crashed: SIGSEGV"]
+
+
 def test_a_quantity_that_one_side_lacks_is_lost_or_new() -> None:
     """Of a cell that both have: a phase, a memory that is NaN now, an error."""
     base = fake_run({"m": QUIET, "b": QUIET}, {"m": 1.0}, peaks={"m": [1e8] * 12, "b": [1e8] * 12})

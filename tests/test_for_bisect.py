@@ -47,6 +47,7 @@ def exit_code(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         ({}, {"slower": 0.05}, ["--quantity", "time of backward"], GOOD),
         ({}, {"error": 3.0}, ["--quantity", "memory of backward"], SKIP),  # which these workers do not tell
         ({"status": "unsupported"}, {}, ["--quantity", "memory of backward"], SKIP),  # nor is a new cell such a figure
+        ({"status": "unsupported"}, {"status": "unsupported"}, ["--only", "method=gather"], SKIP),  # nothing is judged
         ({}, {"slower": 0.05}, ["--only", "method=native"], GOOD),
         ({}, {}, ["--quantity", "no such"], SKIP),
         ({}, {}, ["--only", "k=3"], SKIP),

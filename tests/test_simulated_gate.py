@@ -7,13 +7,17 @@ import math
 import numpy as np
 import pytest
 
+from harness.verdicts.changes import changes_of_levels
+from harness.verdicts.judge import judge
 from tests.simulated import (
     LAUNCHES,
     QUANTITIES,
+    TOLERANCE,
     committed_spreads,
     compare_with_baseline,
     fight,
     fight_one_planted,
+    run_levels,
 )
 
 DUELS = 15
@@ -97,3 +101,28 @@ def test_a_quantity_that_varies_more_between_runs_than_the_others_is_not_believe
         table = compare_with_baseline(np.random.default_rng(seed), np.zeros(QUANTITIES), spreads, runs=5)
         errors.append(table["error"][0] / table["error"][1:].median())
     assert np.median(errors) > 2
+
+
+@pytest.mark.parametrize(("change", "word"), [(0.05, "inconclusive"), (0.5, "slower")])
+def test_a_quantity_that_one_run_of_a_baseline_has_is_judged_by_how_the_others_vary(change: float, word: str) -> None:
+    """The budget of four runs did not reach it. Its own launches say nothing of the 2 % by which runs differ."""
+    rng = np.random.default_rng(0)
+    spreads, effects = np.full(QUANTITIES, 0.005), np.zeros(QUANTITIES)
+    effects[0] = math.log1p(change)
+    base, head = (
+        run_levels(rng.normal(0, 0.02, (runs, QUANTITIES)) + shift, spreads, rng, launches=12, cases=QUANTITIES)
+        for runs, shift in ((5, 0.0), (1, effects))
+    )
+    base = base[(base["case"] != "0") | (base["run"] == 0)]
+    row = judge(changes_of_levels(base, head), TOLERANCE).set_index("case").loc["0"]
+    assert row["verdict"] == word
+    assert row["error"] > 0.02
+
+
+def test_each_run_of_a_baseline_counts_alike_however_many_launches_it_has() -> None:
+    """The variance is that of a mean of runs, so the effect has to be one, too."""
+    rng = np.random.default_rng(0)
+    runs = run_levels(np.array([[0.0], [1.0]]), np.array([1e-6]), rng, launches=12, cases=1)
+    head = run_levels(np.array([[0.5]]), np.array([1e-6]), rng, launches=12, cases=1)
+    cut_short = runs[(runs["run"] == 0) | (runs["launch"] <= 3)]
+    assert changes_of_levels(cut_short, head)["effect"].item() == pytest.approx(0.0, abs=1e-4)

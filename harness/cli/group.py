@@ -72,7 +72,7 @@ STUDIES_FOLDER = click.option(
     callback=_there,
     help="Folder of your studies; studies that come with the harness are found as well.",
 )
-STRICT = click.option("--strict", is_flag=True, help="Exit with 3 if something is inconclusive.")
+STRICT = click.option("--strict", is_flag=True, help="Exit with 3 if something is inconclusive, or nothing was judged.")
 QUANTITY = click.option(
     "--quantity",
     metavar="WORDS",

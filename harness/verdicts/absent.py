@@ -80,8 +80,9 @@ def _states(cells: pd.DataFrame, key: list[str]) -> pd.DataFrame:
         tried=~cells["status"].isin(("skipped", "unsupported")),
         why=np.array(why, dtype=object),  # so that it is a column of text even without a cell
     )
-    measured = measured[~measured["method"].isin(YARDSTICKS)]
+    # Failures last, so that a cell which failed in one launch and was skipped in others says why it failed.
+    measured = measured[~measured["method"].isin(YARDSTICKS)].sort_values("bad", kind="stable")
     table = measured.groupby(key, sort=False).agg(
-        ok=("ok", "any"), bad=("bad", "any"), tried=("tried", "any"), why=("why", "max")
+        ok=("ok", "any"), bad=("bad", "any"), tried=("tried", "any"), why=("why", "last")
     )
     return pd.DataFrame({"ok": table["ok"] & ~table["bad"], "tried": table["tried"], "why": table["why"]})

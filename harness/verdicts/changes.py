@@ -152,7 +152,7 @@ def changes_of_levels(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
         + both["variance_head"] ** 2 / (both["launches_head"] - 1)
     )
     freedom = satterthwaite.fillna(smallest - 1)
-    pooled = both["runs_base"] > 1
+    pooled = both.groupby(level="kind")["runs_base"].transform("max") > 1
     if pooled.any():
         runs = both.loc[pooled, "runs_base"]
         own = both.loc[pooled].reset_index()
@@ -166,14 +166,14 @@ def changes_of_levels(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
 
 
 def _moments(levels: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Per quantity the moments of log_level: mean, launches, runs, and value (the median figure); further
+    """Per quantity the moments of log_level: mean (of the means of the runs), launches, runs, and value (the median
+    figure); further
 
     variance: of the mean, estimated from the spread of all launches;
     within: of one run's mean, estimated from the spread of its own launches;
     between: of the means of the runs; NaN for a single run.
     """
     launches = levels.groupby(by, sort=False).agg(
-        mean=("log_level", "mean"),
         spread=("log_level", "var"),
         launches=("log_level", "size"),
         known=("log_level", "count"),
@@ -183,10 +183,10 @@ def _moments(levels: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     of_run = levels.groupby([*by, "run"], sort=False)["log_level"].agg(["mean", "var", "size"])
     of_run = of_run.assign(within=of_run["var"] / of_run["size"])
     runs = of_run.groupby(by, sort=False).agg(
-        within=("within", "mean"), between=("mean", "var"), runs=("mean", "count")
+        mean=("mean", "mean"), within=("within", "mean"), between=("mean", "var"), runs=("mean", "count")
     )
     return launches.assign(
-        mean=launches["mean"].where(whole),
+        mean=runs["mean"].where(whole),
         variance=launches["spread"] / launches["launches"],
         within=runs["within"],
         between=runs["between"],

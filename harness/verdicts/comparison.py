@@ -141,7 +141,7 @@ def exit_code(verdicts: pd.DataFrame, head: pd.DataFrame, strict: bool) -> int:
     """The exit code of a comparison, the first that applies; head: cells.csv of the head.
 
     4: the head has crashed or incorrect cells (those of the base do not count: the head may have mended them);
-    1: something is slower, worse or lost; 3: with `strict`, something is inconclusive; 0.
+    1: something is slower, worse or lost; 3: with `strict`, something is inconclusive, or nothing was judged; 0.
 
     Rows on counts of instructions do not matter here, but a time may have been decided by its count
     (`decided_by_counts`), and then `more` is 1.
@@ -151,7 +151,7 @@ def exit_code(verdicts: pd.DataFrame, head: pd.DataFrame, strict: bool) -> int:
     words = verdicts["verdict"][verdicts["kind"] != INSTRUCTIONS]
     if words.isin((*FAILING, "more")).any():
         return EXIT_FAILED
-    if strict and (words == "inconclusive").any():
+    if strict and (words.empty or (words == "inconclusive").any()):
         return EXIT_INCONCLUSIVE
     return 0
 

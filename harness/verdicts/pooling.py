@@ -25,22 +25,24 @@ def pooled_variances(
 ) -> tuple[pd.Series, pd.Series]:
     """Per quantity: the variance of one run's mean, and its degrees of freedom.
 
-    between: the variance of the means of `runs` runs; within: the variance of one run's mean as estimated from the
-    spread of its launches, which is well determined; rows: columns `kind case`. Each kind is pooled separately. The
+    between: the variance of the means of `runs` runs, NaN for one; within: the variance of one run's mean as estimated
+    from the spread of its launches, which is well determined; rows: columns `kind case`. Each kind is pooled alone. The
     model is V = common + within: the part that launches do not explain is one variance for all quantities of a kind.
+    For a quantity that only one run has, the others alone say how runs vary.
     """
     variances, freedoms = between.astype(float).copy(), runs - 1.0
     for _, of_kind in rows.groupby("kind", sort=False):
         chosen = of_kind.index
-        own_freedom = float(runs[chosen].min() - 1)
+        several = chosen[runs[chosen] > 1]
+        own_freedom = float(runs[several].min() - 1)
         expected = within[chosen] + _common(between[chosen], within[chosen])
         ratios = (between[chosen] / expected).where(expected > 0, 1.0)
         others = own_freedom * (_independent(of_kind["case"]) - 1)
-        prior = min(MOST_FREEDOM, others, _prior_freedom(ratios.to_numpy(), own_freedom))
-        shrunk = expected * (prior + own_freedom * ratios) / (prior + own_freedom)
-        # Runs cannot vary less than their own launches say.
-        variances[chosen] = np.maximum(shrunk, within[chosen])
-        freedoms[chosen] = own_freedom + prior
+        prior = min(MOST_FREEDOM, others, _prior_freedom(ratios[several].to_numpy(), own_freedom))
+        own = own_freedom * (runs[chosen] > 1)
+        shrunk = expected * (prior + own * ratios.fillna(0.0)) / (prior + own)
+        variances[chosen] = np.maximum(shrunk, within[chosen])  # runs cannot vary less than their own launches say
+        freedoms[chosen] = own + prior
     return variances, freedoms
 
 

@@ -33,7 +33,7 @@ Row = Mapping[Any, Any]
 def counts_text(verdicts: pd.DataFrame) -> str:
     """The number of quantities, and that of each verdict, such as '3 quantities: 1 slower, 2 same'; gravest first."""
     by_verdict = ", ".join(f"{count} {word}" for word, count in counts(verdicts).items())
-    return f"{quantities_text(len(verdicts))}: {by_verdict}"
+    return f"{quantities_text(len(verdicts))}: {by_verdict or 'nothing was measured on both sides'}"
 
 
 def quantities_text(count: int) -> str:
