@@ -8,6 +8,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -99,8 +100,8 @@ def turn(device: str = "cpu", home: str = "", skip: str = "") -> Turn:
     ],
 )
 def test_a_turn_goes_where_its_device_is_and_its_case_was(asked: Turn, where: dict[str, Any]) -> None:
-    fast = {"b": somebody("new", "cuda", "xpu"), "c": somebody("newer", "cuda", "xpu")}
-    client, way = sending(a=somebody("old", "xpu"), **fast)
+    new, newer = somebody("new", "cuda", "xpu"), somebody("newer", "cuda", "xpu")
+    client, way = sending(a=somebody("old", "xpu"), b=new, c=newer)
     way._send(asked)
     ((key, resources), others) = [client.sent[0].pop(name) for name in ("key", "resources")], client.sent[0]
     assert (key, resources) == (f"run-1-{asked.case.id}", None)
@@ -243,7 +244,7 @@ def test_a_turn_whose_workers_have_left_is_sent_to_others_and_given_up_in_the_en
 
     def restarts() -> None:
         for number in range(MOST_SENT):
-            if not wait_for(lambda number=number: client.tasks[number:]):
+            if not wait_for(partial(client.tasks.__getitem__, slice(number, None))):
                 client.cancel(client.tasks)  # so that the test fails instead of waiting
                 return
             del client.there[f"b{number}"]

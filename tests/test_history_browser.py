@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 
 from harness.cli.publish import publish_history
+from harness.tables import history_columns
+from harness.verdicts.wording import commit_label
 from tests.browsing import PHONE, WIDE, Open, violations
-from tests.judged_runs import CASES, ERROR, begin, chain, commit, history
+from tests.judged_runs import CASES, ERROR, begin, chain, commit, history, row
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -99,15 +101,52 @@ def test_two_commits_are_compared_by_clicking_on_their_points(in_browser: Open, 
 
 def test_commits_that_no_run_judged_are_compared_along_the_runs_between_them(in_browser: Open, file: Path) -> None:
     page = in_browser(file, f"#run=0&table=time&from={FIRST}&to={LAST}")
-    page.wait_for_selector("#compared tbody tr >> text=8 runs in a chain")
-    header = page.locator("#compared thead th").all_inner_texts()
-    row = page.locator("#compared tbody tr").first.locator("td").all_inner_texts()
-    told = dict(zip([each.strip() for each in header], row, strict=True))
+    told = compared(page, "8 runs in a chain")
     assert float(told["ratio"]) == pytest.approx(1.25)
     # Eight intervals of ± 1 % as logarithms: their half widths add as squares.
     assert float(told["high"]) / float(told["ratio"]) == pytest.approx(1.0287, abs=2e-4)
     backwards = in_browser(file, f"#run=0&table=time&from={LAST}&to={FIRST}")
     backwards.wait_for_selector("#compared tbody tr >> text=0.8")
+
+
+def compared(page: Page, by: str) -> dict[str, str]:
+    """The first row of the comparison of two commits, once it was made in this way: column -> text."""
+    page.wait_for_selector(f"#compared tbody tr >> text={by}")
+    header = page.locator("#compared thead th").all_inner_texts()
+    first = page.locator("#compared tbody tr").first.locator("td").all_inner_texts()
+    return dict(zip([each.strip() for each in header], first, strict=True))
+
+
+def judged(base: str, head: str, run: int, **columns: Any) -> dict[str, Any]:
+    """The row of a run that judged this head against this base, and found it a tenth slower."""
+    own: dict[str, Any] = {"base_commit": base, "head_commit": head, "verdict": "slower"}
+    return row(run, 2.0, **(own | {"ratio": 1.1, "low": 1.09, "high": 1.11} | columns))
+
+
+def test_a_chain_leads_over_no_commit_with_changes_in_none(in_browser: Open, tmp_path: Path) -> None:
+    """Two runs judged such a tree, each in the state that it was in then."""
+    first, second, changed = commit(1), commit(2), commit(3) + "-dirty"
+    rows = [judged(first, changed, 0), judged(second, changed, 1), judged(first, commit(4), 2)]
+    file = publish_history(tmp_path, [pd.DataFrame(rows)[history_columns()]])
+    for ends, by in (
+        ((first, changed), "run 1"),
+        ((changed, commit(4)), "2 runs in a chain"),
+        ((first, second), "levels of different runs"),
+    ):
+        base, head = (commit_label(each) for each in ends)
+        page = in_browser(file, f"#run=0&table=time&from={base}&to={head}")
+        assert compared(page, by)["by"] == by
+
+
+def test_a_run_without_a_ratio_is_not_given_that_of_a_chain(in_browser: Open, tmp_path: Path) -> None:
+    first, second, third = (commit(number) for number in range(3))
+    unknown = dict.fromkeys(("ratio", "low", "high", "head"), math.nan)
+    lost = judged(first, third, 2, verdict="lost", **unknown)
+    rows = [judged(first, second, 0), judged(second, third, 1), lost]
+    file = publish_history(tmp_path, [pd.DataFrame(rows)[history_columns()]])
+    page = in_browser(file, f"#run=0&table=time&from={commit_label(first)}&to={commit_label(third)}")
+    found = compared(page, "run 3")
+    assert (found["verdict"], found["ratio"]) == ("lost", "")
 
 
 def test_the_commits_can_be_chosen_by_the_keyboard_and_a_link_keeps_them(in_browser: Open, file: Path) -> None:

@@ -23,12 +23,16 @@ function quantitiesOf(run) {
   return run.quantities;
 }
 
+const isMeasured = (row) => row.ratio > 0 && row.base !== row.head;
+
 // The shortest way from one commit to another along runs, each of which measured two commits: a list of [row, forwards].
+// It leads over no commit with changes in none: two runs may have measured other changes under the same name.
 function wayBetween(rows, from, to) {
-  const measured = rows.filter((row) => row.ratio > 0 && row.base !== row.head);
+  const measured = rows.filter(isMeasured);
   const ways = new Map([[from, []]]);
   for (const commit of ways.keys()) {   // breadth-first: keys added on the way are visited too
     if (commit === to) return ways.get(commit);
+    if (commit !== from && commit.endsWith("-dirty")) continue;
     for (const row of [...measured].reverse()) {   // the newest first
       const next = row.base === commit ? row.head : row.head === commit ? row.base : null;
       if (next !== null && !ways.has(next)) ways.set(next, [...ways.get(commit), [row, row.base === commit]]);
@@ -69,7 +73,7 @@ function comparedRows(run, from, to) {
     // A run that measured both commits speaks for itself: no figure beside its verdict is of other runs.
     const sides = direct ? [number(direct[`${level}_base`]), number(direct[level])] : [levelAt(rows, level, from), levelAt(rows, level, to)];
     const [before, after] = direct && !forwards ? sides.reverse() : sides;
-    const way = direct ? (direct.ratio > 0 ? [[direct, forwards]] : null) : wayBetween(rows, from, to);
+    const way = direct ? (isMeasured(direct) ? [[direct, forwards]] : null) : wayBetween(rows, from, to);
     if (!direct && !way && (before === null || after === null)) return [];
     const verdict = direct ? (forwards ? direct.verdict : OPPOSITE[direct.verdict] ?? direct.verdict) : "";
     const figures = way?.length ? alongWay(way) : { ratio: direct || !(before > 0) ? null : after / before, low: null, high: null };
