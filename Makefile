@@ -9,8 +9,9 @@ BASE_PYTHON ?=
 BASELINE_RUNS ?= regression regression regression regression regression
 PYTHON ?= python3
 BIN := .venv/bin
-# The stamp names the torch, so that another TORCH installs anew and the same one installs nothing.
-STAMP := .venv/installed-$(subst =,-,$(TORCH))
+# The stamp names the torch, so that another TORCH installs anew and the same one installs nothing. TORCH may be the path
+# of a wheel.
+STAMP := .venv/installed-$(subst /,-,$(subst =,-,$(TORCH)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup bench plots report regress history baseline test test-versions lint microbench acceptance clean
@@ -39,7 +40,7 @@ report: $(STAMP) ## one HTML page of the newest runs of STUDIES: results/report.
 	$(BIN)/harness report $(STUDIES)
 
 regress: $(STAMP) ## did it get slower, larger or less exact: the working tree against BASE, in one set of rounds
-	$(BIN)/harness duel regression --base-rev $(BASE) $(if $(BASE_PYTHON),--base-python $(BASE_PYTHON))
+	$(BIN)/harness duel regression --base-rev "$(BASE)" $(if $(BASE_PYTHON),--base-python "$(BASE_PYTHON)")
 
 history: $(STAMP) ## one HTML page of this machine's judged runs, over the commits
 	$(BIN)/harness history --page

@@ -346,6 +346,13 @@ def test_make_help_lists_every_target() -> None:
     assert {"setup", "bench", "plots", "regress", "baseline", "test", "lint"} <= set(targets[1].split())
 
 
+def test_the_torch_that_make_installs_may_be_a_wheel() -> None:
+    """Its stamp lies in .venv, whatever the path of the wheel."""
+    command = ["make", "--no-print-directory", "--dry-run", "setup", "TORCH=/tmp/wheels/torch-2.9.1.whl"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "touch .venv/installed--tmp-wheels-torch-2.9.1.whl"
+
+
 def test_microbench_compares_with_its_last_run_and_its_first_run_has_none(tmp_path: Path) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
     found = re.search(r"pytest tests/benchmarks (.*)$", makefile, re.MULTILINE)
