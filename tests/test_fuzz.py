@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.vocabulary import EXIT_USAGE
-from tests.acceptance.fuzz import ended, fuzz, prepared
+from tests.acceptance.fuzz import ended, fuzz
+from tests.acceptance.targets import prepared
 
 INPUTS, SEED = 200, 7
 SHARE_REFUSED = 0.5

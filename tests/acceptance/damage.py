@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from harness.tables import compressed
 
 LONG = 200_000
 """Characters: more than a field of the csv module may have."""
@@ -88,6 +91,13 @@ ANY: tuple[Damage, ...] = (_cut, _flipped, _inserted, _without, _repeated, _enco
 def damaged_table(rng: random.Random, data: bytes) -> bytes:
     """A CSV that was cut, flipped, edited by hand, or saved by another program."""
     return rng.choice((*ANY, *(_table_edit,) * 7))(rng, data)
+
+
+def damaged_compressed(rng: random.Random, data: bytes) -> bytes:
+    """A compressed table that was cut or flipped, or whose table was damaged before it was compressed."""
+    if rng.random() < 0.5:
+        return compressed(damaged_table(rng, gzip.decompress(data)))
+    return rng.choice((_cut, _flipped, _inserted, _without, _repeated))(rng, data)
 
 
 def damaged_json(rng: random.Random, data: bytes) -> bytes:

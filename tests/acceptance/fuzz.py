@@ -6,12 +6,11 @@ What is still valid after its damage is read: then the exit code is that of a ru
 from __future__ import annotations
 
 import random
-import shutil
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -20,53 +19,16 @@ from click.testing import CliRunner
 
 from harness.cli import cli
 from harness.errors import UserError
-from harness.study.tables import Gate
-from harness.tables import BASE, HEAD, RunWriter, append_history, read, recover, write_verdicts
-from harness.verdicts.comparison import compare_verdicts
-from harness.verdicts.history import history_rows
-from harness.vocabulary import EXIT_CELLS, EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_USAGE, EXPORTS
-from tests.acceptance.damage import damaged_json, damaged_study, damaged_table
+from harness.tables import recover
+from harness.vocabulary import EXIT_CELLS, EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_USAGE
 from tests.acceptance.line import Line
-from tests.recorded import CASES, SECONDS, TEXT, record
+from tests.acceptance.targets import Target, prepared
+from tests.recorded import CASES, SECONDS
 
 INPUTS, SEED, CPU_SECONDS = 10_000, 0, 600.0
 
-SCRIPT = "FIGURES = ()\n\ndef summary(run):\n    return [f'{len(run.cells)} rows']\n"
-
-STUDY = f"""{TEXT.strip()}
-width = 0.1
-[shapes.wide]
-n = [512, 1024]
-k = ["n/4", "all"]
-[parameters]
-cache = ["warm", "cold"]
-[precision]
-tensors = ["values", "dy"]
-metrics = ["rel_l2", "flips"]
-loss = "square"
-[limits]
-memory = "1 GiB"
-seconds = 60
-[gate]
-time = 0.05
-[[exclude]]
-method = "gather"
-n = 512
-"""
-
-BIG = ("cells", "timings", "memory", "discrepancies")
-
 FINE = (0, EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_CELLS)
 """Exit codes of files that are in order: a verdict may be any."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """A file that is damaged, how, and the commands that read it, the cheap ones named more often."""
-
-    path: Path
-    damage: Callable[[random.Random, bytes], bytes]
-    commands: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -123,65 +85,6 @@ def fuzz(folder: Path, inputs: int, seed: int) -> Iterator[Ending]:
             for path in target.path.parent.glob("*.csv"):
                 path.write_bytes(whole[path])
         target.path.write_bytes(whole[target.path])
-
-
-def prepared(folder: Path) -> list[Target]:
-    """A study with its script, two runs of it, a duel and a history; and what of them is damaged."""
-    studies, results = folder / "studies", folder / "results"
-    studies.mkdir()
-    (studies / "recorded.py").write_text(SCRIPT)
-    (studies / "wide.toml").write_text(STUDY)
-    base, run = (
-        record(results / "here" / "recorded" / f"2026010{day}T000000Z_a", launches=3, seed=day, begin=f"2026-01-0{day}")
-        for day in (1, 2)
-    )
-    duel, history = results / "here" / "recorded" / "20260103T000000Z_a_vs_b", results / "here" / "history.csv"
-    _write_what_is_judged(base, run, duel, history)
-    tables = [
-        Target(run / f"{table}.csv", damaged_table, (*readers(base, run), _call("recover", run))) for table in BIG
-    ]
-    export, report = (_call(verb, duel, results=results) for verb in ("export", "report"))
-    page = ("--output", str(folder / "page.html"), "--studies", str(studies))
-    exports = tuple((*export, "--to", to) for to in ("junit", "markdown")) * 3
-    told = _call("history", "--machine", "here", studies=studies, results=results)
-    study = Target(studies / "wide.toml", damaged_study, (_call("plan", studies / "wide.toml", studies=studies),))
-    resume = _call("run", "--resume", run, studies=studies, results=results)
-    return [
-        *tables,
-        Target(run / "facts.csv", damaged_table, (_call("plot", run, studies=studies, results=results),)),
-        Target(duel / "verdicts.csv", damaged_table, (*exports, (*report, *page))),
-        Target(history, damaged_table, (told,)),
-        Target(run / "run.json", damaged_json, (*readers(base, run), *[resume] * 4)),
-        *[study] * 4,
-    ]
-
-
-def readers(base: Path, run: Path) -> tuple[tuple[str, ...], ...]:
-    """The commands that read a run, as it lies in the results beside the studies."""
-    results = run.parent.parent.parent
-    folders = {"studies": results.parent / "studies", "results": results}
-    exports = [(*_call("export", run, results=results), "--to", to) for to in EXPORTS]
-    report = (*_call("report", run, **folders), "--output", str(results.parent / "page.html"))
-    return (*[_call("plot", run, **folders)] * 4, _call("compare", base, run, results=results), *exports, report)
-
-
-def _call(verb: str, *arguments: object, **folders: Path) -> tuple[str, ...]:
-    """The words of a command; folders: name of an option -> its path."""
-    options = [word for name, path in folders.items() for word in (f"--{name}", str(path))]
-    return (verb, *map(str, arguments), *options)
-
-
-def _write_what_is_judged(base: Path, head: Path, duel: Path, history: Path) -> None:
-    """Facts of the head, and a duel and a history of the two."""
-    key = {str(name): value for name, value in read(head).cells.iloc[0, :13].items()}
-    with RunWriter(head, {}) as writer:
-        writer.write_whole("facts", [key | {"fact": "wins", "item": "ties", "value": 1.0, "detail": "-2 of them"}])
-    for side, run in ((BASE, base), (HEAD, head)):
-        shutil.copytree(run, duel / side)
-    verdicts = compare_verdicts([read(base)], read(head), Gate())
-    write_verdicts(duel, verdicts, {})
-    for _ in range(3):
-        append_history(history, history_rows(verdicts, read(base), read(head)))
 
 
 def ended(target: Target, command: tuple[str, ...]) -> Ending:
