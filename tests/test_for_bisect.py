@@ -15,6 +15,7 @@ from harness import duel as duels
 from harness.cli import suites
 from harness.worker.protocol import PROTOCOL
 from tests.bisected import Start, planted
+from tests.command_line import call
 
 GOOD, BAD, SKIP, STOP = 0, 1, 125, 130
 """What `git bisect run` makes of an exit code; above 127 it stops."""
@@ -99,3 +100,11 @@ def test_an_undecided_test_of_a_suite_is_no_good_commit_either(
     monkeypatch.setattr(suites, "duel_suite", duel_suite)
     assert exit_code(monkeypatch, "duel", "--pytest", "bench", "--base-rev", "HEAD~1", *option) == 0
     assert asked == [strict]
+
+
+def test_a_duel_that_judges_nothing_says_so(start: Start) -> None:
+    start([planted(status="unsupported"), planted(status="unsupported", other=1)])
+    told = call("duel", "short", "--base-rev", "HEAD~1", "--only", "method=gather")
+    assert (told.exit_code, told.exception) == (0, None)
+    assert "0 quantities: nothing was measured on both sides" in told.stdout
+    assert call("duel", "short", "--base-rev", "HEAD~1", "--only", "method=gather", "--strict").exit_code == 3

@@ -140,7 +140,7 @@ def test_a_chain_leads_over_no_commit_with_changes_in_none(in_browser: Open, tmp
 
 def test_a_run_without_a_ratio_is_not_given_that_of_a_chain(in_browser: Open, tmp_path: Path) -> None:
     first, second, third = (commit(number) for number in range(3))
-    unknown = dict.fromkeys(("ratio", "low", "high", "head"), math.nan)
+    unknown = dict.fromkeys(("ratio", "low", "high"), math.nan)
     lost = judged(first, third, 2, verdict="lost", **unknown)
     rows = [judged(first, second, 0), judged(second, third, 1), lost]
     file = publish_history(tmp_path, [pd.DataFrame(rows)[history_columns()]])

@@ -16,7 +16,6 @@ import pytest
 from harness.device.clock import Clock
 from harness.session.process import Worker
 from harness.suite import fixture
-from harness.suite import worker as suite_worker
 from harness.suite.lines import Lines
 from harness.suite.names import LONGEST_VALUE, _value
 from harness.suite.sides import SuiteSide

@@ -22,7 +22,7 @@ def of_quantity(verdicts: pd.DataFrame, words: str) -> pd.DataFrame:
     """
     rows = verdicts.to_dict("records")
     meant = [not words or row["kind"] in (words, "cell") or words in quantity_of(row) for row in rows]
-    return verdicts[meant]
+    return verdicts[pd.Series(meant, index=verdicts.index, dtype=bool)]  # a list would choose columns if it is empty
 
 
 def refuse_unmeant(study: Study, words: str, option: str = "--quantity") -> None:
