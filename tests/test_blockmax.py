@@ -205,6 +205,7 @@ def test_a_tensor_without_values_has_a_result_without_values(shape: tuple[int, .
     assert [(each.shape, each.dtype) for each in found] == [(each.shape, each.dtype) for each in native]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch says that both layouts may change
 @over("layout", ["to_sparse_coo", "to_sparse_csr", "nested"])
 def test_of_a_tensor_without_strides_it_raises_what_topk_raises(layout: str) -> None:
     rows = torch.arange(800.0).view(2, 400)

@@ -96,7 +96,8 @@ def gamma(terms: np.ndarray, u: float) -> np.ndarray:
 
 def gamma_probable(terms: np.ndarray, u: float) -> np.ndarray:
     """exp(lambda sqrt(m) u + m u² / (1 - u)) - 1 with lambda = LAMBDA (Higham & Mary 2019, theorem 2.4)."""
-    grown: np.ndarray = np.expm1(LAMBDA * np.sqrt(terms) * u + terms * u * u / (1 - u))
+    with np.errstate(over="ignore"):  # from some ten million terms in bfloat16 the factor is infinite
+        grown: np.ndarray = np.expm1(LAMBDA * np.sqrt(terms) * u + terms * u * u / (1 - u))
     return grown
 
 
