@@ -48,15 +48,18 @@ for size in (2**16, 2**20, 2**24):
         backward.add(copied.data_ptr())
         copied.sum()
     assert y.data_ptr() not in forward | backward
-    found[size] = len(forward), len(backward)
+    found[size] = len(forward), len(backward), len(forward | backward)
 print(json.dumps(found))
 """
 
 
-def test_twenty_blocks_of_64_kib_1_mib_and_16_mib_lie_in_at_least_eight_places() -> None:
+def test_blocks_of_64_kib_1_mib_and_16_mib_lie_in_at_least_eight_places() -> None:
+    """The large ones in just eight: the seven that are kept and a new one. Chance leaves one or two of them to the
+    blocks of the other phase."""
     found = in_a_process(BLOCKS)
     assert len(found) == 3
-    assert all(8 <= each <= 20 for seen in found.values() for each in seen), found
+    assert all(8 <= together <= 40 for *_, together in found.values()), found
+    assert all(6 <= each <= 20 for *phases, _ in found.values() for each in phases), found
 
 
 def test_copies_of_earlier_blocks_stay_alive_and_no_more_than_seven() -> None:
