@@ -54,8 +54,8 @@ print(json.dumps(found))
 
 
 def test_blocks_of_64_kib_1_mib_and_16_mib_lie_in_at_least_eight_places() -> None:
-    """Seven copies are kept, so a new one has an eighth place, however soon the allocator gives freed memory again. Which
-    phase a place falls to is chance: of eight, one or two may fall to the other phase alone."""
+    """Seven copies are kept, so a new one has an eighth place, however soon the allocator gives freed memory again.
+    Which phase a place falls to is chance: of eight, one or two may fall to the other phase alone."""
     found = in_a_process(BLOCKS)
     assert len(found) == 3
     assert all(8 <= together <= 40 for *_, together in found.values()), found
