@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from harness.session.process import HOME, WORKER
+from harness.session.program import HOME, WORKER
 from harness.worker.protocol import WITH_PARENT, end_with_parent
 
 AT_FIRST_CHECKS = ("torch._decomp.decompositions_for_jvp", "torch._dynamo")

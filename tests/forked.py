@@ -27,7 +27,8 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from harness.repository.git import unbound
-from harness.session.process import HOME, Worker
+from harness.session.process import Worker
+from harness.session.program import HOME
 
 ASK = b"?"
 SPAWN = Worker.spawn

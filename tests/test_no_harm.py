@@ -23,7 +23,8 @@ from harness.duel.origin import base_origin
 from harness.errors import UserError
 from harness.machine import Revision, this_revision
 from harness.repository.git import NAMES_A_REPOSITORY, ask_git, unbound
-from harness.session.process import WORKER, Worker, has_worker
+from harness.session.process import Worker
+from harness.session.program import WORKER, has_worker
 from tests.command_line import call
 from tests.fake_worker import DRAWS, MACHINE, SMALL, FakeWorker, Reply, in_their_place, usual
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from harness.errors import CannotRun, UserError
 from harness.machine import Revision, this_revision
 from harness.repository.checkout import belongs, checked_out, commit_of, git, inside
-from harness.session.process import HOME, Worker, cores_for_workers, has_worker
+from harness.session.process import Worker, cores_for_workers
+from harness.session.program import HOME, has_worker
 from harness.worker.installed import is_installed
 
 

@@ -12,7 +12,7 @@ from harness.outside_text import without_folders
 from harness.session.case_result import CaseResult, CellResult, blocks_of_side, in_phase, measure_anew
 from harness.session.pace import refuse_too_fast
 from harness.session.process import WorkerLost
-from harness.session.request import CaseLike, CellLike, StudyLike, opening
+from harness.session.request import CaseLike, CellLike, StudyLike, opening_of
 from harness.session.sampler import Arm, Block, sample
 from harness.session.side import Side
 from harness.vocabulary import COUNTS, WALL
@@ -159,7 +159,13 @@ class CaseRunner:
             return
         side = results[0].side
         begin = time.monotonic()
-        request = self._opening(case, self._sides[side].running().cores, with_phases=COUNTS in measure)
+        request = opening_of(
+            self._study,
+            case,
+            self._sides[side].running().cores,
+            with_phases=COUNTS in measure,
+            watch_blocks=self._watch_blocks,
+        )
         opened = self._ask(side, request, deadline)
         share_of_opening = (time.monotonic() - begin) / len(results)
         for result in results:
@@ -201,22 +207,6 @@ class CaseRunner:
         if reply.get("status") in ("out_of_memory", "timeout") or reply.get("spoilt"):
             raise WorkerLost(reply["status"], in_phase(request.get("phase", ""), reply["reason"]), answered=True)
         return reply
-
-    def _opening(self, case: CaseLike, cores: Sequence[int], with_phases: bool) -> dict[str, Any]:
-        """The request that opens a case. with_phases: to count a study's phases, even if it times nothing."""
-        timing, compared = self._study.timing, self._study.comparison
-        return opening(
-            case,
-            cores,
-            phases=self._study.phases if timing or with_phases else (),
-            loss=compared.loss,
-            tensors=compared.tensors,
-            references=compared.references,
-            metrics=compared.metrics,
-            block_seconds=timing.block_seconds if timing else 0.0,
-            fresh_memory=timing.fresh_memory if timing else True,
-            watch_blocks=self._watch_blocks,
-        )
 
     def _arms(self, results: list[CellResult], deadline: float) -> Iterator[Arm]:
         """An arm for every cell, phase and clock; its blocks have the same number of calls on both sides."""

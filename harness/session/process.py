@@ -18,6 +18,7 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.repository.git import unbound
+from harness.session.program import HOME, program_of
 from harness.worker.counting import callgrind, counting_environment
 from harness.worker.protocol import WITH_PARENT
 
@@ -48,19 +49,8 @@ still hold its output open."""
 LAST_BYTES = 1 << 12
 """How much of a worker's standard error is read for its last line: a method may have printed any amount before."""
 
-WORKER = "harness.measure.worker"
-"""The module that a worker runs. Every version of the harness has it under this name, so that a duel can start a worker
-of its base."""
-
-ELSEWHERE = "import sys; sys.path.insert(0, {home!r}); import harness; del sys.path[0]; import {worker} as w; w.main()"
-"""The program of a worker whose harness is not in its working folder: `home` is on sys.path only while `harness` is
-imported, so nothing else in that folder can be imported."""
-
 SIGNALS = {number.value: number.name for number in signal.Signals}
 """Number of a signal -> its name. Most real-time signals have none."""
-
-HOME = Path(__file__).parents[2]
-"""The folder that contains this package."""
 
 
 class WorkerLost(Exception):
@@ -128,7 +118,7 @@ class Worker:
             log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by stop)
         except OSError as error:
             raise UserError(f"worker: {error.strerror}") from None
-        command = [interpreter, *(program or _program(home or own)), *_ends_with()]
+        command = [interpreter, *(program or program_of(home or own)), *_ends_with()]
         try:
             process = subprocess.Popen(
                 [*callgrind(counts), *command] if counts else command,
@@ -228,15 +218,6 @@ class Worker:
         self.log.seek(max(0, self.log.seek(0, os.SEEK_END) - LAST_BYTES))
         lines = self.log.read().decode(errors="replace").strip().splitlines()
         return WorkerLost("crashed", f"the worker ended {how}" + (f": {lines[-1]}" if lines else ""))
-
-
-def has_worker(folder: Path) -> bool:
-    """Whether a folder contains a harness of its own."""
-    return (folder / Path(*WORKER.split("."))).with_suffix(".py").is_file()
-
-
-def _program(home: Path | None) -> list[str]:
-    return ["-m", WORKER] if home is None else ["-c", ELSEWHERE.format(home=str(home), worker=WORKER)]
 
 
 def _ends_with() -> list[str]:

@@ -83,3 +83,25 @@ def opening(
         "fresh_memory": fresh_memory,
         "watch_blocks": watch_blocks,
     }
+
+
+def opening_of(
+    study: StudyLike, case: CaseLike, cores: Sequence[int], *, with_phases: bool, watch_blocks: bool
+) -> dict[str, Any]:
+    """The request that opens a case of a study.
+
+    cores, watch_blocks: as in `opening`. with_phases: to count the study's phases, even if it times nothing.
+    """
+    timing, compared = study.timing, study.comparison
+    return opening(
+        case,
+        cores,
+        phases=study.phases if timing or with_phases else (),
+        loss=compared.loss,
+        tensors=compared.tensors,
+        references=compared.references,
+        metrics=compared.metrics,
+        block_seconds=timing.block_seconds if timing else 0.0,
+        fresh_memory=timing.fresh_memory if timing else True,
+        watch_blocks=watch_blocks,
+    )

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from harness.errors import CannotRun, UserError
 from harness.repository.checkout import belongs, inside
-from harness.session.process import ELSEWHERE, HOME, Worker, WorkerLost, cores_for_workers
+from harness.session.process import Worker, WorkerLost, cores_for_workers
+from harness.session.program import ELSEWHERE, HOME
 from harness.suite.definition import SuiteTest, tests_of
 
 WORKER = "harness.suite.worker"
