@@ -302,9 +302,8 @@ def _chosen_by_bits(blocks: Tensor, k: int) -> tuple[Tensor, Tensor] | None:
     """
     import torch
 
-    if (
-        blocks.sum((-2, -1)).isnan().any()
-    ):  # a sum is NaN if a term is, and torch is slow to add up rows with gaps between
+    # A sum is NaN if a term is. Rows are added up one by one: torch is slow to add up all of a tensor with gaps.
+    if blocks.sum((-2, -1)).isnan().any():
         return None
     halves = blocks.view(torch.int16)
     bits = halves.amax(-1)
