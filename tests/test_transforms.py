@@ -14,6 +14,7 @@ from harness.methods.definition import Implementation
 from harness.session.process import Worker
 from harness.study.cells import Case
 from harness.topk.checks import wrong_derivative
+from harness.topk.contents import Asked, Content
 from harness.topk.phases import prepare
 from harness.topk.problems import draw
 from harness.topk.transforms import as_run
@@ -137,15 +138,18 @@ def test_a_wrong_jvp_is_found_before_it_is_timed(worker: Worker) -> None:
         ("jvp", 1, lambda t: -t, "jvp: 8 entries are not the tangent"),
         ("jvp", 1, lambda t: t * float("nan"), "jvp: 8 entries are not the tangent"),
         ("jvp", 1, lambda t: t[..., :3], "jvp: the derivative is (2, 3)"),
+        ("jvp", 1, torch.Tensor.double, "jvp: the derivative is (2, 4) torch.float64, not (2, 4) torch.float32"),
         ("jvp", 2, lambda i: i.flip(-1), "jvp: 8 values are not y"),
         ("vjp", 0, lambda v: v * float("nan"), "vjp: 8 values are not y"),
         ("vjp", 1, lambda g: g + 1, "vjp: 64 entries of dy"),
         ("vjp", 1, lambda g: g * float("nan"), "vjp: 64 entries of dy"),
+        ("vjp", 1, torch.Tensor.double, "vjp: the derivative is (2, 32) torch.float64, not (2, 32) torch.float32"),
         ("vjp", 2, lambda i: i - 32, "vjp: an index is outside"),
         ("step", 0, lambda v: v * float("nan"), "step: 8 values are not y"),
         ("step", 1, lambda g: g * float("nan"), "step: 64 entries of dy"),
         ("step", 1, lambda g: -g, "step: 8 entries of dy"),
         ("step", 1, lambda g: g[..., :31], "step: "),
+        ("step", 1, torch.Tensor.half, "step: the derivative is (2, 32) torch.float16, not (2, 32) torch.float32"),
         ("step", 2, lambda i: i - 32, "step: an index is outside"),
     ],
 )
@@ -164,6 +168,20 @@ def test_a_changed_result_of_a_derivative_is_found(phase: str, at: int, change: 
     assert wrong_derivative(native, phase, result, problem, loss) == ""
     result[at] = change(result[at])
     assert wrong_derivative(native, phase, result, problem, loss).startswith(said)
+
+
+@pytest.mark.parametrize(("phase", "name"), [("step", "dy"), ("vjp", "derivative")])
+def test_a_right_gradient_in_another_dtype_is_wrong(phase: str, name: str) -> None:
+    problem = draw(Case(n=32, k=4))
+    native = as_run(method("native"), problem.case)
+    values, indices = native.forward(problem.y, 4)
+    cotangent = problem.weights.gather(-1, indices)
+    gradient = torch.zeros_like(problem.y).scatter(-1, indices, cotangent)
+    content = Content(problem, indices, problem, lambda _: pytest.fail("native is not asked for"))
+    asked = Asked(native, phase, content, "linear", cotangent=cotangent)
+    found = {"values": values, "indices": indices}
+    assert asked.wrong(found | {name: gradient}) == ""
+    assert asked.wrong(found | {name: gradient.double()}).startswith(f"{phase}: the derivative is (32,) torch.float64")
 
 
 def test_yardsticks_are_the_same_under_every_transform() -> None:

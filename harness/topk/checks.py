@@ -73,8 +73,9 @@ def wrong_derivative(method: Method, phase: str, result: Any, problem: Problem, 
     values, derivative, indices = result
     dy = None if phase == "jvp" else derivative
     wrong = wrong_outcome(method, Outcome(indices, problem.y, values, dy, None, None), problem, loss)
-    if not wrong and derivative.shape != (values if phase == "jvp" else problem.y).shape:
-        wrong = f"the derivative is {_kind(derivative)}"
+    like = values if phase == "jvp" else problem.y
+    if not wrong and _kind(derivative) != _kind(like):
+        wrong = f"the derivative is {_kind(derivative)}, not {_kind(like)}"
     if not wrong and phase == "jvp" and method.exact:
         unequal = _unequal(derivative, problem.weights.gather(-1, indices), problem)
         if len(unequal):

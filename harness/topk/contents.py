@@ -135,8 +135,9 @@ class Asked:
         indices = self.selected()
         if not self._are_indices(indices):
             return self._wrong_outcome(self.content.values, indices)
-        values = self.content.problem.y.gather(-1, indices)
-        if self._is_selection(values, indices) and _equal(dy, _scattered(self.cotangent, indices, dy)):
+        y = self.content.problem.y
+        values = y.gather(-1, indices)
+        if self._is_selection(values, indices) and _equal(dy, _scattered(self.cotangent, indices, y)):
             return ""
         return self._wrong_outcome(values, indices, dy=dy, weights=self._weights(indices), loss="linear")
 
@@ -144,7 +145,7 @@ class Asked:
         problem = self.content.problem
         if self._is_selection(values, indices):
             cotangent = cotangent_of(values, indices, problem.weights, self.loss)
-            if _equal(dy, _scattered(cotangent, indices, dy)):
+            if _equal(dy, _scattered(cotangent, indices, problem.y)):
                 return ""
         return wrong_derivative(self.method, "step", (values, dy, indices), problem, self.loss)
 
@@ -157,7 +158,7 @@ class Asked:
     def _wrong_vjp(self, values: torch.Tensor, derivative: torch.Tensor, indices: torch.Tensor) -> str:
         assert self.cotangent is not None
         problem = self.content.problem
-        if self._is_selection(values, indices) and _equal(derivative, _scattered(self.cotangent, indices, derivative)):
+        if self._is_selection(values, indices) and _equal(derivative, _scattered(self.cotangent, indices, problem.y)):
             return ""
         if self._are_indices(indices):
             problem = replace(problem, weights=self._weights(indices))
