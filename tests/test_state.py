@@ -17,8 +17,9 @@ from harness.study.cells import Case
 from harness.study.definition import Study
 from harness.worker.failures import failure
 from harness.worker.open_case import OpenCase
-from tests.asking import opening
+from tests.asking import checked, opening
 from tests.fake_worker import SMALL, FakeWorker, Reply, in_their_place, measured
+from tests.forked import SPAWN
 from tests.planted.changers import IN_A_BLOCK, NOTED, SHARED, tidy
 
 CHANGER = "tests.planted.changers:changer"
@@ -93,6 +94,12 @@ def test_a_change_in_a_block_is_found_when_the_case_is_closed_and_by_block_where
             case.time(CHANGER, "forward", 2)
             with pytest.raises(Spoilt, match=SHARED[what][1]):
                 case.watch.settle()
+
+
+def test_threads_of_torch_that_never_rest_are_no_fault_of_the_method_that_needs_them_first() -> None:
+    with SPAWN(environment={"OMP_WAIT_POLICY": "active"}) as worker:  # not forked: it is read when torch is imported
+        (reply,) = checked(worker.greet(), Case(n=1 << 14, k=4, threads=2), "dense")
+    assert (reply["status"], reply["reason"]) == ("ok", "")
 
 
 def test_what_fails_because_of_a_change_is_told_as_the_change() -> None:

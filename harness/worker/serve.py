@@ -34,6 +34,9 @@ from harness.worker.open_case import OpenCase
 from harness.worker.packages import locate
 from harness.worker.protocol import PROTOCOL, end_with_parent
 
+PER_THREAD = 1 << 15
+"""Elements that torch gives each thread at least (at::internal::GRAIN_SIZE in its source)."""
+
 
 def greeting() -> dict[str, Any]:
     """The protocol, and facts about this interpreter, its torch and its devices."""
@@ -117,10 +120,15 @@ def _timed(case: OpenCase, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _set_threads(threads: int, cores: list[int]) -> None:
-    """Set torch's number of threads and pin the process to as many cores; an empty list pins nothing."""
+    """Set torch's number of threads and pin the process to as many cores; an empty list pins nothing.
+
+    The pool of threads starts here. Started by the first method that needs it, it would count as that method's: with
+    OMP_WAIT_POLICY=active its threads never rest.
+    """
     torch.set_num_threads(threads)
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores[:threads])
+    torch.zeros(threads * PER_THREAD).neg_()
 
 
 def main() -> None:
