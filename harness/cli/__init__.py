@@ -24,7 +24,7 @@ def main() -> None:
     streams.prepare()
     forget_repository()  # a git hook sets GIT_DIR and the like, which nothing that we start may inherit
     os.environ["MPLBACKEND"] = "agg"  # no window is ever opened, and a wrong value would make importing matplotlib fail
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: workers end, and a line says what is kept
+    _end_in_order()
     code = _code()
     try:
         sys.stdout.flush()  # a full disk may show only now
@@ -40,6 +40,14 @@ def for_git(code: int) -> int:
     """The exit code for `git bisect run`: 0 good, 1 bad, and otherwise 125, which skips the commit. Only the code of
     Ctrl-C stays, since git stops the bisection at every code above 127."""
     return code if code in (0, EXIT_FAILED, EXIT_INTERRUPTED) else EXIT_SKIP
+
+
+def _end_in_order() -> None:
+    """Let SIGTERM, and the SIGHUP of a closed terminal, do what Ctrl-C does: workers end, a line says what is kept."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
+            signal.signal(number, signal.default_int_handler)
 
 
 def _code() -> int:
