@@ -73,7 +73,7 @@ def test_under_three_launches_nothing_is_ranked_and_the_page_says_what_to_do(tmp
     assert list(which_method(fastest(few.timings))) == []
     assert fastest_map(fastest(few.timings)) == (None, "")
     count = "1 launch" if launches == 1 else "2 launches"
-    told = f"{count}: no interval; run with --launches 3. No method can be told from native."
+    told = f"{count}: no interval; run with --launches 3. No method can be distinguished from native."
     assert told in list(beware(few))
     (carried_by,) = payload_of(document([Reported(few)]))["runs"]
     time = carried_by["tables"]["time"]
@@ -318,6 +318,21 @@ def test_the_report_lies_in_the_results_unless_told_otherwise(tmp_path: Path) ->
         publish(["recorder"], tmp_path, tmp_path)
     with pytest.raises(UserError, match="directory"):
         publish([str(folder)], tmp_path, tmp_path, tmp_path)
+
+
+def test_a_report_leaves_the_run_as_it_is(tmp_path: Path) -> None:
+    """The run may be a committed one, and another matplotlib would draw other bytes."""
+    folder = record(tmp_path / "run")
+    (folder / "figures").mkdir()
+    (folder / "figures" / "seconds.png").write_text("drawn elsewhere")
+    (tmp_path / "recorded.py").write_text(
+        "from matplotlib import pyplot\n"
+        "def seconds(run):\n    'Seconds, drawn.'\n    return pyplot.figure()\n"
+        "FIGURES = (seconds,)\n"
+    )
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert "Seconds, drawn." in publish([str(folder)], tmp_path, tmp_path).read_text()
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 def test_a_comparison_without_a_change_says_so(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -68,7 +69,12 @@ def publish(
             runs += by_machine(read(folder))
         homes += [home] * (len(runs) - len(homes))  # one for each run that was just added
     comparisons += _of_pairs(runs, comparisons)
-    page = document([_reported(run, home, say) for run, home in zip(runs, homes, strict=True)], comparisons, suites)
+    with TemporaryDirectory() as scratch:
+        reported = [
+            _reported(run, home, Path(scratch, str(number)), say)
+            for number, (run, home) in enumerate(zip(runs, homes, strict=True))
+        ]
+        page = document(reported, comparisons, suites)
     return _written(output or results / REPORT, page)
 
 
@@ -120,8 +126,9 @@ def _written(path: Path, page: str) -> Path:
     return path
 
 
-def _reported(run: Run, studies: Path, say: Callable[[str], None]) -> Reported:
-    """A run with its figures. They are drawn again, so that the page shows what the tables contain now."""
+def _reported(run: Run, studies: Path, scratch: Path, say: Callable[[str], None]) -> Reported:
+    """A run with its figures, drawn into `scratch`: the page shows what the tables contain now, and the run, which may
+    be committed, stays as it is."""
     dark: dict[Path, Picture] = {}
     failed: list[str] = []
 
@@ -130,15 +137,15 @@ def _reported(run: Run, studies: Path, say: Callable[[str], None]) -> Reported:
             failed.append(line.removeprefix(UNDRAWN).partition(":")[0])
         say(line)
 
-    made = draw_figures(run, studies, note_failures, dark)
+    made = draw_figures(run, studies, note_failures, dark, scratch)
     texts = captions(run.name, studies)
     figures = [
-        Drawn(path.stem, _of_device(path, run) + texts[path.stem], path, dark.get(path))
+        Drawn(path.stem, _of_device(path, scratch) + texts[path.stem], path, dark.get(path))
         for path in made
         if path.stem in texts
     ]
     lines = [
-        _of_device(path, run) + line.removeprefix("- ")
+        _of_device(path, scratch) + line.removeprefix("- ")
         for path in made
         if path.name == SUMMARY
         for line in path.read_text(encoding="utf-8").splitlines()
@@ -146,10 +153,10 @@ def _reported(run: Run, studies: Path, say: Callable[[str], None]) -> Reported:
     return Reported(run, figures, lines, sorted(set(failed)))
 
 
-def _of_device(path: Path, run: Run) -> str:
+def _of_device(path: Path, figures: Path) -> str:
     """'cuda: ' or 'cuda, wall: ' for a figure of one of several devices or clocks, each of which has a folder of its
     own."""
-    folders = path.parent.relative_to(run.figures).parts
+    folders = path.parent.relative_to(figures).parts
     return f"{', '.join(folders)}: " if folders else ""
 
 

@@ -30,9 +30,15 @@ ON_DARK = "_dark"
 
 
 def draw_figures(
-    run: Run, folder: Path, say: Callable[[str], None] = print, dark: dict[Path, Picture] | None = None
+    run: Run,
+    folder: Path,
+    say: Callable[[str], None] = print,
+    dark: dict[Path, Picture] | None = None,
+    target: Path | None = None,
 ) -> list[Path]:
-    """Draw every figure of a run's study, as SVG and PNG, into the run's figures, and write its summary beside them.
+    """Draw every figure of a run's study, as SVG and PNG, and write its summary beside them.
+
+    They go into the run's folder of figures, or into `target`, where they lie in the same subfolders.
 
     A run of several devices or clocks is drawn once for each, each time into a folder of its own. Returns the paths of
     the PNG files, and of summary.md where the script has a summary. A run that was narrowed may lack the rows that a
@@ -45,12 +51,19 @@ def draw_figures(
     if not (script.figures or script.summary):
         return []
     run.check()  # before the script runs: it is not to blame for a table that cannot be read
-    return [path for part in by_device(run) for path in _draw(part, script, say, dark)]
+    within = target or run.figures
+    return [
+        path
+        for part in by_device(run)
+        for path in _draw(part, script, within / part.figures.relative_to(run.figures), say, dark)
+    ]
 
 
-def _draw(run: Run, script: Script, say: Callable[[str], None], dark: dict[Path, Picture] | None) -> list[Path]:
+def _draw(
+    run: Run, script: Script, target: Path, say: Callable[[str], None], dark: dict[Path, Picture] | None
+) -> list[Path]:
     made = []
-    run.figures.mkdir(parents=True, exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
     for function in script.figures:
         try:
             with script.blamed(), _without_settings():
@@ -62,9 +75,9 @@ def _draw(run: Run, script: Script, say: Callable[[str], None], dark: dict[Path,
         except UserError as error:
             say(f"{UNDRAWN}{function.__name__}: {error}")
         else:
-            made.append(_save(pictures, run.figures, function.__name__))
+            made.append(_save(pictures, target, function.__name__))
             if function in script.kept_dark:
-                _save(on_dark, run.figures, f"{function.__name__}{ON_DARK}")
+                _save(on_dark, target, f"{function.__name__}{ON_DARK}")
             if dark is not None:
                 dark[made[-1]] = min(on_dark.items(), key=lambda picture: len(picture[1]))
     if script.summary:
@@ -75,8 +88,8 @@ def _draw(run: Run, script: Script, say: Callable[[str], None], dark: dict[Path,
         except UserError as error:
             say(f"no summary: {error}")
         else:
-            replace_text(run.figures / SUMMARY, "".join(lines))
-            made.append(run.figures / SUMMARY)
+            replace_text(target / SUMMARY, "".join(lines))
+            made.append(target / SUMMARY)
     return made
 
 
