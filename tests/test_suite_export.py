@@ -12,6 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+import harness
 from harness.cli.publish import publish
 from harness.export import export
 from harness.export.json_schema import results_schema
@@ -49,6 +50,12 @@ def test_json_is_as_its_schema_says_and_tells_the_versions_of_packages(duel: Pat
     assert (slower["parameters"], slower["verdict"], slower["kind"]) == ({"n": "3"}, "slower", "time")
     assert slower["ratio"] == pytest.approx(1.1, rel=0.02)
     assert (told["sides"]["head"]["packages"]["rich"], "rich" in told["sides"]["base"]["packages"]) == ("14", False)
+
+
+def test_python_reads_the_verdicts_of_a_suite_too(duel: Path) -> None:
+    found = harness.verdicts(duel)
+    assert found.set_index("test")["verdict"].to_dict()["a.py::test_slower[3]"] == "slower"
+    assert len(found) == len(EFFECT)
 
 
 def test_junit_has_a_failure_for_the_slower_test(duel: Path) -> None:

@@ -7,7 +7,17 @@ from pathlib import Path
 import pandas as pd
 
 from harness.errors import UserError
-from harness.tables import BASE, HEAD, Run, has_verdicts, of_one_machine, read, read_verdicts
+from harness.tables import (
+    BASE,
+    HEAD,
+    Run,
+    has_verdicts,
+    is_suite_duel,
+    of_one_machine,
+    read,
+    read_suite_verdicts,
+    read_verdicts,
+)
 from harness.verdicts.comparison import compare_verdicts, gate_of
 from harness.verdicts.fastest import fastest
 from harness.verdicts.plausible import believed
@@ -29,10 +39,12 @@ def verdicts(base: Run | str | Path, head: Run | str | Path | None = None) -> pd
     """What changed from one run to another, or in a duel: a row for each quantity, as in verdicts.csv.
 
     base, head: two runs or their folders, which are compared; or the folder of a duel as `base` alone, or the two sides
-    of one duel, whose verdicts are read. Raises UserError if the runs are not comparable, or if a folder has no run.
+    of one duel, whose verdicts are read (of a pytest suite, a row for each test). Raises UserError if the runs are not
+    comparable, or if a folder has no run.
     """
     if head is None:
-        return read_verdicts(base.path if isinstance(base, Run) else Path(base))
+        folder = base.path if isinstance(base, Run) else Path(base)
+        return read_suite_verdicts(folder) if is_suite_duel(folder) else read_verdicts(folder)
     one, two = of_one_machine(_run(base)), of_one_machine(_run(head))
     duel = two.path.parent
     if (one.path.resolve(), two.path.resolve()) == ((duel / BASE).resolve(), (duel / HEAD).resolve()):
