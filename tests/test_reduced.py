@@ -8,7 +8,7 @@ import pytest
 
 from harness.exact.ulp import FORMATS
 from harness.methods import method
-from harness.precision.arithmetic import Arithmetic, reduced_format
+from harness.precision.arithmetic import Arithmetic, SumBound, reduced_format
 from harness.study.cells import Case
 from harness.topk.checks import wrong_outcome
 from harness.topk.outcome import run_once
@@ -43,6 +43,12 @@ def test_what_a_mode_rounds_factors_to(dtype: str, mode: str, wanted: str | None
     assert arithmetic.factors == found
     coarser = "bfloat16" if "bfloat16" in (dtype, wanted) else wanted or dtype
     assert arithmetic.storage == FORMATS[coarser]
+
+
+def test_tf32_allows_for_hardware_that_cuts_the_bits_off() -> None:
+    factor = 1 + 2.0**-10 - 2.0**-23  # cut off after 10 bits of the fraction, it is 1
+    bound = SumBound.of(1, Arithmetic.of("float32", "tf32"))
+    assert factor**2 - 1 <= float(bound.of_size) * factor**2 < 2.1 * 2.0**-10
 
 
 @pytest.mark.parametrize("mode", AUTOCAST)

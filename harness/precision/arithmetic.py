@@ -30,8 +30,12 @@ LAMBDA = 5.0
 ENLARGED = 1 + 2.0**-40
 """Factor that covers the few operations that evaluate a bound; the sums in a bound are enlarged by their own gamma."""
 
-TF32 = Format(p=11, emin=-126, emax=127)
-"""float32 with the significant bits of float16, the format that tensor cores read (NVIDIA A100 white paper, 2020)."""
+TF32 = Format(p=10, emin=-126, emax=127)
+"""float32 with 11 significant bits, the format that tensor cores read (NVIDIA A100 white paper, 2020), counted as 10.
+
+torch's products on an A100 round to nearest (Triton issue 4574), but other hardware cuts the bits off (AMD's XF32:
+Triton pull request 11783). That errs by up to 2^-10, as rounding to 10 bits does.
+"""
 
 SUMMED_IN_STORAGE = ("torch-default", "reduced-reductions")
 """Modes in which cuBLAS may add partial sums of float16 or bfloat16 products in that format (PyTorch's notes on
