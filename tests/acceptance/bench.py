@@ -22,7 +22,7 @@ from tests.acceptance.line import Line
 
 BENCH_SECONDS = 480.0
 HELP_SECONDS = 0.3
-INSIDE_SHARE = 0.5
+INSIDE_SHARE = 0.6
 CLOSING_LINES = 10
 STUDIES = ("seed", "precision", "speed")
 LEFT_OUT = ("blockmax", "instrument", "workloads")

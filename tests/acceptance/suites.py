@@ -31,6 +31,9 @@ TOOLS = ("pytest==9.1.1", "pytest-benchmark==5.3.1")
 FEWEST_TESTS = 15
 TIMES = 3
 DUELS = 20
+SHORT = "--budget=60"
+"""Of a duel of equal code. More time makes more tests `same`; no time may make an alarm."""
+
 TOLERANCE = 0.02
 GRAVE = ("slower", "faster", "lost", "new")
 """What a duel of equal code must not say."""
@@ -72,17 +75,17 @@ def of_releases(place: Path, base: Path, head: Path) -> Iterator[Line]:
 
 def of_one_release(place: Path, head: Path) -> Iterator[Line]:
     """How often the duel alarms where both sides are the same release."""
-    fought = [duel(place, head, head) for _ in range(DUELS)]
+    fought = [duel(place, head, head, SHORT) for _ in range(DUELS)]
     alarms = sum(bool(each["verdict"].isin(GRAVE).any()) for each in fought)
     yield Line(f"A/A duels of {DUELS} with any slower, faster, lost or new test", alarms, 0)
     same = sum(int((each["verdict"] == "same").sum()) for each in fought)
     yield Line(f"tests that are the same, of all {sum(map(len, fought))} of these duels", same, None)
 
 
-def duel(place: Path, base: Path, head: Path) -> pd.DataFrame:
+def duel(place: Path, base: Path, head: Path, *options: str) -> pd.DataFrame:
     """The verdicts of a duel of the suite, its name without the file -> `verdict ratio`."""
     with tempfile.TemporaryDirectory() as results:
-        command = [str(head), "-m", "harness", "duel", "--pytest", "bench", f"--base-python={base}"]
+        command = [str(head), "-m", "harness", "duel", "--pytest", "bench", f"--base-python={base}", *options]
         done = run([*command, f"--results={results}"], place, allowed=(0, EXIT_FAILED))
         if not (found := list(Path(results).glob("*/pytest-bench/*/verdicts.csv"))):
             raise RuntimeError(f"a duel left no verdicts: {done}")

@@ -12,10 +12,14 @@ LOADS = {"quiet": 0, "busy": BUSY_PROCESSES}
 """How a load is called in the facts of `instrument`, and how many busy processes it is."""
 
 
+BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: sum(range(1000))"
+"""Ends with its parent, even if that is killed."""
+
+
 @contextmanager
 def busy(processes: int = BUSY_PROCESSES) -> Iterator[None]:
     """So many of them while the context lasts."""
-    running = [subprocess.Popen([sys.executable, "-c", "while True: sum(range(1000))"]) for _ in range(processes)]
+    running = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(processes)]
     try:
         yield
     finally:
