@@ -93,7 +93,7 @@ def test_x_and_weights_are_drawn_in_float64_and_cast(name: str, rows: int) -> No
 
 @pytest.mark.parametrize("name", [name for name in DISTRIBUTIONS if name not in WITH_WEIGHTS])
 def test_a_distribution_of_y_alone_refuses_weights(name: str) -> None:
-    with pytest.raises(UserError, match=f"{name}' is of y alone"):
+    with pytest.raises(UserError, match=f"{name}' draws only y"):
         draw(case_of(name, d=8))
 
 

@@ -75,7 +75,7 @@ def bisect(
 
 
 def _ends(good: str, bad: str) -> tuple[str, str, list[str], list[str]]:
-    """The commits that these revisions mean, their fork points, and the commits of which one is the first bad one."""
+    """The commits that these revisions mean, their fork points, and the commits that may be the first bad one."""
     try:
         first, last = commit_of(good), commit_of(bad)
         fork_points = forks(first, last)

@@ -20,7 +20,7 @@ from harness.verdicts.wording import change_text, ratio_text, status_lines
 class Search:
     """The state of a bisection.
 
-    reference: the base of every duel. good: the commits known to be good, the first of which is that of `reference`;
+    reference: the base of every duel. good: the commits known to be good, the one of `reference` first;
     bad: the earliest commit known to be bad; skipped: those that could not be decided. rows: commit -> the verdict of
     its duel on the quantity that the search follows.
     """

@@ -58,7 +58,7 @@ def export_formats(context: Context, parameter: Parameter, incomplete: str) -> l
 
 
 def only_items(context: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
-    """AXIS= for each axis of the study; after the `=` its values, and after a comma those not yet named.
+    """AXIS= for each axis of the study; after the `=` its values, and after a comma the values not yet named.
 
     The study is the first one on the command line; without one every axis is offered. (bash ends a word at `=`, so
     values are not offered there.)

@@ -31,7 +31,7 @@ class Device:
     type: str
     """torch's word for it, such as 'cuda'."""
     name: Callable[[], str]
-    """Name of the product; '' for the CPU, whose name is that of the machine."""
+    """Name of the product; '' for the CPU, which has the name of the machine."""
     synchronize: Callable[[], Any]
     """Wait until the device has finished everything in its queue."""
     event: Callable[[], Event] | None

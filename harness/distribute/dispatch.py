@@ -52,7 +52,7 @@ class Dispatch:
         self._waiting: list[Turn] = []
         """Turns whose device no worker has now."""
         self._awaited: set[str] = set()
-        """The devices of which the user was told that they are waited for."""
+        """The devices that turns wait for, as the user has been told."""
         self._times_sent: Counter[str] = Counter()
         """Key of a task -> how often its turn was sent."""
 

@@ -56,8 +56,7 @@ def history_document(
 ) -> str:
     """The HTML of the page; all text that comes from files is escaped.
 
-    histories: that of cells and that of suites, either of which may be empty; kept: (study, begin) -> what is still
-    there of that run.
+    histories: of cells, and of suites; either may be empty. kept: (study, begin) -> what is still there of that run.
     """
     parts = [(history, steps(history)) for history in histories if not history.empty]
     with_steps = [(study, found) for history, found in parts for study in study_histories(history)]

@@ -65,7 +65,7 @@ def beware(run: Run) -> Iterator[str]:
     if info.get("dirty"):
         yield "The working tree had uncommitted changes, so nobody can get this code again."
     if not run.timings.empty and (launches := run.timings["launch"].nunique()) < FEWEST_LAUNCHES:
-        yield f"{without_interval(launches)}. No method can be told from native."
+        yield f"{without_interval(launches)}. No method can be distinguished from native."
     if soft := sorted(relaxations() & set(run.cells["method"])):
         names = ", ".join(soft)
         yield f"Relaxations are biased, so their values and gradients are not checked against native's: {names}."

@@ -27,7 +27,8 @@ class Carried:
     """The rows that a page carries of one run, or of the history of one study.
 
     cells: one row for each cell; tables: their column `cell` holds the place of a row's cell in `cells`; blocks: how
-    many were measured, of which the page may carry a sample; more: other values for the page's script, in JSON's types.
+    many were measured (the page may carry only a sample of them); more: other values for the page's script, in
+    JSON's types.
     """
 
     cells: pd.DataFrame

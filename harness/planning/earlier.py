@@ -39,7 +39,7 @@ class Earlier:
 def earlier_run(results: Path, study: Study, slug: str = "") -> Earlier:
     """The newest complete run of the study with the same timing protocol: on this machine, else on another.
 
-    slug: that of this machine or cluster, if it is known. Without such a run an Earlier is returned that knows no cell.
+    slug: this machine's or cluster's, if it is known. Without such a run an Earlier is returned that knows no cell.
     """
     paths = sorted(results.glob(f"*/{study.name}/*/run.json"), key=lambda path: path.parent.name)
     if not slug.startswith(CLUSTER):  # the workers of a cluster slow one another down where they share a machine

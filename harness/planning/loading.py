@@ -55,7 +55,7 @@ def plan_of(study: Study) -> Plan:
     """The cases and cells of a study.
 
     Raises UserError for an import path without a method or metric behind it, and for a parameter that nothing takes or
-    whose name is that of a column.
+    that has the name of a column.
     """
     methods = named(Plan(study, {}).method_names)
     import_metrics(study.comparison.metrics)

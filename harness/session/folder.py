@@ -40,7 +40,7 @@ def sidecar(
 ) -> dict[str, Any]:
     """The content of run.json when a run begins: what is measured, where, and by which code.
 
-    machine: its facts. revision: that of the measured code. torch: the greeting of the worker. pinned_to: the core to
+    machine: its facts. revision: of the measured code. torch: the greeting of the worker. pinned_to: the core to
     which a case of one thread is pinned. The version and revision of this package are added.
     """
     return {

@@ -50,7 +50,7 @@ def run(
 ) -> Run:
     """Measure a study into a new folder below `results`, and read it back.
 
-    studies: the folder of its script (default: that of the study file). say: prints a line for the user. baseline:
+    studies: the folder of its script (default: where the study file is). say: prints a line for the user. baseline:
     whether to put it among the baseline runs, with which others are compared. place: where to measure (default: this
     machine).
 

@@ -76,7 +76,7 @@ def _opening(worker: Worker, case: Case) -> dict[str, object]:
 
 
 def growth(worker: Worker, device: str) -> tuple[float, float]:
-    """(time of twice as many calls over that of the calls, time of a read of 16 times the n over that of the n).
+    """(time of 2 m calls / time of m calls, time of reading 16 n elements / time of reading n).
 
     Near 2, and well above 1, if the clock waits for the work; medians of a few blocks, by the wall clock. NaN if blocks
     have no time. Raises WorkerLost.

@@ -52,7 +52,7 @@ class Spoilt(Exception):
 class Watch:
     """A snapshot of the global state, with which later states are compared.
 
-    device: that of the case; the state of an accelerator is included.
+    device: of the case; the state of an accelerator is included.
     """
 
     def __init__(self, device: str) -> None:

@@ -64,7 +64,7 @@ def write_all(file: io.FileIO, text: str, path: Path) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Add the name of the file to an OSError: that of a failed write does not have it."""
+    """Add the name of the file to an OSError, since the one of a failed write does not have it."""
     try:
         yield
     except OSError as error:

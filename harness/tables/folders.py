@@ -27,7 +27,7 @@ def studies_with_runs(results: Path) -> list[str]:
 
 
 def newest_run(results: Path, word: str) -> Path:
-    """The folder that a word means: that of a run, or the newest run of a study that is given by name or by its file.
+    """The run that a word means: a folder of one, or the newest of a study that is given by name or by its file.
 
     A committed `reference` counts as older than any of the user's own runs. Raises UserError if there is no run.
     """
@@ -79,12 +79,12 @@ def _age(folder: Path) -> tuple[bool, str]:
 
 
 def has_verdicts(folder: Path) -> bool:
-    """Whether a folder is that of a finished duel."""
+    """Whether a folder holds a finished duel."""
     return (folder / VERDICTS_FILE).is_file()
 
 
 def is_suite_duel(folder: Path) -> bool:
-    """Whether a folder is that of a finished duel of a pytest suite."""
+    """Whether a folder holds a finished duel of a pytest suite."""
     return has_verdicts(folder) and (folder / HEAD / SUITE_FILE).is_file()
 
 

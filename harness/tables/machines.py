@@ -55,7 +55,7 @@ class Part(Run):
 class OnDevice(Run):
     """The part of the run `whole` that was measured on one device, by one clock (harness/tables/clocks.py).
 
-    subfolder: the folder of its figures, inside that of the whole run; '' for the same folder.
+    subfolder: where its figures are, below the figures of the whole run; '' for the same folder.
     """
 
     whole: Run = field(kw_only=True)
@@ -105,7 +105,7 @@ def by_device(run: Run) -> list[Run]:
 def by_machine(run: Run) -> list[Run]:
     """The parts of a run by machine; the run itself if one machine measured it outside a cluster.
 
-    Raises UserError if the name of a machine cannot be that of a folder, where its figures are drawn.
+    Raises UserError if the name of a machine cannot name the folder where its figures are drawn.
     """
     slugs = list(run.cells["machine"].unique())
     if isinstance(run, Part) or not slugs or (len(slugs) == 1 and "machines" not in run.info["machine"]):

@@ -49,7 +49,7 @@ def added_since(version: int, table: str) -> dict[str, Any]:
 CASE = r"[0-9a-f]{12}"
 
 FOLDER_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,199}$"
-"""A study or machine, whose name is that of a folder in results/: no path, so it leads nowhere else."""
+"""The name of a study or machine. It names a folder in results/, so it must not be a path that leads elsewhere."""
 
 KEY_COLUMNS = {
     "case": pa.Column(str, pa.Check.str_matches(f"^{CASE}$"), description="identity of the case: a digest of its axes"),

@@ -1,6 +1,6 @@
 """The tables that a duel of a pytest suite writes. A test has no dtype, n or k, so they have columns of their own.
 
-The folder of each side has suite.json, tests.csv (the commit log) and timings.csv; that of the duel has verdicts.csv.
+Each side's folder has suite.json, tests.csv (the commit log) and timings.csv; the duel's folder has verdicts.csv.
 
 Schema history
 1  first version.
@@ -34,7 +34,7 @@ SUITE_SCHEMA = 1
 LOG_OF_TESTS = "tests"
 
 PARAMETER = "param_"
-"""Prefix of a parameter's column: a parameter may have any name, even that of another column."""
+"""Prefix of a parameter's column, because a parameter may have any name, even the name of another column."""
 
 _TEST = {"test": pa.Column(str, pa.Check.str_length(min_value=1), description="pytest's id of the test")}
 

@@ -174,7 +174,7 @@ def _locked(path: Path) -> io.TextIOWrapper:
         except BlockingIOError:
             lock.close()
             raise Busy(f"{path.parent}: another run is writing here") from None
-        except OSError:  # such as that of a file system without locks
+        except OSError:  # such as from a file system without locks
             lock.close()
             raise
         with suppress(FileNotFoundError):

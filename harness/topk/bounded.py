@@ -71,7 +71,7 @@ class _Spoilt:
 
     @cached_property
     def dW(self) -> torch.Tensor:  # noqa: N802  (the name of the tensor)
-        """(d,): an entry sums over its column of x, and over a column of dy, all of which one infinity may spoil."""
+        """(d,): an entry sums over its column of x and a column of dy; one infinity in dy may spoil them all."""
         return self._not_finite(self.dy).any() | self._not_finite(self.x).any(dim=0)
 
     def _not_finite(self, factors: torch.Tensor) -> torch.Tensor:

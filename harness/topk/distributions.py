@@ -50,9 +50,9 @@ DISTRIBUTIONS: dict[str, Distribution] = {}
 def distribution(scale: Callable[[int], float] | None = None, *, in_order: bool = False) -> Callable[[Draw], Draw]:
     """Register draw(rng, shape, **parameters) -> float64 array.
 
-    scale(d) multiplies W where d > 0, so that y = W x keeps its size and float16 does not overflow; without a scale the
-    distribution is of y alone. in_order: the entries come from the generator one after another, so that an array may be
-    drawn piece by piece; the others are drawn at once.
+    scale(d) multiplies W where d > 0, so that y = W x keeps its size and float16 does not overflow; without a scale
+    only y can be drawn. in_order: the entries come from the generator one after another, so that an array may be drawn
+    piece by piece; the others are drawn at once.
     """
 
     def register(draw: Draw) -> Draw:

@@ -111,10 +111,10 @@ class Drawn:
 
     @classmethod
     def of(cls, case: Case) -> Drawn:
-        """The numbers of a case, not drawn yet. Raises UserError where d > 0 and the distribution is of y alone."""
+        """The numbers of a case, not drawn yet. Raises UserError where d > 0 and the distribution draws only y."""
         chosen = DISTRIBUTIONS[case.distribution]
         if case.d and chosen.scale is None:
-            raise UserError(f"Case: distribution '{chosen.name}' is of y alone, and d = {case.d} asks for W and x")
+            raise UserError(f"Case: distribution '{chosen.name}' draws only y, but d = {case.d} needs W and x")
         own = tuple(parameter for parameter in case.parameters if parameter[0] in chosen.parameters)
         key = (case.distribution, case.n, case.d, case.rows, case.seed)
         return cls(key, own, wide=case.dtype == "float64")

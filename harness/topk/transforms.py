@@ -26,7 +26,7 @@ MAPPED = {
     "jvp": (0, 0, None),
     "vjp": (0, 0, None),
 }
-"""closure -> the axis of rows of every argument, over which vmap maps; None for arguments without rows."""
+"""closure -> for each argument the axis of rows, over which vmap maps; None for arguments without rows."""
 
 
 def as_run(method: Method, case: Case) -> Method:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Verdicts(ModuleType):
-    """A package that can be called: its name is also that of the function which people look for."""
+    """A package that can be called: people look for a function of that name."""
 
     def __call__(self, base: Run | str | Path, head: Run | str | Path | None = None) -> pd.DataFrame:
         """See harness.verdicts.answers.verdicts."""

@@ -31,10 +31,10 @@ TOGETHER = " or "
 """Joins the names of methods that cannot be told apart."""
 
 FASTEST, SHARED, FASTER = "fastest", "among the fastest", "faster than native"
-ALIKE, SLOWER, UNRANKED = "not told from native", "slower than native", "too few launches"
+ALIKE, SLOWER, UNRANKED = "indistinguishable from native", "slower than native", "too few launches"
 """Standings of a method in a case and phase. FASTEST: surely faster than native and than every other method. SHARED:
-surely faster than native, but it cannot be told from the method that looks fastest; or it is that method, and another
-one cannot be told from it."""
+surely faster than native, but not surely slower than the method that looks fastest; or it is that method, and another
+one is not surely slower."""
 
 
 def relaxations() -> set[str]:

@@ -68,7 +68,7 @@ def _common(between: pd.Series, within: pd.Series) -> float:
 
     least = most * 1e-9
     if most == 0 or surplus(least) <= 0:
-        return 0.0  # the spread of the launches explains that of the runs
+        return 0.0  # the spread of the launches explains the spread of the runs
     return float(optimize.brentq(surplus, least, most, xtol=least))
 
 
