@@ -150,6 +150,18 @@ def test_sentences_of_what_to_take() -> None:
     assert f"another method in {scattered.left}, otherwise native, where no other" in in_short([scattered]).striptags()
 
 
+def test_of_two_conditions_with_as_many_cases_the_one_on_fewer_axes_comes_first() -> None:
+    """float64, and k = 8 in every dtype but float32: three cases each."""
+    rows = standing_rows(1, ("fused",))
+    rows = rows[rows["n"] == 1024].copy()
+    assert rows["case"].nunique() == len(DTYPES) * len(KS)
+    fused = rows["method"] == "fused"
+    wins = fused & ((rows["dtype"] == "float64") | ((rows["k"] == 8) & (rows["dtype"] != "float32")))
+    rows.loc[fused, "standing"], rows.loc[wins, "standing"], rows.loc[wins, "speedup"] = ALIKE, FASTEST, 2.0
+    (told,) = advice(rows)
+    assert [choice.where for choice in told.choices] == ["in float64", "in every dtype but float32, k = 8"]
+
+
 def test_native_is_not_said_to_be_the_fastest_where_no_interval_tells() -> None:
     """Another method looks twice as fast, but its interval reaches below 1."""
     noisy = {"native": [1.0, 1.0, 1.0], "fused": [0.2, 1.5, 0.4]}

@@ -17,7 +17,7 @@ from harness.topk.checks import wrong_outcome
 from harness.topk.outcome import Outcome
 from harness.topk.results import KEPT_BYTES, Remembered, not_plain
 from harness.vocabulary import DTYPES, PHASES
-from harness.worker import open_case
+from harness.worker import follow, open_case
 from harness.worker.failures import Incorrect, failure
 from harness.worker.open_case import OpenCase
 from harness.worker.serve import serve
@@ -86,6 +86,23 @@ def test_what_remembers_is_incorrect_also_where_blocks_read_the_tensors_of_the_c
     case = opened(Case(n=64, k=4), "forward")
     case.blocks.settings = {**case.blocks.settings, "fresh_memory": False}
     assert STALE in verdict(case, PLANTED + "by_address")["reason"]
+
+
+@pytest.mark.parametrize(("spare", "dimensions"), [(0, {1, 2}), (-1, {1})])
+def test_beside_a_matrix_that_is_too_large_for_a_second_one_only_y_is_rewritten(
+    monkeypatch: pytest.MonkeyPatch, spare: int, dimensions: set[int]
+) -> None:
+    written: set[int] = set()
+    write = follow._write
+
+    def write_and_note(into: torch.Tensor, content: torch.Tensor) -> None:
+        written.add(into.dim())
+        write(into, content)
+
+    monkeypatch.setattr(follow, "_write", write_and_note)
+    monkeypatch.setattr(follow, "LARGEST_MATRIX", 4 * 64 * 8 + spare)
+    assert verdict(opened(Case(n=64, k=4, dtype="float64"), "apply"), "dense")["status"] == "ok"
+    assert written == dimensions
 
 
 def test_what_remembers_is_incorrect_also_where_it_is_only_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,6 +294,15 @@ def test_remembered_bits_tell_signed_zeros_and_nan_is_like_itself() -> None:
         zeros, nan = torch.zeros(size), torch.full((size,), torch.nan)
         assert not Remembered([zeros]).matches([-zeros])
         assert Remembered([nan]).matches([nan.clone()])
+
+
+@pytest.mark.parametrize("size", [4, KEPT_BYTES])
+def test_remembered_bits_are_those_of_before_a_later_write(size: int) -> None:
+    tensor = torch.zeros(size)
+    remembered = Remembered([tensor])
+    tensor += 1
+    assert not remembered.matches([tensor])
+    assert remembered.matches([torch.zeros(size)])
 
 
 def test_remembered_bits_do_not_depend_on_where_a_tensor_lies() -> None:

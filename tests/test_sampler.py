@@ -101,7 +101,8 @@ def test_no_arms_no_blocks() -> None:
     ("deadline", "rounds"),
     [
         (-1.0, 1),  # the first round is always measured
-        (9.5, 2),  # a round takes 3 by this clock, and so does the time between two
+        (8.5, 1),  # a round takes 3 by this clock, and so does the time between two: the second would end at 9
+        (9.5, 2),
         (1e9, 5),
     ],
 )

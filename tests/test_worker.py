@@ -16,12 +16,13 @@ from harness.device.clock import Clock
 from harness.errors import UserError
 from harness.methods.definition import selector
 from harness.session.process import Worker, WorkerLost
+from harness.session.program import HOME
 from harness.study.cells import Case
 from harness.worker.open_case import OpenCase
 from harness.worker.protocol import PROTOCOL
 from harness.worker.serve import serve
 from tests.asking import opening
-from tests.forked import fresh_workers
+from tests.forked import SPAWN, fresh_workers
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,11 @@ def test_it_greets_with_its_protocol_and_torch(worker: Worker) -> None:
     assert worker.greeting["protocol"] == PROTOCOL
     assert worker.greeting["torch"] == torch.__version__
     assert "cpu" in worker.greeting["devices"]
+
+
+def test_the_worker_of_a_folder_starts_by_the_name_that_every_version_has() -> None:
+    with SPAWN(folder=HOME) as worker:
+        assert worker.greet().greeting["protocol"] == PROTOCOL
 
 
 def test_it_checks_measures_and_times(worker: Worker) -> None:
