@@ -24,11 +24,11 @@ from harness.cli import cli
 from harness.export import FORMATS, Results, export, text_of
 from harness.export.markdown import SHOWN, markdown_text
 from harness.export.results import plain
+from harness.report.doubts import doubts
 from harness.study.cells import Case
 from harness.study.tables import Gate
 from harness.tables import BASE, HEAD, Run, RunWriter, newest_result, read, read_verdicts, write_verdicts
 from harness.verdicts.comparison import duel_verdicts
-from harness.verdicts.plausible import doubts
 from harness.verdicts.wording import axes_of, case_name, quantity_name
 from harness.vocabulary import EXIT_USAGE
 from tests.recorded import record

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.report.doubts import doubts
 from harness.report.sizes import by_size
 from harness.study.cells import Case
 from harness.tables import Run, read
 from harness.verdicts.fastest import fastest
-from harness.verdicts.plausible import believed, contradicted, doubts, paces
+from harness.verdicts.plausible import believed, contradicted, paces
 from harness.vocabulary import PACE_BOUND
 
 NAN = float("nan")
@@ -146,6 +147,26 @@ def test_a_device_clock_that_contradicts_the_wall_clock_are_told(share: float, d
     if told:
         assert "times by the device clock are longer than by the wall clock" in told[0]
         assert "and 2 more" in told[0]
+
+
+@pytest.mark.parametrize(("spread", "noisy"), [(0.01, False), (0.05, False), (0.2, True), (1.0, True)])
+def test_a_run_whose_speedups_are_uncertain_is_called_noisy(spread: float, noisy: bool) -> None:
+    """The interval of three launches is 2.5 standard deviations to either side. native itself has none."""
+    steady = [native([EXPECTED] * 3), *yardsticks(SMALL, LARGE)]
+    others: list[Told] = [
+        (LARGE, name, "forward", LARGE.n * 4, [2 * EXPECTED * np.exp(spread * each) for each in (-1.0, 0.0, 1.0)])
+        for name in ("gather", "sort")
+    ]
+    told = list(doubts(run_of([*steady, *others])))
+    assert len(told) == noisy
+    if noisy:
+        uncertain = np.expm1(4.3027 / np.sqrt(3) * spread)
+        assert told[0].startswith(f"noisy: half of the 2 speed-ups are uncertain by {100 * uncertain:.0f} % or more. ")
+
+
+def test_without_intervals_no_run_is_called_noisy() -> None:
+    rows = [native([EXPECTED] * 3), (LARGE, "sort", "forward", LARGE.n * 4, [2 * EXPECTED, 9 * EXPECTED])]
+    assert list(doubts(run_of([*yardsticks(SMALL, LARGE), *rows]))) == []
 
 
 def test_of_nothing_timed_nothing_is_said() -> None:

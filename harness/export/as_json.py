@@ -16,12 +16,13 @@ import pandas as pd
 from harness.export.of_suite import id_and_parameters
 from harness.export.results import Results, SuiteSide
 from harness.report.closing import worst_launch
+from harness.report.doubts import doubts
 from harness.report.sizes import by_size
 from harness.tables import Run, by_device
 from harness.verdicts.answers import answer
 from harness.verdicts.comparison import counts, exit_code
 from harness.verdicts.fastest import TOGETHER
-from harness.verdicts.plausible import believed, doubts
+from harness.verdicts.plausible import believed
 from harness.verdicts.wording import axes_of
 from harness.vocabulary import YARDSTICKS
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from harness.export.results import Results, broken_cells, cell_name, plain
 from harness.report.closing import methods_table
+from harness.report.doubts import doubts
 from harness.tables import Run, by_device
-from harness.verdicts.plausible import doubts
 from harness.verdicts.wording import counts_text, failures_text, figures_text, quantity_name
 from harness.vocabulary import many
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pandas as pd
 
 from harness.page.table import Table
+from harness.report.doubts import doubts
 from harness.tables import SCHEMA_VERSION, Run, clock_words
 from harness.verdicts.fastest import BASE, SHARED, TOGETHER, WHOLE, relaxations
-from harness.verdicts.plausible import doubts
 from harness.verdicts.ratios import FEWEST_LAUNCHES, without_interval
 from harness.verdicts.wording import status_lines
 from harness.vocabulary import BROKEN

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.report.closing import methods_table
+from harness.report.doubts import doubts
 from harness.tables import Run, by_device, by_machine
 from harness.tables import read as read_run
-from harness.verdicts.plausible import doubts
 
 
 class ShownRun(Run):

@@ -10,8 +10,8 @@ import pandas as pd
 
 from harness.errors import UserError
 from harness.report.closing import methods_tables, worst_launch
+from harness.report.doubts import doubts
 from harness.tables import Run, by_device, by_machine, newest_run
-from harness.verdicts.plausible import doubts
 from harness.verdicts.wording import axes_of, case_name, status_lines
 from harness.vocabulary import BROKEN, EXIT_CELLS, PROVED, RESULTS, many, studies_option
 

@@ -8,45 +8,19 @@ the rule below (`paces`) none is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 
 from harness.tables import Run, first_clock
 from harness.verdicts.ratios import PHASE_OF_CELL, launch_medians
-from harness.verdicts.wording import axes_of, case_name, two_digits
 from harness.vocabulary import ALIKE_BYTES, CACHE, DEVICE_CLOCK, PACE_BOUND, WALL, YARDSTICKS
-
-NAMED_PHASES = 3
-
-
-def doubts(run: Run) -> Iterator[str]:
-    """A line for each self-check that a run fails, with the worst cells; no line if all is well."""
-    if run.timings.empty:
-        return
-    phases = paces(run.timings, run.memory)
-    fast = phases[phases["pace"] > PACE_BOUND]
-    if not fast.empty:
-        yield (
-            f"too fast to be true: {len(fast)} of {len(phases)} phases move their bytes over {PACE_BOUND} times as "
-            f"fast as the better yardstick: {_worst(fast)}: a missing synchronise, work optimised away, or a nearer "
-            "cache"
-        )
-    if len(phases) and phases["pace"].isna().all():
-        yield "bytes per second: no yardstick moves about as many bytes as any phase, so no phase was checked"
-    if not (against := contradicted(run.timings)).empty:
-        yield (
-            f"times by the device clock are longer than by the wall clock: {_worst(against)}: "
-            "the wall clock did not wait for the device"
-        )
 
 
 def believed(run: Run) -> pd.DataFrame:
     """The rows of timings.csv without the phases that are too fast to be true, or whose clocks contradict each other.
 
-    Answers are made from these rows, so that a method that was not waited for cannot win. `doubts` names the phases
-    that are left out.
+    Answers are made from these rows, so that a method that was not waited for cannot win. The phases that are left out
+    are named by harness/report/doubts.py.
     """
     if run.timings.empty:
         return run.timings
@@ -118,12 +92,3 @@ def _fastest(yardsticks: tuple[np.ndarray, np.ndarray] | None, least: int) -> fl
     moved, rate = yardsticks
     alike = rate[(moved >= least / ALIKE_BYTES) & (moved <= least * ALIKE_BYTES)]
     return float(alike.max()) if alike.size else float("nan")
-
-
-def _worst(rows: pd.DataFrame) -> str:
-    worst = rows.sort_values("pace", ascending=False).head(NAMED_PHASES).to_dict("records")
-    named = [
-        f"{row['method']} {case_name(axes_of(row, 'phase'))}, {row['phase']} ({two_digits(row['pace'])}x)"
-        for row in worst
-    ]
-    return "; ".join(named) + (f"; and {len(rows) - len(named)} more" if len(rows) > len(named) else "")
