@@ -314,7 +314,7 @@ def test_a_dark_page_has_dark_figures(opened: Open, tmp_path: Path, scheme: str,
     assert page.locator("img.drawn").count() == 1
     page.wait_for_function("document.querySelector('img.drawn').complete")
     assert page.locator("img.drawn").evaluate(MIDDLE_OF_A_CORNER) == ground
-    assert sorted(path.name for path in (run / "figures").iterdir()) == ["curve.png", "curve.svg"]
+    assert not (run / "figures").exists()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

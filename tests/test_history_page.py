@@ -247,11 +247,10 @@ def test_the_reports_of_judged_runs_are_written_where_they_are_missing_and_linke
 
 def test_a_report_that_cannot_be_written_is_told_and_the_page_is_written(duelled: Path) -> None:
     folder = next(duelled.glob("there/recorded/*"))
-    (duelled / "recorded.py").write_text("def line(run): pass\nFIGURES = (line,)\n")
-    (folder / "head" / "figures").write_text("a file, where a folder should be")
+    (folder / "report.html").mkdir()
     told = call("history", "--machine", "there", "--results", duelled, "--studies", duelled, "--page", "--reports")
     assert told.exit_code == 0, told.output
-    assert f"no report of {folder}: {folder / 'head' / 'figures'}: " in told.stdout
+    assert f"no report of {folder}: {folder / 'report.html'}: " in told.stdout
     assert (duelled / "there" / "history.html").is_file()
 
 
