@@ -27,7 +27,7 @@ def studies_with_runs(results: Path) -> list[str]:
 
 
 def newest_run(results: Path, word: str) -> Path:
-    """The run that a word means: a folder of one, or the newest of a study that is given by name or by its file.
+    """The folder that a word names; if it names a study, or the file of one, the folder of its newest run.
 
     A committed `reference` counts as older than any of the user's own runs. Raises UserError if there is no run.
     """
