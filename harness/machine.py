@@ -7,6 +7,7 @@ import json
 import platform
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -31,6 +32,7 @@ class Machine:
     """The facts that identify a kind of machine: two runs are compared only if all of them agree."""
 
     cpu: str
+    """Its name as `name_of_cpu` builds it."""
     cores: int
     memory_gib: int
     os: str
@@ -53,12 +55,23 @@ def this_machine(accelerator: str = "") -> Machine:
     import psutil
 
     return Machine(
-        cpu=cpuinfo.get_cpu_info().get("brand_raw") or platform.machine(),
+        cpu=name_of_cpu(cpuinfo.get_cpu_info()),
         cores=psutil.cpu_count() or 1,
         memory_gib=round(psutil.virtual_memory().total / GIB),
         os=platform.system(),
         accelerator=accelerator,
     )
+
+
+def name_of_cpu(facts: Mapping[str, Any]) -> str:
+    """The brand of a CPU with its family and model, if it has them; `facts` are those of `cpuinfo.get_cpu_info`.
+
+    The brand alone does not tell two processors apart in a virtual machine: of an AMD EPYC, whatever its generation, a
+    hypervisor may show no more than those two words.
+    """
+    brand = facts.get("brand_raw") or platform.machine()
+    numbers = [f"{name} {facts[name]}" for name in ("family", "model") if name in facts]
+    return " ".join([brand, *numbers])
 
 
 NEW_CODE = (":/", f":(exclude){RESULTS}", ":(exclude,glob)**/__pycache__/**")

@@ -72,7 +72,9 @@ _OWN = {
         "launch": pa.Column(int, pa.Check.ge(1), description="number of the fresh worker process, from 1"),
         "status": pa.Column(str, pa.Check.isin(STATUSES), description="outcome of the cell in this launch"),
         "reason": pa.Column(str, description="reason for the status, in one line; torch's own message if it has one"),
-        "machine": pa.Column(str, description="slug of the machine"),
+        "machine": pa.Column(
+            str, description="name of the machine, built from its CPU, cores, memory, system and accelerator"
+        ),
         "predicted_bytes": pa.Column(int, description="bytes of inputs, outputs, S and its gradient"),
         "wall_seconds": pa.Column(
             float, description="seconds spent on the cell: its share of opening the case, checking, compiling, timing"

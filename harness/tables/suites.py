@@ -45,7 +45,9 @@ _OWN = {
     | {
         "status": pa.Column(str, pa.Check.isin(STATUSES), description="outcome of the test in this launch"),
         "reason": pa.Column(str, description="reason for the status, in one line; pytest's own words if it has any"),
-        "machine": pa.Column(str, description="slug of the machine"),
+        "machine": pa.Column(
+            str, description="name of the machine, built from its CPU, cores, memory, system and accelerator"
+        ),
         "wall_seconds": pa.Column(float, description="seconds spent on the test: its fixtures, checking, timing"),
     },
     "timings": _LAUNCH
