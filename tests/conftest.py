@@ -72,7 +72,7 @@ MEASURED = "MEASURED_RUN"
 """The variable that names a run of `smoke`, which is read instead of measuring another: `tests.versions` sets it."""
 
 
-SMOKE = ("device=cpu", "dtype=float16,float32")
+SMOKE = ("device=cpu", "dtype=float16,float32", "k=n/16")
 """To which cases `smoke` is narrowed: a dtype in which some methods are refused, and one in which none is."""
 
 

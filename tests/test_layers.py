@@ -6,7 +6,6 @@ import ast
 import graphlib
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.tables import Run
+from harness.machine import this_machine
+from tests.recorded import record
 
 ROOT = Path(__file__).parent.parent
 
@@ -382,16 +382,9 @@ READS: Mapping[str, str] = {
 }
 
 
-@pytest.fixture(scope="module")
-def finished(smoke: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of a finished run, to be drawn in; it says that it is of a commit, so that it can be kept."""
-    folder = shutil.copytree(smoke.path, tmp_path_factory.mktemp("finished") / "run")
-    (folder / "run.json").write_text(json.dumps(dict(smoke.info) | {"dirty": False}), encoding="utf-8")
-    return folder
-
-
-def test_what_only_reads_imports_no_torch(finished: Path) -> None:
-    done = run_python(READING, str(finished), json.dumps(READS))
+def test_what_only_reads_imports_no_torch(tmp_path: Path) -> None:
+    run = record(tmp_path / "recorded" / "run", machine=this_machine().facts)  # whose history is then read
+    done = run_python(READING, str(run), json.dumps(READS))
     assert (done.returncode, done.stderr) == (0, "")
     printed = dict(each.split("\n", 1) for each in done.stdout.split("\f")[1:])
     assert list(printed) == list(READS)

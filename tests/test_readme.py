@@ -44,14 +44,14 @@ fork_all()
 """
 """Added to what starts a worker: the blocks start some twenty, and each would import torch for two seconds."""
 
-SMALLER = {"smoke.toml": ('["float16", "bfloat16", "float32", "float64"]', '["float16", "float32"]')}
-"""Studies that the blocks run, and what is narrowed in them: each says the same of two dtypes as of four."""
+SMALLER = {'["float16", "bfloat16", "float32", "float64"]': '["float16", "float32"]', '[1, "n/16"]': "1"}
+"""What is narrowed in the study `smoke`, which the blocks run: they do the same with two dtypes as with four."""
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of what is in the repository, with the environment of these tests as its .venv; its workers are forked,
-    and its studies are smaller."""
+    and `smoke` is smaller."""
     if not list(Path(sys.prefix).glob("installed-*")):
         pytest.skip("make would install: these tests do not run in a .venv that it made")
     listed = subprocess.run(
@@ -67,10 +67,11 @@ def checkout(tmp_path: Path) -> Path:
             shutil.copy(ROOT / name, tmp_path / name)
     starts = tmp_path / "harness" / "session" / "process.py"
     starts.write_text(starts.read_text(encoding="utf-8") + FORKS, encoding="utf-8")
-    for name, (whole, part) in SMALLER.items():
-        text = (tmp_path / "studies" / name).read_text(encoding="utf-8")
+    smoke = tmp_path / "studies" / "smoke.toml"
+    for whole, part in SMALLER.items():
+        text = smoke.read_text(encoding="utf-8")
         assert whole in text
-        (tmp_path / "studies" / name).write_text(text.replace(whole, part), encoding="utf-8")
+        smoke.write_text(text.replace(whole, part), encoding="utf-8")
     (tmp_path / ".venv").symlink_to(sys.prefix)
     # Older than any .venv: to install again would point this environment at the copy.
     os.utime(tmp_path / "pyproject.toml", (0, 0))

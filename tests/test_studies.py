@@ -22,7 +22,7 @@ SMALL = {
     "capability": ["rows=1"],
     "exceptions": ["rows=1", "mode=ieee,autocast-bfloat16"],
     "instrument": ["seed=0", "n=32768", "method=tests.planted.methods:twin,tests.planted.methods:slower_10,native"],
-    "modes": ["method=native,coo", "n=1024", "threads=1", "mode=ieee,autocast-bfloat16"],
+    "modes": ["method=native,coo", "n=1024", "threads=1", "mode=ieee"],
     "precision": ["n=256,2048", "k=8", "d=16,64"],
     "regression": ["method=native,gather", "n=1024", "dtype=float32"],
     "relaxations": ["n=256", "k=8", "seed=0,1"],

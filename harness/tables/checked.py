@@ -97,6 +97,7 @@ def _disallowed(error: pa.errors.SchemaError, path: Path) -> str:
 def _restored(frame: pd.DataFrame, kinds: Mapping[str, Any]) -> pd.DataFrame:
     """The table with its text as it was before `neutral` put apostrophes before formulas."""
     for name in (name for name, kind in kinds.items() if kind is str):
-        if frame[name].str.startswith("'").any():
+        # Of a long column only the different texts are looked at: there are few, and pandas looks at each in Python.
+        if any(text.startswith("'") for text in frame[name].unique()):
             frame[name] = frame[name].map(restored)
     return frame
