@@ -18,17 +18,17 @@ from tests.planted import load
 
 STUDIES = Path("studies")
 SMALL = {
-    "blockmax": ["dtype=float32", "n=16384,65536", "k=10,n/64", "rows=1", "distribution=normal,clustered"],
+    "blockmax": ["dtype=float32", "n=16384,65536", "k=10", "rows=1", "distribution=normal,clustered"],
     "capability": ["rows=1"],
     "exceptions": ["rows=1", "mode=ieee,autocast-bfloat16"],
     "instrument": ["seed=0", "n=32768", "method=tests.planted.methods:twin,tests.planted.methods:slower_10,native"],
     "modes": ["method=native,coo", "n=1024", "threads=1", "mode=ieee"],
-    "precision": ["n=256,2048", "k=8", "d=16,64"],
+    "precision": ["n=256", "k=8", "d=16,64"],
     "regression": ["method=native,gather", "n=1024", "dtype=float32"],
-    "relaxations": ["n=256", "k=8", "seed=0,1"],
+    "relaxations": ["n=256", "k=8", "seed=0"],
     "repeats": ["n=64", "dtype=float32", "mode=ieee"],
     "seed": ["seed=0,1,2"],
-    "selection": ["n=64,4096", "k=8", "dtype=bfloat16,float32", "distribution=normal,uniform", "seed=0,1,2,3,4,5,6,7"],
+    "selection": ["n=64,4096", "k=8", "dtype=bfloat16,float32", "distribution=normal,uniform", "seed=0,1,2,3"],
     "smoke": ["dtype=float32"],
     "speed": ["method=native,dense,gather", "n=64,1024", "k=1,8", "dtype=float32"],
     "ties": ["n=64", "rows=1"],

@@ -51,24 +51,26 @@ Launches = Sequence[int]
 
 def duel_verdicts(base: Measured, head: Measured, first: Launches, second: Launches, gate: Gate) -> pd.DataFrame:
     """The verdicts of a duel. A change that the `first` launches show stands only if the `second` confirm it."""
-    pairs, again = (_pairs(base, head, launches) for launches in (first, second))
+    pairs = _pairs(base, head, first)
+    again = _pairs(base, head, second) if second else pairs.head(0)
     # A figure that is not finite cannot confirm anything, and must not pass for unconfirmed: it decides by itself.
     broken = not_finite(unvarying_pairs(again))
     pairs, again = without(pairs, broken), without(again, broken)
-    judged = _judged_pairs(pairs, gate)
+    unvarying = unvarying_pairs(pairs)
+    judged = judge(changes_of_pairs(without(pairs, unvarying)), tolerances(gate))
     if judged["found"].any():
         # Only the quantities to be confirmed are judged again, so false discoveries are controlled among them alone.
         found = pd.MultiIndex.from_frame(judged.loc[judged["found"], IDENTITY])
         again = again[pd.MultiIndex.from_frame(again[IDENTITY]).isin(found)]
         judged = confirm(judged, judge(changes_of_pairs(again), tolerances(gate)))
-    unvarying = [judge_unvarying(figures, tolerances(gate)) for figures in (unvarying_pairs(pairs), broken)]
+    repeated = [judge_unvarying(figures, tolerances(gate)) for figures in (unvarying, broken)]
     counted = judge_counts(base.instructions, head.instructions, gate.instructions)
-    return _table([base], head, judged, *unvarying, counted)
+    return _table([base], head, judged, *repeated, counted)
 
 
 def judged_so_far(base: Measured, head: Measured, launches: Launches, gate: Gate) -> pd.DataFrame:
     """The unconfirmed judgement of these launches of a duel, on the quantities that vary between launches."""
-    return _judged_pairs(_pairs(base, head, launches), gate)
+    return judge(changes_so_far(base, head, launches), tolerances(gate))
 
 
 def changes_so_far(base: Measured, head: Measured, launches: Launches) -> pd.DataFrame:
@@ -165,10 +167,6 @@ def _pairs(base: Measured, head: Measured, launches: Launches) -> pd.DataFrame:
         paired_errors(one["errors"], two["errors"]),
     ]
     return pd.concat(paired, ignore_index=True)
-
-
-def _judged_pairs(pairs: pd.DataFrame, gate: Gate) -> pd.DataFrame:
-    return judge(changes_of_pairs(without(pairs, unvarying_pairs(pairs))), tolerances(gate))
 
 
 def _levels(run: Run) -> pd.DataFrame:
