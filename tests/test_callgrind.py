@@ -1,11 +1,10 @@
-"""Instructions as valgrind counts them: of a call, of one with more, and again.
+"""Instructions as valgrind counts them: of a call, of one with more, and again in another process.
 
 valgrind is a package of the system. Without it these tests are skipped, unless VALGRIND=required.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import platform
 from collections.abc import Callable
@@ -24,9 +23,6 @@ SECONDS = 300
 TURNS = 200
 PLANTED = "tests.planted.methods:more_instructions"
 
-Counts = dict[tuple[str, str], tuple[int, float]]
-"""(method, phase) -> calls and instructions a call."""
-
 
 @pytest.fixture(scope="module")
 def valgrind() -> None:
@@ -35,22 +31,26 @@ def valgrind() -> None:
         pytest.skip(why)
 
 
-@pytest.mark.usefixtures("valgrind")
-def test_a_count_is_the_same_again_and_sees_an_empty_loop(tmp_path: Path) -> None:
-    """Twice in one process, since each takes half a minute to begin; `tests.acceptance counts` compares processes."""
+def counts_in_a_process(folder: Path) -> dict[tuple[str, str], tuple[int, float]]:
+    """(method, phase) -> calls and instructions a call, in a counting worker of its own."""
     case = Case(n=4096, k=16, parameters=(("loops", TURNS),))
-    first: Counts = {}
-    second: Counts = {}
-    with Worker.spawn(counts=tmp_path / "counts") as worker:
+    found: dict[tuple[str, str], tuple[int, float]] = {}
+    with Worker.spawn(counts=folder / "counts") as worker:
         worker.greet()
         assert worker.ask(opening(case, phases=["forward", "backward"]), SECONDS)["status"] == "ok"
-        for found, method in itertools.product((first, second), ("native", PLANTED)):
+        for method in ("native", PLANTED):
             reply = worker.ask({"op": "check", "method": method, "measure": ["counts"]}, SECONDS)
             assert reply["status"] == "ok", reply
             assert reply["memory"] == []
             assert reply["calls"] == {}
             found |= {(method, phase): (calls, each) for phase, calls, each in reply["counts"]}
-    assert not list(tmp_path.glob("counts.*"))  # what callgrind wrote was read, and is gone
+    assert not list(folder.glob("counts.*"))  # what callgrind wrote was read, and is gone
+    return found
+
+
+@pytest.mark.usefixtures("valgrind")
+def test_a_count_is_the_same_again_and_sees_an_empty_loop(tmp_path: Path) -> None:
+    first, second = (counts_in_a_process(tmp_path) for _ in range(2))
     assert first.keys() == {(method, phase) for method in ("native", PLANTED) for phase in ("forward", "backward")}
     for quantity, (calls, instructions) in first.items():
         assert 1 <= calls <= callgrind.MOST_CALLS
