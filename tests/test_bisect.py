@@ -38,9 +38,9 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("culprit", [1, 33, COMMITS])
+@pytest.mark.parametrize("culprit", [1, 32, 33, COMMITS])
 def test_one_planted_commit_of_64_is_found_in_seven_duels(start: Start, culprit: int) -> None:
-    """The first, the last, and one beside the middle."""
+    """The first, the last, and those on either side of the middle."""
     commits = [Commit({"other": str(number)}) for number in range(COMMITS + 1)]
     commits[culprit] = Commit({"planted.json": json.dumps({"slower": 0.05})}, subject="The slow one")
     names = start(commits)

@@ -45,7 +45,7 @@ def drawn(
     )
 
 
-@pytest.mark.parametrize("launches", [3, 12])
+@pytest.mark.parametrize("launches", [3, 6, 12])
 @pytest.mark.parametrize("spreads", ["alike", "unlike"])
 def test_of_nine_equal_methods_another_than_native_is_named_in_at_most_5_percent_of_cases(
     launches: int, spreads: str

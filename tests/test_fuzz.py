@@ -8,7 +8,7 @@ from harness.vocabulary import EXIT_USAGE
 from tests.acceptance.fuzz import ended, fuzz
 from tests.acceptance.targets import prepared
 
-INPUTS, SEED = 100, 7
+INPUTS, SEED = 200, 7
 SHARE_REFUSED = 0.5
 """Damage that nothing notices would test nothing."""
 

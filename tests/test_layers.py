@@ -371,6 +371,8 @@ READS: Mapping[str, str] = {
     "list --schema": "call('list', '--schema')",
     "closing table": "from harness.report.terminal import closing_table\nfrom harness.tables import read\n"
     "print(closing_table(read(folder)))",
+    "scripts of the shipped studies": "from pathlib import Path\nfrom harness.scripts.studies import load_script\n"
+    "for path in sorted(Path('studies').glob('*.toml')):\n    print(path, load_script(path.stem, Path('studies')))",
     "plot": "call('plot', folder)",
     "keep": "call('keep', folder)\nprint(open(folder + '/../reference/run.json').read())",
     "compare and history": "call('compare', folder, folder, '--results', results)\n"

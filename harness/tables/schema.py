@@ -67,14 +67,17 @@ KEY_COLUMNS = {
     "threads": pa.Column(int, pa.Check.ge(1), description="number of torch threads"),
 }
 
+MACHINE_COLUMN = pa.Column(
+    str, description="name of the machine, built from its CPU, cores, memory, system and accelerator"
+)
+"""Of the cells of a study and of the tests of a suite."""
+
 _OWN = {
     "cells": {
         "launch": pa.Column(int, pa.Check.ge(1), description="number of the fresh worker process, from 1"),
         "status": pa.Column(str, pa.Check.isin(STATUSES), description="outcome of the cell in this launch"),
         "reason": pa.Column(str, description="reason for the status, in one line; torch's own message if it has one"),
-        "machine": pa.Column(
-            str, description="name of the machine, built from its CPU, cores, memory, system and accelerator"
-        ),
+        "machine": MACHINE_COLUMN,
         "predicted_bytes": pa.Column(int, description="bytes of inputs, outputs, S and its gradient"),
         "wall_seconds": pa.Column(
             float, description="seconds spent on the cell: its share of opening the case, checking, compiling, timing"

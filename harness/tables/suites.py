@@ -25,7 +25,7 @@ from harness.tables.checked import read_table
 from harness.tables.files import replace_text
 from harness.tables.judged import VERDICTS_FILE
 from harness.tables.reading import HEAD, read_object
-from harness.tables.schema import FOLDER_NAME, SUITE_FILE, column_kinds
+from harness.tables.schema import FOLDER_NAME, MACHINE_COLUMN, SUITE_FILE, column_kinds
 from harness.tables.sidecar import SuiteSidecar
 from harness.tables.writing import RunWriter, append_history, table_text
 from harness.vocabulary import STATUSES, VERDICTS
@@ -45,9 +45,7 @@ _OWN = {
     | {
         "status": pa.Column(str, pa.Check.isin(STATUSES), description="outcome of the test in this launch"),
         "reason": pa.Column(str, description="reason for the status, in one line; pytest's own words if it has any"),
-        "machine": pa.Column(
-            str, description="name of the machine, built from its CPU, cores, memory, system and accelerator"
-        ),
+        "machine": MACHINE_COLUMN,
         "wall_seconds": pa.Column(float, description="seconds spent on the test: its fixtures, checking, timing"),
     },
     "timings": _LAUNCH
