@@ -185,9 +185,8 @@ def test_no_worker_stays_behind_inside_a_call_that_never_returns(tmp_path: Path,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(
-            signal.SIGHUP, signal.SIG_DFL
-        ),  # under nohup it is ignored, also by what is started
+        # Under nohup SIGHUP is ignored, also by what is started.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     wait_until((tmp_path / "hanging").exists)
     (child,) = psutil.Process(parent.pid).children()
