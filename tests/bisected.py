@@ -82,10 +82,8 @@ class Planted(FakeWorker):
         return reply
 
 
-@pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
-    """start(commits) -> their names, in a new repository that this process stands in, measured by workers that are no
-    processes."""
+def starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """The fixture `start`."""
     rng = random.Random(0)
 
     def spawn(cores: object, interpreter: object, folder: Path, *_: object) -> Worker:

@@ -7,23 +7,25 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
 
 import harness
 from harness.repository.git import forget_repository
-from harness.study.definition import Study
-from harness.tables import Run
-from tests.bisected import start as start
 from tests.browsing import browser as browser
 from tests.browsing import in_browser as in_browser
 from tests.browsing import watched_page as watched_page
 from tests.forked import fork_workers
 
-settings.register_profile("harness", deadline=None, max_examples=50, database=None)
-settings.load_profile("harness")
+if TYPE_CHECKING:
+    from harness.study.definition import Study
+    from harness.tables import Run
+    from tests.bisected import Start
+
+# Imported late here is what takes long: a duel of tests/benchmarks reads this file in each of its processes.
 
 forget_repository()  # the tests may be the hook of somebody's commit, and some of them commit in folders of their own
 
@@ -60,6 +62,20 @@ together."""
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+
+
+def pytest_pycollect_makemodule(module_path: Path) -> None:
+    """Called before a file of tests is imported, and so before Hypothesis has settings for any of its tests."""
+    if module_path.parent == Path(__file__).parent:
+        _set_hypothesis()
+
+
+@cache
+def _set_hypothesis() -> None:
+    from hypothesis import settings
+
+    settings.register_profile("harness", deadline=None, max_examples=50, database=None)
+    settings.load_profile("harness")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -110,3 +126,12 @@ def write_study(tmp_path: Path) -> Callable[[str], Study]:
         return harness.load_study(path)
 
     return write
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """start(commits) -> their names, in a new repository that this process stands in, measured by workers that are no
+    processes."""
+    from tests.bisected import starting
+
+    return starting(tmp_path, monkeypatch)

@@ -38,9 +38,10 @@ each_readme = pytest.mark.parametrize(
 
 FORKS = """
 
-from tests.forked import fork_all
+if "tests.forked" not in sys.modules:  # else it is what imports this
+    from tests.forked import fork_all
 
-fork_all()
+    fork_all()
 """
 """Added to what starts a worker: the blocks start some twenty, and each would import torch for two seconds."""
 

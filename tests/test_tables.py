@@ -176,6 +176,24 @@ def written(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize("saved", ["as written", "without a row", "with whole numbers as floats"])
+def test_a_table_that_is_read_has_the_types_that_are_declared(written: Path, saved: str) -> None:
+    """They are those of the parser, of pandas or line by line: what is checked after it are rules beyond the types."""
+    for table in APPENDED:
+        path = written / f"{table}.csv"
+        text = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if saved == "without a row":
+            text = text.head(0)
+        elif saved == "with whole numbers as floats":
+            text["n"] += ".0"
+        text.to_csv(path, index=False)
+    run = read(written)
+    for table in APPENDED:
+        frame = getattr(run, table)
+        assert frame.empty == (saved == "without a row")
+        schema(table).validate(frame)
+
+
 DAMAGE: dict[str, Callable[[str], str]] = {
     "unknown status": lambda text: text.replace(",ok,", ",fine,"),
     "number is a word": lambda text: text.replace(",1,ok", ",one,ok"),
@@ -184,6 +202,7 @@ DAMAGE: dict[str, Callable[[str], str]] = {
     "launch 0": lambda text: text.replace(",1,ok", ",0,ok"),
     "wall is nan": lambda text: text.replace(",0.25,0.25\n", ",nan,0.25\n"),
     "case is no digest": lambda text: text.replace(CASES[0].id, "x"),
+    "no method": lambda text: text.replace(f",{METHODS[0]},", ",,"),
     "columns swapped": lambda text: text.replace("reason,machine", "machine,reason"),
     "column renamed": lambda text: text.replace("reason", "reasons", 1),
     "column too many": lambda text: text.replace("\n", ",x\n"),

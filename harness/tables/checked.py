@@ -52,7 +52,7 @@ def read_table(
             frame = frame[[*kinds]] if set(frame) == set(kinds) else frame
         if wrong := _wrong_columns([str(name) for name in frame], kinds):
             raise ValueError(wrong)
-        return _restored(declared.validate(frame, inplace=True), kinds)
+        return _restored(_rules(declared, kinds).validate(frame, inplace=True), kinds)
     except pa.errors.SchemaError as error:
         raise UserError(f"{path}: {_disallowed(error, path)}"[:LONGEST_REASON]) from None
     except (ValueError, OverflowError, *_UNREADABLE) as error:
@@ -77,6 +77,17 @@ def _wrong_columns(names: Sequence[str], kinds: Mapping[str, type]) -> str:
         return f"column '{unknown[0]}' is not in the schema: {', '.join(kinds)}"
     misplaced = [name for name, expected in zip_longest(names, kinds) if name != expected]
     return f"column '{misplaced[0]}' is not where the schema has it: {', '.join(kinds)}" if misplaced else ""
+
+
+def _rules(declared: pa.DataFrameSchema, kinds: Mapping[str, type]) -> pa.DataFrameSchema:
+    """What a declaration asks of a table whose columns have been found and parsed: they have their types, and of these
+    only a float can be missing. pandera would take longer to check that again than to check all the rest."""
+    columns = {
+        name: pa.Column(None, column.checks, nullable=column.nullable or kinds[name] is not float, name=name)
+        for name, column in declared.columns.items()
+    }
+    bound = {name: column for name, column in columns.items() if column.checks or not column.nullable}
+    return pa.DataFrameSchema(bound, declared.checks)
 
 
 def _disallowed(error: pa.errors.SchemaError, path: Path) -> str:

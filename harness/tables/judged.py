@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandera.pandas as pa
 
-from harness.tables.schema import FOLDER_NAME, KEY_COLUMNS, column_kinds, parameter_columns
+from harness.tables.schema import FOLDER_NAME, KEY_COLUMNS, column_kinds, matches, parameter_columns
 from harness.vocabulary import CLOCKS, VERDICTS
 
 VERDICTS_FILE = "verdicts.csv"
@@ -61,7 +61,7 @@ _VERDICTS = (
 
 _HISTORY = {
     "begin": pa.Column(str, description="when the judged run began, UTC"),
-    "study": pa.Column(str, pa.Check.str_matches(FOLDER_NAME), description="name of the study"),
+    "study": pa.Column(str, matches(FOLDER_NAME), description="name of the study"),
     "base_commit": pa.Column(str, description="commit of the base; ends with -dirty if it had uncommitted changes"),
     "head_commit": pa.Column(str, description="commit of the head; likewise"),
     "torch": pa.Column(str, description="torch version of the head"),

@@ -25,7 +25,7 @@ from harness.tables.checked import read_table
 from harness.tables.files import replace_text
 from harness.tables.judged import VERDICTS_FILE
 from harness.tables.reading import HEAD, read_object
-from harness.tables.schema import FOLDER_NAME, MACHINE_COLUMN, SUITE_FILE, column_kinds
+from harness.tables.schema import FOLDER_NAME, MACHINE_COLUMN, SUITE_FILE, column_kinds, matches
 from harness.tables.sidecar import SuiteSidecar
 from harness.tables.writing import RunWriter, append_history, table_text
 from harness.vocabulary import STATUSES, VERDICTS
@@ -36,7 +36,7 @@ LOG_OF_TESTS = "tests"
 PARAMETER = "param_"
 """Prefix of a parameter's column, because a parameter may have any name, even the name of another column."""
 
-_TEST = {"test": pa.Column(str, pa.Check.str_length(min_value=1), description="pytest's id of the test")}
+_TEST = {"test": pa.Column(str, pa.Check.ne(""), description="pytest's id of the test")}
 
 _LAUNCH = {"launch": pa.Column(int, pa.Check.ge(1), description="number of the fresh worker process, from 1")}
 
@@ -74,9 +74,7 @@ _VERDICT = {
 
 _HISTORY = {
     "begin": pa.Column(str, description="when the duel began, UTC"),
-    "study": pa.Column(
-        str, pa.Check.str_matches(FOLDER_NAME), description="the suite: name of the folder of its duels"
-    ),
+    "study": pa.Column(str, matches(FOLDER_NAME), description="the suite: name of the folder of its duels"),
     "base_commit": pa.Column(str, description="commit of the base; ends with -dirty if it had uncommitted changes"),
     "head_commit": pa.Column(str, description="commit of the head; likewise"),
     "packages": pa.Column(str, description="packages whose versions differ between the sides, with both versions"),
