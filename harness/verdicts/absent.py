@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,9 @@ from harness.verdicts.judge import JUDGED_METRICS
 from harness.verdicts.measured import Measured
 from harness.vocabulary import YARDSTICKS
 
+CELL = ["case", "method"]
+"""The columns that identify a cell."""
+
 NOT_IN_HEAD, NOT_IN_BASE = "it is not in the head", "not in the base"
 
 
@@ -20,9 +24,10 @@ def cells_of_one_side(base: pd.DataFrame, head: pd.DataFrame, key: list[str]) ->
 
     A cell that both sides tried and neither could measure is `inconclusive`, so that it does not pass for the same.
     """
-    states = [_states(side, key) for side in (base, head)]
-    both = states[0].merge(states[1], "outer", left_index=True, right_index=True, suffixes=("_base", "_head"))
-    both = both.reset_index()
+    sides = _states(base), _states(head)
+    states = sides[0].merge(sides[1], "outer", left_index=True, right_index=True, suffixes=("_base", "_head"))
+    cells = pd.concat([base[key], head[key]], ignore_index=True).drop_duplicates(CELL)
+    both = cells.merge(states, left_on=CELL, right_index=True)
     was, now = both["ok_base"].eq(True), both["ok_head"].eq(True)  # NaN where a side has no such cell
     tried = both["tried_base"].eq(True) & both["tried_head"].eq(True)
     verdict = np.select([was & ~now, now & ~was, tried & ~was & ~now], ["lost", "new", "inconclusive"], "")
@@ -40,19 +45,20 @@ def quantities_of_one_side(
     A quantity that both sides have, but never in the same rounds, is `inconclusive`. known: the rows that have a
     verdict already, those on whole cells first.
     """
-    both = _quantities(bases, key).merge(_quantities([head], key), how="outer", indicator="side")
-    of_cells, *judged = ({*rows[IDENTITY].itertuples(index=False, name=None)} for rows in known)
-    cells = {identity[:2] for identity in of_cells}
-    quantities = set().union(*judged)
-    open_rows = [
-        identity[:2] not in cells and identity not in quantities
-        for identity in both[IDENTITY].itertuples(index=False, name=None)
-    ]
-    rows = both[np.array(open_rows, dtype=bool)]
-    sides = [rows["side"] == "left_only", rows["side"] == "right_only"]
+    of_base, of_head = _quantities(bases, key), _quantities([head], key)
+    both = pd.concat([of_base, of_head], ignore_index=True).drop_duplicates(IDENTITY)
+    was, now, *judged = ({*_identities(rows)} for rows in (of_base, of_head, *known[1:]))
+    cells, quantities = {identity[:2] for identity in _identities(known[0])}, set().union(*judged)
+    unjudged = [each[:2] not in cells and each not in quantities for each in _identities(both)]
+    rows = both[np.array(unjudged, dtype=bool)]
+    sides = [np.array([each not in side for each in _identities(rows)], dtype=bool) for side in (now, was)]
     verdict = np.select(sides, ["lost", "new"], "inconclusive")
     reason = np.select(sides, [NOT_IN_HEAD, NOT_IN_BASE], "it was never measured on both sides at once")
-    return rows.drop(columns="side").assign(launches=0, verdict=verdict, reason=reason)
+    return rows.assign(launches=0, verdict=verdict, reason=reason)
+
+
+def _identities(rows: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    return rows[IDENTITY].itertuples(index=False, name=None)
 
 
 def _quantities(runs: Sequence[Measured], key: list[str]) -> pd.DataFrame:
@@ -62,11 +68,11 @@ def _quantities(runs: Sequence[Measured], key: list[str]) -> pd.DataFrame:
         memory = run.memory.dropna(subset="peak_bytes").assign(clock="")
         for kind, table in (("time", run.timings), ("memory", memory)):
             tables.append(table.assign(kind=kind, tensor="", reference="", metric=""))
-    rows = pd.concat([table[[*key, *QUANTITY]] for table in tables], ignore_index=True).drop_duplicates()
+    rows = pd.concat([table[[*key, *QUANTITY]] for table in tables], ignore_index=True).drop_duplicates(IDENTITY)
     return rows[~rows["method"].isin(YARDSTICKS)]
 
 
-def _states(cells: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+def _states(cells: pd.DataFrame) -> pd.DataFrame:
     """Per cell: ok (measured in some launch, and in every other launch measured or skipped), tried (in some launch
     neither skipped nor unsupported, so that it should have a time) and why (a status other than ok, with its reason).
     """
@@ -82,7 +88,7 @@ def _states(cells: pd.DataFrame, key: list[str]) -> pd.DataFrame:
     )
     # Failures last, so that a cell which failed in one launch and was skipped in others says why it failed.
     measured = measured[~measured["method"].isin(YARDSTICKS)].sort_values("bad", kind="stable")
-    table = measured.groupby(key, sort=False).agg(
+    table = measured.groupby(CELL, sort=False).agg(
         ok=("ok", "any"), bad=("bad", "any"), tried=("tried", "any"), why=("why", "last")
     )
     return pd.DataFrame({"ok": table["ok"] & ~table["bad"], "tried": table["tried"], "why": table["why"]})

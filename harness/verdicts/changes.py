@@ -40,9 +40,10 @@ def paired_times(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     both = _side_by_side(base, head, ["phase", "clock", "launch", "round"], "seconds")
     # Taken within a round, in which a disturbance hits both sides, and only then reduced to one number a launch.
     both["log_ratio"] = np.log(both["head"] / both["base"])
-    by = [name for name in both.columns if name not in ("round", "base", "head", "log_ratio")]
-    medians = both.groupby(by, sort=False)[["base", "head", "log_ratio"]].median().reset_index()
-    return _quantity(medians, "time")
+    number, launches = _numbered(both.drop(columns="round"), ["case", "method", "phase", "clock", "launch"])
+    figures = ["base", "head", "log_ratio"]
+    launches[figures] = both.groupby(number, sort=False)[figures].median()
+    return _quantity(launches, "time")
 
 
 def paired_memory(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
@@ -60,9 +61,10 @@ def time_levels(timings: pd.DataFrame) -> pd.DataFrame:
     """Per quantity and launch: value (median seconds a call), log_level (log of its multiple of one read of y)."""
     paired = paired_log_ratios(timings, READ, base_phase="apply").rename(columns={"log_ratio": "log_level"})
     paired = paired[~paired["method"].isin(YARDSTICKS)]
-    by = [*(name for name in timings.columns if name not in OF_A_BLOCK), "launch"]
-    medians = paired.groupby(by, sort=False)[["seconds", "log_level"]].median().reset_index()
-    return _quantity(medians.rename(columns={"seconds": "value"}), "time")
+    columns = [*(name for name in timings.columns if name not in OF_A_BLOCK), "launch"]
+    number, launches = _numbered(paired[columns], ["case", "method", "phase", "clock", "launch"])
+    launches[["value", "log_level"]] = paired.groupby(number, sort=False)[["seconds", "log_level"]].median()
+    return _quantity(launches, "time")
 
 
 def memory_levels(memory: pd.DataFrame) -> pd.DataFrame:
@@ -89,13 +91,18 @@ def unvarying_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     These are the quantities whose figure each side repeats in every launch, and those with a figure that is not finite.
     """
     by = _cell_and_quantity(pairs.columns)
-    return _unvarying(*(_repeated(pairs.rename(columns={side: "value"}), by) for side in ("base", "head")))
+    if pairs.empty:
+        return pairs[[*by, "base", "head"]].assign(launches=0)
+    number, quantities = _numbered(pairs[by], IDENTITY)
+    one, two = (_repeated(pairs.rename(columns={side: "value"}), number) for side in ("base", "head"))
+    return _unvarying(one, two, quantities)
 
 
 def unvarying_levels(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     """The same for levels; those of the base may come from several runs."""
-    by = _cell_and_quantity(head.columns)
-    return _unvarying(_repeated(base, by), _repeated(head, by))
+    both = pd.concat([base, head], ignore_index=True)
+    number, quantities = _numbered(both[_cell_and_quantity(head.columns)], IDENTITY)
+    return _unvarying(_repeated(base, number[: len(base)]), _repeated(head, number[len(base) :]), quantities)
 
 
 def not_finite(figures: pd.DataFrame) -> pd.DataFrame:
@@ -105,14 +112,16 @@ def not_finite(figures: pd.DataFrame) -> pd.DataFrame:
 
 def without(samples: pd.DataFrame, quantities: pd.DataFrame) -> pd.DataFrame:
     """The rows of `samples` whose quantity is not among `quantities`."""
+    if quantities.empty:
+        return samples
     ours, theirs = (pd.MultiIndex.from_frame(rows[IDENTITY]) for rows in (samples, quantities))
     return samples[~ours.isin(theirs)]
 
 
 def changes_of_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     """Per quantity, from paired launches: base, head, effect, error, freedom, launches."""
-    by = _cell_and_quantity(pairs.columns)
-    table = pairs.groupby(by, sort=False).agg(
+    number, quantities = _numbered(pairs[_cell_and_quantity(pairs.columns)], IDENTITY)
+    table = pairs.groupby(number, sort=False).agg(
         base=("base", "median"),
         head=("head", "median"),
         effect=("log_ratio", "mean"),
@@ -120,10 +129,10 @@ def changes_of_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
         launches=("log_ratio", "size"),
         known=("log_ratio", "count"),
     )
-    table = table.reset_index()
     error = table.pop("spread") / np.sqrt(table["launches"])
     whole = table.pop("known") == table["launches"]  # pandas' mean skips NaN, which must not pass unnoticed
-    return table.assign(effect=table["effect"].where(whole), error=error, freedom=table["launches"] - 1.0)
+    table = table.assign(effect=table["effect"].where(whole), error=error, freedom=table["launches"] - 1.0)
+    return pd.concat([quantities, table], axis=1)
 
 
 def changes_of_levels(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
@@ -194,28 +203,35 @@ def _moments(levels: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     )
 
 
-def _repeated(samples: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Per quantity: value (the largest of its launches; NaN if any is NaN), launches, finite (whether value is), and
-    repeated (whether enough launches have this one value)."""
-    judged = samples[samples["kind"].isin(FEWEST_REPEATS)]
-    table = judged.groupby(by, sort=False)["value"].agg(
-        # NumPy's maximum is NaN if any value is; that of pandas skips NaN.
-        value=lambda values: np.max(values.to_numpy(dtype=float)),
-        launches="size",
-        different="nunique",
-    )
-    enough = table["launches"] >= table.index.get_level_values("kind").map(FEWEST_REPEATS).to_numpy(dtype=float)
-    return table.assign(finite=np.isfinite(table["value"]), repeated=enough & (table.pop("different") == 1))
+def _numbered(rows: pd.DataFrame, by: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
+    """The number of each row's group, from 0 in the order of appearance, and the first row of each group.
+
+    by: a few columns that determine the others: pandas takes as long for every further column that it groups by.
+    """
+    number = rows.groupby(by, sort=False).ngroup().to_numpy()
+    return number, rows[~pd.Series(number).duplicated().to_numpy()].reset_index(drop=True)
 
 
-def _unvarying(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
+def _repeated(samples: pd.DataFrame, number: np.ndarray) -> pd.DataFrame:
+    """Per number of a quantity: value (the largest of its launches; NaN if any is NaN), launches, finite (whether value
+    is), and repeated (whether enough launches have this one value)."""
+    judged = samples["kind"].isin(FEWEST_REPEATS).to_numpy()
+    groups, kinds = (samples.loc[judged, name].groupby(number[judged], sort=False) for name in ("value", "kind"))
+    launches = groups.size()
+    value = groups.max().where(groups.count() == launches)  # pandas' maximum skips NaN
+    least = kinds.first().map(FEWEST_REPEATS).astype(float)
+    repeated = (launches >= least) & (groups.nunique() == 1)
+    return pd.DataFrame({"value": value, "launches": launches, "finite": np.isfinite(value), "repeated": repeated})
+
+
+def _unvarying(base: pd.DataFrame, head: pd.DataFrame, quantities: pd.DataFrame) -> pd.DataFrame:
     """base, head, launches of the quantities that both sides repeat, or that are not finite on a side and so have no
-    mean. base, head: results of `_repeated`."""
+    mean. base, head: results of `_repeated`; quantities: the one of each number."""
     both = base.merge(head, left_index=True, right_index=True, suffixes=("_base", "_head"))
     chosen = (both["repeated_base"] & both["repeated_head"]) | ~(both["finite_base"] & both["finite_head"])
     both = both[chosen].rename(columns={"value_base": "base", "value_head": "head"})
     launches = both[["launches_base", "launches_head"]].min(axis=1).astype(int)
-    return both[["base", "head"]].assign(launches=launches).reset_index()
+    return quantities.join(both[["base", "head"]].assign(launches=launches), how="inner").reset_index(drop=True)
 
 
 def _side_by_side(base: pd.DataFrame, head: pd.DataFrame, within: list[str], value: str) -> pd.DataFrame:
