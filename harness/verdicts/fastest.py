@@ -6,7 +6,7 @@ fastest would be called faster than native in 8 to 17 % of cases, and in the nex
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -90,18 +90,15 @@ def fastest(timings: pd.DataFrame) -> pd.DataFrame:
 def fastest_of(ranked: pd.DataFrame) -> pd.DataFrame:
     """The same as `fastest`, from rows of `standings`."""
     ranked = first_clock(ranked)
-    ranked = ranked[ranked["standing"] != UNRANKED]
-    best = [row for _, rows in ranked.groupby(["case", "phase"], sort=False) for row in _answer(rows)]
-    return pd.DataFrame(best, columns=[*ranked.columns, "fastest"])
-
-
-def _answer(rows: pd.DataFrame) -> Iterator[dict[Hashable, Any]]:
-    """The answer from the ranked methods of one case and phase; none if there is nothing to compare native with."""
-    first = rows[rows["standing"].isin((FASTEST, SHARED))]
-    leader = first if len(first) else rows[rows["method"] == BASE]
-    if len(rows) > 1 and len(leader):
-        (best,) = leader.nlargest(1, "speedup").to_dict("records")
-        yield best | {"fastest": TOGETHER.join(sorted(leader["method"]))}
+    ranked = ranked[ranked["standing"] != UNRANKED].reset_index(drop=True)
+    number = ranked.groupby(["case", "phase"], sort=False).ngroup()
+    surely = ranked["standing"].isin((FASTEST, SHARED))
+    leading = surely | (~surely.groupby(number).transform("any") & (ranked["method"] == BASE))
+    compared = number.groupby(number).transform("size") > 1  # else there is nothing to compare native with
+    leaders = ranked[leading & compared]
+    groups = leaders.sort_values("method").groupby(number.loc[leaders.index])  # in the order of their numbers
+    best = leaders.loc[leaders["speedup"].groupby(number.loc[leaders.index]).idxmax()]
+    return best.assign(fastest=groups["method"].agg(TOGETHER.join).to_numpy()).reset_index(drop=True)
 
 
 def _standings(log_ratios: np.ndarray, tail: float) -> Iterator[tuple[float, float, float, int, str]]:
