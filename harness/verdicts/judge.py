@@ -88,7 +88,9 @@ def judge(changes: pd.DataFrame, tolerance: Mapping[str, float]) -> pd.DataFrame
         found=found,
         verdict=np.select([found, within & np.isfinite(size) & ~few], [words, "same"], "inconclusive"),
     )
-    return judged.assign(reason=[_reason(row) for row in judged.to_dict("records")])
+    open_rows = judged[judged["verdict"] == "inconclusive"]
+    reasons = pd.Series([_reason(row) for row in open_rows.to_dict("records")], open_rows.index, dtype=object)
+    return judged.assign(reason=reasons.reindex(judged.index, fill_value=""))
 
 
 def launches_needed(changes: pd.DataFrame, tolerance: Mapping[str, float]) -> int | None:
@@ -201,8 +203,7 @@ def _settled(
 
 
 def _reason(row: Row) -> str:
-    if row["verdict"] != "inconclusive":
-        return ""
+    """Why a row is inconclusive."""
     if row["launches"] < FEWEST_LAUNCHES:
         return f"{TOO_FEW} (it has {row['launches']}), too few to judge even a large change"
     if np.isnan(row["effect"]) or np.isnan(row["error"]):

@@ -65,9 +65,10 @@ def contradicted(timings: pd.DataFrame) -> pd.DataFrame:
     Columns: the cell, `phase` and `pace`, the ratio of the medians over blocks. Each clock has blocks of its own, in
     the same rounds.
     """
-    medians = timings.groupby(_key(timings), sort=False)["seconds"].median().unstack("clock")
-    if not {WALL, DEVICE_CLOCK} <= set(medians):
-        return pd.DataFrame(columns=[*medians.index.names, "pace"])
+    key = _key(timings)
+    if not {WALL, DEVICE_CLOCK} <= set(timings["clock"]):
+        return pd.DataFrame(columns=[*key[:-1], "pace"])
+    medians = timings.groupby(key, sort=False)["seconds"].median().unstack("clock")
     ratios = (medians[DEVICE_CLOCK] / medians[WALL]).rename("pace").reset_index()
     return ratios[ratios["pace"] > PACE_BOUND]
 
