@@ -118,6 +118,8 @@ def test_the_committed_figures_are_what_the_committed_tables_give(
         name.removesuffix(".png") for name in names if name.endswith(".png")
     }
     for figure in drawn.glob("*.png") if pinned() else ():
+        if figure.read_bytes() == (committed / figure.name).read_bytes():
+            continue
         mine, theirs = (matplotlib.image.imread(each / figure.name) for each in (drawn, committed))
         assert mine.shape == theirs.shape, figure.name
         assert int((np.abs(mine - theirs).max(axis=-1) > UNLIKE).sum()) <= MOST_UNLIKE, figure.name
