@@ -7,12 +7,11 @@ fastest would be called faster than native in 8 to 17 % of cases, and in the nex
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from harness.methods import registered
 from harness.tables import first_clock
@@ -132,11 +131,5 @@ def _intervals(values: np.ndarray, tail: float) -> tuple[np.ndarray, np.ndarray,
     mean = np.where(count > 0, np.where(finite, values, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
     squares = np.where(finite, values - mean, 0.0) ** 2
     error = np.sqrt(squares.sum(axis=0) / np.maximum(count - 1, 1) / np.maximum(count, 1))
-    half = np.array([_quantile(tail, size - 1) if size >= FEWEST_LAUNCHES else np.nan for size in count.tolist()])
+    half = np.where(count >= FEWEST_LAUNCHES, -special.stdtrit(np.maximum(count - 1, 1), tail), np.nan)
     return mean - half * error, mean, mean + half * error, count
-
-
-@cache
-def _quantile(tail: float, freedom: int) -> float:
-    """The quantile of Student's t that is exceeded with this probability; cached, since scipy takes long to find it."""
-    return float(stats.t.isf(tail, freedom))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from harness.verdicts.changes import IDENTITY
 from harness.verdicts.floors import added, exact_floors, floors
@@ -68,13 +68,12 @@ def judge(changes: pd.DataFrame, tolerance: Mapping[str, float]) -> pd.DataFrame
     # t is undefined without a degree of freedom; the error of a single launch is NaN, so it decides nothing anyway.
     freedom = table["freedom"].clip(lower=1).to_numpy(dtype=float)
     p = _p_values(size, error, freedom, margin)
-    adjusted = stats.false_discovery_control(p) if len(p) else p
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * error
+    half = special.stdtrit(freedom, (1 + CONFIDENCE) / 2) * error
     few = (table["launches"] < FEWEST_LAUNCHES).to_numpy()
-    found = (adjusted <= FALSE_DISCOVERIES) & ~few
+    found = _discovered(p) & ~few
     within = size + half <= margin
     shown = np.where((table["launches"] < FEWEST_WITH_INTERVAL) | ~(half <= WIDEST), np.nan, half)
-    detectable = (_one_of_all(len(table), freedom) + stats.t.ppf(POWER, freedom)) * error
+    detectable = (_one_of_all(len(table), freedom) + special.stdtrit(freedom, POWER)) * error
     words = np.where(table["effect"] > 0, _words(table, GROWN), _words(table, SHRUNK))
     with np.errstate(over="ignore"):  # t of two launches is in the thousands: then no change is detectable (infinite)
         smallest = np.expm1(detectable)
@@ -106,7 +105,7 @@ def launches_needed(changes: pd.DataFrame, tolerance: Mapping[str, float]) -> in
     beyond = np.log1p(table["kind"].map(tolerance).to_numpy(dtype=float))
     for launches in LAUNCHES_TRIED:
         error, freedom = np.sqrt(pooled.to_numpy(dtype=float) / launches), np.full(len(table), launches - 1.0)
-        detectable = (_one_of_all(len(table), freedom) + stats.t.ppf(POWER, freedom)) * error
+        detectable = (_one_of_all(len(table), freedom) + special.stdtrit(freedom, POWER)) * error
         if _settled(table, beyond, detectable, error, freedom).all():
             return launches
     return None
@@ -179,13 +178,21 @@ def _p_values(size: np.ndarray, error: np.ndarray, freedom: np.ndarray, margin: 
     """Two-sided p-values of changes beyond the margin. Without any spread p is 0 or 1; if a figure is NaN, p is 1."""
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(error == 0, np.where(size > margin, np.inf, -np.inf), (size - margin) / error)
-    p = np.minimum(1.0, 2 * stats.t.sf(t, freedom))
+    p = np.minimum(1.0, 2 * special.stdtr(freedom, -t))
     return np.where(np.isnan(p), 1.0, p)
+
+
+def _discovered(p: np.ndarray) -> np.ndarray:
+    """Which p-values are discoveries: those up to the largest that is at most FALSE_DISCOVERIES times its rank over the
+    number of all (Benjamini and Hochberg 1995)."""
+    ranked = np.sort(p)
+    held = ranked[ranked <= FALSE_DISCOVERIES * np.arange(1, len(p) + 1) / max(1, len(p))]
+    return np.asarray(p <= held.max(initial=-1.0))
 
 
 def _one_of_all(rows: int, freedom: np.ndarray) -> np.ndarray:
     """The t that a change must exceed to be found if it is the only one among this many rows."""
-    return np.asarray(stats.t.ppf(1 - FALSE_DISCOVERIES / (2 * max(1, rows)), freedom))
+    return np.asarray(special.stdtrit(freedom, 1 - FALSE_DISCOVERIES / (2 * max(1, rows))))
 
 
 def _settled(
@@ -196,7 +203,7 @@ def _settled(
     # The effects are not looked at, so stopping by this rule does not raise the rate of false alarms.
     margin = _margin(table, beyond, table["base"])
     would_find = detectable <= np.log1p(DETECTABLE) + margin - beyond
-    quantiles = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) + stats.t.ppf((1 + POWER) / 2, freedom)
+    quantiles = special.stdtrit(freedom, (1 + CONFIDENCE) / 2) + special.stdtrit(freedom, (1 + POWER) / 2)
     # With a margin of 0 nothing that varies can ever be called the same, so waiting for it would be in vain.
     would_be_same = (quantiles * error <= margin) | (margin == 0)
     return np.asarray(would_find & would_be_same)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special
+import scipy  # whose part optimize is imported by its first use, since that takes half a second
+from scipy import special
 
 MOST_FREEDOM = 40.0
 """The most degrees of freedom that the other quantities may add, however alike their variances are. More would hardly
@@ -69,7 +70,7 @@ def _common(between: pd.Series, within: pd.Series) -> float:
     least = most * 1e-9
     if most == 0 or surplus(least) <= 0:
         return 0.0  # the spread of the launches explains the spread of the runs
-    return float(optimize.brentq(surplus, least, most, xtol=least))
+    return float(scipy.optimize.brentq(surplus, least, most, xtol=least))
 
 
 def _prior_freedom(ratios: np.ndarray, own_freedom: float) -> float:
@@ -89,4 +90,4 @@ def _prior_freedom(ratios: np.ndarray, own_freedom: float) -> float:
     if beyond <= most:
         return np.inf  # at least MOST_FREEDOM, to which the caller cuts it
     # trigamma(1e-3) is a million, which no variance of logarithms reaches, so the two ends enclose the root.
-    return 2 * float(optimize.brentq(lambda half: special.polygamma(1, half) - beyond, 1e-3, MOST_FREEDOM / 2))
+    return 2 * float(scipy.optimize.brentq(lambda half: special.polygamma(1, half) - beyond, 1e-3, MOST_FREEDOM / 2))

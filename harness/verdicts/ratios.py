@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from harness.vocabulary import BASE_PHASE, many
 
@@ -51,7 +51,7 @@ def intervals(medians: pd.DataFrame, by: list[str], value: str, confidence: floa
     """
     grouped = medians.groupby(by, sort=False, observed=True)[value]
     table = grouped.agg(mean="mean", spread="std", launches="count").reset_index()
-    quantile = stats.t.ppf((1 + confidence) / 2, np.maximum(table["launches"] - 1, 1))
+    quantile = special.stdtrit(np.maximum(table["launches"] - 1, 1), (1 + confidence) / 2)
     half = quantile * table["spread"] / np.sqrt(table["launches"])
     half = half.where((table["launches"] >= FEWEST_LAUNCHES) & (half <= WIDEST))
     return table.assign(low=table["mean"] - half, high=table["mean"] + half).drop(columns="spread")
