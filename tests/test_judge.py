@@ -23,7 +23,7 @@ from harness.verdicts.changes import (
     without,
 )
 from harness.verdicts.floors import MEMORY_ADDED
-from harness.verdicts.judge import FEWEST_LAUNCHES, JUDGED_METRICS, confirm, judge, judge_unvarying
+from harness.verdicts.judge import FALSE_DISCOVERIES, FEWEST_LAUNCHES, JUDGED_METRICS, confirm, judge, judge_unvarying
 from tests.fake_run import key, memory_table, noise
 from tests.simulated import TOLERANCE, drawn_changes
 
@@ -104,6 +104,20 @@ def test_false_discoveries_are_controlled_over_all_quantities() -> None:
     assert words(judged({"a": sample}))["a"] == "slower"
     many = judged({"a": sample} | {f"b{number}": noise(number) for number in range(1000)})
     assert words(many)["a"] != "slower"
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.03, 0.05, 0.06])
+def test_discoveries_are_those_of_benjamini_and_hochberg(effect: float) -> None:
+    """Many of them: with Bonferroni's bound for each, fewer would be found."""
+    found = at_once = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        table = judge(drawn_changes(rng.normal(rng.choice([0.0, effect], 200), 0.02, size=(12, 200))), TOLERANCE)
+        adjusted = stats.false_discovery_control(table["p"])
+        assert table["found"].tolist() == (adjusted <= FALSE_DISCOVERIES).tolist()
+        found += int(table["found"].sum())
+        at_once += int((table["p"] <= FALSE_DISCOVERIES / len(table)).sum())
+    assert found > at_once > 300 or effect < 0.05
 
 
 EFFECTS = st.lists(st.floats(-0.3, 0.3), min_size=1, max_size=14)
