@@ -15,7 +15,7 @@ import pandas as pd
 
 from harness.verdicts.floors import added
 from harness.verdicts.pooling import pooled_variances
-from harness.verdicts.ratios import OF_A_BLOCK, paired_log_ratios
+from harness.verdicts.ratios import LAUNCH_OF_PHASE, OF_A_BLOCK, numbered, paired_log_ratios
 from harness.vocabulary import YARDSTICKS
 
 QUANTITY = ("kind", "phase", "clock", "tensor", "reference", "metric")
@@ -40,7 +40,7 @@ def paired_times(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     both = _side_by_side(base, head, ["phase", "clock", "launch", "round"], "seconds")
     # Taken within a round, in which a disturbance hits both sides, and only then reduced to one number a launch.
     both["log_ratio"] = np.log(both["head"] / both["base"])
-    number, launches = _numbered(both.drop(columns="round"), ["case", "method", "phase", "clock", "launch"])
+    number, launches = numbered(both.drop(columns="round"), LAUNCH_OF_PHASE)
     figures = ["base", "head", "log_ratio"]
     launches[figures] = both.groupby(number, sort=False)[figures].median()
     return _quantity(launches, "time")
@@ -62,7 +62,7 @@ def time_levels(timings: pd.DataFrame) -> pd.DataFrame:
     paired = paired_log_ratios(timings, READ, base_phase="apply").rename(columns={"log_ratio": "log_level"})
     paired = paired[~paired["method"].isin(YARDSTICKS)]
     columns = [*(name for name in timings.columns if name not in OF_A_BLOCK), "launch"]
-    number, launches = _numbered(paired[columns], ["case", "method", "phase", "clock", "launch"])
+    number, launches = numbered(paired[columns], LAUNCH_OF_PHASE)
     launches[["value", "log_level"]] = paired.groupby(number, sort=False)[["seconds", "log_level"]].median()
     return _quantity(launches, "time")
 
@@ -93,7 +93,7 @@ def unvarying_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     by = _cell_and_quantity(pairs.columns)
     if pairs.empty:
         return pairs[[*by, "base", "head"]].assign(launches=0)
-    number, quantities = _numbered(pairs[by], IDENTITY)
+    number, quantities = numbered(pairs[by], IDENTITY)
     one, two = (_repeated(pairs.rename(columns={side: "value"}), number) for side in ("base", "head"))
     return _unvarying(one, two, quantities)
 
@@ -101,7 +101,7 @@ def unvarying_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
 def unvarying_levels(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     """The same for levels; those of the base may come from several runs."""
     both = pd.concat([base, head], ignore_index=True)
-    number, quantities = _numbered(both[_cell_and_quantity(head.columns)], IDENTITY)
+    number, quantities = numbered(both[_cell_and_quantity(head.columns)], IDENTITY)
     return _unvarying(_repeated(base, number[: len(base)]), _repeated(head, number[len(base) :]), quantities)
 
 
@@ -120,19 +120,14 @@ def without(samples: pd.DataFrame, quantities: pd.DataFrame) -> pd.DataFrame:
 
 def changes_of_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     """Per quantity, from paired launches: base, head, effect, error, freedom, launches."""
-    number, quantities = _numbered(pairs[_cell_and_quantity(pairs.columns)], IDENTITY)
-    table = pairs.groupby(number, sort=False).agg(
-        base=("base", "median"),
-        head=("head", "median"),
-        effect=("log_ratio", "mean"),
-        spread=("log_ratio", "std"),
-        launches=("log_ratio", "size"),
-        known=("log_ratio", "count"),
-    )
-    error = table.pop("spread") / np.sqrt(table["launches"])
-    whole = table.pop("known") == table["launches"]  # pandas' mean skips NaN, which must not pass unnoticed
-    table = table.assign(effect=table["effect"].where(whole), error=error, freedom=table["launches"] - 1.0)
-    return pd.concat([quantities, table], axis=1)
+    number, quantities = numbered(pairs[_cell_and_quantity(pairs.columns)], IDENTITY)
+    groups = pairs.groupby(number, sort=False)
+    of_logs = groups["log_ratio"].agg(["mean", "std", "size", "count"])
+    launches = of_logs["size"]
+    effect = of_logs["mean"].where(of_logs["count"] == launches)  # pandas' mean skips NaN, and must not do so unnoticed
+    error = of_logs["std"] / np.sqrt(launches)
+    table = groups[["base", "head"]].median().assign(effect=effect, launches=launches, error=error)
+    return pd.concat([quantities, table.assign(freedom=launches - 1.0)], axis=1)
 
 
 def changes_of_levels(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
@@ -201,15 +196,6 @@ def _moments(levels: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         between=runs["between"],
         runs=runs["runs"],
     )
-
-
-def _numbered(rows: pd.DataFrame, by: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
-    """The number of each row's group, from 0 in the order of appearance, and the first row of each group.
-
-    by: a few columns that determine the others: pandas takes as long for every further column that it groups by.
-    """
-    number = rows.groupby(by, sort=False).ngroup().to_numpy()
-    return number, rows[~pd.Series(number).duplicated().to_numpy()].reset_index(drop=True)
 
 
 def _repeated(samples: pd.DataFrame, number: np.ndarray) -> pd.DataFrame:

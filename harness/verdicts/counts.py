@@ -32,7 +32,8 @@ def judge_counts(base: pd.DataFrame, head: pd.DataFrame, tolerance: float) -> pd
     low and high are the smallest and the largest ratio of a count of the head to one of the base. A phase has `more`
     instructions if even the smallest ratio is beyond the tolerance, `fewer` if even the largest is, and is the `same`
     if both are within it, or if all counts are within the floor of each other. launches: counts of the side with
-    fewer; detectable: how far the counts of one side differ, relatively. Without a count there is no column either.
+    fewer; detectable: how far the counts of one side differ, relatively. If a side counted nothing, the result has
+    neither rows nor columns.
     """
     if base.empty or head.empty:
         return pd.DataFrame()

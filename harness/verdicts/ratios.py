@@ -20,6 +20,9 @@ WIDEST = np.log(1000.0)
 PHASE_OF_CELL = ["case", "method", "phase"]
 """The columns that identify a phase of a cell."""
 
+LAUNCH_OF_PHASE = [*PHASE_OF_CELL, "clock", "launch"]
+"""The columns that identify the blocks of one phase of a cell in one launch, by one clock."""
+
 OF_A_BLOCK = ("launch", "round", "position", "calls", "seconds")
 """The columns of timings.csv that differ between the blocks of one phase of a cell by one clock."""
 
@@ -41,6 +44,15 @@ def paired_log_ratios(timings: pd.DataFrame, base: str = "native", base_phase: s
 def launch_medians(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
     """The median of a column in each launch; the launch is the unit of every interval."""
     return frame.groupby([*by, "launch"], sort=False, observed=True)[value].median().reset_index()
+
+
+def numbered(rows: pd.DataFrame, by: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
+    """The number of each row's group, from 0 in the order of appearance, and the first row of each group.
+
+    by: a few columns that determine the others: pandas takes as long for every further column that it groups by.
+    """
+    number = rows.groupby(by, sort=False).ngroup().to_numpy()
+    return number, rows[~pd.Series(number).duplicated().to_numpy()].reset_index(drop=True)
 
 
 def intervals(medians: pd.DataFrame, by: list[str], value: str, confidence: float = CONFIDENCE) -> pd.DataFrame:
