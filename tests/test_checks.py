@@ -16,6 +16,7 @@ from harness.topk.checks import wrong_outcome
 from harness.topk.distributions import DISTRIBUTIONS
 from harness.topk.outcome import run_once
 from harness.topk.problems import Problem, draw
+from harness.topk.relaxed import wrong_relaxed_gradients
 from harness.vocabulary import DTYPES
 from harness.worker.failures import failure
 from harness.worker.open_case import OpenCase
@@ -261,6 +262,29 @@ def test_a_relaxation_is_held_to_shape_and_dtype() -> None:
     assert wrong_outcome(relaxed, wrong, problem, "square") == ""
     assert wrong_outcome(relaxed, replace(outcome, values=outcome.values[:3]), problem, "square")
     assert wrong_outcome(relaxed, replace(outcome, values=outcome.values.double()), problem, "square")
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "row", "y", "said"),
+    [
+        ("dy", "inf", 0, 1.0, "1 entries of dy are not finite"),
+        ("dy", "inf", 0, 40000.0, ""),  # the cotangent of a square, 2 y, overflows in float16
+        ("dy", "nan", 0, "-inf", ""),
+        ("dy", "nan", 1, "-inf", "1 entries of dy are not finite"),
+        ("dx", "inf", 0, 1.0, ""),
+        ("dx", "nan", 0, 1.0, "1 entries of dx are NaN"),
+        ("dx", "nan", 0, "inf", ""),
+        ("dx", "nan", 1, "inf", "1 entries of dx are NaN"),
+        ("dW", "-inf", 1, 1.0, ""),
+        ("dW", "nan", 1, 1.0, "1 entries of dW are NaN"),
+        ("dW", "nan", 1, "nan", ""),
+    ],
+)
+def test_what_is_finite_gives_a_relaxation_finite_gradients(name: str, entry: str, row: int, y: Any, said: str) -> None:
+    """y: an entry of row 0, where row 1 is finite."""
+    read, gradient = (torch.zeros(2, 3, dtype=torch.float16) for _ in range(2))
+    read[0, 1], gradient[row, 2] = float(y), float(entry)
+    assert wrong_relaxed_gradients({"none": None, name: gradient}, read) == said
 
 
 @swept("rows", [1, 3])

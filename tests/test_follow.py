@@ -22,8 +22,9 @@ from harness.worker.failures import Incorrect, failure
 from harness.worker.open_case import OpenCase
 from harness.worker.serve import serve
 from tests.asking import opening
-from tests.planted import remembering
+from tests.planted import remembering, soft
 from tests.present import absent
+from tests.swept import swept
 
 PLANTED = "tests.planted.remembering:"
 STALE = "does not follow what it reads"
@@ -168,6 +169,34 @@ def test_a_gradient_that_one_call_does_not_show_is_incorrect(name: str, said: st
     reply = opened(Case(n=64, k=4, rows=rows), "backward").check(f"tests.planted.gradients:{name}", measure=())
     assert reply["status"] == "incorrect", reply
     assert reply["reason"].startswith(said)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("phase", ["backward", "step", "jvp", "vjp", "pipeline"])
+@swept("rows", [1, 3])
+@swept("loss", ["linear", "square"])
+@swept("becomes", list(soft.GRADIENTS))
+def test_a_gradient_of_a_relaxation_is_finite(becomes: str, loss: str, rows: int, phase: str, first: int) -> None:
+    """What it should be nobody can say. first: the derivatives that are right."""
+    parameters = (("becomes", becomes), ("first", first))
+    case = opened(Case(n=64, k=4, rows=rows, d=8, parameters=parameters), phase, loss=loss)
+    reply = verdict(case, "tests.planted.soft:soft_gradient")
+    # A product of infinities is an infinity, as that of an overflow is, and where they cancel it is NaN.
+    overflows = becomes == "infinite" and phase == "pipeline" and reply["status"] == "ok"
+    wrong = becomes not in ("none", "scaled") and not overflows
+    assert reply["status"] == ("incorrect" if wrong else "ok"), reply
+    assert re.search("entries of (dy|dx|dW|the derivative) are (not finite|NaN)", reply["reason"]) or not wrong, reply
+
+
+@swept("distribution", ["nonfinite", "overflow"])
+@swept("phase", ["backward", "step", "jvp", "vjp", "pipeline"])
+@swept("rows", [1, 3])
+def test_no_gradient_of_a_relaxation_is_blamed_beside_what_is_not_finite(
+    distribution: str, phase: str, rows: int
+) -> None:
+    case = opened(Case(n=64, k=4, rows=rows, d=8, dtype="float16", distribution=distribution), phase, loss="square")
+    reply = verdict(case, "tests.planted.soft:soft_gradient")
+    assert reply["status"] == "ok", reply
 
 
 def test_a_sparse_gradient_of_the_weights_is_incorrect() -> None:

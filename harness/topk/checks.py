@@ -32,7 +32,7 @@ from harness.topk.bounded import (
 from harness.topk.modes import result_dtypes
 from harness.topk.outcome import Outcome, Selected, as_float64, as_rows, bits, cotangent_of, selected_of
 from harness.topk.problems import Drawn, Problem
-from harness.topk.relaxed import wrong_relaxation
+from harness.topk.relaxed import wrong_relaxation, wrong_relaxed_gradients
 
 
 @torch.no_grad()
@@ -76,11 +76,17 @@ def wrong_derivative(method: Method, phase: str, result: Any, problem: Problem, 
     like = values if phase == "jvp" else problem.y
     if not wrong and (derivative.shape, derivative.dtype) != (like.shape, like.dtype):
         wrong = f"the derivative is {_kind(derivative)}, not {_kind(like)}"
-    if not wrong and phase == "jvp" and method.exact:
-        unequal = _unequal(derivative, problem.weights.gather(-1, indices), problem)
-        if len(unequal):
-            wrong = f"{len(unequal)} entries are not the tangent at their index"
+    if not wrong and phase == "jvp":
+        wrong = _wrong_tangent(method, derivative, indices, problem)
     return wrong and f"{phase}: {wrong}"
+
+
+def _wrong_tangent(method: Method, derivative: torch.Tensor, indices: torch.Tensor, problem: Problem) -> str:
+    """Why the derivative of jvp is not that of the weights as a tangent, or ''."""
+    if not method.exact:
+        return wrong_relaxed_gradients({"the derivative": derivative}, problem.y)
+    unequal = _unequal(derivative, problem.weights.gather(-1, indices), problem)
+    return f"{len(unequal)} entries are not the tangent at their index" if len(unequal) else ""
 
 
 def same_bits(outcome: Outcome, native: Selected) -> bool:

@@ -17,6 +17,7 @@ from harness.methods import Method
 from harness.topk.checks import wrong_derivative, wrong_move, wrong_outcome
 from harness.topk.outcome import Outcome, cotangent_of, run_once
 from harness.topk.problems import Problem
+from harness.topk.relaxed import wrong_relaxed_gradients
 from harness.topk.results import Remembered
 from harness.topk.transforms import as_product
 from harness.vocabulary import YARDSTICKS
@@ -110,7 +111,8 @@ class Asked:
         """Why what the phase returned (by name, as in results.PARTS) is wrong, or ''.
 
         A result that is plainly right passes at once. Only the others go through checks.py, which allows for every
-        exception of an arithmetic and costs far more. Gradients of relaxations pass unseen: nothing says what is right.
+        exception of an arithmetic and costs far more. Of the gradients of relaxations only NaN and infinities are
+        wrong, because nothing defines what they are.
         """
         if self.method.name in YARDSTICKS:
             return wrong_move(found["values"], self.content.problem.y)
@@ -130,7 +132,9 @@ class Asked:
         return "" if self._is_selection(values, indices) else self._wrong_outcome(values, indices)
 
     def _wrong_backward(self, dy: torch.Tensor) -> str:
-        if not self.method.exact or self.cotangent is None or self.selected is None:
+        if not self.method.exact:
+            return wrong_relaxed_gradients({"dy": dy}, self.content.problem.y)
+        if self.cotangent is None or self.selected is None:
             return ""
         indices = self.selected()
         if not self._are_indices(indices):
@@ -165,7 +169,9 @@ class Asked:
         return wrong_derivative(self.method, "vjp", (values, derivative, indices), problem, "linear")
 
     def _wrong_pipeline(self, dW: torch.Tensor, dx: torch.Tensor) -> str:
-        if not self.method.exact or self.content.gradients.matches((dW, dx)):
+        if not self.method.exact:
+            return wrong_relaxed_gradients({"dx": dx, "dW": dW}, self.content.multiplied.y)
+        if self.content.gradients.matches((dW, dx)):
             return ""
         product, problem = as_product(self.method), self.content.multiplied
         own = run_once(product, problem, self.loss, with_dS=False)

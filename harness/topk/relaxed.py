@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from harness.methods import Method
@@ -16,7 +18,8 @@ def wrong_relaxation(method: Method, outcome: Outcome, problem: Problem) -> str:
     """Why the outcome of a method that is not exact is wrong, or ''.
 
     The indices must be distinct and in range, and the values finite in rows where y is. The values of a mask
-    (`selector(mask=True)`) must be y at their index times a weight between 0 and 1.
+    (`selector(mask=True)`) must be y at their index times a weight between 0 and 1. For gradients, see
+    `wrong_relaxed_gradients`.
     """
     indices, values, y = (tensor.detach().cpu() for tensor in (outcome.indices, outcome.values, outcome.y))
     if int(indices.min()) < 0 or int(indices.max()) >= problem.case.n:
@@ -26,6 +29,31 @@ def wrong_relaxation(method: Method, outcome: Outcome, problem: Problem) -> str:
     finite = y.isfinite().all(dim=-1, keepdim=True).expand_as(values)
     if unlike := int((finite & ~values.isfinite()).sum()):
         return f"{unlike} values are not finite"
+    gradients = {"dy": outcome.dy, "dx": outcome.dx, "dW": outcome.dW}
+    return _wrong_weights(method, indices, values, y, finite) or wrong_relaxed_gradients(gradients, y)
+
+
+def wrong_relaxed_gradients(gradients: Mapping[str, torch.Tensor | None], y: torch.Tensor) -> str:
+    """Why a gradient of a relaxation is wrong, or ''. None: a gradient that it does not have.
+
+    Nothing defines what they are, but in rows where y (n or rows, n) is finite they must be finite too. dx and dW, sums
+    of products, may overflow there, but not be NaN; dW is a sum over all rows.
+    """
+    finite = (2 * y).isfinite().all(dim=-1, keepdim=True)  # doubled, as the cotangent of a square loss is
+    for name, gradient in gradients.items():
+        if gradient is None:
+            continue
+        rows = (finite.all() if name == "dW" else finite).to(gradient.device)
+        unlike, what = (gradient.isnan(), "NaN") if name in ("dx", "dW") else (~gradient.isfinite(), "not finite")
+        if count := int((rows & unlike).sum()):
+            return f"{count} entries of {name} are {what}"
+    return ""
+
+
+def _wrong_weights(
+    method: Method, indices: torch.Tensor, values: torch.Tensor, y: torch.Tensor, finite: torch.Tensor
+) -> str:
+    """Why the weights of a mask are wrong, or ''. finite: where the row of a value is."""
     if not method.mask or method.implementation.forward is None:  # a second product need not have the bits of y
         return ""
     selected, weighted = y.gather(-1, indices).double(), values.double()

@@ -1,7 +1,8 @@
-"""Relaxations, each with a fault that its values or indices show."""
+"""Relaxations, each with a fault that its values, its indices or its gradients show."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -33,3 +34,49 @@ FAULTS: dict[str, tuple[Callable[[Any, Any, int], Any], str]] = {
 def soft(*, what: str = "none") -> Any:
     """The mask of a selection, with a fault."""
     return lambda y, k: FAULTS[what][0](*torch.topk(y, k), y.shape[-1])
+
+
+GRADIENTS: dict[str, Callable[[Any], Any]] = {
+    "none": lambda gradient: gradient,
+    "scaled": lambda gradient: gradient * 3,
+    "NaN": lambda gradient: gradient * float("nan"),
+    "one NaN": lambda gradient: gradient.index_fill(-1, torch.tensor([1], device=gradient.device), float("nan")),
+    "infinite": lambda gradient: gradient * float("inf"),
+}
+"""What becomes of a gradient: the first two are no fault, since nothing defines what it should be."""
+
+
+@selector(exact=False)
+def soft_gradient(*, becomes: str = "none", first: int = 0) -> Any:
+    """A selection whose derivatives, in reverse and forward mode, have a fault, apart from the first ones."""
+    calls = itertools.count()
+
+    def change(gradient: Any) -> Any:
+        return GRADIENTS[becomes if next(calls) >= first else "none"](gradient)
+
+    class Change(torch.autograd.Function):
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(values: Any) -> Any:
+            return values.clone()
+
+        @staticmethod
+        def setup_context(context: Any, inputs: Any, output: Any) -> None:
+            pass
+
+        @staticmethod
+        def backward(context: Any, *gradients: Any) -> Any:
+            return change(gradients[0])
+
+        @staticmethod
+        def jvp(context: Any, *tangents: Any) -> Any:
+            return change(tangents[0])
+
+    apply: Any = Change.apply
+
+    def select(y: Any, k: int) -> Any:
+        values, indices = y.topk(k)
+        return apply(values), indices
+
+    return select
