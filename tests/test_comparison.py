@@ -57,7 +57,7 @@ def test_a_duel_confirms_by_its_second_launches() -> None:
     never = duel_verdicts(base, head, FIRST, [], GATE)
     assert verdicts_of(never) == {"held": "inconclusive", "gone": "inconclusive", "same": "same"}
     reason = never.set_index(["method", "kind"])["reason"]["held", "time"]
-    assert re.fullmatch(r"between: \+10\.5 % \(10\.0\.\.11\.0\), and no second set of launches to confirm it", reason)
+    assert re.fullmatch(r"not confirmed: \+10\.5 % \(10\.0\.\.11\.0\), and there is no second set of launches", reason)
 
 
 def varying(run: Run, values: list[float]) -> Run:

@@ -243,7 +243,7 @@ def test_a_spread_that_could_hide_a_change_is_inconclusive() -> None:
     table = judged({"a": noise(1, sd=0.005), "b": noise(2, sd=0.05)})
     assert words(table) == {"a": "same", "b": "inconclusive"}
     missed = f"a change of {table['detectable'][1]:.1%} beyond the tolerance could be missed"
-    assert table["reason"][1] == f"between: +0.0 % (-3.1..3.2); {missed}"
+    assert table["reason"][1] == f"not sure: +0.0 % (-3.1..3.2); {missed}"
     assert table["detectable"][1] == pytest.approx(10 * math.log1p(table["detectable"][0]), rel=0.1)
     assert list(table["settled"]) == [True, False]
 
@@ -251,16 +251,16 @@ def test_a_spread_that_could_hide_a_change_is_inconclusive() -> None:
 @pytest.mark.parametrize(
     ("change", "sd", "word", "reason"),
     [
-        (0.03, 0.015, "inconclusive", "between: +3.0 % (2.0..4.0)"),  # nearly all of it is above
-        (0.02, 0.015, "inconclusive", "between: +2.0 % (1.0..3.0)"),  # half of it is above
-        (0.03, 0.012, "inconclusive", "between: +3.0 % (2.2..3.8)"),  # all of it is above, but not surely of so many
-        (-0.02, 0.015, "inconclusive", "between: -2.0 % (-2.9..-1.1)"),
-        (0.012, 0.015, "inconclusive", "between: +1.2 % (0.2..2.2)"),  # most of it is within
+        (0.03, 0.015, "inconclusive", "not sure: +3.0 % (2.0..4.0)"),  # nearly all of it is above
+        (0.02, 0.015, "inconclusive", "not sure: +2.0 % (1.0..3.0)"),  # half of it is above
+        (0.03, 0.012, "inconclusive", "not sure: +3.0 % (2.2..3.8)"),  # all of it is above, but not surely of so many
+        (-0.02, 0.015, "inconclusive", "not sure: -2.0 % (-2.9..-1.1)"),
+        (0.012, 0.015, "inconclusive", "not sure: +1.2 % (0.2..2.2)"),  # most of it is within
         (0.010, 0.015, "same", ""),
         (0.0, 0.015, "same", ""),
         (0.019, 0.0002, "same", ""),
         (0.021, 0.0002, "slower", ""),
-        (0.0201, 0.0002, "inconclusive", "between: +2.01 % (2.00..2.02)"),
+        (0.0201, 0.0002, "inconclusive", "not sure: +2.01 % (2.00..2.02)"),
         (0.05, 0.015, "slower", ""),
         (-0.05, 0.015, "faster", ""),
     ],
@@ -281,7 +281,7 @@ def test_the_same_is_said_of_no_interval_that_leaves_the_tolerance(values: list[
     assert (row["verdict"] == "same") <= inside
     outside = row["low"] > 1 + tolerance or row["high"] < 1 / (1 + tolerance)
     assert (row["verdict"] in ("slower", "faster")) <= outside
-    assert row["reason"].startswith("between: ") == (row["verdict"] == "inconclusive")
+    assert row["reason"].startswith("not sure: ") == (row["verdict"] == "inconclusive")
 
 
 @given(st.floats(-0.2, 0.2))
@@ -492,13 +492,12 @@ def test_what_is_found_must_be_found_again() -> None:
     second = judged({"a": noise(9, mean=0.08), "b": noise(3), "c": [-each for each in LARGE]})
     table = confirm(first, second)
     assert words(table) == dict.fromkeys("bcd", "inconclusive") | {"a": "slower", "e": "same"}
-    once = "between: +10.5 % (10.2..10.9), and"
-    unconfirmed = "in the second set of launches, which does not confirm it"
+    once, again = "not confirmed: +10.5 % (10.2..10.9), and", "in the second set of launches"
     assert list(table["reason"]) == [
         "",
-        f"{once} +0.0 % (-0.3..0.3) {unconfirmed}",
-        f"{once} -9.5 % (-9.8..-9.2) {unconfirmed}",
-        f"{once} no second set of launches to confirm it",
+        f"{once} +0.0 % (-0.3..0.3) {again}",
+        f"{once} -9.5 % (-9.8..-9.2) {again}",
+        f"{once} there is no second set of launches",
         "",
     ]
     assert table["ratio"][0] == pytest.approx(math.exp(0.08))  # those of the first were chosen for being large

@@ -36,7 +36,7 @@ def test_what_failed_comes_first_then_what_is_between_then_the_counts() -> None:
         [
             row("lost", "l", "it is not in the head", kind="cell", ratio=math.nan),
             row("slower", "s"),
-            row("inconclusive", "b", "between: +3.0 % (2.1..3.9)"),
+            row("inconclusive", "b", "not sure: +3.0 % (2.1..3.9)"),
             row("faster", "f"),
             row("same", "q"),
         ]
@@ -50,7 +50,7 @@ def test_what_failed_comes_first_then_what_is_between_then_the_counts() -> None:
         "faster       f",
         "5 quantities: 1 lost, 1 slower, 1 inconclusive, 1 faster, 1 same",
     ]
-    assert lines[3].endswith("time of forward: between: +3.0 % (2.1..3.9)")
+    assert lines[3].endswith("time of forward: not sure: +3.0 % (2.1..3.9)")
 
 
 def test_many_lines_are_cut_before_the_counts() -> None:
@@ -123,7 +123,7 @@ def test_a_comparison_that_leaves_something_open_names_the_duel_that_would_not()
         ({}, "1.100x (1.050..1.150)", "1.100x (1.050..1.150)"),
         ({"low": math.nan, "high": math.nan}, "1.100x", "1.100x"),
         ({"ratio": math.nan}, "", ""),
-        ({"reason": "between: +10.0 % (5.0..15.0)"}, "1.100x (1.050..1.150)", "between: +10.0 % (5.0..15.0)"),
+        ({"reason": "not sure: +10.0 % (5.0..15.0)"}, "1.100x (1.050..1.150)", "not sure: +10.0 % (5.0..15.0)"),
         ({"reason": "fewer than 8 launches"}, None, "1.100x (1.050..1.150); fewer than 8 launches"),
         ({"kind": "memory", "base": 1e6, "head": 1.2e6}, "1.100x (1.050..1.150)", None),
         ({"kind": "memory", "base": 1e6, "head": 1.2e6, "low": 1.2, "high": 1.2}, "1000000 -> 1200000 bytes", None),

@@ -166,7 +166,7 @@ def test_verdicts_begin_with_how_many_got_worse(tmp_path: Path) -> None:
     assert lead(("cell", "lost")) == ["1 of 1 quantity got worse: 1 lost."]
     undecided, few = [("time", "inconclusive")] * 2, f"{TOO_FEW}; 1.000x the instructions"
     assert lead(*undecided, reasons=[few])[1] == "2 could not be decided: there are fewer than 8 launches."
-    mixed = lead(*undecided, reasons=["between: +3.0 %", few])[1]
+    mixed = lead(*undecided, reasons=["not sure: +3.0 %", few])[1]
     assert mixed.endswith(": the interval of the change crosses the tolerance, or there are fewer than 8 launches.")
 
 
@@ -183,8 +183,10 @@ def test_every_kind_of_reason_for_an_undecided_quantity_is_named() -> None:
         "it was never measured on both sides at once",
     ):
         assert why(reason) == missing
-    assert why("between: +3.0 % (2.1..3.9)") == crossing
-    assert why("between: +3.0 %", f"{TOO_FEW} (it has 3)", "one of its counts is not a number") == (
+    assert why("not sure: +3.0 % (2.1..3.9)") == crossing
+    unconfirmed = "not confirmed: +9.0 % (8.0..9.9), and +0.0 % (-0.3..0.3) in the second set of launches"
+    assert why(unconfirmed) == "the second set of launches did not confirm the change"
+    assert why("not sure: +3.0 %", f"{TOO_FEW} (it has 3)", "one of its counts is not a number") == (
         f"{crossing}, or {short}, or {missing}"
     )
 

@@ -15,7 +15,7 @@ from harness.report.sides import side_labels, sides_text
 from harness.tables import Run
 from harness.verdicts.comparison import FAILING, counts
 from harness.verdicts.counts import INSTRUCTIONS
-from harness.verdicts.judge import BETWEEN, TOO_FEW
+from harness.verdicts.judge import TOO_FEW, UNCONFIRMED, UNSURE
 from harness.verdicts.wording import change_text, quantities_text, quantity_name, status_lines
 from harness.vocabulary import BROKEN
 
@@ -99,12 +99,13 @@ def _counted(words: Mapping[str, int]) -> str:
 def _why_undecided(verdicts: pd.DataFrame) -> str:
     """Why quantities are inconclusive, in words. A cell that neither side could measure has its own reason."""
     reasons = verdicts.loc[verdicts["verdict"] == "inconclusive", "reason"]
-    few = reasons.str.startswith(TOO_FEW)
-    missing = ~few & ~reasons.str.startswith(BETWEEN) & (reasons != "")
+    few, unconfirmed = reasons.str.startswith(TOO_FEW), reasons.str.startswith(UNCONFIRMED)
+    unsure = reasons.str.startswith(UNSURE) | (reasons == "")
     why = {
-        "the interval of the change crosses the tolerance": ~few & ~missing,
+        "the interval of the change crosses the tolerance": unsure,
+        "the second set of launches did not confirm the change": unconfirmed,
         f"there are {TOO_FEW}": few,
-        "figures to compare are missing or NaN": missing,
+        "figures to compare are missing or NaN": ~(unsure | unconfirmed | few),
     }
     return ", or ".join(words for words, these in why.items() if these.any())
 

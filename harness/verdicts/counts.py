@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from harness.verdicts.changes import QUANTITY
-from harness.verdicts.judge import change_in_percent
+from harness.verdicts.judge import UNSURE, change_in_percent
 from harness.verdicts.ratios import PHASE_OF_CELL
 
 INSTRUCTIONS = "instructions"
@@ -82,7 +82,7 @@ def _reason(row: Mapping[Any, Any]) -> str:
         return ""
     if not np.isfinite([row["ratio"], row["low"], row["high"]]).all():
         return "one of its counts is not a number"
-    return f"between: {change_in_percent(row)}, and counts of equal code differ by {row['detectable']:.2%} here"
+    return f"{UNSURE}{change_in_percent(row)}, and counts of equal code differ by {row['detectable']:.2%} here"
 
 
 def with_counts_in_reasons(verdicts: pd.DataFrame) -> pd.DataFrame:

@@ -41,8 +41,11 @@ SHRUNK = {"time": "faster", "memory": "better", "error": "better"}
 JUDGED_METRICS = ("ulp_max", "ulp_p99", "ulp_mean", "rel_l2", "flips", "nonfinite_unlike_count")
 """The metrics that are judged: less is better, and half a unit is known (`half_unit`). Others are only recorded."""
 
-BETWEEN = "between: "
+UNSURE = "not sure: "
 """Begins the reason of a quantity whose figures are known, and prove neither a change nor that there is none."""
+
+UNCONFIRMED = "not confirmed: "
+"""Begins the reason of a quantity whose change was not found again in the second set of launches."""
 
 Row = Mapping[Any, Any]
 
@@ -216,11 +219,9 @@ def _reason(row: Row) -> str:
     if np.isnan(row["effect"]) or np.isnan(row["error"]):
         return "one of its figures is NaN"
     missed = f"; a change of {row['detectable']:.1%} beyond the tolerance could be missed"
-    return BETWEEN + change_in_percent(row) + (missed if row["detectable"] > DETECTABLE else "")
+    return UNSURE + change_in_percent(row) + (missed if row["detectable"] > DETECTABLE else "")
 
 
 def _unconfirmed(first: Row, second: Row) -> str:
-    seen = BETWEEN + change_in_percent(first)
-    if np.isnan(second["ratio"]):
-        return f"{seen}, and no second set of launches to confirm it"
-    return f"{seen}, and {change_in_percent(second)} in the second set of launches, which does not confirm it"
+    again = "there is no" if np.isnan(second["ratio"]) else f"{change_in_percent(second)} in the"
+    return f"{UNCONFIRMED}{change_in_percent(first)}, and {again} second set of launches"

@@ -14,7 +14,7 @@ import pandas as pd
 from harness.machine import DIRTY, Revision
 from harness.study.cells import Case
 from harness.verdicts.comparison import FAILING, counts
-from harness.verdicts.judge import BETWEEN
+from harness.verdicts.judge import UNCONFIRMED, UNSURE
 from harness.vocabulary import BROKEN, many
 
 DEFAULTS = {field.name: field.default for field in fields(Case)}
@@ -145,4 +145,4 @@ def commit_label(commit: object) -> str:
 def change_text(row: Row) -> str:
     """The figures and the reason, as far as there are any; a reason that contains the figures stands alone."""
     reason = str(row["reason"])
-    return reason if reason.startswith(BETWEEN) else "; ".join(filter(None, (figures_text(row), reason)))
+    return reason if reason.startswith((UNSURE, UNCONFIRMED)) else "; ".join(filter(None, (figures_text(row), reason)))
