@@ -50,7 +50,7 @@ baseline: $(STAMP) ## record runs that `harness compare regression/baseline RUN`
 
 # pytest has a process for each core. Threads of torch and NumPy besides would wait busily for a core that others need:
 # checks of methods then took up to ten times as long.
-test: $(STAMP) ## the tests: seven minutes on two fast cores, sixteen on slow ones
+test: $(STAMP) ## the tests: seven minutes on two fast cores, up to sixteen on slow ones
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -p no:benchmark
 
 test-versions: $(STAMP) ## the tests that read, write, judge and draw, under other versions: pandas, pyarrow, Python

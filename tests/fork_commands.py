@@ -14,7 +14,7 @@ import sys
 from tests.fork_server import become, forget, next_worker
 
 LIBRARIES = (
-    *("altair", "cpuinfo", "jinja2", "matplotlib.pyplot", "pandera.pandas", "psutil", "pydantic", "scipy.stats"),
+    *("altair", "cpuinfo", "jinja2", "matplotlib.pyplot", "pandera.pandas", "psutil", "pydantic", "scipy.special"),
     *("seaborn", "tqdm", "vl_convert"),
 )
 
