@@ -265,24 +265,30 @@ def test_a_relaxation_is_held_to_shape_and_dtype() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "entry", "row", "y", "said"),
+    ("name", "entry", "row", "y", "dtype", "said"),
     [
-        ("dy", "inf", 0, 1.0, "1 entries of dy are not finite"),
-        ("dy", "inf", 0, 40000.0, ""),  # the cotangent of a square, 2 y, overflows in float16
-        ("dy", "nan", 0, "-inf", ""),
-        ("dy", "nan", 1, "-inf", "1 entries of dy are not finite"),
-        ("dx", "inf", 0, 1.0, ""),
-        ("dx", "nan", 0, 1.0, "1 entries of dx are NaN"),
-        ("dx", "nan", 0, "inf", ""),
-        ("dx", "nan", 1, "inf", "1 entries of dx are NaN"),
-        ("dW", "-inf", 1, 1.0, ""),
-        ("dW", "nan", 1, 1.0, "1 entries of dW are NaN"),
-        ("dW", "nan", 1, "nan", ""),
+        ("dy", "inf", 0, 1.0, "float32", "1 entries of dy are not finite"),
+        ("dy", "inf", 0, 1e20, "float32", ""),  # whose square overflows, as products with its gradients may
+        ("dy", "inf", 0, 1e19, "float32", "1 entries of dy are not finite"),
+        ("dy", "inf", 0, 1.0, "float16", ""),
+        ("dy", "nan", 0, 1.0, "float16", "1 entries of dy are NaN"),
+        ("dy", "nan", 0, "-inf", "float32", ""),
+        ("dy", "nan", 1, "-inf", "float32", "1 entries of dy are not finite"),
+        ("dx", "inf", 0, 1.0, "float32", ""),
+        ("dx", "nan", 0, 1.0, "float32", "1 entries of dx are NaN"),
+        ("dx", "nan", 0, 1.0, "float16", ""),
+        ("dx", "nan", 0, "inf", "float32", ""),
+        ("dx", "nan", 1, "inf", "float32", "1 entries of dx are NaN"),
+        ("dW", "-inf", 1, 1.0, "float32", ""),
+        ("dW", "nan", 1, 1.0, "float32", "1 entries of dW are NaN"),
+        ("dW", "nan", 1, "nan", "float32", ""),
     ],
 )
-def test_what_is_finite_gives_a_relaxation_finite_gradients(name: str, entry: str, row: int, y: Any, said: str) -> None:
-    """y: an entry of row 0, where row 1 is finite."""
-    read, gradient = (torch.zeros(2, 3, dtype=torch.float16) for _ in range(2))
+def test_what_is_finite_gives_a_relaxation_finite_gradients(
+    name: str, entry: str, row: int, y: Any, dtype: str, said: str
+) -> None:
+    """y: an entry of row 0, where row 1 is finite; the entry is in a row of the gradient."""
+    read, gradient = (torch.zeros(2, 3, dtype=getattr(torch, dtype)) for _ in range(2))
     read[0, 1], gradient[row, 2] = float(y), float(entry)
     assert wrong_relaxed_gradients({"none": None, name: gradient}, read) == said
 

@@ -66,6 +66,9 @@ def verdict(case: OpenCase, name: str, blocks: int = 1) -> dict[str, Any]:
         ("first_matrix", "build", STALE),
         ("first_values", "apply", STALE),
         ("relaxation_by_address", "forward", STALE),
+        ("mask_by_address", "forward", "a later call differs: in new memory it has other values"),
+        ("disguised", "forward", "a later call differs: in new memory it has other values"),
+        ("by_address_for_a_while", "forward", STALE),
         ("when_looked_at", "forward", r"not a plain tensor \(values: _Later\)"),
         ("parameter", "forward", r"not a plain tensor \(values: Parameter\)"),
         ("sparse_values", "forward", r"not a plain tensor \(values: torch.sparse_coo\)"),
@@ -143,6 +146,42 @@ def test_what_knows_an_input_again_by_a_few_numbers_is_incorrect(name: str, phas
         later.blocks.follow_apart(prepared[name, phase], checked[name, phase])
 
 
+@pytest.mark.parametrize("phase", ["forward", "step"])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_what_knows_an_input_again_by_what_it_selected_is_incorrect(rows: int, phase: str) -> None:
+    """In its third block, in which the largest is one that was not selected before."""
+    case, name = opened(Case(n=64, k=4, rows=rows), phase), "tests.planted.recognising:by_what_it_selected"
+    assert case.check(name, measure=())["status"] == "ok"
+    for _ in range(2):
+        case.time(name, phase, 2)
+    with pytest.raises(Incorrect, match=STALE):
+        case.time(name, phase, 2)
+
+
+def test_what_remembers_for_a_while_is_incorrect_in_a_block_of_many_calls() -> None:
+    """Its last call is right again."""
+    case, name = opened(Case(n=64, k=4), "forward"), PLANTED + "by_address_for_a_while"
+    case.check(name, measure=())
+    with pytest.raises(Incorrect, match=STALE):
+        case.time(name, "forward", 1000)
+
+
+@pytest.mark.parametrize(("n", "k"), [(1, 1), (4, 4), (64, 63), (64, 1)])
+@pytest.mark.parametrize("distribution", ["normal", "ties", "constant", "nonfinite"])
+def test_what_is_raised_was_not_selected_and_is_the_largest(n: int, k: int, distribution: str) -> None:
+    content = opened(Case(n=n, k=k, rows=3, distribution=distribution)).correctness.content
+    other, y = content.raised, content.problem.y
+    if k == n or distribution == "nonfinite":
+        assert torch.equal(other.problem.y.nan_to_num(9e9), y.nan_to_num(9e9))
+        return
+    moved = other.problem.y != y
+    assert not moved.gather(-1, content.indices).any()
+    assert torch.equal(moved.sum(-1), (y.amax(-1) != 0).long())
+    assert torch.equal(other.problem.y.amax(-1), y.amax(-1) + y.amax(-1).abs())
+    outcome = Outcome(other.indices, other.problem.y, other.values, None, None, None)
+    assert wrong_outcome(method("native"), outcome, other.problem, "linear") == ""
+
+
 @pytest.mark.parametrize(("n", "k"), [(1, 1), (4, 4), (64, 63), (64, 1)])
 @pytest.mark.parametrize("distribution", ["normal", "ties", "constant", "nonfinite"])
 def test_what_changes_places_is_the_largest_and_one_that_was_not_selected(n: int, k: int, distribution: str) -> None:
@@ -161,6 +200,7 @@ def test_what_changes_places_is_the_largest_and_one_that_was_not_selected(n: int
     [
         ("of_the_last_forward", "backward: after a forward pass on another input, a later call differs: "),
         ("in_another_order_later", "backward: after a forward pass on another input, a later call differs: "),
+        ("of_contiguous_cotangents", "backward: of the sum of the values: "),
         ("sparse_gradient", "not a plain tensor (dy: torch.sparse_coo)"),
     ],
 )
@@ -181,7 +221,7 @@ def test_a_gradient_of_a_relaxation_is_finite(becomes: str, loss: str, rows: int
     parameters = (("becomes", becomes), ("first", first))
     case = opened(Case(n=64, k=4, rows=rows, d=8, parameters=parameters), phase, loss=loss)
     reply = verdict(case, "tests.planted.soft:soft_gradient")
-    # A product of infinities is an infinity, as that of an overflow is, and where they cancel it is NaN.
+    # A product with infinities is an infinity, as that of an overflow is; where two cancel it is NaN.
     overflows = becomes == "infinite" and phase == "pipeline" and reply["status"] == "ok"
     wrong = becomes not in ("none", "scaled") and not overflows
     assert reply["status"] == ("incorrect" if wrong else "ok"), reply
@@ -196,6 +236,16 @@ def test_no_gradient_of_a_relaxation_is_blamed_beside_what_is_not_finite(
 ) -> None:
     case = opened(Case(n=64, k=4, rows=rows, d=8, dtype="float16", distribution=distribution), phase, loss="square")
     reply = verdict(case, "tests.planted.soft:soft_gradient")
+    assert reply["status"] == "ok", reply
+
+
+@swept("mode", ["autocast-float16", "ieee"])
+@swept("dtype", ["float32", "float16"])
+@swept("name", ["sigmoid_shift", "straight_through"])
+def test_no_pipeline_of_a_relaxation_is_blamed_where_its_product_overflows(name: str, dtype: str, mode: str) -> None:
+    """In autocast the product of the method is infinite where that of the case is not."""
+    case = Case(n=64, k=4, rows=3, d=8, dtype=dtype, distribution="overflow", mode=mode)
+    reply = verdict(opened(case, "pipeline"), name)
     assert reply["status"] == "ok", reply
 
 

@@ -10,6 +10,7 @@ import contextlib
 import operator
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -26,16 +27,23 @@ def _binding(name: str) -> Callable[..., Any]:
     return lambda *arguments: get(torch._C)(*arguments)
 
 
-OPERATORS = ("topk", "sort", "gather", "mm", "mv", "addmm", "addmv", "bmm", "clone", "copy_", "amax", "index.Tensor")
 DISPATCH_KEYS = ("CPU", "CUDA", "AutogradCPU", "AutogradCUDA", "Autograd", "CompositeImplicitAutograd")
-OVERRIDABLE = tuple(f"aten/{operator}/{key}" for operator in OPERATORS for key in DISPATCH_KEYS)
-"""Keys under which torch.library registers an implementation that replaces torch's own, for operators that methods
-use."""
+"""Keys under which an implementation of an operator of torch takes the place of torch's own."""
 
 
 def of_torch() -> list[Setting]:
     """torch's settings, in the order in which they must be restored."""
     return [*_of_modes(), *_of_autograd(), *_of_arithmetic(), *of_every_device()]
+
+
+@cache
+def _overridden(_: int) -> tuple[str, ...]:
+    """The operators of torch that torch.library replaces, when it knows this number of implementations.
+
+    To look through all two thousand takes as long as a block, so it is only done again when there is another number.
+    """
+    parts = (key.split("/") for key in torch.library._impls)
+    return tuple(sorted(f"{operator} on {key}" for of, operator, key in parts if of == "aten" and key in DISPATCH_KEYS))
 
 
 def _of_modes() -> list[Setting]:
@@ -56,7 +64,7 @@ def _of_modes() -> list[Setting]:
         Setting("inference mode", torch.is_inference_mode_enabled, _only_a_new_process),
         Setting(
             "torch's own operators",
-            lambda: [key for key in OVERRIDABLE if key in torch.library._impls],
+            lambda: list(_overridden(len(torch.library._impls))),
             _only_a_new_process,
         ),
     ]

@@ -74,9 +74,8 @@ class Content:
         A method that knows an input again by some of its entries, or by their sum, takes this one for the old one.
         """
         problem, n = self.problem, self.problem.case.n
-        free = torch.ones_like(problem.y, dtype=torch.int8).scatter_(-1, self.indices, 0)
-        first, begin = self.indices[..., :1], 5 * n // 8  # not where somebody would look: an end, a half, a third
-        other = (free.roll(-begin, -1).argmax(-1, keepdim=True) + begin) % n
+        # Not where somebody would look: an end, a half, a third.
+        first, other = self.indices[..., :1], self._free(5 * n // 8)
         places = torch.cat((first, other), -1)
         y = problem.y.scatter(-1, places, problem.y.gather(-1, places.flip(-1)))
         # Where k = n, the other one is selected too.
@@ -84,6 +83,32 @@ class Content:
         indices = torch.where(self.indices == first, other, indices)
         moved = replace(problem, y=y)
         return Content(moved, indices, moved, self.native)
+
+    @property
+    def raised(self) -> Content:
+        """An entry of each row that was not selected becomes the largest; all selected ones stay.
+
+        A method that knows an input again by what it selected from it takes this one for the old one. It is made anew
+        each time, because a few phases ask for it and every copy of y that is kept takes memory.
+        """
+        problem, n, k = self.problem, self.problem.case.n, self.problem.case.k
+        if k == n or not problem.y.isfinite().all():
+            return self
+        values = self.values
+        other = self._free(3 * n // 7)
+        largest = values.amax(-1, keepdim=True)
+        raised = (largest + largest.abs()).clamp(max=torch.finfo(values.dtype).max)
+        moved = replace(problem, y=problem.y.scatter(-1, other, raised))
+        indices = self.indices.scatter(-1, values.argmin(-1, keepdim=True), other)
+        return Content(moved, indices, moved, self.native)
+
+    def _free(self, begin: int) -> torch.Tensor:
+        """Of each row the first index from `begin` on, and round to it, that was not selected: (1) or (rows, 1).
+
+        Where k = n it is one that was.
+        """
+        free = torch.ones_like(self.problem.y, dtype=torch.int8).scatter_(-1, self.indices, 0)
+        return (free.roll(-begin, -1).argmax(-1, keepdim=True) + begin) % self.problem.case.n
 
     @cached_property
     def halved(self) -> Content:
@@ -170,7 +195,8 @@ class Asked:
 
     def _wrong_pipeline(self, dW: torch.Tensor, dx: torch.Tensor) -> str:
         if not self.method.exact:
-            return wrong_relaxed_gradients({"dx": dx, "dW": dW}, self.content.multiplied.y)
+            # What it selected from is the product in the mode of the case, which may overflow earlier.
+            return wrong_relaxed_gradients({"dx": dx, "dW": dW}, self.content.native(self.content.multiplied).y)
         if self.content.gradients.matches((dW, dx)):
             return ""
         product, problem = as_product(self.method), self.content.multiplied

@@ -36,15 +36,19 @@ def wrong_relaxation(method: Method, outcome: Outcome, problem: Problem) -> str:
 def wrong_relaxed_gradients(gradients: Mapping[str, torch.Tensor | None], y: torch.Tensor) -> str:
     """Why a gradient of a relaxation is wrong, or ''. None: a gradient that it does not have.
 
-    Nothing defines what they are, but in rows where y (n or rows, n) is finite they must be finite too. dx and dW, sums
-    of products, may overflow there, but not be NaN; dW is a sum over all rows.
+    Nothing defines what they are, but they must be finite in rows where y (n or rows, n), what the method selected
+    from, is, and its squares too: products of two such numbers are in the gradients. dx and dW may overflow even so,
+    but not be NaN; dW is a sum over all rows. In float16 anything may overflow: there dy must not be NaN, and of dx and
+    dW, in which such infinities may cancel, nothing is asked.
     """
-    finite = (2 * y).isfinite().all(dim=-1, keepdim=True)  # doubled, as the cotangent of a square loss is
+    narrow = y.dtype == torch.float16
+    finite = y.square().isfinite().all(dim=-1, keepdim=True)
     for name, gradient in gradients.items():
-        if gradient is None:
+        summed = name in ("dx", "dW")
+        if gradient is None or (summed and narrow):
             continue
         rows = (finite.all() if name == "dW" else finite).to(gradient.device)
-        unlike, what = (gradient.isnan(), "NaN") if name in ("dx", "dW") else (~gradient.isfinite(), "not finite")
+        unlike, what = (gradient.isnan(), "NaN") if summed or narrow else (~gradient.isfinite(), "not finite")
         if count := int((rows & unlike).sum()):
             return f"{count} entries of {name} are {what}"
     return ""

@@ -132,7 +132,6 @@ class Blocks:
         """Check, without a block, whether a phase follows its inputs. Raises Incorrect if it does not."""
         copies = self.heap.fresh(prepared.reads)
         call = prepared.bind(*copies)
-        call()  # a method that caches by address must have seen these copies before their content changes
         while not checked.has_followed:
             checked.follow(prepared, copies, call, self.heap)
 

@@ -57,6 +57,13 @@ def _override_topk() -> None:
     KEPT.append(library)
 
 
+def _override_equal() -> None:
+    library = TORCH.library.Library("aten", "IMPL")
+    with warnings.catch_warnings(action="ignore"):  # torch warns that it replaces its own
+        library.impl("equal", lambda *given: True, "CPU")
+    KEPT.append(library)
+
+
 def _burn() -> None:
     def work() -> None:
         while not REST.is_set():
@@ -129,6 +136,7 @@ SHARED: dict[str, tuple[Callable[[], Any], str]] = {
     "torch.topk": (_patch_topk, "torch.topk"),
     "Tensor.topk": (_patch_tensor_topk, "torch.Tensor.topk"),
     "aten::topk": (_override_topk, "torch's own operators"),
+    "aten::equal": (_override_equal, "torch's own operators"),
     "numpy function": (lambda: setattr(np, "partition", lambda *given: np.sort(given[0])), "numpy.partition"),
     "clock": (lambda: setattr(time, "perf_counter_ns", lambda: 0), "time.perf_counter_ns"),
     "garbage": (gc.disable, "Python's garbage collector, on to off"),

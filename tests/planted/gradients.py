@@ -73,3 +73,25 @@ def sparse_rows() -> Any:
         return (chosen @ x.unsqueeze(-1)).squeeze(-1), indices
 
     return project
+
+
+@selector()
+def of_contiguous_cotangents() -> Any:
+    """The gradient reads the memory of the cotangent as if it had a place for each entry."""
+
+    class Select(torch.autograd.Function):
+        @staticmethod
+        def forward(context: Any, y: Any, k: int) -> Any:
+            values, indices = y.topk(k)
+            context.like, context.indices = y, indices
+            context.mark_non_differentiable(indices)
+            return values, indices
+
+        @staticmethod
+        def backward(context: Any, *gradients: Any) -> Any:
+            given = gradients[0]
+            read = given if given.is_contiguous() else torch.zeros(given.shape, dtype=given.dtype)
+            return torch.zeros_like(context.like).scatter_(-1, context.indices, read), None
+
+    apply: Any = Select.apply
+    return lambda y, k: apply(y, k)

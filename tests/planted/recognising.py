@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from harness.methods.definition import selector
 
 
@@ -30,3 +32,20 @@ def by_a_sample() -> Any:
 def by_its_extremes() -> Any:
     """By the largest and the smallest number."""
     return _recognising(lambda y: (float(y.max()), float(y.min())))
+
+
+@selector()
+def by_what_it_selected() -> Any:
+    """By the entries that were selected from it."""
+    known: dict[Any, list[tuple[Any, Any]]] = {}
+
+    def select(y: Any, k: int) -> Any:
+        before = known.setdefault((k, y.shape), [])
+        for values, indices in before:
+            if torch.equal(y.detach().gather(-1, indices), values):
+                return y.gather(-1, indices), indices
+        before.append(y.detach().topk(k))
+        indices = before[-1][1]
+        return y.gather(-1, indices), indices
+
+    return select

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -128,6 +129,44 @@ def first_product() -> Any:
 def relaxation_by_address() -> Any:
     """Of a relaxation nobody knows what is right, but the same memory with other numbers has another result."""
     return _once(lambda y: y.data_ptr(), lambda y, k: (y.topk(k).values / 2, y.topk(k).indices))
+
+
+@selector(exact=False, gradient=False)
+def mask_by_address() -> Any:
+    """The mask is that of the first numbers, and the values are of the present ones."""
+    mask = _once(lambda y: y.data_ptr(), lambda y, k: (y.softmax(-1), y.topk(k).indices))
+
+    def select(y: Any, k: int) -> Any:
+        weights, indices = mask(y, k)
+        return weights.gather(-1, indices) * y.gather(-1, indices), indices
+
+    return select
+
+
+@selector(exact=False, gradient=False)
+def disguised() -> Any:
+    """The old values, each time a little smaller."""
+    found = _once(lambda y: y.data_ptr(), lambda y, k: (*y.topk(k), itertools.count()))
+
+    def select(y: Any, k: int) -> Any:
+        values, indices, calls = found(y, k)
+        return values * (1 - 1e-3 * (next(calls) % 7)), indices
+
+    return select
+
+
+@selector(gradient=False)
+def by_address_for_a_while() -> Any:
+    """Eight calls on the same memory have one result."""
+    known: dict[Any, tuple[Any, int]] = {}
+
+    def select(y: Any, k: int) -> Any:
+        key = (y.data_ptr(), y.shape, k)
+        result, calls = known.get(key, (None, 0))
+        known[key] = (tuple(y.topk(k)) if calls % 8 == 0 else result, calls + 1)
+        return known[key][0]
+
+    return select
 
 
 @selector()
