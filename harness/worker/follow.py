@@ -132,16 +132,19 @@ def first_call(method: Method, phase: str, prepared: PreparedPhase, content: Con
     checked = Checked(asked, Remembered(tensors.values()))
     if phase == "backward" and method.implementation.build is None:  # the others would make a second S
         _differentiate_after_another(checked, call)
+        _differentiate_a_sum(asked)
     return checked
 
 
 def _differentiate_after_another(checked: Checked, call: Call) -> None:
     """Call `backward` once more, after a forward pass on another input: its graph has to keep what it needs.
 
-    Raises Incorrect if the gradient is wrong, or that of the other input. Where torch itself finds that the graph was
-    written to, it has refused, and nothing is wrong.
+    Raises Incorrect if the gradient is wrong. Where torch itself finds that the graph was written to, it has refused,
+    and nothing is wrong.
     """
-    _differentiate_a_sum(replace(checked.asked, content=checked.asked.content.rolled))
+    method, problem = checked.asked.method, checked.asked.content.problem
+    other = problem.y.roll(max(1, problem.case.n // 3), -1).requires_grad_()
+    method.forward(other, problem.case.k)
     try:
         result = call()
     except RuntimeError as error:
