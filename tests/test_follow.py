@@ -66,6 +66,7 @@ def verdict(case: OpenCase, name: str, blocks: int = 1) -> dict[str, Any]:
         ("first_matrix", "build", STALE),
         ("first_values", "apply", STALE),
         ("relaxation_by_address", "forward", STALE),
+        ("nearly_constant_by_address", "forward", STALE),
         ("mask_by_address", "forward", "a later call differs: in new memory it has other values"),
         ("disguised", "forward", "a later call differs: in new memory it has other values"),
         ("by_address_for_a_while", "forward", STALE),
@@ -221,9 +222,7 @@ def test_a_gradient_of_a_relaxation_is_finite(becomes: str, loss: str, rows: int
     parameters = (("becomes", becomes), ("first", first))
     case = opened(Case(n=64, k=4, rows=rows, d=8, parameters=parameters), phase, loss=loss)
     reply = verdict(case, "tests.planted.soft:soft_gradient")
-    # A product with infinities is an infinity, as that of an overflow is; where two cancel it is NaN.
-    overflows = becomes == "infinite" and phase == "pipeline" and reply["status"] == "ok"
-    wrong = becomes not in ("none", "scaled") and not overflows
+    wrong = becomes not in ("none", "scaled")  # in a pipeline infinities of both signs cancel to NaN
     assert reply["status"] == ("incorrect" if wrong else "ok"), reply
     assert re.search("entries of (dy|dx|dW|the derivative) are (not finite|NaN)", reply["reason"]) or not wrong, reply
 

@@ -38,12 +38,13 @@ def of_torch() -> list[Setting]:
 
 @cache
 def _overridden(_: int) -> tuple[str, ...]:
-    """The operators of torch that torch.library replaces, when it knows this number of implementations.
+    """The operators of torch, each with its dispatch key, that torch.library overrides.
 
-    To look through all two thousand takes as long as a block, so it is only done again when there is another number.
+    The argument is the number of all implementations that torch.library knows. To look through the two thousand takes
+    as long as a block, so it is done again only when their number has changed.
     """
-    parts = (key.split("/") for key in torch.library._impls)
-    return tuple(sorted(f"{operator} on {key}" for of, operator, key in parts if of == "aten" and key in DISPATCH_KEYS))
+    aten = (each for each in torch.library._impls if each.startswith("aten/"))
+    return tuple(sorted(each for each in aten if each.rpartition("/")[2] in DISPATCH_KEYS))
 
 
 def _of_modes() -> list[Setting]:

@@ -97,15 +97,15 @@ class Content:
         values = self.values
         other = self._free(3 * n // 7)
         largest = values.amax(-1, keepdim=True)
-        raised = (largest + largest.abs()).clamp(max=torch.finfo(values.dtype).max)
-        moved = replace(problem, y=problem.y.scatter(-1, other, raised))
+        above = (largest + largest.abs()).clamp(max=torch.finfo(values.dtype).max)
+        moved = replace(problem, y=problem.y.scatter(-1, other, above))
         indices = self.indices.scatter(-1, values.argmin(-1, keepdim=True), other)
         return Content(moved, indices, moved, self.native)
 
     def _free(self, begin: int) -> torch.Tensor:
-        """Of each row the first index from `begin` on, and round to it, that was not selected: (1) or (rows, 1).
+        """The first index of each row, from `begin` on and then from 0, that was not selected: (1) or (rows, 1).
 
-        Where k = n it is one that was.
+        Where k = n it is `begin`.
         """
         free = torch.ones_like(self.problem.y, dtype=torch.int8).scatter_(-1, self.indices, 0)
         return (free.roll(-begin, -1).argmax(-1, keepdim=True) + begin) % self.problem.case.n

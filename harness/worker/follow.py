@@ -37,7 +37,7 @@ MEET_ALL = ("forward", "step", "jvp", "vjp")
 change their result; a pipeline would need native's product and gradients once more."""
 
 FAR = 0.05
-"""By more of its largest entry the result of a relaxation is another one."""
+"""A result of a relaxation that is off by more than this share of the largest entry is that of other numbers."""
 
 WRITTEN_TO = "modified by an inplace operation"
 """Part of autograd's message about a tensor that was written to after the graph had saved it."""
@@ -102,7 +102,7 @@ class Checked:
         if method.exact:
             wrong = asked_anew.wrong(tensors)
         else:
-            wrong = _stale(tensors, lambda: _elsewhere(prepared, read | rewritten, heap, phase))
+            wrong = _stale(self, tensors, lambda: _elsewhere(prepared, read | rewritten, heap, phase))
         if wrong:
             raise Incorrect(STALE if self.remembered.matches(tensors.values()) else f"a later call differs: {wrong}")
         self.of_others.append(Remembered(tensors.values()))
@@ -163,7 +163,7 @@ def _differentiate_a_sum(asked: Asked) -> None:
     y = asked.content.problem.y.clone().requires_grad_()
     values, indices = asked.method.forward(y, asked.content.problem.case.k)
     ones = torch.ones((), dtype=values.dtype, device=values.device).expand_as(values)
-    (dy,) = torch.autograd.grad(values, y, ones, retain_graph=True)
+    (dy,) = torch.autograd.grad(values, y, ones)
     if wrong := replace(asked, cotangent=ones, selected=lambda: indices).wrong({"dy": dy}):
         raise Incorrect(f"of the sum of the values: {wrong}")
 
@@ -211,13 +211,17 @@ def _elsewhere(
     return parts(phase, prepared.bind(*heap.fresh(reads))())
 
 
-def _stale(tensors: Mapping[str, torch.Tensor], anew: Callable[[], Mapping[str, torch.Tensor]]) -> str:
-    """A reason if a relaxation returns for the new content something else than it does, each time, in new memory.
+def _stale(
+    checked: Checked, tensors: Mapping[str, torch.Tensor], anew: Callable[[], Mapping[str, torch.Tensor]]
+) -> str:
+    """A reason if a relaxation returns its old result for the new content, or one that is far from that in new memory.
 
-    Its results cannot be checked otherwise, since nothing defines what a relaxation returns. One with other results
-    each time may be random, and passes. Indices are not compared: a device may break ties in any way.
+    Its results cannot be checked otherwise, since nothing defines what a relaxation returns. One that returns something
+    else at every call may be random, and passes. Indices are never far: a device may break ties in any way.
     """
     expected = {name: tensor.detach().clone() for name, tensor in anew().items()}
+    if checked.remembered.matches(tensors.values()) and not checked.remembered.matches(expected.values()):
+        return "it remembers"
     far = [name for name, tensor in tensors.items() if _is_far(tensor.detach(), expected[name])]
     if far and Remembered(expected.values()).matches(anew().values()):
         return f"in new memory it has other {far[0]}"
